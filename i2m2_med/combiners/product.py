@@ -1,0 +1,38 @@
+"""The I2M2 combiner (Madaan et al., NeurIPS 2024, Eq. 5): a product of experts."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from i2m2_med.types import LogProbs, Present, StackedLogProbs
+
+
+class ProductOfExperts(nn.Module):
+    """log p(y|x) = Σₑ log pₑ(y|x) − log Z(x); an absent expert contributes log 1 = 0.
+
+    prior: k experts multiply the class prior k times; `divide` takes k − 1 of them out again, with the class shares
+    of the training split (`set_prior`). `keep` is what the paper does.
+    """
+
+    def __init__(self, prior: Literal["keep", "divide"] = "keep") -> None:
+        super().__init__()
+        self.prior = prior
+        self.register_buffer("log_prior", torch.zeros(()))
+
+    def set_prior(self, shares: Tensor) -> None:
+        """Class shares of the training split: (label, classes), each row summing to one."""
+        self.log_prior = shares.clamp_min(1e-6).log()
+
+    def forward(self, log_probs: StackedLogProbs, present: Present) -> LogProbs:
+        """(expert, batch, label, classes), (expert, batch) → (batch, label, classes), in float32 or wider."""
+        wide = log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
+        heard = torch.where(present[:, :, None, None], wide, wide.new_zeros(()))  # not `*`: -inf * 0 is nan
+        total = heard.sum(dim=0)
+        contradiction = total.isneginf().all(dim=-1, keepdim=True)  # every class ruled out by someone: rank by how many did
+        floor = torch.finfo(wide.dtype).min / (2 * max(1, len(wide)))
+        total = torch.where(contradiction, heard.clamp_min(floor).sum(dim=0), total)
+        if self.prior == "divide":
+            surplus = (present.sum(dim=0) - 1).clamp_min(0)
+            total = total - surplus[:, None, None] * self.log_prior
+        return total.log_softmax(dim=-1)

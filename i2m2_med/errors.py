@@ -1,0 +1,21 @@
+"""Errors that are the user's to mend: one clear line and exit code 1. Anything else is a bug and keeps its traceback."""
+
+
+class UserError(Exception):
+    """Says what, where, what was found and what to do; never a patient's value."""
+
+
+class ConfigError(UserError):
+    """A run config is not what it should be."""
+
+
+class SourceError(UserError):
+    """A file or table of the input is not what it should be."""
+
+
+class ModelError(UserError):
+    """A model folder, run or checkpoint is not what it should be."""
+
+
+class StoreError(UserError):
+    """The tracking store can't be used as it is."""

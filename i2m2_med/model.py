@@ -1,0 +1,59 @@
+"""I2M2: a set of experts and a combiner. Every paradigm of the paper is a choice of the set:
+
+unimodal {x1} · intra {x1}, {x2} · inter {x1+x2} · I2M2 {x1}, {x2}, {x1+x2} · ensembles: the same expert with other seeds.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from i2m2_med.types import LogProbs, Present, StackedLogProbs
+
+
+class Opinions(NamedTuple):
+    """What the model says, and what each of its experts says."""
+
+    log_probs: LogProbs
+    experts: StackedLogProbs
+    """In the order of `I2M2.names`; rows where an expert is absent are zero."""
+    present: Present
+
+
+class I2M2(nn.Module):
+    """log p(y|x) ∝ Σᵢ log qᵢ(y|xᵢ) + log q_v(y|x): experts that each read some modalities, and a combiner.
+
+    networks: by expert name, each called with the modalities it reads, → logits (batch, label, classes).
+    reads: by expert name, the modalities in the order its network takes them.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], reads: Mapping[str, tuple[str, ...]], combiner: nn.Module) -> None:
+        super().__init__()
+        self.names = tuple(networks)
+        self.reads = {name: tuple(reads[name]) for name in self.names}
+        self.experts = nn.ModuleDict(networks)
+        self.combiner = combiner
+
+    def forward(self, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Opinions:
+        """Ask each expert about the rows that hold all it reads, and combine. inputs: by modality (batch, …); present: (batch,)."""
+        answers = [self.ask(name, inputs, present) for name in self.names]
+        stacked = torch.stack([log_probs for log_probs, _ in answers])
+        heard = torch.stack([there for _, there in answers])
+        return Opinions(self.combiner(stacked, heard), stacked, heard)
+
+    def ask(self, name: str, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """One expert's log-probabilities (batch, label, classes), zero where it is absent, and where it is present (batch,)."""
+        reads = self.reads[name]
+        there = torch.stack([present[modality] for modality in reads]).all(dim=0)
+        network = self.experts[name]
+        if bool(there.all()):
+            return network(*(inputs[modality] for modality in reads)).float().log_softmax(dim=-1), there
+        if not bool(there.any()):
+            return next(network.parameters()).new_zeros((len(there), *self.shape), dtype=torch.float32), there
+        rows = there.nonzero()[:, 0]
+        said = network(*(inputs[modality][rows] for modality in reads)).float().log_softmax(dim=-1)
+        return said.new_zeros((len(there), *said.shape[1:])).index_copy(0, rows, said), there
+
+    shape: tuple[int, int] = (1, 2)
+    """(labels, classes) that every expert answers with; set by whoever builds the model."""

@@ -1,0 +1,27 @@
+"""A batch of samples: modality tensors, which of them were acquired, and the target."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from i2m2_med.types import Target
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the model reads. Rows of a modality that were not acquired are NaN (integers: 0) and never reach an expert."""
+
+    inputs: Mapping[str, Tensor]
+    """By modality: (batch, …)."""
+    present: Mapping[str, Bool[Tensor, "batch"]]
+    target: Target
+    rows: Int[Tensor, "batch"]
+    """Row numbers in the records table that the samples come from."""
+
+    def to(self, device: str) -> "Batch":
+        """The same batch on a device."""
+        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
+        present = {name: tensor.to(device) for name, tensor in self.present.items()}
+        return Batch(inputs, present, self.target.to(device), self.rows)

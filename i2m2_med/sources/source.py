@@ -1,0 +1,101 @@
+"""The contract of a data set: disk → records (and, for array data sets, row-aligned arrays).
+
+A new data set is one module of this package with two names, `Settings` and `Source`, and one config. Nothing here
+imports torch, MONAI or MLflow at module level: `i2m2 check` reads settings without them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A set of heads of equal class count: knee 4 × 2, mortality 1 × 6, AV-MNIST 1 × 10."""
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass
+class Flow:
+    """Cohort flow: who was left out and why, what was refused, and what the audits found. It becomes the manifest."""
+
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, str]] = field(default_factory=list)
+    audits: dict[str, Any] = field(default_factory=dict)
+    skip_bad: bool = False
+    """`prepare --skip-bad`: a bad file is listed in `refused` and left out, instead of stopping the run."""
+
+    def step(self, step: str, kept: int, dropped: int = 0, why: str = "") -> None:
+        """Count one step of the cohort flow: units kept and dropped, in the unit that the step's name says."""
+        self.steps.append({"step": step, "kept": kept, "dropped": dropped, "why": why})
+
+    def refuse(self, name: str, error: Exception) -> None:
+        """Raise `error`, or with `skip_bad` list the file (by its name inside the data folder) and go on."""
+        if not self.skip_bad:
+            raise error
+        self.refused.append({"name": name, "why": str(error)})
+
+
+@dataclass(frozen=True)
+class Study:
+    """One opened study folder, ready for the same samples as training data."""
+
+    records: pl.DataFrame
+    """Columns as of `Source.ingest`, without labels and split."""
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+
+
+class Source(ABC):
+    """One data set. `labels` and `modalities` are known from the settings alone."""
+
+    labels: Labels
+    modalities: tuple[str, ...]
+    """What the data set can give. An expert may read only these (plus what the config's transforms add)."""
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """Every file that the records come from (for the manifest's hashes). Raises SourceError if what is needed is missing."""
+
+    @abstractmethod
+    def ingest(self, folder: Path, cache: Path, flow: Flow, progress: "Progress") -> pl.DataFrame:
+        """Read the data set once; one row per sample, in a fixed order.
+
+        folder: where this data set's own arrays may be written; cache: a folder shared by all configs, for typed copies of tables
+        (the source keys what it puts there by content). Columns:
+        `patient` str and `study` str (true identifiers: the caller replaces them by keyed hashes before anything is kept),
+        `item` int (slice, or 0), `label_<name>` Int8 (-1 = unknown), `has_<modality>` bool,
+        `group_<name>` str (subgroups such as sex, care unit, acquisition; null = unknown),
+        optionally `split` str (`train`, `valid`, `test`) where the data set has official splits,
+        and `_<name>` private columns (paths, row numbers), which never leave the prepared folder.
+        """
+
+    def arrays(self, folder: Path) -> Mapping[str, np.ndarray]:  # noqa: ARG002
+        """Row-aligned arrays (memory-mapped or resident) by modality, or none where transforms read each record."""
+        return {}
+
+    @abstractmethod
+    def study(self, folder: Path) -> Study:
+        """Open one study folder for scoring, labels not needed. Raises SourceError with the reason it can't be scored."""
+
+
+class Progress:
+    """What long work reports to: `for volume in progress.track(volumes, "reading headers")`. This one is silent."""
+
+    def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:  # noqa: ARG002
+        return items
+
+    def say(self, message: str) -> None: ...
+
+
