@@ -26,10 +26,18 @@ class I2M2(nn.Module):
 
     networks: by expert name, each called with the modalities it reads, → logits (batch, label, classes).
     reads: by expert name, the modalities in the order its network takes them.
+    shape: (labels, classes); a network that answers (batch, labels · classes) is folded to it.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], reads: Mapping[str, tuple[str, ...]], combiner: nn.Module) -> None:
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        reads: Mapping[str, tuple[str, ...]],
+        combiner: nn.Module,
+        shape: tuple[int, int],
+    ) -> None:
         super().__init__()
+        self.shape = shape
         self.names = tuple(networks)
         self.reads = {name: tuple(reads[name]) for name in self.names}
         self.experts = nn.ModuleDict(networks)
@@ -48,12 +56,13 @@ class I2M2(nn.Module):
         there = torch.stack([present[modality] for modality in reads]).all(dim=0)
         network = self.experts[name]
         if bool(there.all()):
-            return network(*(inputs[modality] for modality in reads)).float().log_softmax(dim=-1), there
+            return self.answer(network, [inputs[modality] for modality in reads]), there
         if not bool(there.any()):
-            return next(network.parameters()).new_zeros((len(there), *self.shape), dtype=torch.float32), there
+            return torch.zeros((len(there), *self.shape), device=there.device), there
         rows = there.nonzero()[:, 0]
-        said = network(*(inputs[modality][rows] for modality in reads)).float().log_softmax(dim=-1)
+        said = self.answer(network, [inputs[modality][rows] for modality in reads])
         return said.new_zeros((len(there), *said.shape[1:])).index_copy(0, rows, said), there
 
-    shape: tuple[int, int] = (1, 2)
-    """(labels, classes) that every expert answers with; set by whoever builds the model."""
+    def answer(self, network: nn.Module, modalities: list[Tensor]) -> LogProbs:
+        """A network's log-probabilities, in float32."""
+        return network(*modalities).reshape(-1, *self.shape).float().log_softmax(dim=-1)

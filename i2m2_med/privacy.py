@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -11,12 +12,13 @@ def project_key(workspace: Path) -> bytes:
     """The workspace's secret key (32 bytes, mode 0600), made at first use. It is never logged, and leaves only by hand."""
     path = workspace / "key"
     workspace.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(path.read_text().strip())
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_hex(32))
+    if not path.exists():
+        beside = path.with_name(f".key.{os.getpid()}")
+        beside.touch(mode=0o600)
+        beside.write_text(secrets.token_hex(32))
+        with suppress(FileExistsError):  # another process was first: its key counts
+            path.hardlink_to(beside)
+        beside.unlink()
     return bytes.fromhex(path.read_text().strip())
 
 

@@ -1,0 +1,195 @@
+"""YAML with line numbers, `extends:` chains, `-s` overrides and `${ENVIRONMENT}` values: where every value came from."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from i2m2_med.errors import ConfigError
+
+Key = tuple[str | int, ...]
+
+
+class Loader(yaml.SafeLoader):
+    """Safe YAML that reads `1e-4` as a number, as YAML 1.2 does."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+@dataclass(frozen=True)
+class Values:
+    """A config before it is typed: plain values, and for each key path the place it was written."""
+
+    name: str
+    content: dict[str, Any]
+    origins: dict[Key, str]
+
+    def where(self, key: Key) -> str:
+        """The place of `key`, or of the nearest key around it: 'configs/runs/knee.yaml line 14'."""
+        for length in range(len(key), 0, -1):
+            if key[:length] in self.origins:
+                return self.origins[key[:length]]
+        return self.origins.get((), self.name)
+
+
+def read_values(config: str, overrides: Sequence[str] = ()) -> Values:
+    """Read a config named by path or by the name of a shipped one, with `key.sub=value` overrides typed as YAML."""
+    path = find_config(config)
+    content, origins = read_chain(path, ())
+    for override in overrides:
+        key, value = parse_override(override)
+        put(content, key, value)
+        drop = [old for old in origins if old[: len(key)] == key]
+        for old in drop:
+            del origins[old]
+        origins[key] = f"-s {'.'.join(map(str, key))}"
+    values = Values(path.stem, content, origins)
+    expanded = expand(content, (), values)
+    return Values(path.stem, expanded, origins)
+
+
+def shipped() -> dict[str, Path]:
+    """The run configs that ship with the package, by name."""
+    folder = Path(str(files("i2m2_med.configs"))) / "runs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(config: str) -> Path:
+    """A file as it is named, or a shipped config by its name."""
+    path = Path(config)
+    if path.suffix in {".yaml", ".yml"} or "/" in config:
+        if path.is_file():
+            return path
+        raise ConfigError(f"{config} is not a file; name a YAML file or a shipped config ({', '.join(shipped())})")
+    if config in shipped():
+        return shipped()[config]
+    from difflib import get_close_matches
+
+    near = get_close_matches(config, shipped(), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"shipped are {', '.join(shipped())}"
+    raise ConfigError(f"no shipped config is named '{config}'; {hint}")
+
+
+def read_chain(path: Path, below: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Key, str]]:
+    """A file and all that it extends, nearest last."""
+    content, origins = read_file(path)
+    base = content.pop("extends", None)
+    if base is None:
+        return content, origins
+    parent = (path.parent / str(base)).resolve()
+    if parent in below or not parent.is_file():
+        raise ConfigError(
+            f"{origins[('extends',)]}: extends '{base}', which is {'a circle' if parent in below else 'not a file'}"
+        )
+    under, under_origins = read_chain(parent, (*below, path.resolve()))
+    merge(under, content, (), under_origins)
+    return under, {**under_origins, **origins}
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], dict[Key, str]]:
+    """Safe-load one YAML file, with the line of every key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=Loader)
+        content = yaml.load(text, Loader=Loader)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a config is a mapping of settings, this holds {type(content).__name__}")
+    origins: dict[Key, str] = {}
+    note_lines(node, (), str(path), origins)
+    return content, origins
+
+
+def note_lines(node: Any, key: Key, path: str, origins: dict[Key, str]) -> None:
+    """Write down the line of each key below `node`; a key that stands twice is refused (YAML would keep the last)."""
+    origins.setdefault(key, f"{path} line {node.start_mark.line + 1}")
+    if isinstance(node, yaml.MappingNode):
+        for name, child in node.value:
+            below = (*key, name.value)
+            line = f"{path} line {name.start_mark.line + 1}"
+            if below in origins:
+                raise ConfigError(f"{line}: {'.'.join(map(str, below))} is set twice")
+            origins[below] = line
+            note_lines(child, below, path, origins)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            note_lines(child, (*key, index), path, origins)
+
+
+def merge(under: dict[str, Any], over: dict[str, Any], key: Key, origins: dict[Key, str]) -> None:
+    """Lay `over` on `under`: mappings merge, all else (and a block with another `_target_`) replaces."""
+    for name, value in over.items():
+        old = under.get(name)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        if both and value.get("_target_", old.get("_target_")) == old.get("_target_"):
+            merge(old, value, (*key, name), origins)
+        else:
+            under[name] = value
+            for stale in [known for known in origins if known[: len(key) + 1] == (*key, name)]:
+                del origins[stale]
+
+
+def parse_override(override: str) -> tuple[Key, Any]:
+    """`training.epochs=3` → (('training', 'epochs'), 3); the value is YAML."""
+    name, equals, text = override.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"-s {override}: write key.sub=value")
+    try:
+        value = yaml.load(text, Loader=Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"-s {override}: the value is not YAML") from error
+    return tuple(name.split(".")), value
+
+
+def put(content: dict[str, Any], key: Key, value: Any) -> None:
+    """Set a value at a dotted path; steps of digits index lists."""
+    here: Any = content
+    for step in key[:-1]:
+        if isinstance(here, list):
+            here = here[list_index(here, step, key)]
+        else:
+            if not isinstance(here.get(step), dict | list):
+                here[step] = {}
+            here = here[step]
+    if isinstance(here, list):
+        here[list_index(here, key[-1], key)] = value
+    else:
+        here[key[-1]] = value
+
+
+def list_index(items: list[Any], step: str | int, key: Key) -> int:
+    """The index that a step of an override names, checked against the list."""
+    if not str(step).isdigit() or int(step) >= len(items):
+        raise ConfigError(f"-s {'.'.join(map(str, key))}: '{step}' is not an index of a list of {len(items)}")
+    return int(step)
+
+
+def expand(content: Any, key: Key, values: Values) -> Any:
+    """Put environment variables into `${NAME}`; one that is not set is an error that names it."""
+    if isinstance(content, dict):
+        return {name: expand(value, (*key, name), values) for name, value in content.items()}
+    if isinstance(content, list):
+        return [expand(value, (*key, index), values) for index, value in enumerate(content)]
+    if not isinstance(content, str):
+        return content
+    for name in re.findall(r"\$\{(\w+)\}", content):
+        if name not in os.environ:
+            dotted = ".".join(map(str, key))
+            raise ConfigError(
+                f"{values.where(key)}: {dotted} needs the environment variable {name}; export it, or use -s {dotted}=…"
+            )
+        content = content.replace(f"${{{name}}}", os.environ[name])
+    return content
