@@ -1,0 +1,54 @@
+"""PreActResNet-18, the knee expert of the paper."""
+
+import torch
+from torch import nn
+
+from i2m2_med.experts.published import published_names
+from i2m2_med.experts.residual import Norm, Stage, Stem, he_initialise, make_stem
+from i2m2_med.types import Image, Logits
+
+PUBLISHED_HEADS = ("abnormal", "mtear", "acl", "cartilage")
+
+
+class PreActResNet18(nn.Module):
+    """Images → logits: a stem, four stages of two pre-activation blocks, average pool, one linear head per label.
+
+    channels: of all the images it reads together (magnitude and phase: 2). norm: group (32 groups) | layer | batch.
+    stem: published (full resolution) | strided (7×7 in steps of 4). width: of the first stage, doubled three times.
+    pool: side of the pooled map that the heads read. checkpoint: recompute each block's activations in the backward
+    pass, for the same gradients in less memory. Any image of 32×32 or more; no final norm, as in the published code.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        labels: int = 4,
+        classes: int = 2,
+        norm: Norm = "group",
+        stem: Stem = "published",
+        width: int = 64,
+        pool: int = 10,
+        checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.stem = make_stem(stem, channels, width)
+        self.layer1 = Stage(width, width, 2, 1, norm, checkpoint)
+        self.layer2 = Stage(width, 2 * width, 2, 2, norm, checkpoint)
+        self.layer3 = Stage(2 * width, 4 * width, 2, 2, norm, checkpoint)
+        self.layer4 = Stage(4 * width, 8 * width, 2, 2, norm, checkpoint)
+        self.pool = nn.AdaptiveAvgPool2d(pool)
+        self.heads = nn.ModuleList(nn.Linear(8 * width * pool * pool, classes) for _ in range(labels))
+        he_initialise(self)
+
+    def forward(self, *images: Image) -> Logits:
+        """One or more images of one size, (batch, channel, height, width) each, joined on the channel axis."""
+        image = self.stem(torch.cat(images, dim=1))
+        features = self.layer4(self.layer3(self.layer2(self.layer1(image))))
+        flat = self.pool(features).flatten(1)
+        return torch.stack([head(flat) for head in self.heads], dim=1)
+
+    def published_names(self) -> dict[str, str]:
+        """Names under `model_imag.` (magnitude!), `model_real.` (phase!) or `model_cat.` (joint); up to four labels."""
+        heads = {f"heads.{row}.": f"linear_{name}." for row, name in enumerate(PUBLISHED_HEADS[: len(self.heads)])}
+        return published_names(self, {"stem.": "conv1_p." if self.channels == 2 else "conv1.", **heads})
