@@ -164,7 +164,7 @@ def derive_paradigms(experts: Mapping[str, Expert]) -> dict[str, Paradigm]:
     """The paper's paradigms, as far as the experts make them: unimodal, intra, inter, I2M2."""
     alone = tuple(name for name, expert in experts.items() if len(expert.reads) == 1)
     joint = tuple(name for name, expert in experts.items() if len(expert.reads) > 1)
-    made = {f"unimodal_{name}": (name,) for name in alone}
+    made: dict[str, tuple[str, ...]] = {f"unimodal_{name}": (name,) for name in alone}
     if len(alone) > 1:
         made["intra"] = alone
     if joint:

@@ -133,13 +133,18 @@ def merge(under: dict[str, Any], over: dict[str, Any], key: Key, origins: dict[K
     """Lay `over` on `under`: mappings merge, all else (and a block with another `_target_`) replaces."""
     for name, value in over.items():
         old = under.get(name)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        if both and value.get("_target_", old.get("_target_")) == old.get("_target_"):
+        same = isinstance(old, dict) and isinstance(value, dict) and same_target(old, value)
+        if same:
             merge(old, value, (*key, name), origins)
         else:
             under[name] = value
             for stale in [known for known in origins if known[: len(key) + 1] == (*key, name)]:
                 del origins[stale]
+
+
+def same_target(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether two blocks build the same class, so that the new one only changes settings of the old."""
+    return new.get("_target_", old.get("_target_")) == old.get("_target_")
 
 
 def parse_override(override: str) -> tuple[Key, Any]:

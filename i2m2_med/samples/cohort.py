@@ -1,0 +1,230 @@
+"""Cohorts: a data set prepared once (records, manifest, training statistics) and opened for training."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import i2m2_med
+from i2m2_med.config import RunConfig, nearest
+from i2m2_med.errors import ConfigError, SourceError
+from i2m2_med.files import digest, replace_folder, sha256_of, sole_user, write_json
+from i2m2_med.privacy import project_key, pseudonym
+from i2m2_med.samples import normalise
+from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.split import SPLITS, assign
+from i2m2_med.sources.source import Flow, Labels, Progress, Source
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A prepared data set. `folder` is private: it may hold patients' data, and never leaves the machine."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    records: pl.DataFrame
+    labels: Labels
+    modalities: tuple[str, ...]
+    """The modalities that the run's experts read."""
+    arrays: Mapping[str, np.ndarray]
+    state: normalise.State
+    transform: Any = None
+    augment: Any = None
+    opened: dict[str, Samples] = field(default_factory=dict[str, Samples])
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash over source files, settings, splits and statistics."""
+        return self.manifest["fingerprint"]
+
+    def samples(self, split: str) -> Samples:
+        """The samples of one split: `train` (augmented), `valid` or `test`."""
+        if split not in SPLITS:
+            raise ConfigError(f"there is no split '{split}'{nearest(split, SPLITS)}")
+        if split not in self.opened:
+            rows = np.flatnonzero((self.records["split"] == split).to_numpy())
+            arrays = {name: row_view(array, rows) for name, array in self.arrays.items()}
+            augment = self.augment if split == "train" else None
+            self.opened[split] = Samples(
+                self.records[rows], self.labels, self.modalities, arrays, self.transform, augment, self.state
+            )
+        return self.opened[split]
+
+
+def row_view(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows of an array; a memory-mapped one stays on disk where the rows are one block."""
+    if isinstance(array, np.memmap) and len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return array[rows[0] : rows[-1] + 1]
+    return array[rows]
+
+
+def open_source(run: RunConfig) -> Source:
+    """The run's data set, as its settings describe it; experts may read only what it (or a transform) gives."""
+    name: str = run.source.model_dump()["name"]
+    source: Source = import_module(f"i2m2_med.sources.{name}").Source(run.source)
+    known = [*source.modalities, *made_by_transforms(run)]
+    for expert, settings in run.experts.items():
+        for modality in settings.reads:
+            if modality not in known:
+                raise ConfigError(
+                    f"expert '{expert}' reads '{modality}', which {name} does not give{nearest(modality, known)}"
+                )
+    return source
+
+
+def made_by_transforms(run: RunConfig) -> list[str]:
+    """Names that the config's transforms say they make (their `keys` or `outputs`)."""
+    said = [block.get(key, ()) for block in run.modalities.transforms for key in ("keys", "outputs")]
+    return [name for names in said for name in ([names] if isinstance(names, str) else names)]
+
+
+def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, skip_bad: bool = False) -> Path:
+    """Raw data → a prepared folder, once: an earlier one of the same files and settings is used as it is."""
+    source = open_source(run)
+    files = source.files()
+    folder = workspace / "prepared" / f"{name}-{key_of(run, files)}"
+    if (folder / "manifest.json").exists():
+        return folder
+    with sole_user(folder.with_suffix(".preparing")):
+        if not (folder / "manifest.json").exists():
+            progress.say(f"preparing {name} from {len(files)} files")
+            with replace_folder(folder) as beside:
+                fill(beside, run, source, files, workspace, progress, skip_bad)
+    return folder
+
+
+def key_of(run: RunConfig, files: Sequence[Path]) -> str:
+    """What a prepared folder depends on: settings of the data, the files' names, sizes and times, and our version."""
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return digest([data_settings(run), str(getattr(run.source, "root", "")), stats, i2m2_med.__version__])[:12]
+
+
+def data_settings(run: RunConfig) -> dict[str, Any]:
+    """The settings that decide what the data are, without where they lie."""
+    source = {name: value for name, value in run.source.model_dump(mode="json").items() if not is_place(run, name)}
+    return {"source": source, "normalise": run.modalities.normalise, "split": run.split.model_dump()}
+
+
+def is_place(run: RunConfig, name: str) -> bool:
+    """Whether a source's setting is a path."""
+    return isinstance(getattr(run.source, name), Path)
+
+
+def fill(
+    folder: Path, run: RunConfig, source: Source, files: list[Path], workspace: Path, progress: Progress, skip_bad: bool
+) -> None:
+    """Ingest, split, name by pseudonyms, fit statistics on training rows, and write records, state and manifest."""
+    flow = Flow(skip_bad=skip_bad)
+    records = source.ingest(folder, workspace / "cache", flow, progress)
+    if not len(records):
+        raise SourceError(f"no sample is left of {getattr(run.source, 'root', 'the data set')}; {last_step(flow)}")
+    records = assign(records, run.split)
+    train = np.flatnonzero((records["split"] == "train").to_numpy())
+    state = normalise.fit(source.arrays(folder), train, run.modalities.normalise)
+    key = project_key(workspace)
+    records = records.with_columns(
+        pl.col(kind).cast(pl.String).map_elements(lambda name, kind=kind: pseudonym(key, kind, name), pl.String)
+        for kind in ("patient", "study")
+    )
+    records.write_parquet(folder / "records.parquet")
+    write_json(folder / "state.json", state)
+    write_json(folder / "manifest.json", describe(run, source, files, records, state, flow))
+
+
+def last_step(flow: Flow) -> str:
+    """Where the last samples went."""
+    emptied = [step for step in flow.steps if not step["kept"]]
+    return f"step '{emptied[0]['step']}' dropped the last: {emptied[0]['why']}" if emptied else "the folder holds none"
+
+
+def describe(
+    run: RunConfig, source: Source, files: Sequence[Path], records: pl.DataFrame, state: normalise.State, flow: Flow
+) -> dict[str, Any]:
+    """The manifest; it names no patient."""
+    root = getattr(run.source, "root", None)
+    listed = [describe_file(path, root, run.data_hash) for path in files]
+    content = {
+        "task": run.task,
+        "synthetic": run.synthetic,
+        "settings": data_settings(run),
+        "files": listed,
+        "flow": flow.steps,
+        "refused": flow.refused,
+        "audits": flow.audits,
+        "splits": {name: count(records.filter(pl.col("split") == name), source.labels) for name in SPLITS},
+        "versions": {
+            "i2m2_med": i2m2_med.__version__,
+            "polars": pl.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    data = [
+        content["settings"],
+        [{k: v for k, v in item.items() if k != "mtime"} for item in listed],
+        content["splits"],
+        digest(state),
+    ]
+    return {"fingerprint": digest(data), **content}
+
+
+def describe_file(path: Path, root: Path | None, how: str) -> dict[str, Any]:
+    """A source file by its name below the root, size, and content hash or time of change."""
+    name = str(path.relative_to(root)) if root and path.is_relative_to(root) else path.name
+    known = {"sha256": sha256_of(path)} if how == "content" else {"mtime": path.stat().st_mtime_ns}
+    return {"name": name, "bytes": path.stat().st_size, **known}
+
+
+def count(records: pl.DataFrame, labels: Labels) -> dict[str, Any]:
+    """Patients, studies, samples and class counts of one split."""
+    classes = {
+        name: {said: int((records[f"label_{name}"] == index).sum()) for index, said in enumerate(labels.classes)}
+        for name in labels.names
+    }
+    unknown = {name: int((records[f"label_{name}"] == -1).sum()) for name in labels.names}
+    sizes = {kind: records[kind].n_unique() for kind in ("patient", "study")}
+    return {
+        "patients": sizes["patient"],
+        "studies": sizes["study"],
+        "samples": len(records),
+        "classes": classes,
+        "unknown": unknown,
+    }
+
+
+def open_cohort(run: RunConfig, folder: Path) -> Cohort:
+    """Open what `prepare` wrote, with the run's transforms."""
+    source = open_source(run)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    modalities = tuple(dict.fromkeys(modality for expert in run.experts.values() for modality in expert.reads))
+    return Cohort(
+        folder,
+        manifest,
+        pl.read_parquet(folder / "records.parquet"),
+        source.labels,
+        modalities,
+        source.arrays(folder),
+        json.loads((folder / "state.json").read_text()),
+        compose(run, "transforms"),
+        compose(run, "train_transforms"),
+    )
+
+
+def compose(run: RunConfig, which: str) -> Any:
+    """MONAI's Compose over the config's transforms, or None where there are none."""
+    blocks = getattr(run.modalities, which)
+    if not blocks:
+        return None
+    from monai.transforms.compose import Compose
+
+    from i2m2_med.targets import build
+
+    return Compose(
+        [build(block, "transform", f"modalities.{which}[{index}]", run.plugins) for index, block in enumerate(blocks)]
+    )

@@ -1,0 +1,120 @@
+"""Samples: records (and arrays) → batches of modality tensors, for training, evaluation and scoring alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from i2m2_med.samples import normalise
+from i2m2_med.samples.batch import Batch
+from i2m2_med.sources.source import Labels
+
+Transform = Callable[[dict[str, Any]], Mapping[str, Any]]
+
+
+class Samples(Dataset[Batch]):
+    """One row of `records` is one sample. `samples.__getitems__(rows)` is what a DataLoader asks for.
+
+    records: columns as of `Source.ingest`; arrays: by modality, row-aligned with `records`; transform: a record's dict →
+    modality tensors (a modality that was not acquired is not in the result); `augment` likewise, seeded per sample and epoch.
+    modalities: the names that batches carry.
+    """
+
+    def __init__(
+        self,
+        records: pl.DataFrame,
+        labels: Labels,
+        modalities: Sequence[str],
+        arrays: Mapping[str, np.ndarray] | None = None,
+        transform: Transform | None = None,
+        augment: Any = None,
+        state: normalise.State | None = None,
+    ) -> None:
+        self.records = records
+        self.labels = labels
+        self.modalities = tuple(modalities)
+        self.transform = transform
+        self.augment = augment
+        self.state = state or {}
+        self.arrays = {
+            name: self.resident(name, array) for name, array in (arrays or {}).items() if name in self.modalities
+        }
+        columns = [f"label_{name}" for name in labels.names]
+        known = [
+            records[name] if name in records.columns else pl.repeat(-1, len(records), eager=True) for name in columns
+        ]
+        self.target = torch.stack(
+            [torch.tensor(column.fill_null(-1).to_list(), dtype=torch.int64) for column in known], dim=1
+        )
+        self.presence = {
+            name: torch.tensor(records[f"has_{name}"].to_list(), dtype=torch.bool)
+            for name in self.modalities
+            if f"has_{name}" in records.columns
+        }
+        self.epoch = 0
+
+    def resident(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Arrays in memory are standardised once; memory-mapped ones batch by batch."""
+        return array if isinstance(array, np.memmap) else normalise.apply(name, array, self.state)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, row: int) -> Batch:
+        return self.__getitems__([row])
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        """The samples of `rows`, in their order."""
+        index = torch.as_tensor(rows, dtype=torch.int64)
+        inputs = {name: self.take(name, index.numpy()) for name in self.arrays}
+        present = {
+            name: self.presence[name][index] if name in self.presence else acquired(inputs[name]) for name in inputs
+        }
+        if self.transform is not None:
+            made, there = collate(
+                [self.read(int(row)) for row in rows], [m for m in self.modalities if m not in inputs]
+            )
+            inputs, present = inputs | made, present | there
+        return Batch(inputs, present, self.target[index], index)
+
+    def take(self, name: str, rows: np.ndarray) -> Tensor:
+        """The rows of an array modality, as the model reads them: floats in float32, integers in int64."""
+        array = self.arrays[name]
+        taken = np.asarray(array[rows])
+        if isinstance(array, np.memmap):
+            taken = normalise.apply(name, taken, self.state)
+        wide = np.int64 if taken.dtype.kind in "iu" else np.float32
+        return torch.from_numpy(np.ascontiguousarray(taken, dtype=wide))
+
+    def read(self, row: int) -> Mapping[str, Any]:
+        """One record through the transforms; augmentation draws the same numbers whoever computes it, and when."""
+        assert self.transform is not None
+        sample = self.transform(self.records.row(row, named=True))
+        if self.augment is not None:
+            self.augment.set_random_state(seed=(self.epoch * 1_000_003 + row) % 2**31)
+            sample = self.augment(sample)
+        return sample
+
+
+def acquired(tensor: Tensor) -> Tensor:
+    """Rows that hold a number: (batch,) bool."""
+    if not tensor.is_floating_point():
+        return torch.ones(len(tensor), dtype=torch.bool)
+    return tensor.flatten(1).isfinite().any(dim=1)
+
+
+def collate(samples: list[Mapping[str, Any]], modalities: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Stack samples by modality; where one lacks a modality its row is NaN (integers: 0) and `present` is False."""
+    inputs: dict[str, Tensor] = {}
+    present: dict[str, Tensor] = {}
+    for name in modalities:
+        there = [name in sample for sample in samples]
+        present[name] = torch.tensor(there)
+        example = next((torch.as_tensor(sample[name]) for sample in samples if name in sample), torch.zeros(1))
+        empty = torch.full_like(example, torch.nan) if example.is_floating_point() else torch.zeros_like(example)
+        inputs[name] = torch.stack([torch.as_tensor(s[name]) if name in s else empty for s in samples])
+    return inputs, present
