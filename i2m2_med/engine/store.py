@@ -1,0 +1,237 @@
+"""The MLflow store: made once, reached quickly, and every trouble with it said in one line.
+
+MLflow ≥ 3.13 refuses file stores, and six processes that open a fresh sqlite store together all fail in its schema migration
+(measured), so the store is made under a file lock before anyone uses it.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from i2m2_med.errors import StoreError
+from i2m2_med.files import plain_disk_error
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default (7, backing off, 120 s each) would hold a training up for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+"""Set before MLflow is imported; what the user set stays, except that telemetry is always off."""
+
+
+class Away(StoreError):
+    """The store can't be reached at the moment; what was to be written is kept and sent later."""
+
+
+class Missing(StoreError):
+    """The store answers, and does not hold what was asked for."""
+
+
+def quieten() -> None:
+    """Telemetry off and short waits, for this process and those it starts."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    for chatty in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def ensure_store(workspace: Path, uri: str | None) -> str:
+    """Make the workspace's sqlite store if it is not there yet, and return the URI of the store to use.
+
+    Any number of processes may call this at once on a fresh workspace. A `uri` of another store (a server, another database)
+    is returned as it is; whether it answers is seen when a run is opened. Raises StoreError if the store is of a newer schema.
+    """
+    quieten()
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
+    database = sqlite_file(uri)
+    if database is None:
+        return _known_scheme(uri)
+    _make_once(database, uri)
+    _newer_schema_refused(database)
+    return uri
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The database file of a sqlite URI, else None."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def artifacts_of(uri: str) -> str | None:
+    """Where a sqlite store's artifacts go: `artifacts/` beside the database. A server decides for itself (None)."""
+    database = sqlite_file(uri)
+    return (database.parent / "artifacts").as_uri() if database else None
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client of `uri`: it names every run explicitly and is safe to share between threads."""
+    quieten()
+    from mlflow import MlflowClient
+
+    with translated(uri):
+        return MlflowClient(uri, registry_uri=uri)
+
+
+def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
+    """The experiment called `name`, made if there is none; a sqlite store keeps its artifacts beside itself."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name, artifact_location=_artifact_folder(uri, name))
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name)
+            if found is None:  # not the race with another process that made it in between
+                raise error
+    if found.lifecycle_stage != "active":
+        raise StoreError(f"the experiment {name!r} was deleted in {shown(uri)}; restore it there, or name another")
+    return found.experiment_id
+
+
+def _artifact_folder(uri: str, name: str) -> str | None:
+    root = artifacts_of(uri)
+    return f"{root}/{''.join(sign if sign.isalnum() or sign in '-_.' else '_' for sign in name)}" if root else None
+
+
+def shown(uri: str) -> str:
+    """`uri` without user and password, as it may be printed."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+
+
+@contextmanager
+def translated(uri: str) -> Generator[None]:
+    """Turn what MLflow, its database and its server throw into a StoreError of one line; a bug stays what it is."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        said = explain(error, uri)
+        if said is None:
+            raise
+        raise said from error
+
+
+def explain(error: Exception, uri: str) -> StoreError | None:
+    """What `error` means for the user of the store at `uri`; None if it is none of the store's troubles."""
+    words, code = str(error), getattr(error, "error_code", "")
+    where = shown(uri)
+    if _any(words, "disk is full", "No space left", "disk quota", "disk I/O error"):
+        return StoreError(f"the disk under {where} is full; free some space, then start again with --resume")
+    if _any(words, "readonly database", "Permission denied", "unable to open database file"):
+        return StoreError(f"no right to write to {where}; check who owns its folder")
+    if _any(words, "out-of-date database schema", "Can't locate revision"):
+        return _schema_trouble(where)
+    if code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED") or " 401 " in words:
+        return StoreError(
+            f"{where} refuses the user or password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    if code == "PERMISSION_DENIED" or " 403 " in words:
+        return StoreError(f"{where} knows you but gives you no right to this; ask its administrator")
+    return _missing_or_away(error, words, code, where)
+
+
+def _missing_or_away(error: Exception, words: str, code: str, where: str) -> StoreError | None:
+    if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"):
+        return Missing(f"{where} has no such thing: {_first_line(words)}")
+    if "must be in the 'active' state" in words:
+        return Missing(f"{where}: the run was deleted; restore it there, or train again")
+    if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"):
+        return None
+    if (
+        code
+        or isinstance(error, (ConnectionError, TimeoutError))
+        or _from(error, "requests", "sqlalchemy", "urllib3", "boto")
+    ):
+        return Away(f"{where} can't be reached or is broken; check the address and that it runs ({_reason(words)})")
+    plain = plain_disk_error(error, Path(where)) if isinstance(error, OSError) else error
+    return StoreError(str(plain)) if plain is not error else None
+
+
+def _reason(words: str) -> str:
+    known = ("Connection refused", "timed out", "Name or service not known", "Failed to resolve", "database is locked")
+    return next((reason for reason in known if reason in words), _first_line(words)[:200])
+
+
+def _any(words: str, *signs: str) -> bool:
+    return any(sign in words for sign in signs)
+
+
+def _from(error: Exception, *packages: str) -> bool:
+    return type(error).__module__.startswith(packages)
+
+
+def _first_line(words: str) -> str:
+    return next(iter(words.strip().splitlines()), "")
+
+
+def _known_scheme(uri: str) -> str:
+    if uri.startswith(("http://", "https://", "postgresql", "mysql", "mssql")):
+        return uri
+    raise StoreError(
+        f"{shown(uri)!r} is not a store: name sqlite:///…/mlflow.db or the http(s) address of an MLflow server"
+        " (MLflow has no file stores any more)"
+    )
+
+
+def _has_schema(database: Path, uri: str) -> bool:
+    """Whether MLflow's migrations have all run; asked without importing MLflow, because every start asks."""
+    if not database.exists():
+        return False
+    try:
+        with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as store:
+            return bool(store.execute("SELECT version_num FROM alembic_version").fetchall())
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{shown(uri)} is not an MLflow database ({error}); move it away or name another") from error
+
+
+def _make_once(database: Path, uri: str) -> None:
+    """Under the lock even if the file is there: another process may be in the middle of making it."""
+    from filelock import FileLock
+
+    with translated(uri):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(database.with_name(database.name + ".lock")):
+            if not _has_schema(database, uri):
+                from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+                SqlAlchemyStore(uri, artifacts_of(uri)).engine.dispose()
+
+
+def _newer_schema_refused(database: Path) -> None:
+    """Compare with the migrations that the installed MLflow ships, by file name: no import needed."""
+    from importlib.util import find_spec
+
+    spec = find_spec("mlflow")
+    assert spec is not None
+    assert spec.origin is not None
+    known = (Path(spec.origin).parent / "store/db_migrations/versions").glob("*.py")
+    with sqlite3.connect(database) as store:
+        revision = store.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    if not any(file.name.startswith(revision) for file in known):
+        raise _schema_trouble(str(database))
+
+
+def _schema_trouble(where: str) -> StoreError:
+    from importlib.metadata import version
+
+    return StoreError(
+        f"{where} has a schema that MLflow {version('mlflow')} does not know: it was written by another release. Install that"
+        " release, or (for an older store) make a copy of it and run `mlflow db upgrade URI`"
+    )
