@@ -50,6 +50,14 @@ class I2M2(nn.Module):
         heard = torch.stack([there for _, there in answers])
         return Opinions(self.combiner(stacked, heard), stacked, heard)
 
+    def train(self, mode: bool = True) -> "I2M2":
+        """Training mode for what is trained: an expert whose parameters are frozen stays in evaluation mode."""
+        super().train(mode)
+        for expert in self.experts.values():
+            if not any(parameter.requires_grad for parameter in expert.parameters()):
+                expert.eval()
+        return self
+
     def ask(self, name: str, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """One expert's log-probabilities (batch, label, classes), zero where it is absent, and where it is present (batch,)."""
         reads = self.reads[name]

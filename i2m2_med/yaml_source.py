@@ -133,8 +133,7 @@ def merge(under: dict[str, Any], over: dict[str, Any], key: Key, origins: dict[K
     """Lay `over` on `under`: mappings merge, all else (and a block with another `_target_`) replaces."""
     for name, value in over.items():
         old = under.get(name)
-        same = isinstance(old, dict) and isinstance(value, dict) and same_target(old, value)
-        if same:
+        if isinstance(old, dict) and isinstance(value, dict) and same_target(old, value):
             merge(old, value, (*key, name), origins)
         else:
             under[name] = value

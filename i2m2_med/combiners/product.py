@@ -1,6 +1,6 @@
 """The I2M2 combiner (Madaan et al., NeurIPS 2024, Eq. 5): a product of experts."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from i2m2_med.types import LogProbs, Present, StackedLogProbs
 class ProductOfExperts(nn.Module):
     """log p(y|x) = Σₑ log pₑ(y|x) − log Z(x); an absent expert contributes log 1 = 0.
 
+    A class that an expert rules out (log 0 = −inf) is ruled out. Where the experts rule out every class between them, those
+    with the fewest vetoes remain, weighed by what the other experts say.
+
     prior: k experts multiply the class prior k times; `divide` takes k − 1 of them out again, with the class shares
     of the training split (`set_prior`). `keep` is what the paper does.
     """
@@ -19,6 +22,7 @@ class ProductOfExperts(nn.Module):
         super().__init__()
         self.prior = prior
         self.register_buffer("log_prior", torch.zeros(()))
+        self.register_load_state_dict_pre_hook(_make_room)
 
     def set_prior(self, shares: Tensor) -> None:
         """Class shares of the training split: (label, classes), each row summing to one."""
@@ -28,11 +32,16 @@ class ProductOfExperts(nn.Module):
         """(expert, batch, label, classes), (expert, batch) → (batch, label, classes), in float32 or wider."""
         wide = log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
         heard = torch.where(present[:, :, None, None], wide, wide.new_zeros(()))  # not `*`: -inf * 0 is nan
-        total = heard.sum(dim=0)
-        contradiction = total.isneginf().all(dim=-1, keepdim=True)  # every class ruled out by someone: rank by how many did
-        floor = torch.finfo(wide.dtype).min / (2 * max(1, len(wide)))
-        total = torch.where(contradiction, heard.clamp_min(floor).sum(dim=0), total)
+        veto = heard.isneginf()
+        vetoes = veto.sum(dim=0)
+        total = heard.masked_fill(veto, 0.0).sum(dim=0)
         if self.prior == "divide":
             surplus = (present.sum(dim=0) - 1).clamp_min(0)
             total = total - surplus[:, None, None] * self.log_prior
-        return total.log_softmax(dim=-1)
+        ruled_out = vetoes > vetoes.amin(dim=-1, keepdim=True)
+        return total.masked_fill(ruled_out, -torch.inf).log_softmax(dim=-1)
+
+
+def _make_room(combiner: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """The prior takes the shape of the one that is about to be loaded."""
+    combiner.log_prior = state_dict.get(f"{prefix}log_prior", combiner.log_prior).clone()

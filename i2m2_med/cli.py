@@ -1,0 +1,116 @@
+"""`i2m2 VERB …`: finds the verb, turns the user's errors into one line, and bugs into a traceback and a log.
+
+Exit codes: 0 all done, 1 the user's input is wrong, 2 finished but some studies were refused, 3 a bug.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from cyclopts import App, CycloptsError
+
+from i2m2_med import __version__
+from i2m2_med.console import Terminal, say
+from i2m2_med.errors import UserError
+
+VERBS = {
+    "demo": "The whole story on simulated data: simulate, prepare, train every paradigm, compare, report.",
+    "doctor": "What this machine offers: packages, devices, disk, tracking store.",
+    "check": "Check a config without training: fast rungs first.",
+    "prepare": "Raw data → manifest, records and typed tables; resumable.",
+    "train": "Train one paradigm, one or more seeds.",
+    "compare": "Train and compare all paradigms × seeds: paired statistics, one table, one figure.",
+    "diagnose": "Is the signal within the modalities, or between them?",
+    "evaluate": "A run's model on any split, with shifts.",
+    "report": "A run's HTML report and model card.",
+    "register": "Give a verified run's model a name and an alias in the registry.",
+    "score": "Batch-score study folders.",
+    "export": "A run as a MONAI bundle.",
+    "verify": "Run it again and prove the metrics.",
+    "ui": "The MLflow page on the run's own store.",
+    "runs": "List the runs in the terminal.",
+    "reconstruct": "K-space → magnitude and phase NIfTI and a picture.",
+    "import-published": "Weights of the published code → ours.",
+    "compare-impk": "Hold an owner's im.pk against our own arrays, column by column.",
+    "export-meds": "A MIMIC cohort as a MEDS data set.",
+}
+SIMULATED = {
+    "knee": "fastMRI-format knee k-space with fastMRI+ annotations.",
+    "mimic3": "The MIMIC-III tables.",
+    "avmnist": "AV-MNIST arrays from real MNIST and real spoken digits.",
+    "studies": "Study folders to score.",
+}
+
+
+def make_app() -> App:
+    """The verbs, each imported only when it runs."""
+    epilogue = "`--json` with any verb: exactly one JSON object on standard output, all else on standard error."
+    app = App(
+        "i2m2", help=__doc__.partition(":")[2].strip() if __doc__ else "", version=__version__, help_epilogue=epilogue
+    )
+    app.help = "I2M2 on MONAI: unimodal experts × a joint expert, trained, compared, diagnosed and scored."
+    for verb, purpose in VERBS.items():
+        app.command(f"i2m2_med.pipelines.{verb.replace('-', '_')}:main", name=verb, help=purpose)
+    simulate = App(
+        "simulate", help="Write a data set in its true format, with known dependencies. All of it is synthetic."
+    )
+    for kind, purpose in SIMULATED.items():
+        simulate.command(f"i2m2_med.simulate.{kind}:simulate", name=kind, help=purpose)
+    app.command(simulate)
+    return app
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """The console command: ends the process with its exit code."""
+    sys.exit(main(list(sys.argv[1:] if argv is None else argv)))
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb and return its exit code."""
+    Terminal.results_to_stderr = as_json = "--json" in arguments
+    try:
+        result = call([argument for argument in arguments if argument != "--json"])
+    except CycloptsError:
+        return 1  # cyclopts has said what is wrong
+    except KeyboardInterrupt:
+        say("i2m2: stopped; what was done is kept (`--resume` goes on)")
+        return 130
+    except Exception as error:
+        return explain(error)
+    if as_json:
+        print(json.dumps(result if isinstance(result, dict) else {}, default=str, allow_nan=False))
+    return int(result.get("exit", 0)) if isinstance(result, dict) else 0
+
+
+def call(arguments: list[str]) -> Any:
+    """What the verb returns; a mistake on the command line is printed and raised."""
+    return make_app()(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+
+
+def explain(error: Exception) -> int:
+    """Say the user's error in a line (exit code 1), or a bug with its traceback and log (3)."""
+    from i2m2_med.files import plain_disk_error
+    from i2m2_med.workspace import workspace
+
+    for cause in causes(error):
+        plain = plain_disk_error(cause, workspace()) if isinstance(cause, OSError) else cause
+        if isinstance(plain, UserError):
+            say("\n".join(f"{type(plain).__name__}: {line}" for line in str(plain).splitlines()))
+            return 1
+    traceback.print_exception(error)
+    log = workspace() / "logs" / f"bug-{datetime.now():%Y%m%d-%H%M%S}.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(f"i2m2 {__version__}, Python {sys.version}\n" + "".join(traceback.format_exception(error)))
+    say(f"This is a bug in i2m2, not in what you did. The traceback is kept in {log}")
+    return 3
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what caused it: MONAI and ignite wrap what their callbacks raise."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,97 @@
+"""A paradigm trained by its mode: jointly, each expert alone, or alone first and then jointly (warm start)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2m2_med.config import RunConfig, Training
+from i2m2_med.engine.build import build_model, check_shapes, load_experts, training_of
+from i2m2_med.engine.fit import Watch, fit
+from i2m2_med.engine.loss import class_shares
+from i2m2_med.files import digest
+from i2m2_med.model import I2M2
+from i2m2_med.samples.cohort import Cohort
+
+
+def train_paradigm(
+    run: RunConfig, cohort: Cohort, name: str, *, seed: int, stages: Path, device: str, watch: Watch
+) -> I2M2:
+    """A trained model with its best epoch's weights.
+
+    stages: a folder of checkpoints, one per stage of training, named by all that the stage depends on; what an interrupted
+    call, or another paradigm of the same comparison, has trained there is taken up.
+    """
+    paradigm = run.paradigms[name]
+    training = training_of(run, paradigm)
+    model = build_model(run, paradigm.experts, cohort.labels, seed, paradigm.combiner)
+    check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
+    if hasattr(model.combiner, "set_prior"):
+        model.combiner.set_prior(class_shares(cohort.samples("train")))
+    if training.mode == "separate" or training.warm_start == "separate":
+        alone = Training.model_validate(
+            {**training.model_dump(), **training.separate, "mode": "joint", "warm_start": None}
+        )
+        for expert in paradigm.experts:
+            single = build_model(
+                run, [expert], cohort.labels, seed, {"_target_": "i2m2_med.combiners.ProductOfExperts"}
+            )
+            train_stage(run, cohort, single, alone, seed, stages, device, watch, {})
+            model.experts[expert].load_state_dict(single.experts[expert].state_dict())
+    elif training.warm_start:
+        load_experts(model, Path(training.warm_start))
+    if training.mode == "separate":
+        model.experts.requires_grad_(False)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            return model
+    train_stage(run, cohort, model, training, seed, stages, device, watch, paradigm.combiner or run.combiner)
+    model.requires_grad_(True)
+    return model
+
+
+def train_stage(
+    run: RunConfig,
+    cohort: Cohort,
+    model: I2M2,
+    training: Training,
+    seed: int,
+    stages: Path,
+    device: str,
+    watch: Watch,
+    combiner: Mapping[str, Any],
+) -> None:
+    """One stage, in the folder that its experts, settings, data and first weights name."""
+    experts = {name: run.experts[name].model_dump(mode="json") for name in model.names}
+    depends = [experts, training.model_dump(mode="json"), combiner, seed, cohort.fingerprint, digest_of(model)]
+    fit(
+        model,
+        cohort.samples("train"),
+        cohort.samples("valid"),
+        training,
+        seed=seed,
+        folder=stages / digest(depends)[:16],
+        device=device,
+        watch=watch,
+    )
+
+
+def probe_rows(cohort: Cohort) -> list[int]:
+    """Two training rows that hold every modality, if there are such; else the first two."""
+    samples = cohort.samples("train")
+    whole = torch.ones(len(samples), dtype=torch.bool)
+    for present in samples.presence.values():
+        whole &= present
+    rows = whole.nonzero()[:2, 0].tolist()
+    return rows if len(rows) == 2 else list(range(min(2, len(samples))))
+
+
+def digest_of(model: I2M2) -> str:
+    """A hash over a model's weights, bit for bit."""
+    tensors = model.state_dict()
+    return digest(
+        {
+            name: digest(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes().hex())
+            for name, tensor in tensors.items()
+        }
+    )

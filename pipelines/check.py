@@ -1,0 +1,78 @@
+"""`i2m2 check CONFIG`: the ladder, fast rungs first."""
+
+from pathlib import Path
+from typing import Any
+
+from i2m2_med.arguments import Config, Overrides
+from i2m2_med.config import RunConfig
+from i2m2_med.config_reader import load_config
+from i2m2_med.console import say, table
+from i2m2_med.yaml_source import shipped
+
+
+def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data: bool = True) -> dict[str, Any]:
+    """Check a config: YAML, settings, `_target_` names, networks, one batch, data.
+
+    Parameters
+    ----------
+    list_
+        List the shipped configs instead.
+    data
+        Also prepare the data and look at them (`--no-data` stops before).
+    """
+    if list_ or not config:
+        heads = {name: path.read_text().splitlines()[0].lstrip("# ") for name, path in shipped().items()}
+        table("Shipped configs", ["name", "command, cost, what to expect"], list(heads.items()))
+        return {"configs": list(heads)}
+    run, _ = load_config(config, set_)
+    say("ok  YAML, settings and _target_ names")
+    n_parameters = check_networks(run)
+    say(f"ok  {len(run.experts)} experts, {n_parameters:,} parameters, keyword arguments fit")
+    result: dict[str, Any] = {"config": config, "experts": list(run.experts), "parameters": n_parameters}
+    return result | (check_data(run, Path(config).stem) if data else {})
+
+
+def check_networks(run: RunConfig) -> int:
+    """Build every expert of every paradigm; raises ConfigError where one can't be."""
+    from i2m2_med.engine.build import build_model, training_of
+    from i2m2_med.samples.cohort import compose, open_source
+    from i2m2_med.targets import resolve
+
+    source = open_source(run)
+    compose(run, "transforms"), compose(run, "train_transforms")
+    for paradigm in run.paradigms.values():
+        training = training_of(run, paradigm)
+        resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", run.plugins)
+        build_model(run, paradigm.experts[:1], source.labels, 0, paradigm.combiner)
+    model = build_model(run, tuple(run.experts), source.labels, 0)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_data(run: RunConfig, name: str) -> dict[str, Any]:
+    """Prepare the data, put one batch through the model, show label counts per split."""
+    from i2m2_med.console import TerminalProgress
+    from i2m2_med.engine.build import build_model, check_shapes
+    from i2m2_med.engine.paradigm import probe_rows
+    from i2m2_med.samples.cohort import open_cohort, prepare
+    from i2m2_med.workspace import workspace
+
+    cohort = open_cohort(run, prepare(run, name, workspace(), TerminalProgress()))
+    batch = cohort.samples("train").__getitems__(probe_rows(cohort))
+    check_shapes(build_model(run, tuple(run.experts), cohort.labels, 0), batch)
+    say("ok  one batch through every expert")
+    rows = [
+        [
+            split,
+            found["patients"],
+            found["studies"],
+            found["samples"],
+            *(str(list(c.values())) for c in found["classes"].values()),
+        ]
+        for split, found in cohort.manifest["splits"].items()
+    ]
+    table(
+        "Data",
+        ["split", "patients", "studies", "samples", *(f"{name}: per class" for name in cohort.labels.names)],
+        rows,
+    )
+    return {"fingerprint": cohort.fingerprint, "splits": cohort.manifest["splits"]}
