@@ -13,4 +13,6 @@ class MeanOfExperts(nn.Module):
         """(expert, batch, label, classes), (expert, batch) → (batch, label, classes), in float32 or wider."""
         wide = log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
         heard = torch.where(present[:, :, None, None], wide, wide.new_full((), -torch.inf))
-        return heard.logsumexp(dim=0).log_softmax(dim=-1)
+        ruled_out = heard.isneginf().all(dim=0)  # by every expert: kept out of logsumexp, whose gradient would be nan
+        total = heard.masked_fill(ruled_out, 0.0).logsumexp(dim=0)
+        return total.masked_fill(ruled_out, -torch.inf).log_softmax(dim=-1)

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from i2m2_med.experts.lenet import LeNetEncoder
 from i2m2_med.experts.mlp import MLP
 from i2m2_med.experts.published import published_names
-from i2m2_med.types import Image, Logits
+from i2m2_med.types import Logits
 
-Features = Float[Tensor, "batch features"]
+Features = Float[Tensor, "batch _"]
+Images = Float[Tensor, "batch channel _ _"]  # modalities of different size
 
 
 class LateFusion(nn.Module):
@@ -29,7 +30,7 @@ class LateFusion(nn.Module):
         self.encoders = nn.ModuleList(encoders)
         self.head = MLP(sum(encoder.features for encoder in encoders), 100, labels * classes)
 
-    def forward(self, *images: Image) -> Logits:
+    def forward(self, *images: Images) -> Logits:
         """(batch, channel, size, size) for each size → (batch, label, classes)."""
         encoded = [encoder(image) for encoder, image in zip(self.encoders, images, strict=True)]
         return self.head(torch.cat(encoded, dim=1)).unflatten(1, (self.labels, -1))
@@ -82,7 +83,7 @@ class LowRankFusion(nn.Module):
         self.fuse = LowRankProduct([encoder.features for encoder in encoders], outputs, rank)
         self.head = MLP(outputs, 100, labels * classes)
 
-    def forward(self, *images: Image) -> Logits:
+    def forward(self, *images: Images) -> Logits:
         """(batch, channel, size, size) for each size → (batch, label, classes)."""
         encoded = [encoder(image) for encoder, image in zip(self.encoders, images, strict=True)]
         return self.head(self.fuse(*encoded)).unflatten(1, (self.labels, -1))

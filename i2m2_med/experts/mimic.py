@@ -1,7 +1,8 @@
 """The MIMIC-III experts of the paper: static data, hourly series, and both jointly."""
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from i2m2_med.experts.mlp import MLP
 from i2m2_med.experts.published import published_names
@@ -58,8 +59,8 @@ class StaticSeriesJoint(nn.Module):
         self.gru = nn.GRU(channels, 30, batch_first=True)
         self.head = MLP(10 + 30 * hours, 40, labels * classes)
 
-    def forward(self, static: Static, series: Series) -> Logits:
-        """(batch, channel), (batch, hour, channel) → (batch, label, classes)."""
+    def forward(self, static: Float[Tensor, "batch attribute"], series: Series) -> Logits:
+        """(batch, attribute), (batch, hour, channel) → (batch, label, classes)."""
         states, _ = self.gru(series)
         features = torch.cat([self.static(static), states.flatten(1)], dim=1)
         return self.head(features).unflatten(1, (self.labels, -1))

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from i2m2_med.experts.published import published_names
-from i2m2_med.experts.residual import Norm, Stage, Stem, he_initialise, make_stem
-from i2m2_med.types import Image, Logits
+from i2m2_med.experts.residual import Images, Norm, Stage, Stem, he_initialise, make_stem
+from i2m2_med.types import Logits
 
 PUBLISHED_HEADS = ("abnormal", "mtear", "acl", "cartilage")
 
@@ -41,7 +41,7 @@ class PreActResNet18(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(8 * width * pool * pool, classes) for _ in range(labels))
         he_initialise(self)
 
-    def forward(self, *images: Image) -> Logits:
+    def forward(self, *images: Images) -> Logits:
         """One or more images of one size, (batch, channel, height, width) each, joined on the channel axis."""
         image = self.stem(torch.cat(images, dim=1))
         features = self.layer4(self.layer3(self.layer2(self.layer1(image))))

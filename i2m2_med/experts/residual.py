@@ -3,18 +3,20 @@
 import math
 from typing import Literal
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn.functional import relu
 from torch.utils.checkpoint import checkpoint as recompute
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.types import Image
 
+FeatureMap = Float[Tensor, "batch _ _ _"]  # (batch, channel, height, width); a stage changes all but the batch
+Images = Float[Tensor, "batch _ height width"]  # any number of channels each
 Norm = Literal["group", "layer", "batch"]
 Stem = Literal["published", "strided"]
 
 
-def make_norm(norm: Norm, channels: int) -> nn.Module:
+def make_norm(norm: str, channels: int) -> nn.Module:
     """group: 32 groups, fewer where the channels don't divide; layer: one over channels and space; batch: BatchNorm."""
     if norm == "batch":
         return nn.BatchNorm2d(channels)
@@ -25,7 +27,7 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
     raise ConfigError(f"norm: {norm!r} is not one of 'group', 'layer', 'batch'.")
 
 
-def make_stem(stem: Stem, channels: int, width: int) -> nn.Conv2d:
+def make_stem(stem: str, channels: int, width: int) -> nn.Conv2d:
     """published: 3×3 at full resolution; strided: 7×7 in steps of 4, about 16 times cheaper (for CPUs and demos)."""
     if stem == "published":
         return nn.Conv2d(channels, width, 3, padding=1, bias=False)
@@ -46,7 +48,7 @@ class PreActBlock(nn.Module):
         same = stride == 1 and width_in == width
         self.shortcut = None if same else nn.Sequential(nn.Conv2d(width_in, width, 1, stride=stride, bias=False))
 
-    def forward(self, image: Image) -> Image:
+    def forward(self, image: FeatureMap) -> FeatureMap:
         """(batch, width_in, height, width) → (batch, width, height / stride, width / stride)."""
         active = relu(self.bn1(image))
         residual = self.conv2(relu(self.bn2(self.conv1(active))))
@@ -65,7 +67,7 @@ class Stage(nn.Sequential):
         super().__init__(first, *(PreActBlock(width, width, 1, norm) for _ in range(blocks - 1)))
         self.checkpoint = checkpoint
 
-    def forward(self, input: Image) -> Image:
+    def forward(self, input: FeatureMap) -> FeatureMap:
         """As the blocks one after the other, with the same gradients whether recomputed or kept."""
         if self.checkpoint and self.training:
             for block in self:

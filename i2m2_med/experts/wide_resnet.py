@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn.functional import relu
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.experts.residual import Norm, Stage, Stem, he_initialise, make_norm, make_stem
-from i2m2_med.types import Image, Logits
+from i2m2_med.experts.residual import Images, Norm, Stage, Stem, he_initialise, make_norm, make_stem
+from i2m2_med.types import Logits
 
 
 class WideResNet(nn.Module):
@@ -41,7 +41,7 @@ class WideResNet(nn.Module):
         self.head = nn.Linear(4 * width, labels * classes)
         he_initialise(self)
 
-    def forward(self, *images: Image) -> Logits:
+    def forward(self, *images: Images) -> Logits:
         """One or more images of one size, (batch, channel, height, width) each, joined on the channel axis."""
         features = self.layer3(self.layer2(self.layer1(self.stem(torch.cat(images, dim=1)))))
         pooled = relu(self.norm(features)).mean(dim=(2, 3))
