@@ -1,0 +1,32 @@
+"""How the phase of a complex image becomes channels that a network reads."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from i2m2_med.samples.coils import calibration, low_resolution
+from i2m2_med.samples.physics import centred_fft
+
+PhaseOption = Literal["raw", "referenced", "cos_sin"]
+
+
+def phase_channels(
+    image: Complex[Tensor, "height width"], option: PhaseOption
+) -> Float[Tensor, "channel height width"]:
+    """The phase in radians, (−π, π], or as cos and sin.
+
+    raw: the angle, with its wraps and its coil and field background (published). referenced: the angle left after the
+    smooth background is taken out, small enough not to wrap where the tissue is even. cos_sin: two channels, no wraps.
+    """
+    if option == "referenced":
+        return (image * smooth_phase(image).conj()).angle()[None]
+    angle = image.angle()
+    return torch.stack([angle.cos(), angle.sin()]) if option == "cos_sin" else angle[None]
+
+
+def smooth_phase(image: Complex[Tensor, "height width"]) -> Complex[Tensor, "height width"]:
+    """The low-resolution image (its 24 × 24 lowest frequencies), which carries the background phase."""
+    size = (image.shape[-2], image.shape[-1])
+    return low_resolution(calibration(centred_fft(image)[None]), size, size)[0]
