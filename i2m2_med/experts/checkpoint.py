@@ -1,0 +1,107 @@
+"""State dicts of the published code (github divyam3897/I2M2 @ 7742765) → weights of ours, never unpickling code."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from i2m2_med.errors import ModelError
+from i2m2_med.experts.fusion import LateFusion, LowRankFusion
+from i2m2_med.experts.lenet import LeNet
+from i2m2_med.experts.mimic import SeriesGRU, StaticMLP, StaticSeriesJoint
+from i2m2_med.experts.preact_resnet import PreActResNet18
+
+
+class PublishedExpert(NamedTuple):
+    """One expert of the published code."""
+
+    expert: str
+    """What our configs call it."""
+    prefix: str
+    """Before each of its parameters' names in a checkpoint of the whole model."""
+    output: str
+    """Bias of its last layer: its length is the number of classes."""
+    build: Callable[[int], nn.Module]
+    """Number of classes → our network."""
+
+
+PUBLISHED: Mapping[str, tuple[PublishedExpert, ...]] = {
+    "knee": (
+        PublishedExpert("magnitude", "model_imag.", "linear_abnormal.bias", lambda n: PreActResNet18(1, classes=n)),
+        PublishedExpert("phase", "model_real.", "linear_abnormal.bias", lambda n: PreActResNet18(1, classes=n)),
+        PublishedExpert("joint", "model_cat.", "linear_abnormal.bias", lambda n: PreActResNet18(2, classes=n)),
+    ),
+    "mimic3": (
+        PublishedExpert("static", "unimodal_0.", "1.fc2.bias", lambda n: StaticMLP(classes=n)),
+        PublishedExpert("series", "unimodal_1.", "1.fc2.bias", lambda n: SeriesGRU(classes=n)),
+        PublishedExpert("joint", "inter.", "head.fc2.bias", lambda n: StaticSeriesJoint(classes=n)),
+    ),
+    "avmnist": (
+        PublishedExpert("image", "unimodal_0.", "1.fc2.bias", lambda n: LeNet(28, classes=n)),
+        PublishedExpert("audio", "unimodal_1.", "1.fc2.bias", lambda n: LeNet(112, classes=n)),
+        PublishedExpert("joint", "lf.", "head.fc2.bias", lambda n: LateFusion(classes=n)),
+        PublishedExpert("joint_lowrank", "lrtf.", "head.fc2.bias", lambda n: LowRankFusion(classes=n)),
+    ),
+}
+
+
+class Imported(NamedTuple):
+    """One expert's weights under our names, and what became of the published ones."""
+
+    weights: dict[str, Tensor]
+    mapped: dict[str, str]
+    unused: list[str]
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Published name → tensor, on the CPU. Raises ModelError for anything but a state dict (a pickled module is never run)."""
+    if not path.is_file():
+        raise ModelError(f"{path} is not there; name the published checkpoint (.pt, .pth).")
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path.name} is a pickled module, which would run code when opened; save its state_dict() instead: "
+            "torch.save(model.state_dict(), …) where the published code runs."
+        ) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(f"{path.name} is not a whole checkpoint of torch.save; copy or save it again.") from error
+    state = found.get("state_dict", found) if isinstance(found, Mapping) else found
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise ModelError(f"{path.name} holds no state dict (parameter name → tensor); save model.state_dict().")
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def import_expert(published: PublishedExpert, state: Mapping[str, Tensor]) -> Imported | None:
+    """The expert's part of a state dict under our names; None if it holds nothing of it. Raises ModelError if incomplete."""
+    prefix = published.prefix
+    theirs = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    if not theirs:
+        return None
+    if published.output not in theirs:
+        raise ModelError(
+            f"the checkpoint lacks {prefix}{published.output}, the output of the {published.expert} expert."
+        )
+    network = published.build(len(theirs[published.output]))
+    ours: dict[str, Tensor] = network.state_dict()
+    names: dict[str, str] = network.published_names()  # pyright: ignore[reportAssignmentType, reportCallIssue]
+    counters = {names[name]: ours[name] for name in names if name.endswith("num_batches_tracked")}
+    theirs = counters | theirs  # old checkpoints lack BatchNorm's counters, which nothing depends on
+    for our_name, their_name in names.items():
+        _check(prefix + their_name, theirs.get(their_name), ours[our_name])
+    weights = {name: theirs[names[name]].to(ours[name].dtype).contiguous() for name in names}
+    return Imported(weights, names, sorted(set(theirs) - set(names.values())))
+
+
+def _check(name: str, theirs: Tensor | None, ours: Tensor) -> None:
+    if theirs is None and "fuse.factors" in name:
+        raise ModelError(
+            f"the checkpoint lacks {name}: the published code never saved (nor trained) its low-rank factors."
+        )
+    if theirs is None:
+        raise ModelError(f"the checkpoint lacks {name}; is it of another network?")
+    if theirs.shape != ours.shape:
+        raise ModelError(f"{name} is {list(theirs.shape)}, where the network has {list(ours.shape)}.")

@@ -1,0 +1,101 @@
+"""`i2m2 import-published CHECKPOINT --network knee OUT`: a state dict of the published code → our weights, one file per expert."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from i2m2_med.console import say, table
+from i2m2_med.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from i2m2_med.experts.checkpoint import Imported, PublishedExpert
+
+
+def main(
+    checkpoint: Path, out: Path, /, *, network: Literal["knee", "mimic3", "avmnist"], expert: str | None = None
+) -> dict[str, Any]:
+    """Turn a checkpoint of the published code into weights that `training.warm_start: OUT` reads.
+
+    Parameters
+    ----------
+    checkpoint
+        A state dict saved with torch.save; whole pickled modules are refused.
+    out
+        New folder: `<expert>.safetensors` for each expert found, and `imported.json`, which says what was mapped.
+    network
+        Which of the published systems it is of.
+    expert
+        The one expert that a checkpoint without prefixes (`model_imag.`, `unimodal_0.` …) holds.
+    """
+    from i2m2_med.experts.checkpoint import PUBLISHED, read_state_dict
+    from i2m2_med.files import sha256_of
+
+    experts = PUBLISHED[network] if expert is None else (bare(network, expert),)
+    imported, left_out = import_experts(experts, read_state_dict(checkpoint))
+    if not imported:
+        prefixes = ", ".join(published.prefix for published in experts)
+        why = (
+            "; ".join(left_out.values()) or f"no parameter begins with {prefixes} (name the one it holds with --expert)"
+        )
+        raise ModelError(f"{checkpoint.name} gives no {network} expert: {why}")
+    summary = {
+        "checkpoint": checkpoint.name,
+        "sha256": sha256_of(checkpoint),
+        "network": network,
+        "experts": {name: {"mapped": found.mapped, "unused": found.unused} for name, found in imported.items()},
+        "left_out": left_out,
+    }
+    write(out, imported, summary)
+    show(imported, left_out, out)
+    return summary | {"out": str(out)}
+
+
+def bare(network: str, expert: str) -> "PublishedExpert":
+    """The published expert of that name, in a checkpoint that holds it alone, without prefix."""
+    from i2m2_med.experts.checkpoint import PUBLISHED
+
+    known = {published.expert: published for published in PUBLISHED[network]}
+    if expert not in known:
+        raise ModelError(f"--expert {expert}: the {network} network has {', '.join(known)}.")
+    return known[expert]._replace(prefix="")
+
+
+def import_experts(
+    experts: "tuple[PublishedExpert, ...]", state: "dict[str, Tensor]"
+) -> "tuple[dict[str, Imported], dict[str, str]]":
+    """Experts found in the state dict, and those that it holds in part only, with the reason."""
+    from i2m2_med.experts.checkpoint import import_expert
+
+    imported: dict[str, Imported] = {}
+    left_out: dict[str, str] = {}
+    for published in experts:
+        try:
+            found = import_expert(published, state)
+        except ModelError as error:
+            left_out[published.expert] = str(error)
+            continue
+        if found is not None:
+            imported[published.expert] = found
+    return imported, left_out
+
+
+def write(out: Path, imported: "dict[str, Imported]", summary: dict[str, Any]) -> None:
+    """`<expert>.safetensors` and `imported.json`, whole or not at all."""
+    from safetensors.torch import save_file
+
+    from i2m2_med.files import replace_folder, write_json
+
+    with replace_folder(out) as folder:
+        for name, found in imported.items():
+            save_file(found.weights, folder / f"{name}.safetensors")
+        write_json(folder / "imported.json", summary)
+
+
+def show(imported: "dict[str, Imported]", left_out: dict[str, str], out: Path) -> None:
+    """What was imported, for a person."""
+    rows = [[name, len(found.mapped), ", ".join(found.unused) or "–"] for name, found in imported.items()]
+    table("Imported", ["expert", "tensors", "published, never used"], rows)
+    for name, why in left_out.items():
+        say(f"left out: {name}: {why}")
+    say(f"weights in {out}; use them with -s training.warm_start={out}")
