@@ -32,7 +32,8 @@ def test_slice_dataset_of_fastmri_reads_it(folder: Path):
     assert len(dataset) == 45
     kspace, mask, target, attributes, name, number = dataset[7]
     assert (name, number, mask, kspace.shape, kspace.dtype) == ("file1000002.h5", 2, None, (66, 49), np.complex64)
-    assert attributes["encoding_size"] == (66, 49, 1) and attributes["recon_size"] == (33, 33, 1)
+    assert attributes["encoding_size"] == (66, 49, 1)
+    assert attributes["recon_size"] == (33, 33, 1)
     assert (attributes["padding_left"], attributes["padding_right"]) == (0, 49)
     image = center_crop(complex_abs(ifft2c(to_tensor(kspace))), (33, 33))
     np.testing.assert_allclose(target, image, rtol=1e-3, atol=target.max() * 1e-5)
@@ -62,7 +63,8 @@ def test_some_patients_have_several_volumes(folder: Path):
     for path in sorted(folder.glob("singlecoil/*.h5")):
         with h5py.File(path) as file:
             patients.append(file.attrs["patient_id"])
-    assert len(patients) == 9 and 5 <= len(set(patients)) < 9
+    assert len(patients) == 9
+    assert 5 <= len(set(patients)) < 9
 
 
 def test_published_rule_gives_the_truth_back(folder: Path):
@@ -86,7 +88,8 @@ def test_annotations_have_the_oddities_of_the_real_ones(folder: Path):
     per_slice = [(row["file"], row["slice"]) for row in rows]
     assert len(set(per_slice)) < len(per_slice) / 2, "several boxes on a slice"
     listed = (folder / "knee_file_list.csv").read_text().splitlines()
-    assert "file1000008" not in listed and "file1000001" in listed
+    assert "file1000008" not in listed
+    assert "file1000001" in listed
     assert not any(row["file"] == "file1000008" for row in rows), "never reviewed, so never annotated"
 
 
@@ -122,7 +125,8 @@ def test_prevalence_is_met_and_volumes_have_both_classes(folder: Path):
 def test_ideal_observer_is_written_per_label_and_paradigm(folder: Path):
     ideal = json.loads((folder / "ideal.json").read_text())
     paradigms = {"unimodal_magnitude", "unimodal_phase", "intra", "inter", "i2m2"}
-    assert set(ideal["auroc"]) == set(LABELS) and all(set(of) == paradigms for of in ideal["auroc"].values())
+    assert set(ideal["auroc"]) == set(LABELS)
+    assert all(set(of) == paradigms for of in ideal["auroc"].values())
 
 
 @pytest.mark.parametrize(
@@ -145,7 +149,8 @@ def test_ideal_observer_is_written_per_label_and_paradigm(folder: Path):
 def test_bad_numbers_are_one_clear_line(tmp_path: Path, bad: dict[str, float]):
     with pytest.raises(ConfigError, match=f"^--{next(iter(bad))} .*") as refused:
         simulate(tmp_path / "out", **bad)
-    assert "\n" not in str(refused.value) and not (tmp_path / "out").exists()
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path):
