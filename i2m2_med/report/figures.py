@@ -1,0 +1,169 @@
+"""Figures of a report, as PNG bytes. Drawn without a display; colours are Okabe and Ito's, told apart by the colour-blind."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999", "#44403A", "#882255")
+FIXED = {"intra": "#E69F00", "inter": "#009E73", "i2m2": "#D55E00"}
+"""Paradigms of the paper keep their colour in every figure."""
+NAMES = {
+    "i2m2": "I2M2",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "balanced_accuracy": "balanced accuracy",
+    "nll": "negative log-likelihood (nats)",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+}
+CHANCE = {"auroc": 0.5}
+
+Ideal = Mapping[str, Mapping[str, float]]
+"""By paradigm, then label: the AUROC that an ideal observer reaches."""
+
+
+def bars(
+    rows: Sequence[Mapping[str, Any]], metric: str, title: str, ideal: Ideal | None = None, synthetic: bool = False
+) -> bytes:
+    """A metric per label and paradigm with 95 % intervals; with `ideal`, the ceiling as a black line over each bar.
+
+    rows: as of `Comparison.rows`; the mean over seeds is drawn where there is one.
+    """
+    table = _one_per_bar(rows, metric)
+    labels, paradigms = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["paradigm"]))
+    figure = Figure(figsize=(max(6.4, 1.6 + 0.36 * len(labels) * (len(paradigms) + 1)), 4.4), layout="constrained")
+    axes = figure.subplots()
+    width = 0.84 / len(paradigms)
+    colours = paradigm_colours(paradigms)
+    for number, paradigm in enumerate(paradigms):
+        places = np.arange(len(labels)) + (number - (len(paradigms) - 1) / 2) * width
+        mine = table[table["paradigm"] == paradigm].set_index("label").reindex(labels)
+        _draw_bars(axes, places, mine, width, colours[paradigm], CHANCE.get(metric, 0.0), nice(paradigm))
+        if ideal and metric == "auroc":
+            _draw_ceilings(axes, places, [ideal.get(paradigm, {}).get(label) for label in labels], width)
+    _label_axes(axes, labels, metric, table)
+    axes.set_title(title, loc="left", fontsize=11)
+    if ideal and metric == "auroc":
+        axes.plot([], [], color="black", lw=2, label="ideal observer")
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(5, len(paradigms) + 1),
+        frameon=False,
+        fontsize=9,
+    )
+    return png(figure, synthetic)
+
+
+def reliability(table: pd.DataFrame, title: str, synthetic: bool = False) -> bytes:
+    """One panel per label: observed share against probability for each paradigm, the reference's band shaded.
+
+    table: as of `reliability_table`, of one seed.
+    """
+    labels, paradigms = list(dict.fromkeys(table["label"])), list(dict.fromkeys(table["paradigm"]))
+    columns = min(4, max(1, len(labels)))
+    lines = -(-max(1, len(labels)) // columns)
+    figure = Figure(figsize=(max(4.8, 3.1 * columns), 3.2 * lines + 0.7), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)).ravel()
+    colours = paradigm_colours(paradigms)
+    for axes, label in zip(panels, labels, strict=False):
+        axes.plot([0, 1], [0, 1], color="#999999", lw=1, ls=":")
+        for paradigm in paradigms:
+            mine = table[(table["label"] == label) & (table["paradigm"] == paradigm)]
+            axes.plot(
+                mine["confidence"],
+                mine["observed"],
+                "o-",
+                ms=3.5,
+                lw=1.4,
+                color=colours[paradigm],
+                label=nice(paradigm),
+            )
+            axes.fill_between(mine["confidence"], mine["low"], mine["high"], color=colours[paradigm], alpha=0.14, lw=0)
+        axes.set(title=label, xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set_xlabel("probability given")
+    for axes in panels[len(labels) :]:
+        axes.set_visible(False)
+    panels[0].set_ylabel("share that came true")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9
+    )
+    return png(figure, synthetic)
+
+
+def paradigm_colours(paradigms: Sequence[str]) -> dict[str, str]:
+    """A colour per paradigm: the paper's are fixed, the others take what is left, in order."""
+    free = [colour for colour in COLOURS if colour not in FIXED.values()]
+    others = [paradigm for paradigm in paradigms if paradigm not in FIXED]
+    return {name: FIXED.get(name) or free[others.index(name) % len(free)] for name in paradigms}
+
+
+def nice(name: str) -> str:
+    """How a paradigm or metric is written in a figure."""
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def png(figure: Figure, synthetic: bool) -> bytes:
+    """The figure as PNG at 150 dots per inch, with a watermark where the data are synthetic."""
+    if synthetic:
+        figure.text(
+            0.5, 0.52, "synthetic data", fontsize=34, color="#000000", alpha=0.12, rotation=18, ha="center", va="center"
+        )
+    FigureCanvasAgg(figure)
+    held = io.BytesIO()
+    figure.savefig(held, format="png", dpi=150, metadata={"Software": ""})
+    return held.getvalue()
+
+
+def _one_per_bar(rows: Sequence[Mapping[str, Any]], metric: str) -> pd.DataFrame:
+    """One row per paradigm and label: the mean over seeds, or the only seed."""
+    table = pd.DataFrame(rows)
+    table = table[table["metric"] == metric]
+    table = table.assign(mean=table["seed"].isna()).sort_values("mean", ascending=False, kind="stable")
+    return table.drop_duplicates(["paradigm", "label"]).sort_index()
+
+
+def _draw_bars(
+    axes: Axes, places: np.ndarray, mine: pd.DataFrame, width: float, colour: str, base: float, name: str
+) -> None:
+    value = mine["value"].to_numpy(dtype=np.float64)
+    reach = np.abs(np.stack([value - mine["low"], mine["high"] - value]).astype(np.float64))
+    axes.bar(places, value - base, width * 0.9, bottom=base, color=colour, label=name, zorder=2)
+    there = np.isfinite(reach).all(axis=0)
+    axes.errorbar(
+        places[there],
+        value[there],
+        yerr=reach[:, there],
+        fmt="none",
+        ecolor="#222222",
+        elinewidth=1.1,
+        capsize=2.5,
+        zorder=3,
+    )
+    for place in places[~np.isfinite(value)]:
+        axes.text(place, base, " undefined", rotation=90, fontsize=7, ha="center", va="bottom", color="#555555")
+
+
+def _draw_ceilings(axes: Axes, places: np.ndarray, ceilings: list[float | None], width: float) -> None:
+    for place, ceiling in zip(places, ceilings, strict=True):
+        if ceiling is not None:
+            axes.hlines(ceiling, place - width * 0.45, place + width * 0.45, color="black", lw=2, zorder=4)
+
+
+def _label_axes(axes: Axes, labels: list[str], metric: str, table: pd.DataFrame) -> None:
+    axes.set_xticks(np.arange(len(labels)), labels)
+    axes.set_ylabel(nice(metric))
+    axes.grid(axis="y", color="#DDDDDD", lw=0.8, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    if metric == "auroc":
+        lowest = float(np.nanmin([0.5, *table["low"], *table["value"]]))
+        axes.set_ylim(max(0.0, np.floor((lowest - 0.02) * 20) / 20), 1.005)
+        axes.axhline(0.5, color="#555555", lw=1, ls="--", zorder=1)
+        axes.annotate("chance", (0.005, 0.5), xycoords=("axes fraction", "data"), fontsize=8, color="#555555", va="top")

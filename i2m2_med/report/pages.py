@@ -1,0 +1,149 @@
+"""What the sections of a report say: results from a comparison, the cohort from its manifest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from i2m2_med.report.compare import Comparison
+from i2m2_med.report.figures import Ideal, nice
+from i2m2_med.report.html import Section, number
+from i2m2_med.report.write import SHOWN, said, wide
+
+PAIRED = ("auroc", "accuracy", "nll")
+HOW = (
+    "Intervals are 95 % percentiles of a bootstrap that resamples patients, with the same draws for every paradigm and label. "
+    "AUROC and average precision rank on log-odds. Macro rows are means over the labels that define the metric. "
+    "Lower is better for NLL (nats), Brier and ECE."
+)
+
+
+def result_sections(
+    found: Comparison, pictures: Mapping[str, bytes], metric: str, ideal: Ideal | None, reference: str
+) -> list[Section]:
+    """Comparison, paired differences, calibration, availability patterns, operating points, seeds."""
+    rows = pd.DataFrame(found.rows)
+    tables = [("All paradigms", wide(rows, SHOWN))]
+    if ideal:
+        tables.append(("AUROC beside the ideal observer's", ceiling_table(rows, ideal)))
+    figure = f"{nice(metric)} per label and paradigm, 95 % intervals by patient"
+    return [
+        Section(
+            "Comparison", [headline(found, reference), HOW], found.notes, [(figure, pictures["comparison.png"])], tables
+        ),
+        paired_section(found, reference),
+        Section(
+            "Calibration", figures=[("Share that came true against the probability given", pictures["reliability.png"])]
+        ),
+        Section(
+            "Missing modalities",
+            tables=[("Performance per availability pattern, mean over labels and seeds", said_table(found.patterns))],
+        ),
+        Section(
+            "Operating points",
+            ["Thresholds were chosen on validation samples only and applied as they are."],
+            folded=[("Thresholds and what they do", said_table(found.operating))],
+        ),
+        Section(
+            "Seeds and patient-level scores",
+            ["The spread over training seeds is not sampling error: it stands beside it."],
+            folded=[
+                ("Mean and standard deviation over seeds", found.seeds),
+                ("AUROC of each patient's highest score, DeLong", said_table(found.patients)),
+            ],
+        ),
+    ]
+
+
+def headline(found: Comparison, reference: str) -> str:
+    """The paired AUROC differences of the reference, in one sentence per rival."""
+    table = found.paired[(found.paired["metric"] == "auroc") & found.paired["test"].str.startswith("bootstrap")]
+    overall = table[table["label"] == "macro"] if (table["label"] == "macro").any() else table
+    if not len(overall):
+        return "No paradigm of these is the reference, so no difference is tested."
+    differences = overall[["difference", "low", "high"]].to_numpy(dtype=float)
+    parts = [
+        f"{nice(name)} by {said(*row)}" for name, row in zip(overall["paradigm"].astype(str), differences, strict=True)
+    ]
+    return f"AUROC of {nice(reference)} minus that of each other paradigm (mean over labels and seeds): {'; '.join(parts)}."
+
+
+def paired_section(found: Comparison, reference: str) -> Section:
+    """Differences with tests; what is not shown at once is folded."""
+    table = found.paired
+    main = table[table["metric"].isin(PAIRED)]
+    text = [
+        f"{nice(reference)} minus the other paradigm, on the same patients. Holm's adjustment is over labels × paradigms."
+    ]
+    folded = [("Every metric", said_table(table, "difference"))] if len(table) else []
+    return Section(
+        "Paired differences",
+        text,
+        tables=[("Main metrics", said_table(main, "difference"))] if len(main) else [],
+        folded=folded,
+    )
+
+
+def said_table(table: pd.DataFrame, value: str = "value") -> pd.DataFrame:
+    """The same table with value and interval in one column."""
+    if not len(table):
+        return table
+    words = [said(*row) for row in table[[value, "low", "high"]].to_numpy(dtype=float)]
+    place = list(table.columns).index(value)
+    short = table.drop(columns=[value, "low", "high"])
+    short.insert(place, value, words)
+    return short
+
+
+def ceiling_table(rows: pd.DataFrame, ideal: Ideal) -> pd.DataFrame:
+    """AUROC reached and reachable per label and paradigm."""
+    table = wide(rows, ("auroc",))
+    ceilings = [
+        ideal.get(paradigm, {}).get(label) for label, paradigm in zip(table["label"], table["paradigm"], strict=True)
+    ]
+    return table.assign(**{"ideal observer": ["–" if each is None else number(each) for each in ceilings]})
+
+
+def facts_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Statements for the head of the page: task, cohort, the rules behind labels, versions."""
+    facts = {"Task": manifest.get("task"), "Cohort fingerprint": str(manifest.get("fingerprint", "unknown"))[:16]}
+    source = manifest.get("settings", {}).get("source", {})
+    if "abnormal" in source:
+        meaning = {"other": "any finding other than the named ones (as published)", "any": "any finding at all"}
+        facts["Label 'abnormal'"] = meaning.get(str(source["abnormal"]), str(source["abnormal"]))
+    if versions := manifest.get("versions"):
+        facts["Made with"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return {name: str(text) for name, text in facts.items() if text}
+
+
+def cohort_sections(manifest: Mapping[str, Any]) -> list[Section]:
+    """Who is in the cohort, who was left out and why, class counts per split, and audits."""
+    tables: list[tuple[str, pd.DataFrame]] = []
+    if flow := manifest.get("flow"):
+        tables.append(("Cohort flow", pd.DataFrame(flow)))
+    if splits := manifest.get("splits"):
+        tables.append(("Splits", split_table(splits)))
+    if refused := manifest.get("refused"):
+        tables.append(("Files left out", pd.DataFrame(refused)))
+    audits = [f"{name}: {found}" for name, found in dict(manifest.get("audits", {})).items()]
+    settings = manifest.get("settings", {}).get("source", {})
+    folded = [
+        (
+            "Settings of the data",
+            pd.DataFrame({"setting": list(settings), "value": [str(each) for each in settings.values()]}),
+        )
+    ]
+    return [Section("Cohort", notes=audits, tables=tables, folded=folded if settings else [])]
+
+
+def split_table(splits: Mapping[str, Any]) -> pd.DataFrame:
+    """Patients, studies, samples and class counts per split."""
+    rows: list[dict[str, Any]] = []
+    for name, counts in splits.items():
+        row = {"split": name} | {kind: counts.get(kind) for kind in ("patients", "studies", "samples")}
+        for label, classes in counts.get("classes", {}).items():
+            row[label] = " / ".join(f"{cls} {n}" for cls, n in classes.items())
+            if unknown := counts.get("unknown", {}).get(label):
+                row[label] += f" / unknown {unknown}"
+        rows.append(row)
+    return pd.DataFrame(rows)

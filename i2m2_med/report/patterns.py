@@ -1,0 +1,56 @@
+"""Performance per availability pattern: which modalities a sample had."""
+
+import numpy as np
+import pandas as pd
+
+from i2m2_med.report.cohort import Cohort
+from i2m2_med.report.cube import MACRO, Cube, Row, by_label, members, replicate_cube
+from i2m2_med.report.intervals import REPLICATES, draw_weights, interval
+from i2m2_med.report.table import Mask
+
+FEWEST = 10
+"""Groups of fewer patients are not reported."""
+PER_PATTERN = ("auroc", "accuracy", "nll", "ece")
+
+
+def pattern_table(cohort: Cohort, cube: Cube, replicates: int = REPLICATES, seed: int = 0) -> pd.DataFrame:
+    """Performance per availability pattern (mean over seeds and labels), suppressed below ten patients.
+
+    Every paradigm is judged on all samples it can answer, so a unimodal one has no row where its modality is missing.
+    cube: of the samples that all answered, taken as it is where there is one pattern and nobody was silent.
+    """
+    rows: list[Row] = []
+    patterns = _rows_of(cohort)
+    whole = len(patterns) == 1 and bool(cohort.common.all())
+    for name, here in patterns.items():
+        part = cohort.take(here)
+        for paradigm in cohort.paradigms:
+            seeds = part.of_paradigm(paradigm)
+            answered = np.logical_and.reduce([said.answered for said in seeds])
+            chosen = Cohort({(paradigm, at): said.take(answered) for at, said in enumerate(seeds)})
+            counts = {"pattern": name, "paradigm": paradigm, "samples": int(answered.sum())}
+            known = cube[members(cohort, paradigm)] if whole else None
+            rows += [counts | row for row in _pattern_rows(chosen, known, replicates, seed)]
+    return pd.DataFrame(rows, columns=["pattern", "paradigm", "samples", "patients", "metric", "value", "low", "high"])
+
+
+def _pattern_rows(chosen: Cohort, known: Cube | None, replicates: int, seed: int) -> list[Row]:
+    """One paradigm (mean over its seeds, and over labels) on the samples of one pattern."""
+    patients = len(np.unique(chosen.first.patient))
+    if patients < FEWEST:
+        return [{"patients": patients, "metric": f"suppressed: fewer than {FEWEST} patients"}] if patients else []
+    cube = replicate_cube(chosen, draw_weights(patients, replicates, seed)) if known is None else known
+    values = cube.mean(axis=0)
+    overall = chosen.first.labels[0] if len(chosen.first.labels) == 1 else MACRO
+    rows: list[Row] = []
+    for label, metric, draws, _ in by_label(chosen, values):
+        if label == overall and metric in PER_PATTERN:
+            found = interval(draws, centred=metric == "ece")._asdict()
+            rows.append({"patients": patients, "metric": metric, **found})
+    return rows
+
+
+def _rows_of(cohort: Cohort) -> dict[str, Mask]:
+    """Each pattern's samples."""
+    pattern = np.asarray(cohort.first.samples["pattern"], dtype=str)
+    return {str(name): pattern == name for name in np.unique(pattern)}

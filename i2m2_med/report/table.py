@@ -1,0 +1,126 @@
+"""A prediction table (long: one row per sample × label × class) as dense arrays.
+
+Axis legend: sample = slices or stays, label = findings, classes = outcomes of one finding, patient = who is resampled.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from i2m2_med.errors import SourceError
+
+Scores = Float[np.ndarray, "sample label classes"]
+Targets = Int[np.ndarray, "sample label"]
+Codes = Int[np.ndarray, "sample"]
+Mask = Bool[np.ndarray, "sample"]
+
+KEY = ["patient", "study", "item"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one model said about a set of samples. Rows of every array are the rows of `samples`."""
+
+    samples: pd.DataFrame
+    """One row per sample: patient, study, item, split, pattern, and the `group_<name>` columns."""
+    labels: tuple[str, ...]
+    classes: tuple[str, ...]
+    p: Scores
+    """Probabilities; NaN where the model was refused the sample."""
+    target: Targets
+    """Class index; -1 = unknown."""
+    experts: dict[str, Scores]
+    """By expert; NaN where the expert was absent."""
+    answered: Mask
+
+    @property
+    def patient(self) -> Codes:
+        """A number per patient, the same for tables over the same samples."""
+        return patient_codes(self.samples["patient"])
+
+    def take(self, rows: np.ndarray) -> "Predictions":
+        """The samples that `rows` (a mask or row numbers) picks."""
+        experts = {name: said[rows] for name, said in self.experts.items()}
+        samples = self.samples.loc[rows] if rows.dtype == bool else self.samples.iloc[rows]
+        kept = {"p": self.p[rows], "target": self.target[rows], "answered": self.answered[rows]}
+        return replace(self, samples=samples.reset_index(drop=True), experts=experts, **kept)
+
+    def of(self, split: str) -> "Predictions":
+        """The samples of one split."""
+        return self.take(np.asarray(self.samples["split"] == split, dtype=bool))
+
+
+def read_predictions(table: pd.DataFrame, name: str = "the prediction table") -> Predictions:
+    """Dense arrays of a long table. Raises SourceError if columns lack, rows are doubled or missing, or scores are NaN."""
+    need = [*KEY, "split", "label", "class", "p", "target"]
+    if lacking := [column for column in need if column not in table]:
+        raise SourceError(f"{name} lacks the column(s) {', '.join(lacking)}. Make it again with `i2m2 evaluate`.")
+    table = table[table["label"].notna()]
+    sample, keys = _sample_numbers(table)
+    label, labels = pd.factorize(table["label"])
+    cls, classes = _class_numbers(table["class"])
+    shape = (len(keys), len(labels), len(classes))
+    cell = (sample * shape[1] + label) * shape[2] + cls
+    if len(table) != np.prod(shape) or len(np.unique(cell)) != len(cell):
+        found = f"{len(table)} rows for {shape[0]} samples × {shape[1]} labels × {shape[2]} classes"
+        raise SourceError(
+            f"{name} is not one row per sample, label and class: {found}. Make it again with `i2m2 evaluate`."
+        )
+    order = np.argsort(cell, kind="stable")
+
+    def dense(column: str) -> Scores:
+        return table[column].to_numpy(dtype=np.float64, na_value=np.nan)[order].reshape(shape)
+
+    experts = [name for name in table.columns.astype(str) if name.startswith("p_")]
+    target = table["target"].fillna(-1).to_numpy(dtype=np.int64)[order].reshape(shape)[:, :, 0]
+    head = order.reshape(len(keys), -1)[:, 0]
+    samples = _sample_columns(table.iloc[head].reset_index(drop=True))
+    p = dense("p")
+    answered = _answered(p, table, head, name)
+    names = tuple(str(each) for each in labels)
+    return Predictions(samples, names, classes, p, target, {each[2:]: dense(each) for each in experts}, answered)
+
+
+def patient_codes(patient: "pd.Series[Any]") -> Codes:
+    """Numbers 0…n-1 in order of the patients' names, so that tables over the same patients agree."""
+    return np.unique(patient.to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
+
+
+def log_odds(p: Float[np.ndarray, "*rows classes"]) -> Float[np.ndarray, "*rows classes"]:
+    """log p_c − log(1 − p_c), the rest summed from the other classes: exact where p_c is rounded to one."""
+    total = p.sum(axis=-1, keepdims=True)
+    rest = p[..., ::-1] if p.shape[-1] == 2 else total - p
+    with np.errstate(divide="ignore"):
+        return np.log(p) - np.log(np.maximum(rest, 0.0))
+
+
+def _sample_numbers(table: pd.DataFrame) -> tuple[Codes, pd.DataFrame]:
+    """A number per (patient, study, item) in sorted order, and the keys."""
+    grouped = table.groupby(KEY, sort=True, observed=True, dropna=False)
+    return grouped.ngroup().to_numpy(dtype=np.int64), grouped.size().reset_index()[KEY]
+
+
+def _class_numbers(column: "pd.Series[Any]") -> tuple[Codes, tuple[str, ...]]:
+    """Class numbers: a numeric column sorts, names keep the order in which they come (that of the targets)."""
+    codes, classes = pd.factorize(column, sort=pd.api.types.is_numeric_dtype(column))
+    return codes.astype(np.int64), tuple(str(each) for each in classes)
+
+
+def _sample_columns(first: pd.DataFrame) -> pd.DataFrame:
+    groups = [name for name in first.columns.astype(str) if name.startswith("group_")]
+    pattern = first["pattern"].fillna("") if "pattern" in first else ""
+    return first[[*KEY, "split", *groups]].assign(pattern=pattern)
+
+
+def _answered(p: Scores, table: pd.DataFrame, head: Codes, name: str) -> Mask:
+    """Where the model answered. A NaN that is not a refusal is an error, not a score."""
+    finite = np.isfinite(p).all(axis=(1, 2))
+    refused = table["status"].to_numpy()[head] == "refused" if "status" in table else np.zeros(len(p), dtype=bool)
+    if bad := int((~finite & ~refused).sum()):
+        raise SourceError(
+            f"{name} holds NaN probabilities for {bad} of {len(p)} samples. Train again, or lower the learning rate."
+        )
+    return finite & ~refused
