@@ -1,10 +1,12 @@
 """What a person sees: messages and progress on standard error, results on standard output."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Advance = Callable[[str], None]
 
 
 class Terminal:
@@ -31,8 +33,24 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     Console(file=stream, width=width).print(drawn)
 
 
-class TerminalProgress:
-    """Progress bars on standard error; plain lines where it is not a terminal. Same face as `sources.source.Progress`."""
+class Progress:
+    """What long work reports to: `for volume in progress.track(volumes, "reading headers")`. This one is silent."""
+
+    def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:  # noqa: ARG002
+        """Pass `items` on."""
+        return items
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Generator[Advance]:  # noqa: ARG002
+        """Yield what is called once per step with a short text."""
+        yield lambda _: None
+
+    def say(self, message: str) -> None:
+        """Say nothing."""
+
+
+class TerminalProgress(Progress):
+    """Progress bars on standard error; plain lines where it is not a terminal."""
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         """Pass `items` on and show how many are done."""
@@ -44,6 +62,31 @@ class TerminalProgress:
         from rich.progress import track
 
         yield from track(items, what, total, console=Console(stderr=True), transient=True)
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Generator[Advance]:
+        """A bar that a call moves by one step; where there is no terminal, one line at the end with the last text."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
+        with Bars(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+            step = bars.add_task(what, total=total, text="")
+            last: list[str] = []
+
+            def advance(text: str) -> None:
+                last[:] = [text]
+                bars.update(step, advance=1, text=text)
+
+            yield advance
+        say(f"{what}: {last[0] if last else 'nothing was left to do'}")
 
     def say(self, message: str) -> None:
         """One line for a person."""

@@ -39,7 +39,8 @@ def check_networks(run: RunConfig) -> int:
     from i2m2_med.targets import resolve
 
     source = open_source(run)
-    compose(run, "transforms"), compose(run, "train_transforms")
+    for which in ("transforms", "train_transforms"):
+        compose(run, which)
     for paradigm in run.paradigms.values():
         training = training_of(run, paradigm)
         resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", run.plugins)

@@ -15,6 +15,7 @@ import i2m2_med
 from i2m2_med.config import RunConfig
 from i2m2_med.config_reader import lint_targets, validate
 from i2m2_med.engine.build import build_model
+from i2m2_med.engine.paradigm import give_shares
 from i2m2_med.engine.predict import patterns, prediction_table, run_model
 from i2m2_med.engine.seed import best_device
 from i2m2_med.errors import ConfigError, ModelError
@@ -112,8 +113,7 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
         model.load_state_dict(load_file(folder / "weights.safetensors"))
     except (RuntimeError, OSError, SafetensorError, KeyError) as error:
         raise ModelError(f"{folder}: the weights do not fit the config: {str(error).splitlines()[0]}") from error
-    if hasattr(model.combiner, "set_prior"):
-        model.combiner.set_prior(torch.tensor(about["shares"]))
+    give_shares(model, torch.tensor(about["shares"]))
     model.eval()
     return Predictor(
         model,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from i2m2_med.config import RunConfig, Training
 from i2m2_med.engine.build import build_model, check_shapes, load_experts, training_of
@@ -27,8 +28,7 @@ def train_paradigm(
     training = training_of(run, paradigm)
     model = build_model(run, paradigm.experts, cohort.labels, seed, paradigm.combiner)
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
-    if hasattr(model.combiner, "set_prior"):
-        model.combiner.set_prior(class_shares(cohort.samples("train")))
+    give_shares(model, class_shares(cohort.samples("train")))
     if training.mode == "separate" or training.warm_start == "separate":
         alone = Training.model_validate(
             {**training.model_dump(), **training.separate, "mode": "joint", "warm_start": None}
@@ -48,6 +48,13 @@ def train_paradigm(
     train_stage(run, cohort, model, training, seed, stages, device, watch, paradigm.combiner or run.combiner)
     model.requires_grad_(True)
     return model
+
+
+def give_shares(model: I2M2, shares: Tensor) -> None:
+    """Tell a combiner that divides by the class prior what the prior is; shares: (label, classes)."""
+    set_prior: Any = getattr(model.combiner, "set_prior", None)
+    if set_prior is not None:
+        set_prior(shares)
 
 
 def train_stage(

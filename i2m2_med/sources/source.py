@@ -5,15 +5,17 @@ imports torch, MONAI or MLflow at module level: `i2m2 check` reads settings with
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-T = TypeVar("T")
+from i2m2_med.console import Progress
+
+__all__ = ["Flow", "Labels", "Progress", "Source", "Study"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Source(ABC):
         """Every file that the records come from (for the manifest's hashes). Raises SourceError if what is needed is missing."""
 
     @abstractmethod
-    def ingest(self, folder: Path, cache: Path, flow: Flow, progress: "Progress") -> pl.DataFrame:
+    def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
         """Read the data set once; one row per sample, in a fixed order.
 
         folder: where this data set's own arrays may be written; cache: a folder shared by all configs, for typed copies of tables
@@ -88,14 +90,3 @@ class Source(ABC):
     @abstractmethod
     def study(self, folder: Path) -> Study:
         """Open one study folder for scoring, labels not needed. Raises SourceError with the reason it can't be scored."""
-
-
-class Progress:
-    """What long work reports to: `for volume in progress.track(volumes, "reading headers")`. This one is silent."""
-
-    def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:  # noqa: ARG002
-        return items
-
-    def say(self, message: str) -> None: ...
-
-

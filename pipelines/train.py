@@ -1,0 +1,42 @@
+"""`i2m2 train CONFIG`: one paradigm, one or more seeds, into MLflow."""
+
+from typing import Any
+
+from i2m2_med.arguments import Config, Overrides
+from i2m2_med.config_reader import load_config
+from i2m2_med.console import TerminalProgress, say, table
+
+
+def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad: bool = False) -> dict[str, Any]:
+    """Train the run's `paradigm` for each of its seeds, evaluate on validation and test, and record it.
+
+    Parameters
+    ----------
+    resume
+        Go on with what an interrupted call of the same config left; ends with the same weights, bit for bit.
+    skip_bad
+        While preparing, leave bad files out instead of stopping at the first.
+    """
+    from i2m2_med.engine.experiment import open_experiment
+    from i2m2_med.report.judge import judge
+
+    run, values = load_config(config, set_)
+    with open_experiment(
+        run, values, judge(run), TerminalProgress(), what="train", resume=resume, skip_bad=skip_bad
+    ) as experiment:
+        made = [experiment.train(run.paradigm, seed) for seed in run.seeds]
+    rows = [row for one in made for row in one.rows]
+    show(rows, experiment.manifest)
+    say(f"runs {', '.join(one.run_id for one in made)} in {experiment.uri}")
+    return {"run": made[0].run_id, "runs": [one.run_id for one in made], "rows": rows}
+
+
+def show(rows: list[dict[str, Any]], manifest: dict[str, Any]) -> None:
+    """Values with their intervals, and what may not be claimed from them."""
+    from i2m2_med.report.judge import value
+
+    shown = [row for row in rows if row["metric"] in {"auroc", "accuracy", "nll", "ece"}]
+    cells = [[row["paradigm"], row["seed"], row["label"], row["metric"], value(row)] for row in shown]
+    table("Test split", ["paradigm", "seed", "label", "metric", "value [95 % interval]"], cells)
+    for remark in manifest["remarks"]:
+        say(remark)
