@@ -7,6 +7,7 @@ MLflow ≥ 3.13 refuses file stores, and six processes that open a fresh sqlite 
 import logging
 import os
 import sqlite3
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,9 +79,10 @@ def artifacts_of(uri: str) -> str | None:
 def connect(uri: str) -> "MlflowClient":
     """A client of `uri`: it names every run explicitly and is safe to share between threads."""
     quieten()
-    from mlflow import MlflowClient
+    with translated(uri), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own use of its database library
+        from mlflow import MlflowClient
 
-    with translated(uri):
         return MlflowClient(uri, registry_uri=uri)
 
 
@@ -128,6 +130,8 @@ def translated(uri: str) -> Generator[None]:
 
 def explain(error: Exception, uri: str) -> StoreError | None:
     """What `error` means for the user of the store at `uri`; None if it is none of the store's troubles."""
+    if isinstance(error, Warning):
+        return None
     words, code = str(error), getattr(error, "error_code", "")
     where = shown(uri)
     if _any(words, "disk is full", "No space left", "disk quota", "disk I/O error"):
@@ -209,9 +213,15 @@ def _make_once(database: Path, uri: str) -> None:
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(database.with_name(database.name + ".lock")):
             if not _has_schema(database, uri):
-                from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+                _make(uri)
 
-                SqlAlchemyStore(uri, artifacts_of(uri)).engine.dispose()
+
+def _make(uri: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        SqlAlchemyStore(uri, artifacts_of(uri)).engine.dispose()
 
 
 def _newer_schema_refused(database: Path) -> None:

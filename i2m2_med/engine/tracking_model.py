@@ -1,5 +1,7 @@
 """The model folder as an MLflow model: a pyfunc from code, signed, with pinned requirements, weights as safetensors."""
 
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,23 +36,23 @@ def pinned() -> list[str]:
 
 def save_model(folder: Path, target: Path, example: Any = None) -> Path:
     """Write the MLflow model of a model folder into `target`; the folder goes in as the artifact `model`."""
-    import mlflow.pyfunc
     import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
 
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "study", required=False), ColSpec("string", "archive", required=False)]),
-        outputs=None,
-    )
-    mlflow.pyfunc.save_model(
-        target,
-        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"model": str(folder)},
-        signature=signature,
-        pip_requirements=pinned(),
-        input_example=pd.DataFrame({"study": ["/studies/one"], "archive": [""]}) if example is None else example,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of its own annotations and parts, on import and on saving
+        import mlflow.pyfunc
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, DataType, Schema
+
+        optional = partial(ColSpec, required=False)
+        mlflow.pyfunc.save_model(
+            target,
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"model": str(folder)},
+            signature=ModelSignature(inputs=Schema([optional(DataType.string, name) for name in ("study", "archive")])),
+            pip_requirements=pinned(),
+            input_example=pd.DataFrame({"study": ["/studies/one"], "archive": [""]}) if example is None else example,
+        )
     return target
 
 

@@ -79,14 +79,15 @@ def _writer_is_gone(status: str, run_id: str, tags: dict[str, str]) -> None:
     if lives:
         raise _busy(run_id, f"process {tags['i2m2.pid']} of this host")
     if lives is None:
-        raise _busy(run_id, f"a process of the host {tags.get('i2m2.host', 'unknown')}, as far as the store knows")
+        host = tags.get("i2m2.host", "unknown")
+        advice = (
+            f"wait until it ends. If that process is dead, start any run on {host}, which marks it KILLED, then resume"
+        )
+        raise _busy(run_id, f"a process of the host {host}, as far as the store knows", advice)
 
 
-def _busy(run_id: str, who: str) -> StoreError:
-    return StoreError(
-        f"run {run_id} is being written by {who}; wait until it ends. If that process is dead, start any run on its host"
-        " (which marks it KILLED), then resume"
-    )
+def _busy(run_id: str, who: str, advice: str = "wait until it ends") -> StoreError:
+    return StoreError(f"run {run_id} is being written by {who}; {advice}")
 
 
 def _lock(run_id: str) -> Path:
