@@ -1,0 +1,43 @@
+# make demo · make test · make check · make test-all · make bench. Each sets up what it needs, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export MLFLOW_DISABLE_TELEMETRY := true
+export PYTHONWARNINGS := default
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+.PHONY: setup demo test test-all check bench clean
+
+setup: $(VENV)/.ready
+
+# The lock holds exact versions; i2m2_med itself is installed editable on top. Nothing happens twice.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@echo "setting up $(VENV): about 7 GB, a few minutes, once"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, this is " + sys.version)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+	@$(BIN)/i2m2 demo
+
+test: setup
+	$(PYTEST) -m "not slow and not cuda"
+
+test-all: setup
+	$(PYTEST) -m "slow and not cuda" --timeout 1500
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/contracts tests/combiners -m "not slow and not cuda"
+
+bench: setup
+	$(BIN)/python -m pytest -q -s tests/benchmarks --benchmark-enable --benchmark-only
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info i2m2_work
