@@ -21,7 +21,7 @@ class Comparison:
     """What comparing paradigms gives."""
 
     rows: list[Row]
-    """paradigm, label (or `macro`), metric, value, low, high, seed (None: mean over seeds), labels_used."""
+    """paradigm, label (or `macro`), metric, value, low, high (None: undefined), seed (None: mean over seeds), labels_used."""
     paired: pd.DataFrame
     """Reference minus each other paradigm: difference, low, high, p, p_holm, test."""
     seeds: pd.DataFrame
@@ -71,7 +71,7 @@ def _notes(cohort: Cohort, cube: Cube) -> list[str]:
     """What a reader has to know before trusting the numbers."""
     notes: list[str] = []
     first = cohort.first
-    if cube.shape[-1] == 1:
+    if first.samples["patient"].nunique() == 1:
         notes.append("the split holds one patient: intervals resample patients, so there are none.")
     undefined: list[str] = []
     for at, label in enumerate(first.labels):
@@ -90,7 +90,7 @@ def _notes(cohort: Cohort, cube: Cube) -> list[str]:
         )
     failed = ~np.isfinite(cube[..., 1:]) & np.isfinite(cube[..., :1])
     for at, metric in enumerate(METRICS):
-        if failed[:, :, at].any() and (share := float(failed[:, :, at].mean(axis=-1).max())) > 0.01:
+        if cube.shape[-1] > 1 and (share := float(failed[:, :, at].mean(axis=-1).max())) > 0.01:
             notes.append(
                 f"{metric}: up to {share:.0%} of the bootstrap draws held one class only and were left out of the intervals."
             )

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from i2m2_med.report.cohort import Cohort
-from i2m2_med.report.intervals import interval
+from i2m2_med.report.intervals import Interval, interval
 from i2m2_med.report.metrics import METRICS, metric_replicates
 
 MACRO = "macro"
@@ -41,7 +41,7 @@ def metric_rows(cohort: Cohort, cube: Cube) -> list[Row]:
     rows: list[Row] = []
     for paradigm, seed, which in groups:
         for label, metric, draws, used in by_label(cohort, cube[which].mean(axis=0)):
-            found = interval(draws, centred=metric == "ece")._asdict()
+            found = defined(interval(draws, centred=metric == "ece"))
             rows.append(
                 {"paradigm": paradigm, "label": label, "metric": metric, **found, "seed": seed, "labels_used": used}
             )
@@ -60,6 +60,11 @@ def seed_table(cohort: Cohort, cube: Cube) -> pd.DataFrame:
             row = {"paradigm": paradigm, "label": label, "metric": metric, "seeds": len(itself)}
             rows.append(row | {"mean": float(itself.mean()), "seed_sd": spread, "sampling_error": error})
     return pd.DataFrame(rows)
+
+
+def defined(found: Interval) -> dict[str, float | None]:
+    """value, low and high as JSON knows them: None where undefined."""
+    return {name: number if np.isfinite(number) else None for name, number in found._asdict().items()}
 
 
 def members(cohort: Cohort, paradigm: str) -> list[int]:

@@ -53,7 +53,9 @@ def _named_test(cohort: Cohort, reference: str, other: str, label: str, metric: 
     """DeLong's or McNemar's p, where the metric has one."""
     if metric == "auroc":
         gap = _influence(cohort, reference, label).minus(_influence(cohort, other, label))
-        return {"p": gap.p_zero(), "test": "DeLong on patients' highest scores"}
+        low, high = gap.interval()
+        found = {"difference": gap.value, "low": low, "high": high}
+        return found | {"p": gap.p_zero(), "test": "DeLong on patients' highest scores"}
     if metric == "accuracy":
         known = cohort.first.target[:, cohort.first.labels.index(label)] >= 0
         ours, theirs = _hits(cohort, reference, label), _hits(cohort, other, label)

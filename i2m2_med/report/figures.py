@@ -125,7 +125,7 @@ def png(figure: Figure, synthetic: bool) -> bytes:
 def _one_per_bar(rows: Sequence[Mapping[str, Any]], metric: str) -> pd.DataFrame:
     """One row per paradigm and label: the mean over seeds, or the only seed."""
     table = pd.DataFrame(rows)
-    table = table[table["metric"] == metric]
+    table = table[table["metric"] == metric].astype({"value": float, "low": float, "high": float})
     table = table.assign(mean=table["seed"].isna()).sort_values("mean", ascending=False, kind="stable")
     return table.drop_duplicates(["paradigm", "label"]).sort_index()
 

@@ -34,7 +34,9 @@ def judge(run: RunConfig) -> Judge:
 
 
 def value(row: dict[str, Any]) -> str:
-    """'0.812 [0.77, 0.85]', or that it is undefined."""
-    if row["value"] is None or row["value"] != row["value"]:
+    """'0.812 [0.77, 0.85]', or what of it is undefined."""
+    if row["value"] is None:
         return "undefined (one class)"
+    if row["low"] is None:
+        return f"{row['value']:.3f} [undefined]"
     return f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]"

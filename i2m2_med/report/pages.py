@@ -61,7 +61,7 @@ def headline(found: Comparison, reference: str) -> str:
     overall = table[table["label"] == "macro"] if (table["label"] == "macro").any() else table
     if not len(overall):
         return "No paradigm of these is the reference, so no difference is tested."
-    differences = overall[["difference", "low", "high"]].to_numpy(dtype=float)
+    differences = overall[["difference", "low", "high"]].astype(float).to_numpy()
     parts = [
         f"{nice(name)} by {said(*row)}" for name, row in zip(overall["paradigm"].astype(str), differences, strict=True)
     ]
@@ -88,7 +88,7 @@ def said_table(table: pd.DataFrame, value: str = "value") -> pd.DataFrame:
     """The same table with value and interval in one column."""
     if not len(table):
         return table
-    words = [said(*row) for row in table[[value, "low", "high"]].to_numpy(dtype=float)]
+    words = [said(*row) for row in table[[value, "low", "high"]].astype(float).to_numpy()]
     place = list(table.columns).index(value)
     short = table.drop(columns=[value, "low", "high"])
     short.insert(place, value, words)

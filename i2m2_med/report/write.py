@@ -33,14 +33,14 @@ def wide(rows: pd.DataFrame, metrics: tuple[str, ...] = METRICS) -> pd.DataFrame
     """One line per label and paradigm, one column per metric: `0.812 [0.770, 0.851]`; the mean over seeds where there is one."""
     mean_first = rows[rows["metric"].isin(metrics)].sort_values("seed", na_position="first", kind="stable")
     one = mean_first.drop_duplicates(["paradigm", "label", "metric"])
-    one = one.assign(said=[said(*values) for values in one[["value", "low", "high"]].to_numpy(dtype=float)])
+    one = one.assign(said=[said(*values) for values in one[["value", "low", "high"]].astype(float).to_numpy()])
     table = one.pivot(index=["label", "paradigm"], columns="metric", values="said")
     lines = (
         rows[["label", "paradigm"]]
         .drop_duplicates()
         .sort_values("label", key=lambda label: label.map(_rank(label)), kind="stable")
     )
-    return table.reindex(pd.MultiIndex.from_frame(lines))[list(metrics)].reset_index()
+    return table.reindex(pd.MultiIndex.from_frame(lines))[list(metrics)].reset_index().rename_axis(columns=None)
 
 
 def said(value: float, low: float, high: float) -> str:
