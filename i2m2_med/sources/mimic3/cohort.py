@@ -1,0 +1,154 @@
+"""Who is in the cohort: ICU stays (or first admissions with their stays merged), each step counted."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from i2m2_med.errors import SourceError
+from i2m2_med.sources.mimic3.ingest import Ingested
+from i2m2_med.sources.mimic3.settings import Settings
+from i2m2_med.sources.source import Flow
+
+YEAR = 365.2425
+CAPPED_AGE = 90.0  # birth dates of patients above 89 are shifted: their ages come out near 300
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Samples and the ICU stays they are made of."""
+
+    samples: pl.DataFrame
+    """One row per sample, in the order of the arrays: `row`, ids, times and attributes of its (first) stay and admission."""
+    stays: pl.DataFrame
+    """`row`, `stay` (number), SUBJECT_ID, HADM_ID, ICUSTAY_ID, INTIME, OUTTIME of every stay of every sample."""
+
+
+def gather(tables: dict[str, Ingested], flow: Flow) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(stays with their admission and patient, admissions); what resolves nowhere or ends before it starts is counted and left out."""
+    patients = once(tables["PATIENTS"], "SUBJECT_ID", "patients", flow)
+    admissions = once(tables["ADMISSIONS"], "HADM_ID", "admissions", flow)
+    stays = once(tables["ICUSTAYS"], "ICUSTAY_ID", "ICU stays", flow)
+    without = admissions.join(stays, on="HADM_ID", how="anti").height
+    flow.step("admissions: with an ICU stay", admissions.height - without, without, "no ICU stay")
+    resolved = stays.join(admissions.drop("SUBJECT_ID"), on="HADM_ID").join(patients, on="SUBJECT_ID")
+    lost = stays.height - resolved.height
+    flow.step("ICU stays: admission and patient known", resolved.height, lost, "ids that resolve nowhere")
+    timed = resolved.filter(
+        pl.col("INTIME").is_not_null() & (pl.col("OUTTIME").is_null() | (pl.col("OUTTIME") >= pl.col("INTIME")))
+    )
+    lost = resolved.height - timed.height
+    flow.step("ICU stays: in order of time", timed.height, lost, "no INTIME, or OUTTIME before INTIME")
+    return timed.sort("SUBJECT_ID", "INTIME", "ICUSTAY_ID"), admissions
+
+
+def once(table: Ingested, key: str, what: str, flow: Flow) -> pl.DataFrame:
+    """A small table, each key once: repeated and missing ones are counted and left out."""
+    rows = table.scan().collect()
+    distinct = rows.filter(pl.col(key).is_not_null()).unique(key, keep="first", maintain_order=True)
+    flow.step(f"{what}: read", distinct.height, rows.height - distinct.height, f"repeated or missing {key}")
+    if distinct.height == 0:
+        raise SourceError(f"the table of {what} holds no row with a {key}; is the export complete?")
+    return distinct
+
+
+def select(settings: Settings, stays: pl.DataFrame, admissions: pl.DataFrame, flow: Flow) -> Cohort:
+    """The samples that ids, age and the unit allow; length and survival are judged once the records are known."""
+    chosen = {
+        "first_stay": first_stays,
+        "every_stay": every_stay,
+        "single_stay": single_stays,
+        "first_admission": first_admissions,
+    }[settings.unit](settings, stays, admissions, flow)
+    if chosen.height == 0:
+        raise SourceError("no ICU stay is left after the cohort's rules; are the tables complete?")
+    merged = settings.unit == "first_admission"
+    key, order = ("HADM_ID", ["HADM_ID", "INTIME"]) if merged else ("ICUSTAY_ID", ["SUBJECT_ID", "ICUSTAY_ID"])
+    chosen = chosen.sort(order)
+    samples = chosen.unique(key, keep="first", maintain_order=True).with_row_index("row")
+    samples = samples.with_columns(pl.col("row").cast(pl.Int32))
+    rows = samples.select("row", key, reference=pl.col("INTIME"))
+    ids = ["SUBJECT_ID", "HADM_ID", "ICUSTAY_ID", "INTIME", "OUTTIME", "ADMITTIME"]
+    numbered = chosen.select(ids).join(rows, on=key).sort("row", "INTIME").with_row_index("stay")
+    return Cohort(samples, numbered.with_columns(pl.col("stay").cast(pl.Int32)))
+
+
+def adults(settings: Settings, stays: pl.DataFrame, flow: Flow, at: str, days: float) -> pl.DataFrame:
+    """Those old enough at the time `at`; a shifted birth date (300 years) is old enough, an unknown one is not."""
+    age = (pl.col(at) - pl.col("DOB")).dt.total_seconds() / 86_400
+    kept = stays.filter(age >= settings.minimum_age * days)
+    flow.step(
+        f"ICU stays: at least {settings.minimum_age:g} years old at {at}",
+        kept.height,
+        stays.height - kept.height,
+        "younger, or birth date unknown",
+    )
+    return kept
+
+
+def first_stays(settings: Settings, stays: pl.DataFrame, _: pl.DataFrame, flow: Flow) -> pl.DataFrame:
+    """Each adult subject's first ICU stay."""
+    old = adults(settings, stays, flow, "INTIME", YEAR)
+    first = old.sort("INTIME", "ICUSTAY_ID").unique("SUBJECT_ID", keep="first", maintain_order=True)
+    flow.step("ICU stays: first of each patient", first.height, old.height - first.height, "later stays")
+    return first
+
+
+def every_stay(settings: Settings, stays: pl.DataFrame, _: pl.DataFrame, flow: Flow) -> pl.DataFrame:
+    """Every ICU stay of every adult."""
+    return adults(settings, stays, flow, "INTIME", YEAR)
+
+
+def single_stays(settings: Settings, stays: pl.DataFrame, _: pl.DataFrame, flow: Flow) -> pl.DataFrame:
+    """As mimic3-benchmarks: no transfer between wards or units, then the only stay of its admission, then adults."""
+    settled = (pl.col("FIRST_WARDID") == pl.col("LAST_WARDID")) & (pl.col("FIRST_CAREUNIT") == pl.col("LAST_CAREUNIT"))
+    still = stays.filter(settled)
+    flow.step("ICU stays: in one ward and unit", still.height, stays.height - still.height, "transferred between units")
+    only = still.filter(pl.len().over("HADM_ID") == 1)
+    flow.step("ICU stays: only one of its admission", only.height, still.height - only.height, "several stays")
+    return adults(settings, only, flow, "INTIME", YEAR)
+
+
+def first_admissions(settings: Settings, stays: pl.DataFrame, admissions: pl.DataFrame, flow: Flow) -> pl.DataFrame:
+    """As the published code: all stays of each subject's first hospital admission (by ADMITTIME, of all admissions)."""
+    first = admissions.sort("ADMITTIME", "HADM_ID").unique("SUBJECT_ID", keep="first", maintain_order=True)
+    kept = stays.join(first.select("HADM_ID"), on="HADM_ID", how="semi")
+    flow.step(
+        "ICU stays: in the patient's first admission", kept.height, stays.height - kept.height, "later admissions"
+    )
+    return adults(settings, kept, flow, "ADMITTIME", 365.25)
+
+
+def with_times(samples: pl.DataFrame, settings: Settings, span: pl.DataFrame) -> pl.DataFrame:
+    """Add `start` (seconds from INTIME to hour 0), `origin` and `prediction` (datetimes), and the `first` and `last` record of `span`."""
+    joined = samples.join(span, on="row", how="left", maintain_order="left")
+    start = pl.col("first").fill_null(0) if settings.origin == "first_record" else pl.lit(0, pl.Int64)
+    ahead = timedelta(hours=settings.window_hours + settings.gap_hours)
+    origin = pl.col("INTIME") + pl.duration(seconds=start)
+    return joined.with_columns(start=start, origin=origin, prediction=origin + ahead)
+
+
+def keep_long_enough(samples: pl.DataFrame, settings: Settings, flow: Flow) -> pl.DataFrame:
+    """Drop samples that are too short, and (exclusive outcome) those dead before the prediction time. `row` stays what it was."""
+    if settings.length == "records":
+        long = (pl.col("last") - pl.col("first") > settings.window_hours * 3600).fill_null(False)
+        step = f"samples: records over more than {settings.window_hours} h"
+    else:
+        long = pl.col("OUTTIME").is_null() | (pl.col("OUTTIME") >= pl.col("prediction"))
+        step = f"samples: in the ICU for {settings.window_hours + settings.gap_hours:g} h"
+    kept = samples.filter(long)
+    flow.step(step, kept.height, samples.height - kept.height, "too short")
+    if settings.outcome == "exclusive":
+        alive = kept.filter(death_time().is_null() | (death_time() > pl.col("prediction")))
+        flow.step("samples: alive at prediction time", alive.height, kept.height - alive.height, "died before it")
+        kept = alive
+    if kept.height == 0:
+        raise SourceError(
+            "no sample is left after the cohort's rules; see the cohort flow, and loosen window, gap or age"
+        )
+    return kept
+
+
+def death_time() -> pl.Expr:
+    """When the patient died: DEATHTIME to the minute, else the end of the day of DOD (which is a date); null if not known to have died."""
+    return pl.coalesce(pl.col("DEATHTIME"), pl.col("DOD") + timedelta(days=1))

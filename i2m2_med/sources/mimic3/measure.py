@@ -1,0 +1,133 @@
+"""From charted rows to measured values: (row, seconds since INTIME, channel, value), in the channels' own units."""
+
+import polars as pl
+
+from i2m2_med.sources.mimic3.cohort import Cohort
+from i2m2_med.sources.mimic3.gases import arterial
+from i2m2_med.sources.mimic3.ingest import Ingested
+from i2m2_med.sources.mimic3.items import CHANNELS, converted, in_range, items_of, number_of, unit_fits
+from i2m2_med.sources.mimic3.scores import coma_score
+from i2m2_med.sources.mimic3.settings import Settings
+
+LOOKBACK_HOURS = 6
+"""Labs count from this long before ICU admission (drawn on the way there)."""
+MEAN = ("sbp", "heart_rate", "temperature")
+LEAST = ("bun", "wbc", "bicarbonate", "sodium", "potassium", "bilirubin")
+RAW_SAPS = ("gcs", "sbp", "heart_rate", "temperature", "pao2", "fio2", "urine", *LEAST)
+"""The 13 series before PaO2 and FiO2 become one."""
+
+
+def measured(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> pl.DataFrame:
+    """`row`, `seconds`, `channel` (number), `value`: one per channel and moment, sorted."""
+    charted = pl.concat(
+        [rows_of(tables[name], name, cohort, settings) for name in ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")]
+    )
+    if settings.channels == "saps12":
+        values, names = saps_series(charted, settings), RAW_SAPS
+    else:
+        values, names = per_moment(charted, CHANNELS["benchmark17"], pl.col("value").mean()), CHANNELS["benchmark17"]
+    number = {name: index for index, name in enumerate(names)}
+    return values.select(
+        "row", "seconds", pl.col("concept").replace_strict(number, return_dtype=pl.Int32).alias("channel"), "value"
+    ).sort("row", "channel", "seconds")
+
+
+def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings) -> pl.DataFrame:
+    """The rows of one table that fall into a sample's time: `row`, `stay`, `seconds`, `concept`, `value` (null: charted, but unusable)."""
+    items = items_of(settings.channels, settings.items).filter(pl.col("table") == name)
+    if items.height == 0:
+        return EMPTY
+    keys = keys_of(name, settings)
+    taken = sorted(set(keys) | {"ITEMID", "CHARTTIME", "VALUE", "VALUENUM", "VALUEUOM", "ERROR", "ISERROR"})
+    lazy = table.scan()
+    lazy = lazy.select([column for column in taken if column in lazy.collect_schema().names()])
+    if name == "OUTPUTEVENTS":
+        lazy = lazy.rename({"VALUE": "VALUENUM", "ISERROR": "ERROR"}).with_columns(VALUE=pl.lit(None, pl.String))
+    if name == "LABEVENTS":
+        lazy = lazy.with_columns(ERROR=pl.lit(None, pl.String))
+    known = items.lazy().select(
+        "concept", "spellings", "converter", "low", "high", "low_in", "high_in", ITEMID=pl.col("item").cast(pl.Int64)
+    )
+    within = (pl.col("CHARTTIME") >= pl.col("since")) & (
+        pl.col("until").is_null() | (pl.col("CHARTTIME") <= pl.col("until"))
+    )
+    spans = spans_of(name, cohort, settings).select("row", "stay", "since", "until", "reference", *keys)
+    return (
+        lazy.join(known, on="ITEMID")
+        .join(spans.lazy(), on=keys)
+        .filter(within, usable(name, settings))
+        .with_columns(number=number_of())
+        .with_columns(number=pl.when(in_range()).then(pl.col("number")))
+        .select(
+            "row",
+            "stay",
+            (pl.col("CHARTTIME") - pl.col("reference")).dt.total_seconds().alias("seconds"),
+            "concept",
+            pl.when(pl.col("converter") == "text").then(arterial_flag()).otherwise(converted()).alias("value"),
+        )
+        .filter(pl.col("value").is_not_null() | pl.col("concept").is_in(["fio2_chart", "spo2_chart"]))
+        .collect(engine="streaming")
+    )
+
+
+EMPTY = pl.DataFrame(
+    schema={"row": pl.Int32, "stay": pl.Int32, "seconds": pl.Int64, "concept": pl.String, "value": pl.Float64}
+)
+
+
+def keys_of(name: str, settings: Settings) -> list[str]:
+    """What a charted row is matched by: its patient and the time, or the published code's ids."""
+    if settings.unit != "first_admission":
+        return ["SUBJECT_ID"]
+    return ["SUBJECT_ID", "HADM_ID"] if name == "LABEVENTS" else ["SUBJECT_ID", "HADM_ID", "ICUSTAY_ID"]
+
+
+def spans_of(name: str, cohort: Cohort, settings: Settings) -> pl.DataFrame:
+    """From when until when a table's rows count, per stay: the window only where nothing else needs more."""
+    since = pl.col("INTIME")
+    if name == "LABEVENTS":
+        since = since - pl.duration(hours=LOOKBACK_HOURS)
+    window_only = settings.origin == "icu_intime" and settings.fill == "causal" and settings.length == "stay"
+    until = pl.lit(None, pl.Datetime("us")) if settings.unit == "first_admission" else pl.col("OUTTIME")
+    if window_only:
+        until = pl.col("reference") + pl.duration(hours=settings.window_hours)
+    return cohort.stays.with_columns(since=since, until=until)
+
+
+def usable(name: str, settings: Settings) -> pl.Expr:
+    """Not marked as an error, and in the item's unit; the published code reads no mark on output rows and on SpO2, and no unit."""
+    sound = ~pl.col("ERROR").fill_null("0").str.strip_chars().is_in(["1", "1.0"])
+    if settings.items == "checked":
+        return sound & unit_fits()
+    return pl.lit(True) if name == "OUTPUTEVENTS" else sound | (pl.col("concept") == "spo2_chart")
+
+
+def arterial_flag() -> pl.Expr:
+    """1 for a sample called arterial, 0 for one called otherwise, null for one not called at all."""
+    return pl.when(pl.col("VALUE").is_not_null()).then((pl.col("VALUE").str.strip_chars() == "ART").cast(pl.Float64))
+
+
+def per_moment(charted: pl.DataFrame, concepts: tuple[str, ...], how: pl.Expr) -> pl.DataFrame:
+    """One value per sample, concept and moment."""
+    of_them = charted.filter(pl.col("concept").is_in(concepts))
+    return of_them.group_by("row", "concept", "seconds").agg(how).select(COLUMNS)
+
+
+COLUMNS = ["row", "seconds", "concept", "value"]
+
+
+def saps_series(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """The 13 raw series of the paper: means of vitals, least of labs, sums of urine, scores, arterial gases."""
+    urine = charted.filter(pl.col("concept") == "urine").group_by("row", "stay", "seconds").agg(pl.col("value").sum())
+    return pl.concat(
+        [
+            per_moment(charted, MEAN, pl.col("value").mean()),
+            per_moment(charted, LEAST, pl.col("value").min()),
+            urine.group_by("row", "seconds")
+            .agg(pl.col("value").mean())
+            .with_columns(concept=pl.lit("urine"))
+            .select(COLUMNS),
+            coma_score(charted).select(COLUMNS),
+            arterial(charted, settings.items == "checked").select(COLUMNS),
+        ]
+    )

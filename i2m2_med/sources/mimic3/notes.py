@@ -1,0 +1,143 @@
+"""Notes that were there by the end of the window, cut into chunks of hashed tokens.
+
+Nothing here is fitted on data, so nothing can pass from one patient to another.
+"""
+
+import re
+import zlib
+from collections import Counter
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from i2m2_med.sources.mimic3.ingest import Ingested
+from i2m2_med.sources.mimic3.settings import Notes, Settings
+
+HOUR_TOKENS = 64
+"""Tokens 1 … 64 say when a chunk was available: 1 = up to hour 0, 2 = within the first hour, … Each chunk begins with one."""
+OUTCOME_WORDS = (
+    "expired",
+    "passed away",
+    "cmo",
+    "comfort measures",
+    "autopsy",
+    "time of death",
+    "organ donation",
+)
+WORD = re.compile(r"[a-z]+|\d+|[^\sa-z\d]")
+
+
+def available_at() -> pl.Expr:
+    """When a note could be read: the later of CHARTTIME and STORETIME; without CHARTTIME not before CHARTDATE is over."""
+    timed = pl.max_horizontal("CHARTTIME", "STORETIME")
+    dated = pl.max_horizontal(pl.col("CHARTDATE") + timedelta(days=1), pl.col("STORETIME"))
+    return pl.when(pl.col("CHARTTIME").is_not_null()).then(timed).when(pl.col("CHARTDATE").is_not_null()).then(dated)
+
+
+def readable(
+    table: Ingested, samples: pl.DataFrame, settings: Notes, window_hours: int
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """(notes: `row`, `hours` after hour 0, `text`, in order of time; how many were left out, by reason).
+
+    samples: `row`, SUBJECT_ID, HADM_ID, ADMITTIME, `origin`. A note without HADM_ID counts if written since this admission began.
+    """
+    allowed = [category.strip().lower() for category in settings.categories]
+    own = (pl.col("HADM_ID") == pl.col("admission")) | (
+        pl.col("HADM_ID").is_null() & (pl.col("at") >= pl.col("ADMITTIME"))
+    )
+    reasons = {
+        "of another admission": own.fill_null(False),
+        "marked as error": ~pl.col("ISERROR").fill_null("").str.strip_chars().is_in(["1", "1.0"]),
+        "category not allowed": pl.col("CATEGORY").str.strip_chars().str.to_lowercase().is_in(allowed).fill_null(False),
+        "no time": pl.col("at").is_not_null(),
+        "after the window": (pl.col("at") <= pl.col("origin") + pl.duration(hours=window_hours)).fill_null(False),
+        "empty": pl.col("TEXT").str.strip_chars().str.len_chars().fill_null(0) > 0,
+    }
+    who = samples.lazy().select("row", "SUBJECT_ID", "ADMITTIME", "origin", admission="HADM_ID")
+    joined = table.scan().with_columns(at=available_at()).join(who, on="SUBJECT_ID")
+    failed = pl.coalesce(pl.when(~rule).then(pl.lit(reason)) for reason, rule in reasons.items()).alias("why")
+    out = joined.select(failed).drop_nulls().group_by("why").len().collect(engine="streaming")
+    kept = joined.filter(*reasons.values()).select(
+        "row",
+        "CATEGORY",
+        day=pl.coalesce("CHARTDATE", pl.col("CHARTTIME").dt.truncate("1d")),
+        hours=(pl.col("at") - pl.col("origin")).dt.total_seconds() / 3600,
+        text="TEXT",
+    )
+    notes = kept.collect(engine="streaming").sort("row", "hours", "text")
+    alone = without_repeats(notes)
+    counts = {"left out: " + why: n for why, n in sorted(out.iter_rows())}
+    counts["left out: repeated by another (addenda)"] = notes.height - alone.height
+    return alone, {"kept": alone.height, **{why: n for why, n in counts.items() if n}}
+
+
+def without_repeats(notes: pl.DataFrame) -> pl.DataFrame:
+    """Drop notes whose whole text another note of the same stay, day and category holds too (an addendum repeats its report)."""
+    flat = pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+    numbered = notes.with_columns(flat=flat).with_row_index("number")
+    drop: set[int] = set()
+    for _, group in numbered.filter(pl.len().over("row", "day", "CATEGORY") > 1).group_by("row", "day", "CATEGORY"):
+        entries = list(zip(group["number"], group["flat"], strict=True))
+        for number, text in entries:
+            longer = (other for place, other in entries if (len(other), -place) > (len(text), -number))
+            if any(text in other for other in longer):
+                drop.add(number)
+    return notes.filter(~numbered["number"].is_in(list(drop)))
+
+
+def outcome_words(notes: pl.DataFrame) -> dict[str, int]:
+    """In how many kept notes each outcome word stands: reported, not removed."""
+    text = notes["text"].str.to_lowercase()
+    found = {word: int(text.str.contains(rf"\b{word}\b").sum()) for word in OUTCOME_WORDS}
+    return {word: n for word, n in found.items() if n}
+
+
+def chunked(notes: pl.DataFrame, settings: Notes) -> pl.DataFrame:
+    """`row`, `chunk` (0, 1, …), `hours`, `text`: the latest `chunks` windows of each sample's notes, in order of time."""
+    room, step = settings.tokens - 1, settings.tokens - settings.overlap  # one token says the hour
+    pieces: list[tuple[int, float, str]] = []
+    for row, hours, text in notes.select("row", "hours", "text").iter_rows():
+        words = WORD.findall(text.lower())
+        last = max(0, len(words) - settings.overlap)
+        starts = list(range(0, max(1, last), step - 1))[-settings.chunks :]
+        pieces += [(row, hours, " ".join(words[start : start + room])) for start in starts]
+    schema = {"row": pl.Int32, "hours": pl.Float64, "text": pl.String}
+    latest = (
+        pl.DataFrame(pieces, schema=schema, orient="row").group_by("row", maintain_order=True).tail(settings.chunks)
+    )
+    return latest.with_columns(chunk=pl.int_range(pl.len()).over("row").cast(pl.Int32)).select(
+        "row", "chunk", "hours", "text"
+    )
+
+
+def tokens(chunks: pl.DataFrame, n_rows: int, settings: Notes) -> np.ndarray:
+    """(row, chunk, token) int32, 0 = padding."""
+    out = np.zeros((n_rows, settings.chunks, settings.tokens), np.int32)
+    for row, chunk, hours, text in chunks.iter_rows():
+        line = [hour_token(hours), *(token(word, settings.vocabulary) for word in text.split())]
+        out[row, chunk, : len(line)] = line
+    return out
+
+
+def hour_token(hours: float) -> int:
+    """1 for what was there by hour 0, then one token per begun hour, the last for all later ones."""
+    return int(min(max(np.ceil(hours), 0) + 1, HOUR_TOKENS))
+
+
+@lru_cache(maxsize=500_000)
+def token(word: str, vocabulary: int) -> int:
+    """A word's bucket, the same on every machine."""
+    return HOUR_TOKENS + 1 + zlib.crc32(word.encode()) % (vocabulary - HOUR_TOKENS - 1)
+
+
+def read_notes(table: Ingested, samples: pl.DataFrame, settings: Settings) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """(chunks with their text; what was kept, left out and found). `row` is that of `samples`."""
+    assert settings.notes is not None
+    kept, counts = readable(table, samples, settings.notes, settings.window_hours)
+    long = Counter(length > 1_000_000 for length in kept["text"].str.len_chars().to_list())
+    damaged = int(kept["text"].str.contains("\ufffd", literal=True).sum())
+    found = {"outcome_words": outcome_words(kept), "over 1 MB": long[True], "with damaged characters": damaged}
+    return chunked(kept, settings.notes), {**counts, **found}

@@ -1,0 +1,142 @@
+"""What `source: {name: mimic3, …}` may say. Two profiles, each a set of single flags, so that an ablation can price every one."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from i2m2_med import settings
+
+CLEAN: dict[str, Any] = {
+    "unit": "first_stay",
+    "length": "stay",
+    "origin": "icu_intime",
+    "bins": "half_open",
+    "fill": "causal",
+    "items": "checked",
+    "normalise": "train",
+    "age": "years",
+    "comorbidities": "earlier_admissions",
+    "outcome": "exclusive",
+    "split": "by_patient",
+}
+COMPAT: dict[str, Any] = {
+    "unit": "first_admission",
+    "length": "records",
+    "origin": "first_record",
+    "bins": "closed",
+    "fill": "whole_stay",
+    "items": "published",
+    "normalise": "all_samples",
+    "age": "days",
+    "comorbidities": "this_admission",
+    "outcome": "published",
+    "split": "seed_10",
+}
+PROFILES = {"clean": CLEAN, "i2m2_compat": COMPAT}
+IHM48: dict[str, Any] = {"unit": "single_stay", "window_hours": 48, "minimum_age": 18, "channels": "benchmark17"}
+
+
+class Notes(settings.Settings):
+    """Which notes are read, and how they become tokens."""
+
+    categories: tuple[str, ...] = (
+        "Nursing",
+        "Nursing/other",
+        "Physician",
+        "Respiratory",
+        "Radiology",
+        "ECG",
+        "Echo",
+        "General",
+        "Nutrition",
+    )
+    """Allowed categories (blanks around them don't count). Discharge summaries are refused: they are written after the outcome."""
+    chunks: int = Field(8, ge=1)
+    """Chunks kept per stay, the latest ones."""
+    tokens: int = Field(128, ge=8)
+    """Tokens per chunk."""
+    overlap: int = Field(16, ge=0)
+    """Tokens that a chunk shares with the one before it, of the same note."""
+    vocabulary: int = Field(20_000, ge=128)
+    """Size of the embedding: 0 is padding, 1 … 64 say the hour of a chunk, the rest are hash buckets of words. Nothing is fitted."""
+
+    @model_validator(mode="after")
+    def sensible(self) -> "Notes":
+        if self.overlap >= self.tokens:
+            raise ValueError("overlap must be smaller than tokens")
+        if any(category.strip().lower() == "discharge summary" for category in self.categories):
+            raise ValueError("a discharge summary is written after the outcome and can't be an input")
+        return self
+
+
+class Settings(settings.Settings):
+    """`configs/parts/mimic3.yaml`. A flag that is not given comes from the profile (and the task)."""
+
+    name: Literal["mimic3"] = "mimic3"
+    root: Path
+    """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case."""
+    profile: Literal["clean", "i2m2_compat"] = "clean"
+    """`clean` holds nothing from after the prediction time; `i2m2_compat` is the published task, leaks included."""
+    task: Literal["mortality", "icd9", "ihm48"] = "mortality"
+    icd9_group: int = Field(1, ge=0, le=20)
+    """Group of the ICD-9 task: 0 = 001–139, 1 = 140–239, … 7 = 460–519, … 19 = V, 20 = E."""
+    window_hours: int = Field(24, ge=1)
+    """Length of the input, in hourly bins."""
+    gap_hours: float = Field(0, ge=0)
+    """Prediction time is this long after the input ends; whoever dies or leaves before it is out (clean)."""
+    horizons: tuple[float, ...] = (24, 48, 72, 168, 8766)
+    """Hours after the prediction time that part the exclusive mortality classes; later or never is class 0."""
+    minimum_age: float = Field(15, ge=0)
+    channels: Literal["saps12", "benchmark17"] = "saps12"
+    """The 12 series of the paper, or the 17 of mimic3-benchmarks."""
+    series_channels: tuple[Literal["value", "mask", "since"], ...] = ("value",)
+    """What each channel gives: its value, whether it was measured in that hour (0/1), hours since it last was."""
+    notes: Notes | None = None
+    """How notes are read; without it they are not a modality."""
+    cancer_flags: bool = True
+    """Whether the static columns of haematological malignancy and metastatic cancer are filled (else 0): they leak ICD-9 group 1."""
+
+    unit: Literal["first_stay", "every_stay", "single_stay", "first_admission"] = "first_stay"
+    """A sample is a subject's first ICU stay, any stay, the only stay of an admission in one ward, or the first admission, stays merged."""
+    length: Literal["stay", "records"] = "stay"
+    """Long enough is: in the ICU until the prediction time, or first to last record longer than the window."""
+    origin: Literal["icu_intime", "first_record"] = "icu_intime"
+    bins: Literal["half_open", "closed"] = "half_open"
+    """Closed bins count a record on the hour twice."""
+    fill: Literal["causal", "whole_stay"] = "causal"
+    """Causal: the last value before, else not measured. Whole stay: from the future too."""
+    items: Literal["checked", "published"] = "checked"
+    """Checked: units, fluids, error marks and labels of items are held to; published: the lists and joins as the public code has them."""
+    normalise: Literal["train", "all_samples"] = "train"
+    """Train: the cohort builder's business. All samples: not measured → 0, then z-scores over all, test set included."""
+    age: Literal["years", "days"] = "years"
+    """Years, at most 90; or days as the public code counts them (about 110,000 above 89)."""
+    comorbidities: Literal["earlier_admissions", "this_admission"] = "earlier_admissions"
+    outcome: Literal["exclusive", "published"] = "exclusive"
+    """Exclusive horizons from the prediction time, or the nested labels of the public code, read in its order."""
+    split: Literal["by_patient", "seed_10"] = "by_patient"
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_profile(cls, given: Any) -> Any:
+        """Fill in what the profile and the task say where nothing is given."""
+        if not isinstance(given, dict):
+            return given
+        profile = PROFILES.get(given.get("profile", "clean"), CLEAN)
+        task = IHM48 if given.get("task") == "ihm48" else {}
+        return {**profile, **task, **given}
+
+    @model_validator(mode="after")
+    def sensible(self) -> "Settings":
+        if not self.horizons or list(self.horizons) != sorted(set(self.horizons)) or self.horizons[0] <= 0:
+            raise ValueError("horizons must be positive hours in rising order")
+        if not self.series_channels or len(set(self.series_channels)) < len(self.series_channels):
+            raise ValueError("series_channels must name each of value, mask, since at most once, and at least one")
+        return self
+
+    @property
+    def claims_clean(self) -> bool:
+        """Whether no input may hold anything from after the window."""
+        causal = self.origin == "icu_intime" and self.fill == "causal" and self.bins == "half_open"
+        return causal and self.normalise == "train" and self.comorbidities == "earlier_admissions"

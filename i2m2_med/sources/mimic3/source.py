@@ -1,0 +1,102 @@
+"""MIMIC-III: tables on disk → records and arrays (series, static, notes)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from i2m2_med.errors import SourceError
+from i2m2_med.files import replace_file
+from i2m2_med.sources.mimic3 import settings as mimic3_settings
+from i2m2_med.sources.mimic3.audits import audit_ingest, audit_samples
+from i2m2_med.sources.mimic3.cohort import gather, keep_long_enough, select, with_times
+from i2m2_med.sources.mimic3.grid import series
+from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table
+from i2m2_med.sources.mimic3.labels import labels_of
+from i2m2_med.sources.mimic3.measure import measured
+from i2m2_med.sources.mimic3.notes import read_notes, tokens
+from i2m2_med.sources.mimic3.records import records
+from i2m2_med.sources.mimic3.static import static
+from i2m2_med.sources.mimic3.study import open_study
+from i2m2_med.sources.mimic3.tables import TABLES
+from i2m2_med.sources.source import Flow, Progress, Study
+from i2m2_med.sources.source import Source as BaseSource
+
+
+class Source(BaseSource):
+    """`source: {name: mimic3, root: …}`. Modalities: `series` (hour, channel), `static` (5), and with `notes: {}` also
+    `notes` (chunk, token)."""
+
+    settings: mimic3_settings.Settings
+
+    def __init__(self, settings: mimic3_settings.Settings) -> None:
+        super().__init__(settings)
+        self.labels = labels_of(settings)
+        self.modalities = ("series", "static", *(("notes",) if settings.notes else ()))
+
+    def tables(self) -> dict[str, Path]:
+        """The files of the tables that are read. Raises SourceError that names all missing ones."""
+        wanted = [name for name in TABLES if name != "NOTEEVENTS" or self.settings.notes]
+        found = {name: find_table(self.settings.root, name) for name in wanted}
+        missing = [name for name, path in found.items() if path is None]
+        if missing:
+            raise SourceError(
+                f"{self.settings.root} lacks the table{'s' * (len(missing) > 1)} {', '.join(missing)} "
+                f"(as NAME.csv.gz, NAME.csv or NAME.parquet)"
+            )
+        return {name: path for name, path in found.items() if path is not None}
+
+    def files(self) -> list[Path]:
+        return list(self.tables().values())
+
+    def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
+        files = self.tables()
+        tables = {
+            name: ingest_table(path, name, cache / "mimic3", progress)
+            for name, path in progress.track(files.items(), "tables", len(files))
+        }
+        audit_ingest(tables, files, flow)
+        stays, admissions = gather(tables, flow)
+        cohort = select(self.settings, stays, admissions, flow)
+        progress.say("measuring")
+        values = measured(tables, cohort, self.settings)
+        span = values.group_by("row").agg(first=pl.col("seconds").min(), last=pl.col("seconds").max())
+        timed = with_times(cohort.samples, self.settings, span)
+        kept = keep_long_enough(timed, self.settings, flow)
+        grid = series(values, timed.select("row", "start", "last"), self.settings)[kept["row"].to_numpy()]
+        samples = kept.drop("row").with_row_index("row").with_columns(pl.col("row").cast(pl.Int32))
+        arrays = {"series": grid, "static": static(tables, samples, self.settings)}
+        if self.settings.notes:
+            arrays["notes"] = self.notes(tables["NOTEEVENTS"], samples, folder, flow)
+        made = records(tables, samples, arrays, self.settings)
+        audit_samples(arrays, self.settings, flow)
+        if self.settings.normalise == "all_samples":
+            arrays |= {name: z_scores(arrays[name]) for name in ("series", "static")}
+        for name, array in arrays.items():
+            with replace_file(folder / f"{name}.npy") as beside, beside.open("wb") as file:
+                np.save(file, array)
+        return made
+
+    def notes(self, table: Ingested, samples: pl.DataFrame, folder: Path, flow: Flow) -> np.ndarray:
+        """Tokens (row, chunk, token); the chunks' text stays beside them as `notes.parquet`, for encoders that bring their own."""
+        assert self.settings.notes is not None
+        chunks, counts = read_notes(table, samples, self.settings)
+        flow.audits["notes"] = counts
+        with replace_file(folder / "notes.parquet") as beside:
+            chunks.write_parquet(beside)
+        return tokens(chunks, samples.height, self.settings.notes)
+
+    def arrays(self, folder: Path) -> Mapping[str, np.ndarray]:
+        return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self.modalities}
+
+    def study(self, folder: Path) -> Study:
+        return open_study(folder)
+
+
+def z_scores(values: np.ndarray) -> np.ndarray:
+    """As the published loader: what was not measured is 0, then z-scores over all samples (and hours), test set included."""
+    known = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    axes = tuple(range(known.ndim - 1))
+    spread = known.std(axis=axes)
+    return ((known - known.mean(axis=axes)) / np.where(spread > 0, spread, 1)).astype(np.float32)

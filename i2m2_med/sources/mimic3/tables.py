@@ -1,0 +1,79 @@
+"""The tables that are read: their columns, types, and how many rows the full release (v1.4) holds."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+ID = pl.Int64()
+NUMBER = pl.Float64()
+TIME = pl.Datetime("us")
+TEXT = pl.String()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of MIMIC-III as the pipeline keeps it."""
+
+    columns: dict[str, pl.DataType]
+    """Kept columns and their types; a file may hold more, in any order, in either case."""
+    rows: int
+    """Rows of the full release (MIMIC-III v1.4, published)."""
+    by_item: bool = False
+    """Whether only rows of mapped items are kept."""
+
+
+EVENT = {"ROW_ID": ID, "SUBJECT_ID": ID, "HADM_ID": ID, "ITEMID": ID, "CHARTTIME": TIME, "VALUEUOM": TEXT}
+TABLES: dict[str, Table] = {
+    "PATIENTS": Table({"SUBJECT_ID": ID, "GENDER": TEXT, "DOB": TIME, "DOD": TIME}, 46_520),
+    "ADMISSIONS": Table(
+        {
+            "SUBJECT_ID": ID,
+            "HADM_ID": ID,
+            "ADMITTIME": TIME,
+            "DISCHTIME": TIME,
+            "DEATHTIME": TIME,
+            "ADMISSION_TYPE": TEXT,
+            "INSURANCE": TEXT,
+            "ETHNICITY": TEXT,
+            "HOSPITAL_EXPIRE_FLAG": ID,
+        },
+        58_976,
+    ),
+    "ICUSTAYS": Table(
+        {
+            "SUBJECT_ID": ID,
+            "HADM_ID": ID,
+            "ICUSTAY_ID": ID,
+            "DBSOURCE": TEXT,
+            "FIRST_CAREUNIT": TEXT,
+            "LAST_CAREUNIT": TEXT,
+            "FIRST_WARDID": ID,
+            "LAST_WARDID": ID,
+            "INTIME": TIME,
+            "OUTTIME": TIME,
+        },
+        61_532,
+    ),
+    "SERVICES": Table({"SUBJECT_ID": ID, "HADM_ID": ID, "TRANSFERTIME": TIME, "CURR_SERVICE": TEXT}, 73_343),
+    "DIAGNOSES_ICD": Table({"SUBJECT_ID": ID, "HADM_ID": ID, "SEQ_NUM": ID, "ICD9_CODE": TEXT}, 651_047),
+    "CHARTEVENTS": Table(
+        {**EVENT, "ICUSTAY_ID": ID, "VALUE": TEXT, "VALUENUM": NUMBER, "ERROR": TEXT}, 330_712_483, by_item=True
+    ),
+    "LABEVENTS": Table({**EVENT, "VALUE": TEXT, "VALUENUM": NUMBER}, 27_854_055, by_item=True),
+    "OUTPUTEVENTS": Table({**EVENT, "ICUSTAY_ID": ID, "VALUE": NUMBER, "ISERROR": TEXT}, 4_349_218, by_item=True),
+    "NOTEEVENTS": Table(
+        {
+            "ROW_ID": ID,
+            "SUBJECT_ID": ID,
+            "HADM_ID": ID,
+            "CHARTDATE": TIME,
+            "CHARTTIME": TIME,
+            "STORETIME": TIME,
+            "CATEGORY": TEXT,
+            "DESCRIPTION": TEXT,
+            "ISERROR": TEXT,
+            "TEXT": TEXT,
+        },
+        2_083_180,
+    ),
+}
