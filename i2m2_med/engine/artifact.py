@@ -23,6 +23,7 @@ from i2m2_med.files import digest, replace_folder, write_json
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.samples.cohort import data_settings, is_place
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.envelope import Envelope
 from i2m2_med.samples.normalise import State
 from i2m2_med.sources.source import Labels
 from i2m2_med.yaml_source import Values
@@ -48,6 +49,8 @@ class Predictor:
     """What `engine/calibrate.py` fitted on validation data; empty: not calibrated."""
     fingerprint: str = ""
     """Of the data it was trained on."""
+    envelope: Envelope = field(default_factory=dict[str, dict[str, list[float]]])
+    """Ranges of training samples (samples/envelope.py), for warnings when a study lies outside."""
     device: str = field(default_factory=best_device)
 
     @property
@@ -96,6 +99,7 @@ def save_model(predictor: Predictor, folder: Path) -> None:
             "classes": predictor.labels.classes,
             "shares": predictor.shares,
             "fingerprint": predictor.fingerprint,
+            "envelope": predictor.envelope,
             "data": data_settings(predictor.run),
             "i2m2_med": i2m2_med.__version__,
         }
@@ -125,6 +129,7 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
         about["shares"],
         calibration,
         about["fingerprint"],
+        about.get("envelope", {}),
         device or best_device(),
     )
 

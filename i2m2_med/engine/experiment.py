@@ -21,6 +21,7 @@ from i2m2_med.engine.store import ensure_store
 from i2m2_med.engine.tracking import Tracker, open_run
 from i2m2_med.files import digest, replace_file, sole_user, write_json
 from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
+from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.workspace import workspace
 from i2m2_med.yaml_source import Values
 
@@ -154,6 +155,7 @@ class Experiment:
             shares,
             {},
             self.cohort.fingerprint,
+            fit_envelope(self.cohort.samples("train")),
             device,
         )
 
