@@ -26,13 +26,16 @@ def root_sum_of_squares(coils: Complex[Tensor, "coil height width"]) -> Float[Te
 
 
 def combine_coils(
-    coils: Complex[Tensor, "coil height width"], kspace: Complex[Tensor, "coil readout phase"]
+    coils: Complex[Tensor, "coil height width"], kspace: Complex[Tensor, "coil readout phase"], zero_fill: int = 0
 ) -> Complex[Tensor, "height width"]:
-    """One complex image: magnitude = root sum of squares, phase = sensitivity-weighted. kspace: what `coils` came from."""
+    """One complex image: magnitude = root sum of squares, phase = sensitivity-weighted.
+
+    kspace: what `coils` came from; zero_fill: columns that it was zero-filled to on the way.
+    """
     if len(coils) == 1:
         return coils[0]
     centre, size = calibration(kspace), (coils.shape[-2], coils.shape[-1])
-    low = low_resolution(centre, (kspace.shape[-2], kspace.shape[-1]), size)
+    low = low_resolution(centre, (kspace.shape[-2], max(kspace.shape[-1], zero_fill)), size)
     reference = torch.einsum("c,chw->hw", virtual_coil(centre).conj(), low)
     weighted = torch.linalg.vecdot(low, coils, dim=0) * reference
     return torch.polar(root_sum_of_squares(coils), weighted.angle())

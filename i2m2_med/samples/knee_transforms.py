@@ -20,15 +20,18 @@ from torch import Tensor
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.coils import combine_coils
 from i2m2_med.samples.guard import complex_or_refuse
-from i2m2_med.samples.phase import PhaseOption, phase_channels
-from i2m2_med.samples.physics import centred_fft, centred_ifft, fit_centre, zero_fill_published
-from i2m2_med.sources.slices import read_kspace, read_rss
+from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
+from i2m2_med.samples.physics import PUBLISHED_WIDTH, centred_fft, centred_ifft, fit_centre, refuse_too_wide
+from i2m2_med.sources.slices import read_image, read_kspace, read_rss
 
 Record = dict[str, Any]
 
 
 class LoadSliced(MapTransform):
-    """Read one slice: `_path`, `_slice` → `kspace` (coil, readout, phase) complex64; the rest of the volume stays on disk."""
+    """Read one slice: `_path`, `_format`, `_slice` → `kspace` (coil, readout, phase) complex64; the rest stays on disk.
+
+    A NIfTI pair gives `image` (height, width) complex64 instead: it was reconstructed already.
+    """
 
     def __init__(self, keys: str | Sequence[str] = ("kspace",), rss: bool = False) -> None:
         """keys: where the k-space goes. rss: also the file's own `reconstruction_rss` (height, width), where it has one."""
@@ -37,10 +40,11 @@ class LoadSliced(MapTransform):
 
     def __call__(self, data: Mapping[str, Any]) -> Record:
         record = dict(data)
-        path, index = Path(record["_path"]), int(record["_slice"])
-        for key in self.keys:
-            record[str(key)] = torch.from_numpy(read_kspace(path, index))
-        rss = read_rss(path, index) if self.rss else None
+        path, form, index = Path(record["_path"]), str(record["_format"]), int(record["_slice"])
+        if form == "nifti":
+            return {**record, "image": torch.from_numpy(read_image(path, index))}
+        record[str(self.keys[0])] = torch.from_numpy(read_kspace(path, form, index))
+        rss = read_rss(path, form, index) if self.rss else None
         return record if rss is None else {**record, "rss_image": torch.from_numpy(rss)}
 
 
@@ -63,20 +67,27 @@ class Reconstructd(MapTransform):
         self.parity, self.domain = parity, domain
 
     def __call__(self, data: Mapping[str, Any]) -> Record:
-        record = dict(data)
-        kspace = complex_or_refuse(record, str(self.keys[0]), "Reconstructd")
+        record, key = dict(data), str(self.keys[0])
+        if key not in record and "image" in record:
+            made = self.fit(complex_or_refuse(record, "image", "Reconstructd"))
+            return {**record, "image": centred_fft(made) if self.domain == "kspace" else made}
+        kspace = complex_or_refuse(record, key, "Reconstructd")
         if self.parity == "published":
-            kspace = zero_fill_published(kspace)
-        record["image"] = self.transform(kspace)
-        del record[str(self.keys[0])]
-        return record
+            refuse_too_wide(kspace.shape[-1])
+        del record[key]
+        return {**record, "image": self.transform(kspace)}
 
     def transform(self, kspace: Tensor) -> Tensor:
         """(coil, readout, phase) → (height, width), complex64."""
         if self.domain == "kspace" and len(kspace) == 1:
-            return fit_centre(fit_centre(kspace[0], self.height, -2), self.width, -1)
-        image = combine_coils(centred_ifft(kspace, self.height, self.width), kspace)
+            return self.fit(kspace[0])
+        zero_fill = PUBLISHED_WIDTH if self.parity == "published" else 0
+        image = combine_coils(centred_ifft(kspace, self.height, self.width, zero_fill), kspace, zero_fill)
         return centred_fft(image) if self.domain == "kspace" else image
+
+    def fit(self, image: Tensor) -> Tensor:
+        """(…, row, column) → (…, height, width), cropped or zero-padded about the centre."""
+        return fit_centre(fit_centre(image, self.height, -2), self.width, -1)
 
 
 class Modalitiesd(MapTransform):
@@ -112,7 +123,9 @@ class Modalitiesd(MapTransform):
     def modality(self, key: str, image: Tensor, record: Mapping[str, Any]) -> Tensor | None:
         """One modality, (channel, height, width) float32 in the file's units; None where it was not acquired."""
         if key == "magnitude":
-            return image.abs()[None]
+            return magnitude_of(image)[None]
+        if key in ("phase", "real", "imaginary") and not record.get("has_phase", True):
+            return None
         if key == "phase":
             return phase_channels(image, self.phase)
         if key == "real":
@@ -124,4 +137,4 @@ class Modalitiesd(MapTransform):
         if "rss_image" in record:
             height, width = image.shape
             return fit_centre(fit_centre(record["rss_image"], height, -2), width, -1)[None].float()
-        return image.abs()[None] if record["_shape"][1] > 1 else None
+        return magnitude_of(image)[None] if record["_shape"][1] > 1 else None

@@ -1,6 +1,7 @@
 """The ISMRMRD XML header that a fastMRI file or an ISMRMRD raw file carries: matrix sizes, field of view, field strength."""
 
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 from i2m2_med.errors import SourceError
@@ -21,12 +22,16 @@ class Header:
     """Field of view of the reconstruction: readout, phase, slice thickness."""
     field_strength_t: float | None
     coils: int | None
+    trajectory: str | None
+    """`cartesian`, or what else was measured along."""
     phase_centre: int | None
     """Phase-encoding step that crosses the centre of k-space."""
 
 
-def parse_header(xml: bytes | str, name: str) -> Header:
+def parse_header(xml: Any, name: str) -> Header:
     """Read the header of file `name`. Raises SourceError where it is no ISMRMRD XML."""
+    if not isinstance(xml, bytes | str):
+        raise SourceError(f"{name}: ismrmrd_header is not text.")
     if len(xml) > _MAX_BYTES:
         raise SourceError(f"{name}: ismrmrd_header is {len(xml)} bytes long; expected a few kilobytes of XML.")
     try:
@@ -44,8 +49,16 @@ def parse_header(xml: bytes | str, name: str) -> Header:
         (fov[0], fov[1], fov[2]) if fov else None,
         _number(root, "acquisitionSystemInformation/systemFieldStrength_T", name),
         int(coils) if coils else None,
+        root.findtext("/".join(_NAMESPACE + part for part in ("encoding", "trajectory"))),
         int(centre) if centre is not None else None,
     )
+
+
+def voxel_mm(header: Header) -> tuple[float, float, float] | None:
+    """Row, column and slice spacing of the reconstruction in mm."""
+    if header.fov_mm is None or header.recon is None:
+        return None
+    return header.fov_mm[0] / header.recon[0], header.fov_mm[1] / header.recon[1], header.fov_mm[2]
 
 
 def _numbers(root: ElementTree.Element, path: str, axes: str, name: str) -> tuple[float, ...] | None:

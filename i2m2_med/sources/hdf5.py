@@ -1,102 +1,128 @@
-"""HDF5 files that came from elsewhere: opened read-only, kept open per worker, and refused where they point outside or declare too much."""
+"""HDF5 files that came from elsewhere: opened read-only, kept open per worker, refused where they point outside or declare too much."""
 
 import os
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from i2m2_med.errors import SourceError
 
-MAX_SLICE_BYTES = 2**30
+MAX_BYTES = 2**30
 """More than any slice that is read at once can need (32 coils of 2048 × 2048 complex64 are half of it)."""
 OPEN_FILES = 8
 """Files that one worker keeps open: slices of a volume are mostly read in turn."""
 
-_open: OrderedDict[Path, tuple[int, tuple[int, int], h5py.File]] = OrderedDict()
+
+@dataclass
+class OpenFile:
+    """A file as this process holds it open, with what was already looked up in it."""
+
+    path: Path
+    stamp: tuple[int, int, int]
+    """Process, size and time of change: a handle must not cross a fork, nor outlive its file's content."""
+    file: h5py.File
+    arrays: dict[str, h5py.Dataset] = field(default_factory=dict[str, h5py.Dataset])
+    kept: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What readers keep of the file, such as a parsed index."""
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self.path.name
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.file
+
+    def array(self, name: str) -> h5py.Dataset:
+        """An array that lies in this very file. Raises SourceError if it is missing, elsewhere, or too large to read."""
+        if name not in self.arrays:
+            self.arrays[name] = _checked(self, name)
+        return self.arrays[name]
+
+    def read(self, name: str, rows: Any = ()) -> np.ndarray:
+        """Some rows of an array, or all of it. Raises SourceError where the bytes are not there."""
+        array = self.array(name)
+        try:
+            return np.asarray(array[rows])
+        except (OSError, RuntimeError) as error:
+            raise SourceError(f"{self.name} is damaged: '{name}' can't be read to its end. Get it again.") from error
+
+    def attribute(self, name: str) -> str | None:
+        """An attribute of the file as text."""
+        value: Any = self.file.attrs.get(name)
+        return value.decode() if isinstance(value, bytes) else None if value is None else str(value)
 
 
-def open_file(path: Path) -> h5py.File:
-    """The open file, the same handle again within one process. Raises SourceError if it is gone or is no whole HDF5 file."""
+_open: OrderedDict[Path, OpenFile] = OrderedDict()
+
+
+def open_file(path: Path) -> OpenFile:
+    """The open file, the same again within one process. Raises SourceError if it is gone or is no whole HDF5 file."""
     stamp = _stamp(path)
-    pid, known, handle = _open.pop(path, (0, (0, 0), None))
-    if handle is None or pid != os.getpid() or known != stamp:  # a handle must not cross a fork, or outlive its file
-        handle = _fresh(path)
-    _open[path] = (os.getpid(), stamp, handle)
+    known = _open.pop(path, None)
+    if known is None or known.stamp != stamp:
+        known = OpenFile(path, stamp, _fresh(path))
+    _open[path] = known
     while len(_open) > OPEN_FILES:
-        owner, _, oldest = _open.popitem(last=False)[1]
-        if owner == os.getpid():
-            oldest.close()
-    return handle
+        _close(_open.popitem(last=False)[1])
+    return known
 
 
 def close_files() -> None:
     """Close what this process keeps open."""
     while _open:
-        owner, _, handle = _open.popitem()[1]
-        if owner == os.getpid():
-            handle.close()
+        _close(_open.popitem()[1])
 
 
-def dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """A data set that lies in this very file, and one slice (first axis) of which fits in memory."""
-    path = Path(file.filename)
+def _close(known: OpenFile) -> None:
+    if known.stamp[0] == os.getpid():
+        known.file.close()
+
+
+def _checked(known: OpenFile, name: str) -> h5py.Dataset:
     parts = name.split("/")
     for depth in range(len(parts)):
-        link = file.get("/".join(parts[: depth + 1]), getlink=True)
+        link = known.file.get("/".join(parts[: depth + 1]), getlink=True)
         if link is None:
-            raise SourceError(f"{path.name} lacks '{name}' (it has {', '.join(sorted(map(str, file))) or 'nothing'}).")
+            has = ", ".join(sorted(map(str, known.file))) or "nothing"
+            raise SourceError(f"{known.name} lacks '{name}' (it has {has}).")
         if not isinstance(link, h5py.HardLink):
-            raise SourceError(f"{path.name}: '{name}' is a link to another place. Store the data in the file itself.")
-    found = file[name]
+            raise SourceError(f"{known.name}: '{name}' is a link to another place. Store the data in the file itself.")
+    found = known.file[name]
     if not isinstance(found, h5py.Dataset):
-        raise SourceError(f"{path.name}: '{name}' is a group, not an array.")
+        raise SourceError(f"{known.name}: '{name}' is a group, not an array.")
     if found.external or found.is_virtual:
-        raise SourceError(f"{path.name}: '{name}' keeps its data in another file. Store the data in the file itself.")
-    _refuse_huge(found, path.name)
-    return found
+        raise SourceError(f"{known.name}: '{name}' keeps its data in another file. Store the data in the file itself.")
+    return _not_huge(known, found)
 
 
-def read_slice(array: h5py.Dataset, index: int | tuple[()]) -> np.ndarray:
-    """One slice (first axis), or the whole with `()`. Raises SourceError where the bytes are not there."""
-    try:
-        return np.asarray(array[index])
-    except (OSError, RuntimeError) as error:
+def _not_huge(known: OpenFile, array: h5py.Dataset) -> h5py.Dataset:
+    """Refuse an array of which one row (first axis), or one compressed chunk, would not fit in memory."""
+    shape = array.shape[1:] if array.ndim > 1 else array.shape
+    cells = max(float(np.prod(shape, dtype=float)), float(np.prod(array.chunks or (), dtype=float)))
+    size = cells * array.dtype.itemsize
+    if size > MAX_BYTES:
         raise SourceError(
-            f"{Path(array.file.filename).name} is damaged: '{array.name}' can't be read. Get it again."
-        ) from error
-
-
-def _refuse_huge(array: h5py.Dataset, name: str) -> None:
-    cells = (
-        int(np.prod(array.shape[1:], dtype=np.float64))
-        if array.ndim > 1
-        else int(np.prod(array.shape, dtype=np.float64))
-    )
-    chunk = int(np.prod(array.chunks, dtype=np.float64)) if array.chunks else 0
-    size = max(cells, chunk) * array.dtype.itemsize
-    if size > MAX_SLICE_BYTES:
-        raise SourceError(
-            f"{name}: '{array.name}' declares the shape {array.shape}, {size / 2**30:.0f} GiB to read at once."
+            f"{known.name}: '{array.name}' declares the shape {array.shape}: {size / 2**30:.1f} GiB to read at once."
         )
+    return array
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[int, int, int]:
     try:
         status = path.stat()
     except OSError as error:
         raise SourceError(f"{path} is gone or can't be read. Put it back, or run `i2m2 prepare` again.") from error
-    return status.st_size, status.st_mtime_ns
+    return os.getpid(), status.st_size, status.st_mtime_ns
 
 
 def _fresh(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking=False)  # locks fail on read-only and network file systems
     except OSError as error:
-        raise SourceError(f"{path.name} is truncated or no HDF5 file ({_first_line(error)}). Get it again.") from error
-
-
-def _first_line(error: OSError) -> str:
-    text = str(error)
-    return text[text.find("(") + 1 :].rstrip(")") if "(" in text else text
+        reason = str(error).partition("(")[2].rstrip(")") or error.__class__.__name__
+        raise SourceError(f"{path.name} is truncated or no HDF5 file ({reason}). Get it again.") from error

@@ -1,0 +1,54 @@
+"""What is known of one volume of any format: its shape, who and how it was measured, and the energy of each slice."""
+
+from typing import Literal
+
+import numpy as np
+
+from i2m2_med.errors import SourceError
+from i2m2_med.settings import Settings
+
+
+class Volume(Settings):
+    """Facts of one volume, as kept between runs."""
+
+    format: Literal["fastmri", "ismrmrd", "nifti", "npy"]
+    n_slices: int
+    n_coils: int
+    """1 for single-coil volumes, whose k-space has no coil axis."""
+    readout: int
+    """Rows of k-space, or of the image."""
+    phase: int
+    """Phase-encoding columns, or columns of the image."""
+    recon: tuple[int, int]
+    """Rows and columns that the scanner reconstructs: the readout without its oversampling."""
+    patient_id: str | None = None
+    acquisition: str | None = None
+    """Pulse sequence, such as CORPDFS_FBK (fat-suppressed proton density)."""
+    field_strength_t: float | None = None
+    voxel_mm: tuple[float, float, float] | None = None
+    """Row, column and slice spacing of the reconstruction."""
+    has_rss: bool = False
+    """The file holds its own root-sum-of-squares image; masked (undersampled) volumes do not."""
+    has_phase: bool = True
+    masked: bool = False
+    energies: tuple[float, ...]
+    """Σ|k|² of each slice, which is the energy of its image (Parseval)."""
+
+    @property
+    def scale(self) -> float:
+        """Root mean square of the coil-combined image over the reconstructed field of view, in the file's units.
+
+        It comes from energies, so it is nearly the same for a masked volume, and for an image with its air cut off.
+        """
+        return float(np.sqrt(np.mean(self.energies) / (self.recon[0] * self.recon[1])))
+
+
+def energy(values: np.ndarray, name: str, index: int, what: str = "kspace") -> float:
+    """Σ|v|² of one slice. Raises SourceError where it holds NaN or infinite values, or nothing but zeros."""
+    flat = values.ravel()
+    total = float(np.vdot(flat, flat).real)
+    if not np.isfinite(total):
+        raise SourceError(f"{name}: slice {index} of {what} holds NaN or infinite values.")
+    if total == 0:
+        raise SourceError(f"{name}: slice {index} of {what} is all zero.")
+    return total
