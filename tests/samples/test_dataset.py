@@ -1,0 +1,88 @@
+"""Batches: absent is absent, arrays and transforms alike, augmentation the same wherever it is computed."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.dictionary import RandGaussianNoised
+
+from i2m2_med.engine.loading import loader
+from i2m2_med.samples.dataset import Samples
+from i2m2_med.sources.source import Labels
+
+LABELS = Labels(("sick", "old"), ("no", "yes"))
+
+
+def records(n: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "patient": [f"p{i}" for i in range(n)],
+            "item": range(n),
+            "label_sick": [i % 2 for i in range(n)],
+            "label_old": [-1] * n,
+        }
+    )
+
+
+def test_rows_come_in_the_order_that_is_asked_for():
+    samples = Samples(records(6), LABELS, ["a"], {"a": np.arange(12, dtype=np.float32).reshape(6, 2)})
+    batch = samples.__getitems__([4, 0, 4])
+    assert batch.inputs["a"].tolist() == [[8, 9], [0, 1], [8, 9]]
+    assert batch.target.tolist() == [[0, -1], [0, -1], [0, -1]]
+    assert batch.rows.tolist() == [4, 0, 4]
+
+
+def test_an_all_missing_row_is_absent():
+    array = np.ones((3, 2), np.float32)
+    array[1] = np.nan
+    assert Samples(records(3), LABELS, ["a"], {"a": array}).__getitems__([0, 1, 2]).present["a"].tolist() == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_presence_columns_count_for_integers():
+    table = records(3).with_columns(has_notes=pl.Series([True, False, True]))
+    batch = Samples(table, LABELS, ["notes"], {"notes": np.zeros((3, 2, 4), np.int32)}).__getitems__([0, 1])
+    assert batch.present["notes"].tolist() == [True, False]
+    assert batch.inputs["notes"].dtype == torch.int64
+
+
+def test_memory_mapped_and_resident_arrays_give_the_same(tmp_path):
+    values = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", values)
+    state = {"a": {"mean": [1.0, 2.0, 3.0], "std": [2.0, 2.0, 2.0]}}
+    mapped = Samples(records(9), LABELS, ["a"], {"a": np.load(tmp_path / "a.npy", mmap_mode="r")}, state=state)
+    resident = Samples(records(9), LABELS, ["a"], {"a": values}, state=state)
+    torch.testing.assert_close(mapped[4].inputs["a"], resident[4].inputs["a"], rtol=0, atol=0)
+
+
+def test_a_record_without_a_modality_lacks_it():
+    def read(record):
+        image = {"x": torch.full((1, 3, 3), float(record["item"]))}
+        return image if record["item"] != 1 else {}
+
+    samples = Samples(records(3), LABELS, ["x"], transform=read)
+    batch = samples.__getitems__([0, 1, 2])
+    assert batch.present["x"].tolist() == [True, False, True]
+    assert bool(batch.inputs["x"][1].isnan().all())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_augmentation_depends_on_epoch_and_row_only(workers):
+    def read(record):
+        return {"x": torch.zeros(1, 4, 4), "item": record["item"]}
+
+    samples = Samples(records(5), LABELS, ["x"], transform=read, augment=Compose([RandGaussianNoised("x", prob=1.0)]))
+
+    def epoch(number: int, order_seed: int) -> dict[int, torch.Tensor]:
+        samples.epoch = number
+        batches = list(loader(samples, 2, workers, order_seed))
+        return {int(row): image for batch in batches for row, image in zip(batch.rows, batch.inputs["x"], strict=True)}
+
+    first, again, next_one = epoch(1, 0), epoch(1, 7), epoch(2, 0)
+    for row in range(5):
+        torch.testing.assert_close(first[row], again[row], rtol=0, atol=0)
+        assert not torch.equal(first[row], next_one[row])
