@@ -56,13 +56,22 @@ def ensure_store(workspace: Path, uri: str | None) -> str:
     is returned as it is; whether it answers is seen when a run is opened. Raises StoreError if the store is of a newer schema.
     """
     quieten()
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
+    uri = store_uri(workspace, uri)
     database = sqlite_file(uri)
     if database is None:
-        return _known_scheme(uri)
+        return uri
     _make_once(database, uri)
     _newer_schema_refused(database)
     return uri
+
+
+def store_uri(workspace: Path, uri: str | None = None) -> str:
+    """The store to use: `uri`, or $MLFLOW_TRACKING_URI, or the workspace's `mlflow.db`. Nothing is made or asked.
+
+    Raises StoreError for a place that can't be a store.
+    """
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
+    return uri if sqlite_file(uri) else _known_scheme(uri)
 
 
 def sqlite_file(uri: str) -> Path | None:

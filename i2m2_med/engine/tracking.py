@@ -16,6 +16,7 @@ from i2m2_med.console import say
 from i2m2_med.engine import tracking_provenance as provenance
 from i2m2_med.engine.store import Away, connect, experiment_id, shown, translated
 from i2m2_med.engine.tracking_facts import facts_of, first_tags
+from i2m2_med.engine.tracking_model import folder_digest
 from i2m2_med.engine.tracking_outbox import Event, Outbox
 from i2m2_med.engine.tracking_send import metrics_event, send
 from i2m2_med.engine.tracking_stale import hold_run, mark_killed, take_over
@@ -75,6 +76,7 @@ class Tracker:
             self.write({"kind": "artifact", "path": str(copy), "folder": ""})
             saved = save_model(folder, Path(beside) / "served", example)
             self.write({"kind": "model", "path": str(saved)})
+        self.tags({"i2m2.model_sha256": folder_digest(folder)})
 
     def end(self, status: str) -> None:
         """Close the run: FINISHED, FAILED or KILLED."""

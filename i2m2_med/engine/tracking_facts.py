@@ -9,8 +9,8 @@ from i2m2_med.engine import tracking_provenance as provenance
 from i2m2_med.engine.tracking_outbox import Event
 from i2m2_med.files import digest
 
-HIDDEN = ("files", "splits", "split", "patients", "studies", "root")
-"""Keys of a manifest that may name patients, studies or places; the store gets counts and hashes of them."""
+HIDDEN = ("files", "refused", "root")
+"""Parts of a manifest that name files, and files are named after patients or studies: the store gets only how many there are."""
 
 
 def first_tags(

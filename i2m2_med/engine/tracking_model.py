@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.engine.tracking_provenance import packages
+from i2m2_med.files import digest, sha256_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,6 +33,12 @@ def pinned() -> list[str]:
     """Requirements of the served model, `name==version`."""
     installed = packages()
     return [f"{name}=={installed[name]}" for name in NEEDED if name in installed]
+
+
+def folder_digest(folder: Path) -> str:
+    """One hash over a folder's files, by relative path: what `i2m2 verify` holds a downloaded model against."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest([(path.relative_to(folder).as_posix(), sha256_of(path)) for path in files])
 
 
 def save_model(folder: Path, target: Path, example: Any = None) -> Path:

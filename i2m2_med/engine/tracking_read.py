@@ -41,10 +41,15 @@ class FoundRun:
 
 
 def find_run(uri: str, run: str) -> FoundRun:
-    """The run whose id is `run` or, alone, begins with it (6 signs or more). Raises Missing, also for a deleted run."""
+    """The run whose id is `run`, or alone begins with it (6 signs or more), or the newest whose name is `run`.
+
+    Raises Missing if there is none, or if it was deleted.
+    """
     if run.startswith("spooled-"):
         run = _sent_as(run)
-    found = [each for each in _runs(uri, run) if each.run_id == run or (len(run) >= 6 and each.run_id.startswith(run))]
+    looks_like_id = 6 <= len(run) <= 32 and all(sign in "0123456789abcdef" for sign in run)
+    found = _runs(uri, run) if looks_like_id else []
+    found = found or sorted((each for each in _runs(uri) if each.name == run), key=lambda each: each.start)[-1:]
     if len(found) != 1:
         what = "no run" if not found else f"{len(found)} runs whose id begins with"
         raise Missing(f"{shown(uri)} has {what} {run!r}; `i2m2 runs` lists them")

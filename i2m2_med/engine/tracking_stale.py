@@ -65,7 +65,8 @@ def take_over(client: "MlflowClient", uri: str, run_id: str, tags: dict[str, str
         claim = uuid.uuid4().hex
         client.set_tag(run_id, "i2m2.claim", claim)
         time.sleep(0.5)
-        if client.get_run(run_id).data.tags["i2m2.claim"] != claim:
+        now = client.get_run(run_id)
+        if now.data.tags["i2m2.claim"] != claim or now.info.status != run.info.status:
             raise _busy(run_id, "another process that resumed it at the same moment")
         for name, value in tags.items():
             client.set_tag(run_id, name, value)

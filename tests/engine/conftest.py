@@ -38,7 +38,7 @@ def opening(store: str) -> Callable[..., object]:
     return open_one
 
 
-MANIFEST = {"fingerprint": "ab" * 32, "files": {"knee/file1000417.h5": "00"}, "splits": {"p1": "train"}, "rows": 7}
+MANIFEST = {"fingerprint": "ab" * 32, "files": [{"name": "file1000417.h5"}], "refused": [{"file": "p1"}], "rows": 7}
 
 
 @pytest.fixture

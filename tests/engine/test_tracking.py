@@ -257,6 +257,7 @@ def test_a_run_resumed_twice_at_once_is_refused(opening: Opening) -> None:
         pass
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # MLflow's connections outlive threads
 def test_two_machines_that_resume_at_the_same_moment(store: str, opening: Opening) -> None:
     """Two workspaces share no lock file; the store's last claim wins and the other is told."""
     with opening() as run:

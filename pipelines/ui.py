@@ -1,0 +1,44 @@
+"""`i2m2 ui`: the MLflow page on the store of the runs."""
+
+import os
+import sys
+
+from i2m2_med.console import say
+from i2m2_med.errors import StoreError
+from i2m2_med.workspace import workspace
+
+
+def main(*, uri: str | None = None, port: int = 5000, host: str = "127.0.0.1") -> None:
+    """Start the MLflow page on the run's own store; Ctrl-C ends it.
+
+    Parameters
+    ----------
+    uri
+        The store; the workspace's own where not said. A server has its page at its own address.
+    port
+        Where the page listens.
+    host
+        Only this machine can open it by default. Whoever can open it can read and change every run.
+    """
+    from i2m2_med.engine.store import artifacts_of, ensure_store
+
+    uri = ensure_store(workspace(), uri)
+    if uri.startswith("http"):
+        raise StoreError(f"{uri} is a server and has its page there: open it in a browser")
+    check_free(host, port)
+    say(f"MLflow's page: http://{host}:{port} (Ctrl-C ends it)")
+    place = ["--backend-store-uri", uri, "--default-artifact-root", artifacts_of(uri) or "."]
+    command = [sys.executable, "-m", "mlflow", "server", *place, "--host", host, "--port", str(port), "--workers", "1"]
+    os.execv(sys.executable, command)
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise StoreError if something listens on `port` already: MLflow would say so on its third page of output."""
+    import socket
+
+    with socket.socket() as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((host, port))
+        except OSError as error:
+            raise StoreError(f"port {port} of {host} is taken; name another with --port") from error
