@@ -1,0 +1,188 @@
+"""Calibration fitted on validation data, per availability pattern: what a study lacks changes how sure the product is.
+
+Two classes: log-odds become scale · log-odds + shift (vector scaling). More: log-probabilities are divided by a
+temperature (scale = 1/T). A pattern that validation has not (or hardly) seen takes the nearest one's numbers and says so
+(`calibrated` is false). All of it is plain values, kept as `calibration.json`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+
+from i2m2_med.engine.conformal import conformal_sets, fit_conformal
+from i2m2_med.errors import SourceError
+
+FEWEST = 20
+"""Patients of known label that a pattern needs in validation to have numbers of its own."""
+STIFFNESS = 0.25
+"""Pull of log scale and shift towards zero, in nats: decides where validation is small or separates the classes."""
+SMALLEST_P = 1e-30
+
+LogProbabilities = Float[np.ndarray, "sample label classes"]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What calibration makes of a model's answers."""
+
+    p: Float[np.ndarray, "sample label classes"]
+    calibrated: Bool[np.ndarray, "sample"]
+    """False where the pattern was not seen in validation: the nearest one's numbers were used."""
+    sets: Bool[np.ndarray, "sample label classes"]
+    """Class-conditional conformal sets."""
+    split_sets: Bool[np.ndarray, "sample label classes"]
+    decision: Int[np.ndarray, "sample label"]
+    """The class decided on: two classes by the operating point, more by the largest probability."""
+
+
+def fit_calibration(table: pd.DataFrame, alpha: float = 0.1, sensitivity: float = 0.9) -> dict[str, Any]:
+    """From the prediction table of validation samples. Raises SourceError if it is empty.
+
+    Returns patterns (scale and shift per label), thresholds on the calibrated p of class 1, and conformal limits.
+    """
+    if not len(table):
+        raise SourceError("there is no validation sample to calibrate on; give `split.valid` a share above 0")
+    log_probs, target, patient, pattern = arrays_of(table)
+    patterns: dict[str, Any] = {}
+    for name in np.unique(pattern):
+        rows = pattern == name
+        fitted = [_fit_label(log_probs[rows, at], target[rows, at], patient[rows]) for at in range(target.shape[1])]
+        patterns[str(name)] = {"samples": int(rows.sum()), "labels": fitted}
+    found: dict[str, Any] = {"patterns": patterns}
+    p = rescale(log_probs, pattern, found)[0]
+    points = (
+        [_threshold(p[:, at], target[:, at], sensitivity) for at in range(target.shape[1])] if p.shape[2] == 2 else None
+    )
+    return found | {
+        "sensitivity": sensitivity,
+        "thresholds": points,
+        "conformal": fit_conformal(p, target, patient, alpha),
+    }
+
+
+def calibrate(log_probs: LogProbabilities, pattern: Sequence[str], calibration: dict[str, Any]) -> Calibrated:
+    """A model's answers as `calibration` (of `fit_calibration`) mends them. pattern: '+'-joined modalities per sample."""
+    p, known = rescale(log_probs, np.asarray(pattern, dtype=str), calibration)
+    limits = calibration["conformal"]
+    decision = p.argmax(axis=2)
+    if calibration["thresholds"] is not None:
+        at_least = np.array([0.5 if one is None else one for one in calibration["thresholds"]])
+        decision = (p[:, :, 1] >= at_least).astype(np.int64)
+    return Calibrated(p, known, conformal_sets(p, limits["by_class"]), conformal_sets(p, limits["split"]), decision)
+
+
+def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.DataFrame:
+    """A prediction table with `p` calibrated (`uncalibrated` keeps what was), `calibrated`, `set`, `set_split`, `decision`.
+
+    Sets and decisions are class numbers, as in the column `class`; a set is '+'-joined.
+    """
+    log_probs, _, _, pattern = arrays_of(table)
+    made = calibrate(log_probs, pattern.tolist(), calibration)
+    each, classes = log_probs.shape[1] * log_probs.shape[2], log_probs.shape[2]
+    return table.assign(
+        uncalibrated=table["p"],
+        p=made.p.ravel(),
+        calibrated=np.repeat(made.calibrated, each),
+        set=np.repeat(set_names(made.sets).ravel(), classes),
+        set_split=np.repeat(set_names(made.split_sets).ravel(), classes),
+        decision=np.repeat(made.decision.ravel().astype(str), classes),
+    )
+
+
+def set_names(sets: Bool[np.ndarray, "sample label classes"]) -> np.ndarray:
+    """(sample, label): the classes of each set, '+'-joined; an empty set is an empty string."""
+    names = np.empty(sets.shape[:2], dtype=object)
+    for place in np.ndindex(*sets.shape[:2]):
+        names[place] = "+".join(str(cls) for cls in np.flatnonzero(sets[place]))
+    return names
+
+
+def rescale(
+    log_probs: LogProbabilities, pattern: np.ndarray, calibration: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities (sample, label, classes), and whether each sample's own pattern was fitted (sample,)."""
+    p, known = np.exp(log_probs), np.zeros(len(log_probs), dtype=bool)
+    for name in np.unique(pattern):
+        rows = pattern == name
+        own = [True] * log_probs.shape[1]
+        for at in range(log_probs.shape[1]):
+            numbers, own[at] = _numbers(str(name), at, calibration["patterns"])
+            if numbers is not None:
+                shift = np.asarray(numbers["shift"])
+                p[rows, at] = np.exp(log_softmax(numbers["scale"] * log_probs[rows, at] + shift, axis=-1))
+        known[rows] = all(own)
+    return p, known
+
+
+def mend_prior(
+    log_probs: LogProbabilities, was: Float[np.ndarray, "label classes"], will_be: Float[np.ndarray, "label classes"]
+) -> LogProbabilities:
+    """Log-probabilities for a population whose class shares are `will_be` where training had `was` (Saerens et al. 2002)."""
+    return log_softmax(log_probs + np.log(will_be) - np.log(was), axis=-1)
+
+
+def arrays_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Log-probabilities (sample, label, classes), target (sample, label), patient numbers and patterns (sample,).
+
+    The table's rows are in the order of `engine/predict.py`: sample, label, class.
+    """
+    labels, classes = table["label"].nunique(), table["class"].nunique()
+    shape = (-1, labels, classes)
+    log_probs = np.log(np.maximum(table["p"].to_numpy(dtype=np.float64).reshape(shape), SMALLEST_P))
+    target = table["target"].to_numpy(dtype=np.int64).reshape(shape)[:, :, 0]
+    first = table.iloc[:: labels * classes]
+    return log_probs, target, pd.factorize(first["patient"])[0], first["pattern"].to_numpy(dtype=str)
+
+
+def _fit_label(log_probs: np.ndarray, target: np.ndarray, patient: np.ndarray) -> dict[str, Any] | None:
+    """Scale and shift that minimise NLL on (sample, classes), or None where too few patients or one class only."""
+    known = target >= 0
+    log_probs, target = log_probs[known], target[known]
+    if len(np.unique(patient[known])) < FEWEST or len(np.unique(target)) < 2:
+        return None
+    n_classes, rows = log_probs.shape[1], np.arange(len(target))
+    two = n_classes == 2
+
+    def cost(at: np.ndarray) -> tuple[float, np.ndarray]:
+        scale = np.exp(at[0])
+        shift = np.array([0.0, at[1]]) if two else np.zeros(n_classes)
+        said = log_softmax(scale * log_probs + shift, axis=-1)
+        slope = np.exp(said)
+        slope[rows, target] -= 1
+        gradient = [scale * float((slope * log_probs).sum()), *([float(slope[:, 1].sum())] if two else [])]
+        return -float(said[rows, target].sum()) + STIFFNESS * float(at @ at), np.array(gradient) + 2 * STIFFNESS * at
+
+    found = minimize(
+        cost, np.zeros(2 if two else 1), jac=True, method="L-BFGS-B", bounds=[(-4.0, 4.0)] + [(-12.0, 12.0)] * two
+    )
+    shift = [0.0, float(found.x[1])] if two else [0.0] * n_classes
+    return {"scale": float(np.exp(found.x[0])), "shift": shift}
+
+
+def _numbers(name: str, label: int, patterns: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+    """A pattern's own numbers for a label, or those of the nearest pattern that has some; and whether they are its own."""
+    own = patterns.get(name, {"labels": {label: None}})["labels"][label]
+    if own is not None:
+        return own, True
+    wanted = set(name.split("+"))
+
+    def nearness(other: str) -> tuple[float, int]:
+        there = set(other.split("+"))
+        return len(wanted & there) / len(wanted | there), patterns[other]["samples"]
+
+    fitted = [other for other in patterns if patterns[other]["labels"][label] is not None]
+    return (patterns[max(fitted, key=nearness)]["labels"][label] if fitted else None), False
+
+
+def _threshold(p: np.ndarray, target: np.ndarray, sensitivity: float) -> float | None:
+    """The largest threshold on p (sample, 2) of class 1 that reaches `sensitivity`; None without positives or negatives."""
+    hits = np.sort(p[target == 1, 1])[::-1]
+    if len(hits) == 0 or not (target == 0).any():
+        return None
+    return float(hits[int(np.ceil(sensitivity * len(hits) - 1e-9)) - 1])
