@@ -62,7 +62,7 @@ def simulate(
         raise ConfigError(f"--seed is {seed}; give 0 or more")
     if not 0 < prevalence < 1:
         raise ConfigError(f"--prevalence is {prevalence:g}; give a share between 0 and 1")
-    rows, columns = _matrix(matrix)
+    rows, columns = matrix_size(matrix)
     with replace_folder(out) as folder:
         positive = _write(folder, volumes, slices, rows, columns, coils, seed, dials, prevalence)
     return {
@@ -123,7 +123,7 @@ def _patients(volumes: int, seed: int) -> list[str]:
     return ids[:volumes]
 
 
-def _matrix(matrix: str) -> tuple[int, int]:
+def matrix_size(matrix: str) -> tuple[int, int]:
     """READOUTxPHASE as two numbers."""
     readout, _, phase = matrix.lower().partition("x")
     if not (readout.isdecimal() and phase.isdecimal()):

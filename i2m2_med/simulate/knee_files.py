@@ -34,7 +34,9 @@ HEADER = """<?xml version="1.0" encoding="utf-8"?>
 <ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" \
 xsi:schemaLocation="http://www.ismrm.org/ISMRMRD ismrmrd.xsd">
   <studyInformation><studyInstanceUID>2.25.{uid}</studyInstanceUID></studyInformation>
-  <measurementInformation><protocolName>{protocol} (simulated)</protocolName></measurementInformation>
+  <measurementInformation>
+    <patientPosition>FFS</patientPosition><protocolName>{protocol} (simulated)</protocolName>
+  </measurementInformation>
   <acquisitionSystemInformation>
     <systemVendor>simulated</systemVendor><systemFieldStrength_T>2.8936</systemFieldStrength_T>
     <receiverChannels>{coils}</receiverChannels>

@@ -58,6 +58,14 @@ def test_multicoil_has_a_coil_axis_and_no_esc(tmp_path: Path):
         assert file.attrs["max"] == pytest.approx(file["reconstruction_rss"][()].max())
 
 
+def test_header_is_valid_ismrmrd(folder: Path):
+    ismrmrd = pytest.importorskip("ismrmrd", reason="needs the ismrmrd package")
+    with h5py.File(folder / "singlecoil/file1000001.h5") as file:
+        header = ismrmrd.xsd.CreateFromDocument(file["ismrmrd_header"][()])
+    assert header.encoding[0].reconSpace.matrixSize.x == 33
+    assert header.encoding[0].encodingLimits.kspace_encoding_step_1.maximum == 48
+
+
 def test_some_patients_have_several_volumes(folder: Path):
     patients = []
     for path in sorted(folder.glob("singlecoil/*.h5")):
