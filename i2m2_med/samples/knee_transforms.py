@@ -22,13 +22,21 @@ from i2m2_med.samples.coils import combine_coils
 from i2m2_med.samples.guard import complex_or_refuse
 from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
 from i2m2_med.samples.physics import PUBLISHED_WIDTH, centred_fft, centred_ifft, fit_centre, refuse_too_wide
-from i2m2_med.sources.slices import read_image, read_kspace, read_rss
+from i2m2_med.sources.slices import VolumeFiles, read_image, read_kspace, read_rss
 
 Record = dict[str, Any]
 
+NEEDS = {
+    "magnitude": ("magnitude",),
+    "phase": ("phase",),
+    "real": ("magnitude", "phase"),
+    "imaginary": ("magnitude", "phase"),
+}
+"""What an image must have been acquired with for a modality to be made of it (NIfTI images may come alone)."""
+
 
 class LoadSliced(MapTransform):
-    """Read one slice: `_path`, `_format`, `_slice` → `kspace` (coil, readout, phase) complex64; the rest stays on disk.
+    """Read one slice: `_data`, `_phase`, `_format`, `_slice` → `kspace` (coil, readout, phase) complex64; the rest stays on disk.
 
     A NIfTI pair gives `image` (height, width) complex64 instead: it was reconstructed already.
     """
@@ -40,9 +48,11 @@ class LoadSliced(MapTransform):
 
     def __call__(self, data: Mapping[str, Any]) -> Record:
         record = dict(data)
-        path, form, index = Path(record["_path"]), str(record["_format"]), int(record["_slice"])
+        form, index = str(record["_format"]), int(record["_slice"])
+        files = VolumeFiles(*(Path(record[name]) if record[name] else None for name in ("_data", "_phase")))
         if form == "nifti":
-            return {**record, "image": torch.from_numpy(read_image(path, index))}
+            return {**record, "image": torch.from_numpy(read_image(files, index))}
+        path = files.paths[0]
         record[str(self.keys[0])] = torch.from_numpy(read_kspace(path, form, index))
         rss = read_rss(path, form, index) if self.rss else None
         return record if rss is None else {**record, "rss_image": torch.from_numpy(rss)}
@@ -122,10 +132,10 @@ class Modalitiesd(MapTransform):
 
     def modality(self, key: str, image: Tensor, record: Mapping[str, Any]) -> Tensor | None:
         """One modality, (channel, height, width) float32 in the file's units; None where it was not acquired."""
+        if not all(record.get(f"has_{part}", True) for part in NEEDS.get(key, ())):
+            return None
         if key == "magnitude":
             return magnitude_of(image)[None]
-        if key in ("phase", "real", "imaginary") and not record.get("has_phase", True):
-            return None
         if key == "phase":
             return phase_channels(image, self.phase)
         if key == "real":

@@ -23,7 +23,7 @@ from i2m2_med.sources.fastmri_plus import (
     reviewed_volumes,
 )
 from i2m2_med.sources.fastmri_study import open_study, volume_rows
-from i2m2_med.sources.slices import find_volumes, kept_facts, volume_files, volume_name
+from i2m2_med.sources.slices import VolumeFiles, find_volumes, kept_facts
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
 from i2m2_med.sources.volume import Volume
@@ -72,25 +72,25 @@ class Source(BaseSource):
         return [
             *(self.annotations, self.reviewed),
             *([self.settings.splits] if self.settings.splits else []),
-            *(file for volume in self._volumes() for file in volume_files(volume)),
+            *(path for volume in self._volumes() for path in volume.paths),
         ]
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:  # noqa: ARG002
         """One row per slice of every reviewed volume that is whole, in the order of volume name and slice."""
-        paths = self._reviewed_paths(flow)
+        found = self._reviewed_volumes(flow)
         volumes: dict[str, Volume] = {}
-        for name, path in progress.track(paths.items(), "reading volumes", len(paths)):
+        for name, files in progress.track(found.items(), "reading volumes", len(found)):
             try:
-                volumes[name] = self._fitting(kept_facts(path, cache), path)
+                volumes[name] = self._fitting(kept_facts(files, cache), file_name(files))
             except SourceError as error:
-                flow.refuse(path.name, error)
+                flow.refuse(file_name(files), error)
         self._leave_out_wide(volumes, flow)
-        refuse_twins(volumes, paths, flow)
-        labels = self._labels(volumes, paths, flow)
+        refuse_twins(volumes, found, flow)
+        labels = self._labels(volumes, found, flow)
         if not volumes:
             raise SourceError(f"No volume in {self.settings.root} can be used: {len(flow.refused)} were refused.")
-        flow.step("volumes", len(volumes), len(paths) - len(volumes), "refused, or left out above")
-        frames = [self._records(name, volume, paths[name]) for name, volume in sorted(volumes.items())]
+        flow.step("volumes", len(volumes), len(found) - len(volumes), "refused, or left out above")
+        frames = [self._records(volume, found[name]) for name, volume in sorted(volumes.items())]
         records = pl.concat(frames).join(labels, on=["study", "item"], how="left", maintain_order="left")
         records = records.with_columns(pl.col(f"label_{name}").fill_null(0) for name in self.labels.names)
         flow.step("slices", records.height)
@@ -100,45 +100,46 @@ class Source(BaseSource):
         """Open a study folder for scoring: one volume of any format."""
         return open_study(folder)
 
-    def _volumes(self) -> list[Path]:
+    def _volumes(self) -> list[VolumeFiles]:
         root = existing_folder(self.settings.root, "it should hold the fastMRI knee volumes (*.h5); set source.root")
-        volumes = [path for path in find_volumes(root) if path.suffix != ".npy"]
+        volumes = [volume for volume in find_volumes(root) if volume.paths[0].suffix != ".npy"]
         if not volumes:
             raise SourceError(f"{root} holds no fastMRI volume (*.h5). Set source.root to the folder that does.")
         return volumes
 
-    def _reviewed_paths(self, flow: Flow) -> dict[str, Path]:
-        """By volume name, the files of reviewed volumes. Counts in `flow` what has no file or was never reviewed."""
-        found: dict[str, Path] = {}
-        for path in self._volumes():
-            if volume_name(path) in found:
-                flow.refuse(path.name, SourceError(f"{path.name} lies in {self.settings.root} twice. Keep one."))
+    def _reviewed_volumes(self, flow: Flow) -> dict[str, VolumeFiles]:
+        """By name, the volumes that were reviewed. Counts in `flow` what has no file or was never reviewed."""
+        here: dict[str, VolumeFiles] = {}
+        for files in self._volumes():
+            if files.name in here:
+                error = SourceError(f"{file_name(files)} lies in {self.settings.root} twice. Keep one.")
+                flow.refuse(file_name(files), error)
             else:
-                found[volume_name(path)] = path
+                here[files.name] = files
         reviewed = reviewed_volumes(self.reviewed)
-        paths = {name: found[name] for name in reviewed if name in found}
+        found = {name: here[name] for name in reviewed if name in here}
         flow.step(
-            "reviewed volumes with a file", len(paths), len(reviewed) - len(paths), "listed, but no file is there"
+            "reviewed volumes with a file", len(found), len(reviewed) - len(found), "listed, but no file is there"
         )
-        flow.step("volumes that were reviewed", len(paths), len(found) - len(paths), f"not in {self.reviewed.name}")
-        if not paths:
+        flow.step("volumes that were reviewed", len(found), len(here) - len(found), f"not in {self.reviewed.name}")
+        if not found:
             raise SourceError(
-                f"0 reviewed volumes: none of the {len(found)} in {self.settings.root} is listed in {self.reviewed.name}. "
+                f"0 reviewed volumes: none of the {len(here)} in {self.settings.root} is listed in {self.reviewed.name}. "
                 "Check that both are of the knee set."
             )
-        return paths
+        return found
 
-    def _fitting(self, volume: Volume, path: Path) -> Volume:
+    def _fitting(self, volume: Volume, name: str) -> Volume:
         """Refuse what contradicts the settings, which more likely are wrong than the volume."""
         wanted = self.settings.coils
         if wanted == "single" and volume.n_coils > 1:
-            raise SourceError(f"{path.name} has {volume.n_coils} coils. Set source.coils to multi (or any).")
+            raise SourceError(f"{name} has {volume.n_coils} coils. Set source.coils to multi (or any).")
         if wanted == "multi" and volume.n_coils == 1:
-            raise SourceError(f"{path.name} is single-coil. Set source.coils to single (or any).")
+            raise SourceError(f"{name} is single-coil. Set source.coils to single (or any).")
         if self.settings.patient == "attribute" and not volume.patient_id:
             raise SourceError(
-                f"{path.name} lacks the attribute patient_id, so it can't be split by patient. Set source.patient=file "
-                "if every file is a patient of its own."
+                f"{name} lacks the attribute patient_id, so it can't be split by patient. Set source.patient=file if "
+                "every file is a patient of its own."
             )
         return volume
 
@@ -150,7 +151,7 @@ class Source(BaseSource):
         if limit is not None:
             flow.step("volumes not too wide", len(volumes), len(wide), f"more than {limit} phase-encoding columns")
 
-    def _labels(self, volumes: dict[str, Volume], paths: Mapping[str, Path], flow: Flow) -> pl.DataFrame:
+    def _labels(self, volumes: dict[str, Volume], found: Mapping[str, VolumeFiles], flow: Flow) -> pl.DataFrame:
         """Labels by `study` and `item`; volumes with an annotation outside their slices are refused and taken out."""
         settings = self.settings
         table = label_table(self.annotations, self.reviewed, settings.abnormal, settings.labels, settings.study_level)
@@ -161,27 +162,32 @@ class Source(BaseSource):
         flow.audits["study-level findings kept apart"] = labels.filter(pl.col("slice") == STUDY_LEVEL_SLICE).height
         for name, last in labels.group_by("file").agg(pl.col("slice").max()).sort("file").iter_rows():
             if name in volumes and last >= volumes[name].n_slices:
-                why = f"{self.annotations.name} annotates slice {last} of {paths[name].name}, which has {volumes[name].n_slices}."
-                flow.refuse(paths[name].name, SourceError(why))
+                why = f"{self.annotations.name} annotates slice {last} of {file_name(found[name])}, which has {volumes[name].n_slices}."
+                flow.refuse(file_name(found[name]), SourceError(why))
                 del volumes[name]
         renamed = {name: f"label_{name}" for name in self.labels.names} | {"file": "study", "slice": "item"}
         return labels.rename(renamed)
 
-    def _records(self, name: str, volume: Volume, path: Path) -> pl.DataFrame:
+    def _records(self, volume: Volume, files: VolumeFiles) -> pl.DataFrame:
         """One row per slice of a volume, labels apart."""
-        patient = volume.patient_id if self.settings.patient == "attribute" else name
-        return volume_rows(name, path, volume).select(pl.lit(patient).alias("patient"), pl.all())
+        patient = volume.patient_id if self.settings.patient == "attribute" else files.name
+        return volume_rows(files, volume).select(pl.lit(patient).alias("patient"), pl.all())
 
 
-def refuse_twins(volumes: dict[str, Volume], paths: Mapping[str, Path], flow: Flow) -> None:
+def file_name(files: VolumeFiles) -> str:
+    """What messages call a volume."""
+    return files.paths[0].name
+
+
+def refuse_twins(volumes: dict[str, Volume], found: Mapping[str, VolumeFiles], flow: Flow) -> None:
     """Take out volumes whose data are another's: under two names they could fall into two splits. Slice energies tell."""
     first: dict[object, str] = {}
     for name, volume in sorted(volumes.items()):
         twin = first.setdefault((volume.n_coils, volume.readout, volume.phase, volume.energies), name)
         if twin != name:
             flow.refuse(
-                paths[name].name,
-                SourceError(f"{paths[name].name} holds the same data as {paths[twin].name}. Keep one."),
+                file_name(found[name]),
+                SourceError(f"{file_name(found[name])} holds the same data as {file_name(found[twin])}. Keep one."),
             )
             del volumes[name]
     flow.audits["volumes with the same data under two names"] = "none left"

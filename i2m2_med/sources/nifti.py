@@ -1,7 +1,7 @@
-"""Pairs of NIfTI images, magnitude and phase of the same slices → complex slices.
+"""NIfTI images, magnitude and phase of the same slices → complex slices.
 
 Names: BIDS (`…_part-mag_….nii.gz`, `…_part-phase_….nii.gz`) or any two names that differ in `magnitude`/`phase` or
-`mag`/`phase` only. Axes of the file: column, row, slice. A magnitude without a phase is read as magnitude alone.
+`mag`/`phase` only. Axes of a file: column, row, slice. Either of the two may be missing.
 """
 
 import math
@@ -18,45 +18,38 @@ from i2m2_med.sources.hdf5 import MAX_BYTES
 from i2m2_med.sources.volume import Volume, energy
 
 SUFFIXES = (".nii", ".nii.gz")
-_MAGNITUDE = re.compile(r"(part-)?(magnitude|mag)(?![a-z])")
+_PART = re.compile(r"(?:part-)?(magnitude|mag|phase)(?![a-z])", re.IGNORECASE)
 
 
 def is_nifti(path: Path) -> bool:
     """By name."""
-    return path.name.endswith(SUFFIXES)
+    return path.name.lower().endswith(SUFFIXES)
 
 
-def is_magnitude(path: Path) -> bool:
-    """Whether the name is of a magnitude image."""
-    return is_nifti(path) and _MAGNITUDE.search(path.name) is not None
+def part_of(path: Path) -> str | None:
+    """`magnitude` or `phase`, as the name says; None where it says neither."""
+    found = _PART.search(path.name) if is_nifti(path) else None
+    return None if found is None else "phase" if found[1].lower() == "phase" else "magnitude"
 
 
-def volume_name(magnitude: Path) -> str:
-    """What the pair has in common, without the part: `sub-01_part-mag_T2w.nii.gz` → `sub-01_T2w`."""
-    stem = magnitude.name.removesuffix(".gz").removesuffix(".nii")
-    return re.sub(r"_{2,}", "_", _MAGNITUDE.sub("", stem)).strip("_-") or stem
+def volume_name(path: Path) -> str:
+    """What the two of a pair have in common: `sub-01_part-mag_T2w.nii.gz` → `sub-01_T2w`."""
+    stem = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    return re.sub(r"_{2,}", "_", _PART.sub("", stem)).strip("_-") or "image"
 
 
-def phase_of(magnitude: Path) -> Path | None:
-    """The phase image that belongs to a magnitude image, if it is there."""
-    found = magnitude.with_name(_MAGNITUDE.sub(lambda part: f"{part[1] or ''}phase", magnitude.name))
-    for candidate in (found, found.with_name(found.name.removesuffix(".gz")), found.with_name(found.name + ".gz")):
-        if candidate.exists() and is_nifti(candidate):
-            return candidate
-    return None
-
-
-def inspect_pair(magnitude: Path) -> Volume:
-    """Read a pair once and check it."""
-    columns, rows, slices = _shape(magnitude)
-    phase = phase_of(magnitude)
-    if phase is not None and _shape(phase) != (columns, rows, slices):
+def inspect_pair(magnitude: Path | None, phase: Path | None) -> Volume:
+    """Read a pair, or the one that there is, and check it."""
+    first = magnitude or phase
+    assert first is not None
+    columns, rows, slices = _shape(first)
+    if magnitude and phase and _shape(phase) != (columns, rows, slices):
         raise SourceError(f"{phase.name} and {magnitude.name} differ in shape; a pair shows the same slices.")
-    values = _read(magnitude, ...).reshape(columns, rows, slices)
     if phase is not None and not np.isfinite(_read(phase, ...)).all():
         raise SourceError(f"{phase.name} holds NaN or infinite values.")
-    zooms = [float(zoom) for zoom in _open(magnitude).header.get_zooms()]
-    subject = re.match(r"sub-([a-zA-Z0-9]+)", magnitude.name)
+    values = _read(first, ...).reshape(columns, rows, slices)
+    zooms = [float(zoom) for zoom in _open(first).header.get_zooms()]
+    subject = re.match(r"sub-([a-zA-Z0-9]+)", first.name)
     return Volume(
         format="nifti",
         n_slices=slices,
@@ -66,22 +59,23 @@ def inspect_pair(magnitude: Path) -> Volume:
         recon=(rows, columns),
         patient_id=subject[1] if subject else None,
         voxel_mm=(zooms[1], zooms[0], zooms[2] if len(zooms) > 2 else 1.0),
+        has_magnitude=magnitude is not None,
         has_phase=phase is not None,
-        energies=tuple(energy(values[..., index], magnitude.name, index, "the image") for index in range(slices)),
+        energies=tuple(energy(values[..., index], first.name, index, "the image") for index in range(slices)),
     )
 
 
-def read_pair(magnitude: Path, index: int) -> np.ndarray:
-    """One slice as a complex image (row, column) complex64; without a phase image its phase is zero."""
-    values, phase = _slice(magnitude, index), phase_of(magnitude)
+def read_pair(magnitude: Path | None, phase: Path | None, index: int) -> np.ndarray:
+    """One slice as a complex image (row, column) complex64; a missing magnitude is 1, a missing phase 0."""
     if phase is None:
-        return values.astype(np.complex64)
-    angle = _slice(phase, index) * np.float32(_radians_per_unit(phase, phase.stat().st_mtime_ns))
-    return (values * np.exp(1j * angle)).astype(np.complex64)
+        assert magnitude is not None
+        return _slice(magnitude, index).astype(np.complex64)
+    turn = np.exp(1j * _slice(phase, index) * np.float32(_radians_per_unit(phase, phase.stat().st_mtime_ns)))
+    return (turn if magnitude is None else _slice(magnitude, index) * turn).astype(np.complex64)
 
 
 @lru_cache(maxsize=64)
-def _radians_per_unit(phase: Path, changed: int) -> float:  # noqa: ARG001  (a changed file is read anew)
+def _radians_per_unit(phase: Path, changed: int) -> float:  # noqa: ARG001  (a file that changed is read anew)
     """Phase images hold radians, or a scanner's integers: a turn over 4096 (0 … 4095) or 8192 (−4096 … 4095) steps."""
     values = _read(phase, ...)
     low, high = float(values.min()), float(values.max())
@@ -115,9 +109,9 @@ def _shape(path: Path) -> tuple[int, int, int]:
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
     if len(shape) not in (2, 3) or 0 in shape:
-        raise SourceError(f"{path.name} has the shape {shape}; expected (column, row, slice).")
+        raise SourceError(f"{path.name} has the shape {tuple(shape)}; expected (column, row, slice).")
     if 8 * math.prod(shape) > MAX_BYTES:
-        raise SourceError(f"{path.name} declares the shape {shape}: more than can be read at once.")
+        raise SourceError(f"{path.name} declares the shape {tuple(shape)}: more than can be read at once.")
     return shape[0], shape[1], shape[2] if len(shape) == 3 else 1
 
 

@@ -1,9 +1,11 @@
 """Volumes of every format that the knee track reads, by one face: find them, inspect them, read one slice of them.
 
-Formats: fastMRI HDF5, ISMRMRD raw (HDF5), NIfTI magnitude/phase pairs, and `.npy` k-space of one slice, (coil, readout,
+Formats: fastMRI HDF5, ISMRMRD raw (HDF5), NIfTI magnitude and phase, and `.npy` k-space of one slice, (coil, readout,
 phase) with DC in the centre.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,39 +17,59 @@ from i2m2_med.sources.hdf5 import MAX_BYTES
 from i2m2_med.sources.volume import Volume, energy
 
 
-def find_volumes(folder: Path) -> list[Path]:
-    """Every volume below a folder, by its first file (of a NIfTI pair: the magnitude), sorted."""
-    raw = [path for path in folder.rglob("*") if path.suffix in (".h5", ".npy") and not path.name.startswith(".")]
-    return sorted(raw + [path for path in folder.rglob("*.nii*") if nifti.is_magnitude(path)])
+@dataclass(frozen=True)
+class VolumeFiles:
+    """Where the data of one volume lie: raw data (or a magnitude image), and a phase image where there is one."""
+
+    data: Path | None
+    phase: Path | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that there are, the one to name it by first."""
+        return [path for path in (self.data, self.phase) if path is not None]
+
+    @property
+    def name(self) -> str:
+        """How annotations name a volume: its file's name without suffix, of NIfTI images also without the part."""
+        first = self.paths[0]
+        return nifti.volume_name(first) if nifti.is_nifti(first) else first.stem
 
 
-def volume_files(path: Path) -> list[Path]:
-    """The files that one volume consists of."""
-    phase = nifti.phase_of(path) if nifti.is_nifti(path) else None
-    return [path] if phase is None else [path, phase]
+def find_volumes(folder: Path) -> list[VolumeFiles]:
+    """Every volume below a folder, by name of its first file."""
+    return group_volumes(path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
 
 
-def volume_name(path: Path) -> str:
-    """How annotations name a volume: its file's name without suffix, of a NIfTI pair also without the part."""
-    return nifti.volume_name(path) if nifti.is_nifti(path) else path.stem
+def group_volumes(paths: Iterable[Path]) -> list[VolumeFiles]:
+    """Raw files each for itself, NIfTI images by pairs; other files are left alone."""
+    files = sorted(paths)
+    images = [path for path in files if nifti.part_of(path)]
+    pairs: dict[tuple[Path, str], dict[str, Path]] = {}
+    for path in images:
+        pairs.setdefault((path.parent, nifti.volume_name(path)), {})[str(nifti.part_of(path))] = path
+    raw = [VolumeFiles(path) for path in files if path.suffix.lower() in (".h5", ".npy")]
+    found = raw + [VolumeFiles(pair.get("magnitude"), pair.get("phase")) for pair in pairs.values()]
+    return sorted(found, key=lambda volume: volume.paths[0])
 
 
-def inspect(path: Path) -> Volume:
+def inspect(files: VolumeFiles) -> Volume:
     """Read a volume once and check it. Raises SourceError with the first thing that is wrong."""
+    path = files.paths[0]
     if nifti.is_nifti(path):
-        return nifti.inspect_pair(path)
+        return nifti.inspect_pair(files.data, files.phase)
     if path.suffix == ".npy":
         return _inspect_npy(path)
     return ismrmrd_raw.inspect_raw(path) if ismrmrd_raw.is_ismrmrd(path) else fastmri_volume.inspect_volume(path)
 
 
-def kept_facts(path: Path, cache: Path) -> Volume:
+def kept_facts(files: VolumeFiles, cache: Path) -> Volume:
     """Facts of a volume, read once: kept in `cache` for as long as its files' names, sizes and times stay the same."""
-    known = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in volume_files(path)]
-    kept = cache / "volumes" / f"{digest(['volume 2', known])[:32]}.json"
+    known = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files.paths]
+    kept = cache / "volumes" / f"{digest(['volume 3', known])[:32]}.json"
     if kept.exists():
         return Volume.model_validate_json(kept.read_text())
-    volume = inspect(path)
+    volume = inspect(files)
     write_json(kept, volume.model_dump())
     return volume
 
@@ -59,9 +81,9 @@ def read_kspace(path: Path, form: str, index: int) -> np.ndarray:
     return (ismrmrd_raw.read_raw if form == "ismrmrd" else fastmri_volume.read_kspace)(path, index)
 
 
-def read_image(path: Path, index: int) -> np.ndarray:
-    """One slice of a NIfTI pair, (height, width) complex64."""
-    return nifti.read_pair(path, index)
+def read_image(files: VolumeFiles, index: int) -> np.ndarray:
+    """One slice of NIfTI images, (height, width) complex64."""
+    return nifti.read_pair(files.data, files.phase, index)
 
 
 def read_rss(path: Path, form: str, index: int) -> np.ndarray | None:

@@ -29,6 +29,7 @@ class Volume(Settings):
     """Row, column and slice spacing of the reconstruction."""
     has_rss: bool = False
     """The file holds its own root-sum-of-squares image; masked (undersampled) volumes do not."""
+    has_magnitude: bool = True
     has_phase: bool = True
     masked: bool = False
     energies: tuple[float, ...]
