@@ -129,6 +129,7 @@ def fill(
     if not len(records):
         raise SourceError(f"no sample is left of {getattr(run.source, 'root', 'the data set')}; {last_step(flow)}")
     records = assign(records, run.split)
+    flow.audits |= source.audits(records, source.arrays(folder))
     train = np.flatnonzero((records["split"] == "train").to_numpy())
     state = normalise.fit(source.arrays(folder), train, run.modalities.normalise)
     key = project_key(workspace)

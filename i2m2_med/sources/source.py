@@ -87,6 +87,10 @@ class Source(ABC):
         """Row-aligned arrays (memory-mapped or resident) by modality, or none where transforms read each record."""
         return {}
 
+    def audits(self, records: pl.DataFrame, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:  # noqa: ARG002
+        """What the data set can say of itself once `records` have their `split`: added to the manifest's audits."""
+        return {}
+
     @abstractmethod
     def study(self, folder: Path) -> Study:
         """Open one study folder for scoring, labels not needed. Raises SourceError with the reason it can't be scored."""

@@ -1,20 +1,29 @@
-"""What the manifest says about the data: rejections per item, label counts, missingness, leaks."""
+"""What the manifest says about the data: rejections per item, ids that resolve nowhere, missingness, leaks, the database's trace."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.mimic3.grid import channel_names
 from i2m2_med.sources.mimic3.ingest import Ingested
+from i2m2_med.sources.mimic3.items import in_range, items_of, number_of, unit_fits
+from i2m2_med.sources.mimic3.measure import as_events
 from i2m2_med.sources.mimic3.settings import Settings
+from i2m2_med.sources.mimic3.static import CANCER, COMORBIDITIES, STATIC
 from i2m2_med.sources.mimic3.tables import TABLES
 from i2m2_med.sources.source import Flow
 
+EVENTS = ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")
+LEAK_PRECISION, LEAK_POSITIVES = 0.95, 5
+"""A flag that says yes to at least so many labelled patients and is right this often stands for the label."""
+FEWEST_TO_PROBE = 20
 
-def audit_ingest(tables: dict[str, Ingested], files: dict[str, Path], flow: Flow) -> None:
-    """Row counts of every table, held against the published ones where this is the full release."""
+
+def audit_ingest(tables: dict[str, Ingested], files: dict[str, Path], settings: Settings, flow: Flow) -> None:
+    """Row counts of every table, held against the published ones where this is the full release; rejections per item."""
     flow.audits["tables"] = {name: table.counts for name, table in tables.items()}
     for name, table in tables.items():
         unit = "of mapped items" if TABLES[name].by_item else "all"
@@ -24,18 +33,114 @@ def audit_ingest(tables: dict[str, Ingested], files: dict[str, Path], flow: Flow
         for name, table in tables.items():
             if table.counts["rows_read"] != TABLES[name].rows:
                 found = f"{files[name].name} holds {table.counts['rows_read']:,} rows"
-                flow.refuse(
-                    files[name].name,
-                    SourceError(f"{found}, MIMIC-III 1.4 has {TABLES[name].rows:,}; download it again"),
-                )
+                expected = f"MIMIC-III 1.4 has {TABLES[name].rows:,}"
+                flow.refuse(files[name].name, SourceError(f"{found}, {expected}; download it again"))
+    flow.audits["items"] = {name: rejections(name, tables[name], settings) for name in EVENTS}
+    flow.audits["unresolved"] = {name: unresolved(tables[name], tables["PATIENTS"]) for name in EVENTS}
 
 
-def audit_samples(arrays: dict[str, np.ndarray], settings: Settings, flow: Flow) -> None:
-    """Missingness of every channel over all samples."""
-    flow.audits["missing"] = missing(arrays["series"], channel_names(settings))
+def rejections(name: str, table: Ingested, settings: Settings) -> dict[str, dict[str, int]]:
+    """By item: rows, and how many of them are marked as errors, have no time, no number, another unit, or lie out of range."""
+    known = items_of(settings.channels, settings.items).filter(pl.col("table") == name)
+    rules = known.select(
+        "converter", "spellings", "low", "high", "low_in", "high_in", ITEMID=pl.col("item").cast(pl.Int64)
+    )
+    no_number = pl.col("number").is_null() & (pl.col("converter").fill_null("") != "text")
+    reasons = {
+        "marked as error": pl.col("ERROR").fill_null("0").str.strip_chars().is_in(["1", "1.0"]),
+        "no time": pl.col("CHARTTIME").is_null(),
+        "no number": no_number,
+        "other unit": ~unit_fits(),
+        "out of range": ~in_range().fill_null(True),
+    }
+    counted = (
+        as_events(table.scan(), name)
+        .join(rules.lazy(), on="ITEMID")
+        .with_columns(number=number_of())
+        .group_by("ITEMID")
+        .agg(pl.len().alias("rows"), *(rule.sum().alias(reason) for reason, rule in reasons.items()))
+        .sort("ITEMID")
+        .collect(engine="streaming")
+    )
+    return {str(row.pop("ITEMID")): {why: n for why, n in row.items() if n} for row in counted.iter_rows(named=True)}
 
 
-def missing(series: np.ndarray, names: list[str]) -> dict[str, Any]:
+def unresolved(table: Ingested, patients: Ingested) -> int:
+    """Rows whose patient is in no PATIENTS row: they can't be joined to anybody."""
+    rows = table.scan().select("SUBJECT_ID")
+    return (
+        rows.join(patients.scan().select("SUBJECT_ID"), on="SUBJECT_ID", how="anti").select(pl.len()).collect().item()
+    )
+
+
+def audit_splits(
+    records: pl.DataFrame, arrays: dict[str, np.ndarray], settings: Settings, label: str
+) -> dict[str, Any]:
+    """What can be said once every record has its split: `missing`, `static_vs_label`, `database_probe`."""
+    names = channel_names(settings)
+    parts = {split: np.flatnonzero((records["split"] == split).to_numpy()) for split in ("train", "valid", "test")}
+    return {
+        "missing": {split: missing(np.asarray(arrays["series"])[rows], names) for split, rows in parts.items()},
+        "static_vs_label": static_against_label(records, np.asarray(arrays["static"]), settings, label),
+        "database_probe": database_probe(records, np.asarray(arrays["series"])),
+    }
+
+
+def missing(series: np.ndarray, names: list[str]) -> dict[str, float]:
     """Share of samples in which a channel is never known, by channel."""
     never = ~np.isfinite(series).any(axis=1)
     return {name: round(float(share), 4) for name, share in zip(names, never.mean(axis=0), strict=True)}
+
+
+def static_against_label(records: pl.DataFrame, static: np.ndarray, settings: Settings, label: str) -> dict[str, Any]:
+    """How well each 0/1 flag alone tells the label (precision, recall of a positive class), and which flags leak it.
+
+    A flag taken from this admission's own discharge codes leaks an ICD-9 task by construction; any flag does that is
+    nearly always right.
+    """
+    target = records[f"label_{label}"].to_numpy()
+    found: dict[str, Any] = {}
+    for name in COMORBIDITIES:
+        values = static[:, STATIC.index(name)]
+        flagged = (values > np.nanmin(values)) & (target >= 0)  # also where z-scored: the larger of two values
+        positive = target > 0
+        hits, said, all_positive = int((flagged & positive).sum()), int(flagged.sum()), int(positive.sum())
+        precision, recall = (hits / said if said else None), (hits / all_positive if all_positive else None)
+        same_codes = settings.comorbidities == "this_admission" and (settings.task == "icd9")
+        sure = said >= LEAK_POSITIVES and precision is not None and precision >= LEAK_PRECISION
+        filled = settings.cancer_flags or name not in CANCER
+        found[name] = {
+            "flagged": said,
+            "precision": precision,
+            "recall": recall,
+            "leak": filled and ((same_codes and said > 0) or (settings.task == "icd9" and sure)),
+        }
+    return found
+
+
+def database_probe(records: pl.DataFrame, series: np.ndarray) -> dict[str, Any]:
+    """Can a trivial classifier tell CareVue from MetaVision? AUROC of a logistic regression on channel means and missingness,
+    fitted on the training split; null where a split holds one database only. 0.5 = no, 1 = the source can be read off."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
+    source = records["group_source"].fill_null("").to_numpy()
+    of_one = np.isin(source, ["carevue", "metavision"])
+    train = of_one & (records["split"] == "train").to_numpy()
+    rest = of_one & ~train
+    metavision = source == "metavision"
+    enough = min(train.sum(), rest.sum()) >= FEWEST_TO_PROBE
+    if not enough or any(len(set(metavision[part])) < 2 for part in (train, rest)):
+        return {"auroc": None, "why": "too few stays, or one database only"}
+    known = np.isfinite(series)
+    count = known.sum(axis=1)
+    mean = np.where(known, series, 0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
+    seen = count > 0
+    center = np.where(seen, mean, 0)[train].sum(axis=0) / np.maximum(seen[train].sum(axis=0), 1)
+    spread = np.where(seen, mean - center, 0)[train].std(axis=0)
+    features = np.hstack(
+        [np.where(seen, (mean - center) / np.where(spread > 0, spread, 1), 0), count / series.shape[1]]
+    )
+    probe = LogisticRegression(max_iter=1000).fit(features[train], metavision[train])
+    auroc = roc_auc_score(metavision[rest], probe.decision_function(features[rest]))
+    return {"auroc": round(float(auroc), 4), "stays": int(rest.sum())}

@@ -38,13 +38,6 @@ def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings) -> p
     if items.height == 0:
         return EMPTY
     keys = keys_of(name, settings)
-    taken = sorted(set(keys) | {"ITEMID", "CHARTTIME", "VALUE", "VALUENUM", "VALUEUOM", "ERROR", "ISERROR"})
-    lazy = table.scan()
-    lazy = lazy.select([column for column in taken if column in lazy.collect_schema().names()])
-    if name == "OUTPUTEVENTS":
-        lazy = lazy.rename({"VALUE": "VALUENUM", "ISERROR": "ERROR"}).with_columns(VALUE=pl.lit(None, pl.String))
-    if name == "LABEVENTS":
-        lazy = lazy.with_columns(ERROR=pl.lit(None, pl.String))
     known = items.lazy().select(
         "concept", "spellings", "converter", "low", "high", "low_in", "high_in", ITEMID=pl.col("item").cast(pl.Int64)
     )
@@ -53,7 +46,8 @@ def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings) -> p
     )
     spans = spans_of(name, cohort, settings).select("row", "stay", "since", "until", "reference", *keys)
     return (
-        lazy.join(known, on="ITEMID")
+        as_events(table.scan(), name)
+        .join(known, on="ITEMID")
         .join(spans.lazy(), on=keys)
         .filter(within, usable(name, settings))
         .with_columns(number=number_of())
@@ -68,6 +62,13 @@ def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings) -> p
         .filter(pl.col("value").is_not_null() | pl.col("concept").is_in(["fio2_chart", "spo2_chart"]))
         .collect(engine="streaming")
     )
+
+
+def as_events(lazy: pl.LazyFrame, name: str) -> pl.LazyFrame:
+    """Rows of an event table with VALUE (text), VALUENUM, VALUEUOM and ERROR, whatever the table calls them."""
+    if name == "OUTPUTEVENTS":
+        return lazy.rename({"VALUE": "VALUENUM", "ISERROR": "ERROR"}).with_columns(VALUE=pl.lit(None, pl.String))
+    return lazy.with_columns(ERROR=pl.lit(None, pl.String)) if name == "LABEVENTS" else lazy
 
 
 EMPTY = pl.DataFrame(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ import polars as pl
 from i2m2_med.errors import SourceError
 from i2m2_med.files import replace_file
 from i2m2_med.sources.mimic3 import settings as mimic3_settings
-from i2m2_med.sources.mimic3.audits import audit_ingest, audit_samples
+from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
 from i2m2_med.sources.mimic3.cohort import gather, keep_long_enough, select, with_times
 from i2m2_med.sources.mimic3.grid import series
 from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table
@@ -56,7 +57,7 @@ class Source(BaseSource):
             name: ingest_table(path, name, cache / "mimic3", progress)
             for name, path in progress.track(files.items(), "tables", len(files))
         }
-        audit_ingest(tables, files, flow)
+        audit_ingest(tables, files, self.settings, flow)
         stays, admissions = gather(tables, flow)
         cohort = select(self.settings, stays, admissions, flow)
         progress.say("measuring")
@@ -70,7 +71,6 @@ class Source(BaseSource):
         if self.settings.notes:
             arrays["notes"] = self.notes(tables["NOTEEVENTS"], samples, folder, flow)
         made = records(tables, samples, arrays, self.settings)
-        audit_samples(arrays, self.settings, flow)
         if self.settings.normalise == "all_samples":
             arrays |= {name: z_scores(arrays[name]) for name in ("series", "static")}
         for name, array in arrays.items():
@@ -87,11 +87,14 @@ class Source(BaseSource):
             chunks.write_parquet(beside)
         return tokens(chunks, samples.height, self.settings.notes)
 
+    def audits(self, records: pl.DataFrame, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        return audit_splits(records, dict(arrays), self.settings, self.labels.names[0])
+
     def arrays(self, folder: Path) -> Mapping[str, np.ndarray]:
         return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self.modalities}
 
     def study(self, folder: Path) -> Study:
-        return open_study(folder)
+        return open_study(folder, self.settings)
 
 
 def z_scores(values: np.ndarray) -> np.ndarray:
