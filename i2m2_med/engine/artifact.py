@@ -15,6 +15,7 @@ import i2m2_med
 from i2m2_med.config import RunConfig
 from i2m2_med.config_reader import lint_targets, validate
 from i2m2_med.engine.build import build_model
+from i2m2_med.engine.calibrate import calibrate_table
 from i2m2_med.engine.paradigm import give_shares
 from i2m2_med.engine.predict import patterns, prediction_table, run_model
 from i2m2_med.engine.seed import best_device
@@ -70,6 +71,10 @@ class Predictor:
     def predict(self, samples: Samples, name: str = "") -> pd.DataFrame:
         """The prediction table of `samples` (engine/predict.py), calibrated where the model is; `name` fills `model`."""
         table = prediction_table(self.opinions(samples), self.model.names, samples, patterns(samples))
+        if self.calibration:
+            table = calibrate_table(table, self.calibration)
+        else:
+            table = table.assign(calibrated=False, set=None, decision=None)
         return table.assign(model=name, config_sha=self.config_sha, status="ok", error="")
 
 

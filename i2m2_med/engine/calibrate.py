@@ -18,7 +18,7 @@ from scipy.special import log_softmax
 from i2m2_med.engine.conformal import conformal_sets, fit_conformal
 from i2m2_med.errors import SourceError
 
-FEWEST = 20
+FEWEST = 10
 """Patients of known label that a pattern needs in validation to have numbers of its own."""
 STIFFNESS = 0.25
 """Pull of log scale and shift towards zero, in nats: decides where validation is small or separates the classes."""

@@ -13,6 +13,7 @@ from i2m2_med.config import RunConfig
 from i2m2_med.console import Progress
 from i2m2_med.engine.artifact import Predictor, portable, save_model
 from i2m2_med.engine.build import training_of
+from i2m2_med.engine.calibrate import calibrate_table, fit_calibration
 from i2m2_med.engine.fit import forget
 from i2m2_med.engine.loss import class_shares
 from i2m2_med.engine.paradigm import train_paradigm
@@ -160,9 +161,14 @@ class Experiment:
         )
 
     def predict(self, predictor: Predictor, run_id: str) -> pd.DataFrame:
-        """The prediction table over validation and test."""
-        tables = [predictor.predict(self.cohort.samples(split), run_id) for split in ("valid", "test")]
-        return pd.concat(tables, ignore_index=True)
+        """The prediction table over validation and test; calibration is fitted on the first and kept in the predictor."""
+        evaluation = self.run.evaluation
+        valid = predictor.predict(self.cohort.samples("valid"), run_id)
+        if evaluation.calibrate:
+            predictor.calibration = fit_calibration(valid, evaluation.alpha, evaluation.sensitivity)
+            valid = calibrate_table(valid, predictor.calibration)
+        test = predictor.predict(self.cohort.samples("test"), run_id)
+        return pd.concat([valid, test], ignore_index=True)
 
     def record(self, tracker: Tracker, folder: Path, rows: Sequence[dict[str, Any]]) -> None:
         """Metrics with intervals, predictions, report and model into the run."""

@@ -91,7 +91,7 @@ def test_an_unknown_pattern_takes_the_nearest_and_says_so(overconfident):
 
 def test_a_pattern_of_few_patients_is_not_fitted(overconfident):
     few = overconfident(0).query(
-        "pattern == 'audio+image' or patient in @ids", local_dict={"ids": [str(i) for i in range(25)]}
+        "pattern == 'audio+image' or patient in @ids", local_dict={"ids": [str(i) for i in range(14)]}
     )
     fitted = fit_calibration(few)
     assert fitted["patterns"]["image"]["labels"] == [None, None]
