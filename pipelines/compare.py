@@ -71,9 +71,13 @@ def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
 
 
 def ideal_observer(run: RunConfig) -> dict[str, dict[str, float]] | None:
-    """The AUROC that an ideal observer reaches, which simulators write beside their data."""
+    """By paradigm and label: the AUROC that an ideal observer reaches, which simulators write beside their data."""
     path = Path(getattr(run.source, "root", ".")) / "ideal.json"
-    return json.loads(path.read_text())["auroc"] if run.synthetic and path.exists() else None
+    if not (run.synthetic and path.exists()):
+        return None
+    by_label = json.loads(path.read_text())["auroc"]
+    paradigms = {paradigm for found in by_label.values() for paradigm in found}
+    return {name: {label: found[name] for label, found in by_label.items() if name in found} for name in paradigms}
 
 
 def show(report: "Report", run: RunConfig, experiment: "Experiment") -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999", "#44403A", "#882255")
 FIXED = {"intra": "#E69F00", "inter": "#009E73", "i2m2": "#D55E00"}
@@ -49,15 +50,10 @@ def bars(
             _draw_ceilings(axes, places, [ideal.get(paradigm, {}).get(label) for label in labels], width)
     _label_axes(axes, labels, metric, table)
     axes.set_title(title, loc="left", fontsize=11)
+    handles, names = axes.get_legend_handles_labels()
     if ideal and metric == "auroc":
-        axes.plot([], [], color="black", lw=2, label="ideal observer")
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=min(5, len(paradigms) + 1),
-        frameon=False,
-        fontsize=9,
-    )
+        handles, names = [*handles, Line2D([], [], color="black", lw=2)], [*names, "ideal observer"]
+    figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)), frameon=False, fontsize=9)
     return png(figure, synthetic)
 
 
