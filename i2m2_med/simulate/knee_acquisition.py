@@ -74,16 +74,15 @@ def draw_slice(knee: Knee, latents: Latents | None, index: int, depth: float, rn
     pose = knee.pose(depth)
     u, v = anatomy.plane(knee.geometry, pose)
     signal, phase = anatomy.tissue(u, v, pose, rng), background(knee, u, v, rng)
+    brightness = np.zeros_like(signal)
     for number, label in enumerate(LABELS) if latents else ():
         assert latents
         within, between = anatomy.patch(u, v, anatomy.WITHIN[label]), anatomy.patch(u, v, anatomy.BETWEEN[label])
-        brighter = (
-            CONTRAST * latents.magnitude[index, number] * within
-            + SIGN_CONTRAST * latents.contrast[index, number] * between
-        )
-        turned = SHIFT * latents.phase[index, number] * within + SIGN_SHIFT * latents.shift[index, number] * between
-        signal, phase = signal * np.exp(brighter), phase + turned
-    return (signal * np.exp(1j * phase)).astype(np.complex64)
+        brightness += np.float32(CONTRAST * latents.magnitude[index, number]) * within
+        brightness += np.float32(SIGN_CONTRAST * latents.contrast[index, number]) * between
+        phase += np.float32(SHIFT * latents.phase[index, number]) * within
+        phase += np.float32(SIGN_SHIFT * latents.shift[index, number]) * between
+    return (signal * np.exp(brightness + 1j * phase)).astype(np.complex64)
 
 
 def sensitivities(geometry: Geometry, coils: int) -> Complex:

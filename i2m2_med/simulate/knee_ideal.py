@@ -37,7 +37,7 @@ from i2m2_med.simulate.knee_acquisition import (
 from i2m2_med.simulate.knee_anatomy import Geometry
 from i2m2_med.simulate.knee_evidence import LABELS, SEPARATION, Dials, Latents
 
-CALIBRATION_SLICES = 8
+CALIBRATION_SLICES = 4
 
 
 @dataclass(frozen=True)

@@ -173,3 +173,20 @@ def contents(study: Path) -> dict[str, bytes | str]:
         for path in study.rglob("*")
         if path.is_symlink() or path.is_file()
     }
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_knee_reader_refuses_what_the_table_says(tmp_path: Path):
+    from i2m2_med.errors import SourceError
+    from i2m2_med.sources.fastmri_study import open_study
+
+    expected = simulate(tmp_path / "out", kind="knee", count=47, damage=True, **SIZE)["damage"]
+    found = {}
+    for study in sorted((tmp_path / "out").iterdir()):
+        name = (study / "damage.txt").read_text().strip() if (study / "damage.txt").exists() else study.name
+        try:
+            found[name] = "scored" if open_study(study).records.height == 2 else "cut short"
+        except SourceError:
+            found[name] = "refused"
+    assert found == {name: expected.get(name, "scored") for name in found}
+    assert expected.keys() <= found.keys()
