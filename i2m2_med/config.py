@@ -21,6 +21,8 @@ class Expert(Settings):
     reads: Annotated[tuple[str, ...], Field(min_length=1)]
     network: Target
     """Called with the modalities in the order of `reads`, → logits (batch, label, classes)."""
+    training: dict[str, Any] = {}
+    """Settings of `training` that this expert overrides while it is trained alone (`mode: separate`, or before a warm start)."""
 
 
 class Modalities(Settings):
@@ -30,6 +32,8 @@ class Modalities(Settings):
     """MONAI dictionary transforms, in order, for data sets that are read record by record."""
     train_transforms: tuple[Target, ...] = ()
     """Augmentations, after `transforms`, for the training split only."""
+    cache: bool = False
+    """Keep samples in memory after `transforms`: for data sets that fit (read once, by the one process that trains)."""
     normalise: dict[str, Literal["standard", "none"]] = {}
     """By modality; `standard` subtracts the mean and divides by the standard deviation of the training split, per channel."""
 
@@ -153,6 +157,8 @@ class RunConfig(Settings):
                 if expert not in self.experts:
                     raise ValueError(f"paradigms.{name} names the expert '{expert}'{nearest(expert, self.experts)}")
             apply_training(self.training, paradigm.training)
+        for expert in self.experts.values():
+            apply_training(self.training, {**self.training.separate, **expert.training})
         if self.paradigm not in self.paradigms:
             raise ValueError(
                 f"paradigm '{self.paradigm}' is not one of the run's{nearest(self.paradigm, self.paradigms)}"

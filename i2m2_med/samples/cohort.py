@@ -40,6 +40,7 @@ class Cohort:
     state: normalise.State
     transform: Any = None
     augment: Any = None
+    cache: bool = False
     opened: dict[str, Samples] = field(default_factory=dict[str, Samples])
 
     @property
@@ -56,7 +57,7 @@ class Cohort:
             arrays = {name: row_view(array, rows) for name, array in self.arrays.items()}
             augment = self.augment if split == "train" else None
             self.opened[split] = Samples(
-                self.records[rows], self.labels, self.modalities, arrays, self.transform, augment, self.state
+                self.records[rows], self.labels, self.modalities, arrays, self.transform, augment, self.state, self.cache
             )
         return self.opened[split]
 
@@ -235,6 +236,7 @@ def open_cohort(run: RunConfig, folder: Path) -> Cohort:
         json.loads((folder / "state.json").read_text()),
         compose(run, "transforms"),
         compose(run, "train_transforms"),
+        run.modalities.cache,
     )
 
 

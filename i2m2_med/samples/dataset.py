@@ -33,6 +33,7 @@ class Samples(Dataset[Batch]):
         transform: Transform | None = None,
         augment: Any = None,
         state: normalise.State | None = None,
+        cache: bool = False,
     ) -> None:
         self.records = records
         self.labels = labels
@@ -56,6 +57,7 @@ class Samples(Dataset[Batch]):
             if f"has_{name}" in records.columns
         }
         self.epoch = 0
+        self.cached: dict[int, Mapping[str, Any]] | None = {} if cache else None
 
     def resident(self, name: str, array: np.ndarray) -> np.ndarray:
         """Arrays in memory are standardised once; memory-mapped ones batch by batch."""
@@ -82,22 +84,33 @@ class Samples(Dataset[Batch]):
         return Batch(inputs, present, self.target[index], index)
 
     def take(self, name: str, rows: np.ndarray) -> Tensor:
-        """The rows of an array modality, as the model reads them: floats in float32, integers in int64."""
+        """The rows of an array modality, as the model reads them: floats in float32, bytes / 255 too, integers in int64."""
         array = self.arrays[name]
         taken = np.asarray(array[rows])
         if isinstance(array, np.memmap):
             taken = normalise.apply(name, taken, self.state)
+        if taken.dtype == np.uint8:
+            return torch.from_numpy(taken.astype(np.float32) / np.float32(255))
         wide = np.int64 if taken.dtype.kind in "iu" else np.float32
         return torch.from_numpy(np.ascontiguousarray(taken, dtype=wide))
 
     def read(self, row: int) -> Mapping[str, Any]:
         """One record through the transforms; augmentation draws the same numbers whoever computes it, and when."""
-        assert self.transform is not None
-        sample = self.transform(self.records.row(row, named=True))
+        sample = self.transformed(row)
         if self.augment is not None:
             self.augment.set_random_state(seed=(self.epoch * 1_000_003 + row) % 2**31)
-            sample = self.augment(sample)
+            sample = self.augment(dict(sample))
         return sample
+
+    def transformed(self, row: int) -> Mapping[str, Any]:
+        """One record through the transforms without augmentation, from memory where it is cached."""
+        assert self.transform is not None
+        if self.cached is None:
+            return self.transform(self.records.row(row, named=True))
+        if row not in self.cached:
+            sample = self.transform(self.records.row(row, named=True))
+            self.cached[row] = {name: sample[name] for name in self.modalities if name in sample}
+        return self.cached[row]
 
 
 def acquired(tensor: Tensor) -> Tensor:
