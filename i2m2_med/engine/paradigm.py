@@ -30,10 +30,9 @@ def train_paradigm(
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
     give_shares(model, class_shares(cohort.samples("train")))
     if training.mode == "separate" or training.warm_start == "separate":
-        alone = Training.model_validate(
-            {**training.model_dump(), **training.separate, "mode": "joint", "warm_start": None}
-        )
         for expert in paradigm.experts:
+            own = {**training.separate, **run.experts[expert].training, "mode": "joint", "warm_start": None}
+            alone = Training.model_validate({**training.model_dump(), **own})
             single = build_model(
                 run, [expert], cohort.labels, seed, {"_target_": "i2m2_med.combiners.ProductOfExperts"}
             )

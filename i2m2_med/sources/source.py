@@ -84,7 +84,10 @@ class Source(ABC):
         """
 
     def arrays(self, folder: Path) -> Mapping[str, np.ndarray]:  # noqa: ARG002
-        """Row-aligned arrays (memory-mapped or resident) by modality, or none where transforms read each record."""
+        """Row-aligned arrays (memory-mapped or resident) by modality, or none where transforms read each record.
+
+        Floats are NaN where not acquired; bytes (uint8) are pixels, read as value / 255; other integers are tokens, 0 = padding.
+        """
         return {}
 
     def audits(self, records: pl.DataFrame, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:  # noqa: ARG002
