@@ -105,9 +105,15 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
 
 
 def key_of(run: RunConfig, files: Sequence[Path]) -> str:
-    """What a prepared folder depends on: settings of the data, the files' names, sizes and times, and our version."""
+    """What a prepared folder depends on: settings of the data, the files' names, sizes and times, and our code."""
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return digest([data_settings(run), str(getattr(run.source, "root", "")), stats, i2m2_med.__version__])[:12]
+    return digest([data_settings(run), str(getattr(run.source, "root", "")), stats, code_digest()])[:12]
+
+
+def code_digest() -> str:
+    """A hash over the code that prepares data: what another version made is not used again."""
+    home = Path(i2m2_med.__file__).parent
+    return digest([sha256_of(path) for part in ("sources", "samples") for path in sorted((home / part).rglob("*.py"))])
 
 
 def data_settings(run: RunConfig) -> dict[str, Any]:
