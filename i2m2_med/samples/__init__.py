@@ -7,6 +7,7 @@ TRANSFORMS = {
     "LoadSliced": "i2m2_med.samples.knee_transforms",
     "Reconstructd": "i2m2_med.samples.knee_transforms",
     "Modalitiesd": "i2m2_med.samples.knee_transforms",
+    "Undersampled": "i2m2_med.samples.undersampling",
 }
 """By public name, the module that defines it."""
 

@@ -12,44 +12,65 @@ per slice, which is fixed so that the virtual coil's k-space centre is real and 
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
+
+from i2m2_med.samples.physics import centred_ifft
 
 CALIBRATION = 24
 """Lines and columns of the k-space centre that hold the sensitivities; fastMRI's 4× masks sample 8 % of 368 = 29 of them."""
 
 
-def root_sum_of_squares(coils: Complex[Tensor, "coil height width"]) -> Float[Tensor, "height width"]:
-    """√Σ_c |x_c|²."""
-    return torch.linalg.vector_norm(coils, dim=0)
-
-
-def combine_coils(
-    coils: Complex[Tensor, "coil height width"], kspace: Complex[Tensor, "coil readout phase"], zero_fill: int = 0
+def reconstruct(
+    kspace: Complex[Tensor, "coil readout phase"], height: int, width: int, zero_fill: int = 0
 ) -> Complex[Tensor, "height width"]:
-    """One complex image: magnitude = root sum of squares, phase = sensitivity-weighted.
+    """One complex image, magnitude = root sum of squares, phase = sensitivity-weighted; arguments as of `centred_ifft`.
 
-    kspace: what `coils` came from; zero_fill: columns that it was zero-filled to on the way.
+    Coil after coil, so that each stays in the processor's cache; of one coil it is the image as it comes.
     """
-    if len(coils) == 1:
-        return coils[0]
-    centre, size = calibration(kspace), (coils.shape[-2], coils.shape[-1])
-    low = low_resolution(centre, (kspace.shape[-2], max(kspace.shape[-1], zero_fill)), size)
-    reference = torch.einsum("c,chw->hw", virtual_coil(centre).conj(), low)
-    weighted = torch.linalg.vecdot(low, coils, dim=0) * reference
-    return torch.polar(root_sum_of_squares(coils), weighted.angle())
+    if len(kspace) == 1:
+        return centred_ifft(kspace[0], height, width, zero_fill)
+    centre = calibration(kspace)
+    full, size = (kspace.shape[-2], max(kspace.shape[-1], zero_fill)), (height, width)
+    energy, weighted = torch.zeros(size), torch.zeros(size, dtype=torch.complex64)
+    for coil, low in zip(kspace, (low_resolution(one, full, size) for one in centre), strict=True):
+        image = centred_ifft(coil, height, width, zero_fill)
+        magnitude = torch.from_numpy(np.abs(image.numpy()))
+        energy.addcmul_(magnitude, magnitude)
+        weighted.addcmul_(low.conj_physical(), image)
+    reference = low_resolution(torch.einsum("c,cnm->nm", virtual_coil(centre).conj(), centre), full, size)
+    return torch.polar(energy.sqrt_(), torch.from_numpy(np.angle((weighted * reference).numpy())))
 
 
 def calibration(kspace: Complex[Tensor, "coil readout phase"]) -> Complex[Tensor, "coil n m"]:
-    """The k-space centre, at most 24 × 24, with DC at index n // 2, under a Hann window (less ringing)."""
-    for axis in (-2, -1):
-        n = kspace.shape[axis]
-        kept = min(CALIBRATION, n)
-        kspace = kspace.narrow(axis, n // 2 - kept // 2, kept)
-        window = torch.hann_window(kept + 1, periodic=False)[:kept] if kept > 1 else torch.ones(1)
-        kspace = kspace * (window[:, None] if axis == -2 else window)
-    return kspace
+    """The k-space centre, at most 24 × 24, with DC at index n // 2, under a Hann window (less ringing).
+
+    Of undersampled k-space only the run of measured columns about DC.
+    """
+    rows = _centre(kspace, min(CALIBRATION, kspace.shape[-2]), -2)
+    columns = _centre(rows, min(CALIBRATION, kspace.shape[-1]), -1)
+    measured = _centre(columns, _measured_run(columns), -1)
+    return measured * _window(measured.shape[-2])[:, None] * _window(measured.shape[-1])
+
+
+def _centre(kspace: Complex[Tensor, "coil readout phase"], size: int, axis: int) -> Complex[Tensor, "coil _ _"]:
+    """`size` rows or columns with DC at index size // 2."""
+    return kspace.narrow(axis, kspace.shape[axis] // 2 - size // 2, size)
+
+
+def _measured_run(kspace: Complex[Tensor, "coil n m"]) -> int:
+    """Length of the longest run about DC that holds no empty column."""
+    missing = (kspace == 0).all(dim=1).all(dim=0).nonzero().flatten()
+    distance = (missing - kspace.shape[-1] // 2).abs()
+    return kspace.shape[-1] if not len(missing) else max(1, 2 * int(distance.min()) - 1)
+
+
+def _window(n: int) -> Float[Tensor, "n"]:
+    """Hann window over n samples, without its zeros at the ends, its top at index n // 2."""
+    position = (torch.arange(n) - n // 2) / (n // 2 + 1)
+    return 0.5 * (1 + torch.cos(torch.pi * position))
 
 
 def virtual_coil(centre: Complex[Tensor, "coil n m"]) -> Complex[Tensor, "coil"]:
@@ -61,9 +82,9 @@ def virtual_coil(centre: Complex[Tensor, "coil n m"]) -> Complex[Tensor, "coil"]
 
 
 def low_resolution(
-    centre: Complex[Tensor, "coil n m"], full: tuple[int, int], size: tuple[int, int]
-) -> Complex[Tensor, "coil height width"]:
-    """Coil images of the k-space centre alone, on the central `size` pixels of a `full`-sized image."""
+    centre: Complex[Tensor, "n m"], full: tuple[int, int], size: tuple[int, int]
+) -> Complex[Tensor, "height width"]:
+    """The image of the k-space centre alone, on the central `size` pixels of a `full`-sized image."""
     rows = fourier_columns(full[0], size[0], centre.shape[-2])
     columns = fourier_columns(full[1], size[1], centre.shape[-1])
     return rows @ (centre @ columns.mT)

@@ -18,10 +18,10 @@ from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.samples.coils import combine_coils
+from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.guard import complex_or_refuse
 from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
-from i2m2_med.samples.physics import PUBLISHED_WIDTH, centred_fft, centred_ifft, fit_centre, refuse_too_wide
+from i2m2_med.samples.physics import PUBLISHED_WIDTH, centred_fft, fit_centre, refuse_too_wide
 from i2m2_med.sources.slices import VolumeFiles, read_image, read_kspace, read_rss
 
 Record = dict[str, Any]
@@ -92,7 +92,7 @@ class Reconstructd(MapTransform):
         if self.domain == "kspace" and len(kspace) == 1:
             return self.fit(kspace[0])
         zero_fill = PUBLISHED_WIDTH if self.parity == "published" else 0
-        image = combine_coils(centred_ifft(kspace, self.height, self.width, zero_fill), kspace, zero_fill)
+        image = reconstruct(kspace, self.height, self.width, zero_fill)
         return centred_fft(image) if self.domain == "kspace" else image
 
     def fit(self, image: Tensor) -> Tensor:

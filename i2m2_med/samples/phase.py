@@ -35,4 +35,4 @@ def phase_channels(
 def smooth_phase(image: Complex[Tensor, "height width"]) -> Complex[Tensor, "height width"]:
     """The low-resolution image (its 24 × 24 lowest frequencies), which carries the background phase."""
     size = (image.shape[-2], image.shape[-1])
-    return low_resolution(calibration(centred_fft(image)[None]), size, size)[0]
+    return low_resolution(calibration(centred_fft(image)[None])[0], size, size)

@@ -33,18 +33,29 @@ class Volume(Settings):
     has_phase: bool = True
     masked: bool = False
     energies: tuple[float, ...]
-    """Σ|k|² of each slice, which is the energy of its image (Parseval)."""
+    """Σ|x|² of each slice's image over the rows that the scanner reconstructs."""
 
     @property
     def scale(self) -> float:
         """Root mean square of the coil-combined image over the reconstructed field of view, in the file's units.
 
-        It comes from energies, so it is nearly the same for a masked volume, and for an image with its air cut off.
+        It comes from energies, so it is nearly the same for a masked volume and for the NIfTI of the same slices.
         """
         return float(np.sqrt(np.mean(self.energies) / (self.recon[0] * self.recon[1])))
 
 
-def energy(values: np.ndarray, name: str, index: int, what: str = "kspace") -> float:
+def kspace_energy(kspace: np.ndarray, rows: int, name: str, index: int) -> float:
+    """Energy of one slice, (coil, readout, phase), in the central `rows` of its image.
+
+    The readout is transformed for that; the phase direction needs not be (Parseval). An oversampled readout sees limb
+    that no reconstruction shows. Raises SourceError as `energy` does.
+    """
+    image = np.fft.ifft(kspace, axis=-2, norm="ortho")
+    kept = np.arange(rows) + (image.shape[-2] - rows) // 2 - image.shape[-2] // 2
+    return energy(np.take(image, kept, axis=-2, mode="wrap"), name, index, "kspace")
+
+
+def energy(values: np.ndarray, name: str, index: int, what: str) -> float:
     """Σ|v|² of one slice. Raises SourceError where it holds NaN or infinite values, or nothing but zeros."""
     flat = values.ravel()
     total = float(np.vdot(flat, flat).real)
