@@ -116,14 +116,7 @@ class Experiment:
 
     def record_comparison(self, parent: Tracker, rows: Sequence[dict[str, Any]], report: Path) -> None:
         """Each paradigm's mean over seeds, and the report, into the parent run."""
-        last = {(row["paradigm"], row["metric"], row["label"]): row for row in rows}
-        parent.metrics(
-            {
-                f"{row['paradigm']}_{name}": number
-                for row in last.values()
-                for name, number in metric_values([row]).items()
-            }
-        )
+        parent.metrics(comparison_values(rows))
         parent.artifact(report)
 
     def fit(self, paradigm: str, seed: int, tracker: Tracker) -> Predictor:
@@ -173,6 +166,7 @@ class Experiment:
     def record(self, tracker: Tracker, folder: Path, rows: Sequence[dict[str, Any]]) -> None:
         """Metrics with intervals, predictions, report and model into the run."""
         tracker.metrics(metric_values(rows))
+        tracker.tags({"calibrated": str(self.run.evaluation.calibrate).lower()})
         tracker.artifact(folder / "predictions.parquet")
         if (folder / "report").exists():
             tracker.artifact(folder / "report")
@@ -191,6 +185,12 @@ def metric_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
             if value is not None and value == value:
                 found[f"test_{row['metric']}_{row['label']}{'' if end == 'value' else f'_{end}'}"] = float(value)
     return found
+
+
+def comparison_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """`i2m2_test_auroc_macro` and so on: each paradigm's last row of a metric, which is its mean over seeds."""
+    last = {(row["paradigm"], row["metric"], row["label"]): row for row in rows}
+    return {f"{row['paradigm']}_{name}": value for row in last.values() for name, value in metric_values([row]).items()}
 
 
 def read_note(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""`i2m2 verify RUN`: do it again and prove the metrics."""
+
+from typing import TYPE_CHECKING, Any
+
+from i2m2_med.arguments import Run
+from i2m2_med.console import TerminalProgress, say, table
+from i2m2_med.workspace import workspace
+
+if TYPE_CHECKING:
+    from i2m2_med.config import RunConfig
+    from i2m2_med.engine.verification_run import Tables, Verified
+
+
+def main(run: Run, *, retrain: bool = False, uri: str | None = None) -> dict[str, Any]:
+    """Hold a run against its environment's lock, its data and a second evaluation; a comparison with all of its runs.
+
+    On the machine and thread count of the run every number has to be equal to the last bit, elsewhere within a tolerance that
+    fits the metric. The result is printed, written into the run (tag `verified`, `verification.json`), and is the exit code.
+
+    Parameters
+    ----------
+    retrain
+        Train again too, from the stored config, and compare every epoch's metrics as well.
+    uri
+        The store of the run; the workspace's own where not said.
+    """
+    from i2m2_med.engine.store import store_uri
+    from i2m2_med.engine.tracking_read import children, find_run
+    from i2m2_med.engine.verification_run import verify_comparison, verify_run
+
+    found = find_run(store_uri(workspace(), uri), run)
+    members = [child for child in children(found) if child.status == "FINISHED"]
+    progress = TerminalProgress()
+    verified = [verify_run(one, judge, progress, retrain) for one in members or [found]]
+    if members:
+        verified.append(verify_comparison(found, verified, judge))
+    results = [record(one) for one in verified]
+    failed = [one.run.run_id for one in verified if not one.passed]
+    say(
+        f"{len(results) - len(failed)} of {len(results)} runs verified"
+        + (f"; NOT {', '.join(failed)}" if failed else "")
+    )
+    return {"run": found.run_id, "verified": not failed, "runs": results, "exit": int(bool(failed))}
+
+
+def judge(config: "RunConfig", tables: "Tables", reference: str) -> list[dict[str, Any]]:
+    """The metrics of prediction tables, as `train` and `compare` compute them."""
+    from i2m2_med.report.compare import compare_tables
+
+    return compare_tables(tables, reference=reference, replicates=config.evaluation.bootstrap).rows
+
+
+def record(one: "Verified") -> dict[str, Any]:
+    """Print one run's table (intervals only where they differ), and write the result into the run."""
+    from i2m2_med.engine.verification import write_back
+
+    shown = [check for check in one.checks if check.failed or not check.what.endswith(("_low", "_high"))]
+    failed = sum(check.failed for check in one.checks)
+    said = f"{failed} of {len(one.checks)} checks FAILED" if failed else f"all {len(one.checks)} checks passed"
+    width = "to the last bit" if one.exact else "within tolerance: another machine or thread count"
+    title = f"{one.run.name} ({one.run.run_id[:8]}): {one.how} again, {width}; {said}"
+    table(
+        title,
+        ["what", "recorded", "now", ""],
+        [[check.what, check.recorded, check.now, check.verdict] for check in shown],
+    )
+    return write_back(one.run, one.checks, one.how, one.exact)
