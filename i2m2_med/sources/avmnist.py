@@ -72,10 +72,9 @@ class Source(BaseSource):
         home = self.home
         labels = {part: read_labels(home / f"{part}_labels.npy") for part in ("train", "test")}
         for modality in SIDES:
-            parts = [
-                open_pixels(home / modality / f"{part}_data.npy", SIDES[modality], len(labels[part])) for part in labels
-            ]
-            write_pixels(parts, folder / f"{modality}.npy", modality, progress)
+            paths = {part: home / modality / f"{part}_data.npy" for part in labels}
+            parts = {path: open_pixels(path, SIDES[modality], len(labels[part])) for part, path in paths.items()}
+            write_pixels(parts, folder / f"{modality}.npy", progress)
         table = read_table(home / "sources.csv", labels)
         flow.step("pairs of a digit's image and sound", sum(map(len, labels.values())))
         return make_records(labels, table, self.settings.valid)
@@ -155,16 +154,16 @@ def read_pixels(path: Path, side: int) -> np.ndarray:
     return scaled(array.reshape(1, 1, side, side) if alone else open_pixels(path, side), path, 0)
 
 
-def write_pixels(parts: list[np.ndarray], path: Path, modality: str, progress: Progress) -> None:
+def write_pixels(parts: Mapping[Path, np.ndarray], path: Path, progress: Progress) -> None:
     """Both parts in one array, block by block: bytes stay bytes, all else becomes float32 and is scaled."""
-    as_bytes = all(part.dtype == np.uint8 for part in parts)
-    shape = (sum(map(len, parts)), *parts[0].shape[1:])
+    as_bytes = all(part.dtype == np.uint8 for part in parts.values())
+    shape = (sum(map(len, parts.values())), *next(iter(parts.values())).shape[1:])
     whole = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8 if as_bytes else np.float32, shape=shape)
-    starts = [(part, first) for part in parts for first in range(0, len(part), BLOCK)]
+    starts = [(file, first) for file, part in parts.items() for first in range(0, len(part), BLOCK)]
     row = 0
-    for part, first in progress.track(starts, f"reading {modality}", len(starts)):
-        block = part[first : first + BLOCK]
-        whole[row : row + len(block)] = block if as_bytes else scaled(block, Path(modality), row)
+    for file, first in progress.track(starts, f"reading {path.stem}", len(starts)):
+        block = parts[file][first : first + BLOCK]
+        whole[row : row + len(block)] = block if as_bytes else scaled(block, file, first)
         row += len(block)
     whole.flush()
 

@@ -1,0 +1,256 @@
+"""AV-MNIST built from digits and speech: the rules of its making, on small made-up inputs and on the real ones."""
+
+import gzip
+import json
+import struct
+import wave
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from i2m2_med.errors import ConfigError, SourceError
+from i2m2_med.files import sha256_of
+from i2m2_med.simulate.avmnist import simulate
+from i2m2_med.simulate.avmnist_audio import CLIP, add_noise, noise_clip, spectrogram
+from i2m2_med.simulate.avmnist_inputs import SPEAKERS, Digits
+from i2m2_med.simulate.avmnist_pairs import CLIPS, TAKES, draw_pairs, fit_projection, style_borders, styles
+
+SMALL = {"train": 60, "valid": 20, "test": 20}
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    head = struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape)
+    path.write_bytes(gzip.compress(head + array.tobytes()))
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = 8000) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+@pytest.fixture(scope="module")
+def mnist(tmp_path_factory) -> Path:
+    """120 training and 40 test "digits" of noise with a bright row that the label names."""
+    folder, rng = tmp_path_factory.mktemp("mnist"), np.random.default_rng(0)
+    for part, count in (("train", 120), ("t10k", 40)):
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        images = rng.integers(0, 60, (count, 28, 28), dtype=np.uint8)
+        images[np.arange(count), 2 * labels + 4] += rng.integers(100, 190, (count, 1), dtype=np.uint8)
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
+        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory) -> Path:
+    """3,000 "recordings", 0.04 s tones of the digit's pitch."""
+    folder = tmp_path_factory.mktemp("spoken")
+    for digit in range(10):
+        tone = 3000 * np.sin(np.arange(300 + digit) * (digit + 1) / 5)
+        for speaker in SPEAKERS:
+            for take in range(50):
+                write_wav(folder / f"{digit}_{speaker}_{take}.wav", tone + take)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(mnist, spoken, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "set"
+    simulate(out, mnist=mnist, spoken=spoken, **SMALL)
+    return out / "avmnist"
+
+
+def test_layout(made):
+    rows = {"train": 80, "test": 20}
+    for part, count in rows.items():
+        image, audio, labels = (
+            np.load(made / name) for name in (f"image/{part}_data.npy", f"audio/{part}_data.npy", f"{part}_labels.npy")
+        )
+        assert (image.shape, image.dtype) == ((count, 28, 28), np.float32)
+        assert (audio.shape, audio.dtype) == ((count, 112, 112), np.uint8)
+        assert (labels.shape, labels.dtype) == ((count,), np.uint8)
+        assert (audio.reshape(count, -1).max(axis=1) == 255).all()
+
+
+def test_paired_by_label_and_disjoint_between_splits(made):
+    table = pl.read_csv(made / "sources.csv")
+    assert table["split"].to_list() == ["train"] * 60 + ["valid"] * 20 + ["test"] * 20
+    labels = np.concatenate([np.load(made / f"{part}_labels.npy") for part in ("train", "test")])
+    assert table["label"].to_list() == labels.tolist()
+    assert (table["label"] == table["mnist_image"] % 10).all()  # the made-up MNIST counts through its digits
+    for split in ("train", "valid", "test"):
+        part = table.filter(pl.col("split") == split)
+        assert set(part["take"]) <= set(TAKES[split])
+        assert set(part["clip"]) <= set(CLIPS[split])
+    assert table.filter(pl.col("part") == "train")["mnist_image"].is_unique().all()
+    assert not set(CLIPS["train"]) & set(CLIPS["valid"]) | set(CLIPS["valid"]) & set(CLIPS["test"])
+    assert [len(TAKES[split]) for split in ("train", "valid", "test")] == [40, 5, 5]
+
+
+def test_manifest_holds_every_file(made):
+    manifest = json.loads((made / "manifest.json").read_text())
+    files = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()} - {"manifest.json"}
+    assert manifest["files"].keys() == files
+    assert all(found["sha256"] == sha256_of(made / name) for name, found in manifest["files"].items())
+    assert "not comparable" in manifest["note"]
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(made, mnist, spoken, tmp_path):
+    again, other = tmp_path / "again", tmp_path / "other"
+    archive = tmp_path / "recordings.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in spoken.iterdir():
+            file.write(path, f"recordings/{path.name}")
+    simulate(again, mnist=mnist, spoken=archive, **SMALL)
+    simulate(other, mnist=mnist, spoken=spoken, seed=1, **SMALL)
+    for name in ("audio/train_data.npy", "image/test_data.npy", "sources.csv"):
+        assert (again / "avmnist" / name).read_bytes() == (made / name).read_bytes()
+        assert (other / "avmnist" / name).read_bytes() != (made / name).read_bytes()
+
+
+def test_projection_keeps_the_fewest_components_and_leaves_the_mean_out():
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.standard_normal((784, 3)))[0]
+    images = (100 + (rng.standard_normal((500, 3)) * [30, 20, 10]) @ axes.T).reshape(-1, 28, 28)
+    assert [fit_projection(images, share).axes.shape[1] for share in (0.2, 0.6, 0.9, 0.99)] == [1, 1, 2, 3]
+    projection = fit_projection(images, 0.99)
+    np.testing.assert_allclose(projection.image(images), images - images.mean(axis=0), atol=0.01)
+
+
+@pytest.mark.parametrize("snr_db", [-15.0, 0.0, 7.5])
+def test_snr_is_of_mean_powers_over_the_recording(snr_db):
+    recording, noise = np.random.default_rng(0).integers(-3000, 3000, 900), noise_clip(3, 1)[:900]
+    added = add_noise(recording, noise, snr_db) - recording
+    assert 10 * np.log10(np.mean(recording.astype(float) ** 2) / np.mean(added**2)) == pytest.approx(snr_db)
+
+
+def test_noise_clips_have_unit_power_and_are_their_own():
+    clips = np.stack([noise_clip(2018, clip) for clip in range(5)]).astype(float)
+    assert clips.shape == (5, CLIP)
+    np.testing.assert_allclose((clips**2).mean(axis=1), 1, rtol=1e-4)
+    assert np.abs(np.corrcoef(clips) - np.eye(5)).max() < 0.9
+    np.testing.assert_array_equal(noise_clip(2018, 3), noise_clip(2018, 3))
+
+
+@pytest.mark.parametrize("samples", [40, 128, 1500, 20_000])
+def test_a_tone_is_a_line_at_its_frequency_whatever_its_length(samples):
+    picture = spectrogram(np.sin(2 * np.pi * 1000 * np.arange(samples) / 8000))
+    assert picture.shape == (112, 112)
+    if samples >= 128:
+        assert set(picture.argmax(axis=0)) == {round(1000 / 8000 * 224) - 1}  # without DC, bin 1 comes first
+
+
+def test_silence_is_dark():
+    assert spectrogram(np.zeros(500)).max() == 0
+
+
+def test_the_dial_ties_speaker_to_style_given_the_digit():
+    rng = np.random.default_rng(0)
+    digits = Digits(rng.integers(0, 256, (6000, 28, 28), dtype=np.uint8), rng.integers(0, 10, 6000).astype(np.uint8))
+    projection = fit_projection(digits.images)
+    style = styles(projection, style_borders(projection, digits), digits)
+    assert np.bincount(style).min() > 900  # six styles of one size
+    for tie in (0.0, 0.5, 1.0):
+        pairs = draw_pairs("train", np.arange(6000), digits, style, tie, rng)
+        follows = np.mean([SPEAKERS.index(pair.take.speaker) == (style[pair.image] + pair.digit) % 6 for pair in pairs])
+        assert follows == pytest.approx(tie + (1 - tie) / 6, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"train": 0}, "--train is 0"),
+        ({"train": 60_000, "valid": 1}, r"train \+ --valid is 60001"),
+        ({"test": 10_001}, "--test is 10001"),
+        ({"train": 200}, "this MNIST has 120"),
+        ({"tie": 1.5}, "--tie is 1.5"),
+        ({"snr_db": float("nan")}, "--snr-db is nan"),
+    ],
+)
+def test_numbers_that_can_not_be_are_refused(settings, says, mnist, spoken, tmp_path):
+    with pytest.raises(ConfigError, match=says):
+        simulate(tmp_path / "out", mnist=mnist, spoken=spoken, **(SMALL | settings))
+    assert not (tmp_path / "out").exists()
+
+
+def copy_of(folder: Path, to: Path) -> Path:
+    to.mkdir()
+    for path in folder.iterdir():
+        (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+BROKEN_MNIST = {
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-10]), "truncated"),
+    "not gzip": (lambda path: path.write_text("MNIST"), "truncated or not gzip"),
+    "other content": (lambda path: path.write_bytes(gzip.compress(b"\0" * 60)), "not the idx file"),
+    "short": (lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-9])), "not whole"),
+    "missing": (lambda path: path.unlink(), "is not there"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_MNIST)
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
+def test_broken_mnist_is_one_clear_line(case, name, mnist, spoken, tmp_path):
+    damage, says = BROKEN_MNIST[case]
+    folder = copy_of(mnist, tmp_path / "mnist")
+    damage(folder / name)
+    with pytest.raises(SourceError, match=says) as caught:
+        simulate(tmp_path / "out", mnist=folder, spoken=spoken, **SMALL)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+BROKEN_SPEECH = {
+    "0 samples": (lambda path: write_wav(path, np.zeros(0)), "0 samples"),
+    "another rate": (lambda path: write_wav(path, np.ones(300), rate=16_000), "16000 Hz"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:30]), "not a whole wav"),
+    "not a wav": (lambda path: path.write_text("spoken"), "not a whole wav"),
+    "missing": (lambda path: path.unlink(), "lacks 3_theo_7.wav"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_SPEECH)
+def test_a_broken_recording_is_one_clear_line(case, mnist, spoken, tmp_path):
+    damage, says = BROKEN_SPEECH[case]
+    folder = copy_of(spoken, tmp_path / "spoken")
+    damage(folder / "3_theo_7.wav")
+    with pytest.raises(SourceError, match=says) as caught:
+        simulate(tmp_path / "out", mnist=mnist, spoken=folder, **SMALL)
+    assert "3_theo_7.wav" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_speaker_and_a_truncated_zip_are_named(mnist, spoken, tmp_path):
+    folder = tmp_path / "five"
+    folder.mkdir()
+    for path in spoken.glob("[0-9]_[g-n]*.wav"):
+        (folder / path.name).symlink_to(path)
+    with pytest.raises(SourceError, match="speaker theo, yweweler"):
+        simulate(tmp_path / "out", mnist=mnist, spoken=folder, **SMALL)
+    (tmp_path / "recordings.zip").write_bytes(b"PK\3\4 and no more")
+    with pytest.raises(SourceError, match="not a zip"):
+        simulate(tmp_path / "out", mnist=mnist, spoken=tmp_path / "recordings.zip", **SMALL)
+
+
+def test_an_output_folder_with_something_in_it_is_left_alone(made, mnist, spoken):
+    before = sorted(path.name for path in made.iterdir())
+    with pytest.raises(Exception, match="already holds something"):
+        simulate(made.parent, mnist=mnist, spoken=spoken, **SMALL)
+    assert sorted(path.name for path in made.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_real_digits_and_speech_need_four_components(shared_data, tmp_path):
+    result = simulate(
+        tmp_path / "out", mnist=shared_data / "mnist", spoken=shared_data / "fsdd", train=300, valid=50, test=50
+    )
+    assert result["components"] == 4
+    assert np.load(tmp_path / "out/avmnist/audio/train_data.npy").std() > 20
