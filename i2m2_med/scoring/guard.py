@@ -1,0 +1,106 @@
+"""What is looked at before a study folder is opened: links, kinds, numbers and sizes of files, and the hash of its content."""
+
+import gzip
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from i2m2_med.errors import SourceError
+
+MAX_FILES = 20_000
+MAX_DEPTH = 8
+MAX_TEXT = 256 * 2**20
+"""Bytes of a file that is read as a whole: CSV, JSON, YAML, text."""
+MAX_FILE = 32 * 2**30
+MAX_UNPACKED = 2 * 2**30
+"""Bytes that a packed file may unpack to."""
+TEXT = (".csv", ".json", ".yaml", ".yml", ".txt")
+PIECE = 2**20
+
+
+def checked_files(folder: Path) -> list[Path]:
+    """Every file of a study, in the order of their names. Raises SourceError for what no study should hold."""
+    if folder.is_symlink():
+        raise SourceError("the study folder is a link; name the folder that it points to")
+    if not folder.is_dir():
+        raise SourceError("the study folder is not there, or is no folder")
+    found: list[Path] = []
+    for path in walk(folder, folder.resolve(), 0):
+        found.append(path)
+        if len(found) > MAX_FILES:
+            raise SourceError(f"the study holds more than {MAX_FILES} files")
+    if not found:
+        raise SourceError("the study folder is empty")
+    return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder)))
+
+
+def walk(folder: Path, root: Path, depth: int) -> Iterator[Path]:
+    """Files below `folder`, folders first looked at, then entered."""
+    if depth > MAX_DEPTH:
+        raise SourceError(f"the study holds folders more than {MAX_DEPTH} deep")
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise SourceError("a folder of the study can't be read; check its permissions") from error
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.is_symlink():
+            check_link(path, root)
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(path, root, depth + 1)
+        else:
+            check_file(path)
+            yield path
+
+
+def check_link(path: Path, root: Path) -> None:
+    """A link may point to a file of the same study, nowhere else."""
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise SourceError("a link in the study points nowhere") from error
+    if not target.is_relative_to(root) or target.is_dir():
+        raise SourceError("a link in the study points out of it; put the file itself there")
+
+
+def check_file(path: Path) -> None:
+    """A regular, readable file of a size that its kind may have."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError("the study holds something that is no file (a device, pipe or socket)")
+    if not os.access(path, os.R_OK):
+        raise SourceError("a file of the study can't be read; check its permissions")
+    text = path.suffix.lower() in TEXT
+    if status.st_size > (MAX_TEXT if text else MAX_FILE):
+        raise SourceError(f"a {path.suffix.lower()[:8]} file of the study has {status.st_size / 2**30:.1f} GiB")
+    if path.suffix.lower() == ".gz":
+        check_unpacked(path)
+
+
+def check_unpacked(path: Path) -> None:
+    """Unpack to nowhere, and stop where a file unpacks to more than any study needs."""
+    size = 0
+    try:
+        with gzip.open(path) as file:
+            while piece := file.read(PIECE):
+                size += len(piece)
+                if size > MAX_UNPACKED:
+                    raise SourceError(f"a packed file of the study unpacks to more than {MAX_UNPACKED / 2**30:.0f} GiB")
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError("a packed file of the study is truncated or damaged; get it again") from error
+
+
+def content_hash(folder: Path, files: list[Path]) -> str:
+    """SHA-256 over the names and bytes of a study's files; where the folder lies, and when it was written, don't count."""
+    whole = hashlib.sha256()
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            raise SourceError("a file of the study vanished or can't be read") from error
+        whole.update(hashlib.sha256(os.fsencode(path.relative_to(folder))).digest() + content)
+    return whole.hexdigest()

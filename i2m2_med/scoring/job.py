@@ -1,0 +1,43 @@
+"""What every process of a scoring run is told."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2m2_med import __version__
+
+MODEL_FILES = ("calibration.json", "config.yaml", "model.json", "state.json", "weights.safetensors")
+"""The files that decide what a model says."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Values only: it travels to other processes and machines."""
+
+    model: Path
+    """The model folder."""
+    name: str
+    """What the column `model` says: run id, registered name and version, or hash of the model folder."""
+    sha: str
+    """Of the model folder (`model_hash`)."""
+    out: Path
+    device: str = "cpu"
+    threads: int = 1
+    """Of one network; the same number gives the same bits."""
+    backend: str = "torch"
+    extras: tuple[str, ...] = ()
+    """What is written beside the rows: `saliency`, `picture`, `magnitude`, `dicom`."""
+
+    def key(self, content: str) -> str:
+        """A result with this key is done: same study content, same model, same program."""
+        facts = [content, self.name, self.sha, self.backend, *self.extras, __version__]
+        return hashlib.sha256("|".join(facts).encode()).hexdigest()
+
+
+def model_hash(folder: Path) -> str:
+    """SHA-256 over the files that decide what a model says, and over nothing else in its folder."""
+    whole = hashlib.sha256()
+    for name in MODEL_FILES:
+        with (folder / name).open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()

@@ -1,0 +1,152 @@
+"""A study folder → chunks of modality tensors, as the model reads them, or the reason why it is refused."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from traceback import extract_tb
+
+import numpy as np
+import torch
+
+from i2m2_med.engine.artifact import read_json, read_portable
+from i2m2_med.errors import SourceError, UserError
+from i2m2_med.samples.batch import Batch
+from i2m2_med.samples.cohort import compose, open_source
+from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.envelope import outside
+from i2m2_med.samples.normalise import State
+from i2m2_med.scoring.guard import checked_files, content_hash
+from i2m2_med.sources.source import Study
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A few items (slices) of one study."""
+
+    items: list[int]
+    inputs: dict[str, np.ndarray]
+    """By modality: (item, …)."""
+    present: dict[str, np.ndarray]
+    """By modality: (item,) bool."""
+    warnings: list[str] = field(default_factory=list[str])
+
+    def batch(self) -> Batch:
+        """The tensors, with no target."""
+        inputs = {name: torch.from_numpy(array) for name, array in self.inputs.items()}
+        present = {name: torch.from_numpy(array) for name, array in self.present.items()}
+        rows = torch.arange(len(self.items))
+        return Batch(inputs, present, torch.full((len(rows), 1), -1), rows)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a study can't be scored."""
+
+    why: str
+    lasting: bool = True
+    """False where another try might do better (a reader that was killed): such a study is not done."""
+
+
+class Reader:
+    """Opens study folders as a model's training data were opened; needs no weights."""
+
+    def __init__(self, model: Path) -> None:
+        about = read_json(model / "model.json")
+        self.run = read_portable(model / "config.yaml")
+        self.state = read_json(model / "state.json")
+        self.envelope = about.get("envelope", {})
+        self.source = open_source(self.run)
+        self.transform = compose(self.run, "transforms")
+        self.experts = {name: self.run.experts[name].reads for name in self.run.paradigms[about["paradigm"]].experts}
+        self.modalities = tuple(dict.fromkeys(name for reads in self.experts.values() for name in reads))
+
+    def content(self, folder: Path) -> str:
+        """The hash of a study's content, once its files have been looked at. Raises SourceError."""
+        return content_hash(folder, checked_files(folder))
+
+    def chunks(self, folder: Path) -> Iterator[Chunk | Refusal]:
+        """A study's chunks in order; a Refusal ends it."""
+        try:
+            samples = self.open(folder)
+            for start in range(0, len(samples), self.run.scoring.batch):
+                rows = list(range(start, min(start + self.run.scoring.batch, len(samples))))
+                yield self.chunk(samples, rows)
+        except Exception as error:  # one study must not stop the others, whatever it does to the libraries that read it
+            yield refusal(error)
+
+    def open(self, folder: Path) -> Samples:
+        """The study's samples."""
+        study = self.source.study(folder)
+        if not len(study.records):
+            raise SourceError("the study holds nothing that the model reads")
+        return Samples(
+            study.records, self.source.labels, self.modalities, study.arrays, self.transform, None, self.states(study)
+        )
+
+    def states(self, study: Study) -> State:
+        """Training statistics of the modalities that the study has as arrays; one of another width is refused."""
+        for name, array in study.arrays.items():
+            width = len(self.state.get(name, {}).get("mean", [])) or array.shape[-1]
+            if array.shape[-1] != width:
+                raise SourceError(f"'{name}' has {array.shape[-1]} channels; the model was trained on {width}")
+        return self.state
+
+    def chunk(self, samples: Samples, rows: list[int]) -> Chunk:
+        """The tensors of some rows, in which every row holds what at least one expert reads."""
+        batch = self.complete(samples.__getitems__(rows))
+        self.check_heard(batch)
+        self.check_finite(batch)
+        return Chunk(
+            samples.records["item"][rows].to_list() if "item" in samples.records.columns else rows,
+            {name: batch.inputs[name].numpy() for name in self.modalities},
+            {name: batch.present[name].numpy() for name in self.modalities},
+            outside(self.envelope, batch, samples.records[rows].to_dicts()),
+        )
+
+    def complete(self, batch: Batch) -> Batch:
+        """The batch with every modality that experts read, absent where the study has no trace of it."""
+        empty = torch.full((len(batch.rows), 1), torch.nan)
+        none = torch.zeros(len(batch.rows), dtype=torch.bool)
+        inputs = {name: batch.inputs.get(name, empty) for name in self.modalities}
+        present = {name: batch.present.get(name, none) for name in self.modalities}
+        return Batch(inputs, present, batch.target, batch.rows)
+
+    def check_heard(self, batch: Batch) -> None:
+        """Refuse a study with an item that no expert can judge."""
+        heard = torch.zeros(len(batch.rows), dtype=torch.bool)
+        for reads in self.experts.values():
+            heard |= torch.stack([batch.present[name] for name in reads]).all(dim=0)
+        if not bool(heard.all()):
+            there = [name for name in self.modalities if bool(batch.present[name].any())]
+            wanted = " or ".join(sorted({"+".join(reads) for reads in self.experts.values()}))
+            raise SourceError(f"no expert can judge it: it has {', '.join(there) or 'no modality'}; needed is {wanted}")
+
+    def check_finite(self, batch: Batch) -> None:
+        """Refuse what is there and no number: the model's answer would be none either."""
+        for name in self.modalities:
+            inputs = batch.inputs[name][batch.present[name]]
+            if inputs.is_floating_point() and not bool(inputs.isfinite().all()):
+                raise SourceError(f"'{name}' holds values that are no numbers (NaN or infinite)")
+
+
+def refusal(error: BaseException) -> Refusal:
+    """The reason in one line: ours where it is known, else the kind and place of what went wrong, never a value."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return Refusal(one_line(str(seen)))
+        if isinstance(seen, MemoryError):
+            return Refusal("reading it needs more memory than there is", lasting=False)
+        seen = seen.__cause__ or seen.__context__
+    frames = [frame for frame in extract_tb(error.__traceback__) if "i2m2_med" in frame.filename]
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "a library"
+    return Refusal(f"it can't be read, in a way that is not foreseen ({type(error).__name__} in {place})")
+
+
+def one_line(text: str) -> str:
+    """A reason without line breaks, control signs, or more length than a table bears."""
+    with suppress(UnicodeError):
+        text = text.encode("utf-8", "replace").decode()
+    return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", text).strip()[:500]

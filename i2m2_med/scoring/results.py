@@ -1,0 +1,140 @@
+"""The output folder: `<study>.json` as each study is done, then `scores.parquet` and `scores.csv` from them.
+
+Every file is written in the scorer's private folder (`.score/…`) and renamed into its place, so a killed scorer leaves whole
+files only; what lies in the private folder is thrown away by the next one.
+"""
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from i2m2_med.errors import SourceError, UserError
+
+PARQUET, CSV, TIMINGS = "scores.parquet", "scores.csv", "timings.csv"
+ROWS_AT_ONCE = 20_000
+KINDS = {
+    "item": pa.int64(),
+    "class": pa.int16(),
+    "calibrated": pa.bool_(),
+    "seconds": pa.float64(),
+}
+"""Column types; `p` and `p_<expert>` are float64, the others strings."""
+LAST = ("warning", "model", "config_sha", "seconds", "status", "error")
+RISKY = ("=", "+", "-", "@", "\t", "\r", "|", "%")
+"""How a cell begins that a spreadsheet takes for a formula."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where results go."""
+
+    out: Path
+    private: Path
+    """This scorer's own folder, inside `out`."""
+
+    def path(self, name: str) -> Path:
+        """Where the study's result lies."""
+        return self.out / f"{name}.json"
+
+    def put(self, result: Mapping[str, Any]) -> None:
+        """Keep one study's result, whole or not at all."""
+        self.write(self.path(result["study"]), json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+
+    def write(self, path: Path, text: str) -> None:
+        """A file in one step."""
+        beside = self.private / f"{os.getpid()}.part"
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+
+    def key(self, name: str) -> str:
+        """The key of the study's result, or nothing where there is none that can be read."""
+        try:
+            return str(json.loads(self.path(name).read_bytes())["key"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A study's result."""
+        try:
+            return json.loads(self.path(name).read_bytes())
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{self.path(name)} is missing or damaged; score the study again") from error
+
+    def tables(self, names: Sequence[str], experts: Sequence[str]) -> Counter[str]:
+        """Write both tables of the studies named, a bounded number of rows at a time; returns how many were ok or refused."""
+        columns = ["study", "item", "label", "class", "p", *(f"p_{name}" for name in experts)]
+        columns += ["pattern", "calibrated", "set", "decision", *LAST]
+        schema = pa.schema([(name, kind_of(name)) for name in columns])
+        parquet, people = self.private / PARQUET, self.private / CSV
+        status: Counter[str] = Counter()
+        with pq.ParquetWriter(parquet, schema) as writer, people.open("w", newline="", encoding="utf-8") as file:
+            sheet = csv.writer(file, lineterminator="\n")
+            sheet.writerow(columns)
+            for rows in in_parts(self.rows(names, status)):
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+                sheet.writerows([defused(row.get(name)) for name in columns] for row in rows)
+        parquet.replace(self.out / PARQUET)
+        people.replace(self.out / CSV)
+        return status
+
+    def rows(self, names: Iterable[str], status: Counter[str]) -> Iterator[dict[str, Any]]:
+        """Rows of the prediction table; a refused study is one row without label."""
+        for name in names:
+            result = self.read(name)
+            status[result["status"]] += 1
+            about = {column: result[column] for column in ("study", *LAST)}
+            about["seconds"] = float(about["seconds"])
+            for row in result["rows"] or [{}]:
+                yield {**about, **row}
+
+
+def kind_of(column: str) -> pa.DataType:
+    """A column's type."""
+    return pa.float64() if column == "p" or column.startswith("p_") else KINDS.get(column, pa.string())
+
+
+def in_parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows in lists of at most `ROWS_AT_ONCE`."""
+    part: list[dict[str, Any]] = []
+    for row in rows:
+        part.append(row)
+        if len(part) == ROWS_AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def defused(value: Any) -> Any:
+    """A cell that no spreadsheet executes: text that begins like a formula gets an apostrophe.
+
+    >>> defused("=1+1"), defused("knee 7"), defused(-0.5)
+    ("'=1+1", 'knee 7', -0.5)
+    """
+    return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(RISKY) else value
+
+
+def reasons(shelf: Shelf, names: Sequence[str]) -> list[tuple[str, int]]:
+    """Why studies were refused, the most frequent first."""
+    found: Counter[str] = Counter()
+    for name in names:
+        result = shelf.read(name)
+        if result["status"] == "refused":
+            found[result["error"]] += 1
+    return found.most_common()
+
+
+def ensure_out(out: Path) -> Path:
+    """The output folder, made if need be."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; name a folder for the scores")
+    out.mkdir(parents=True, exist_ok=True)
+    return out

@@ -1,0 +1,95 @@
+"""Study folders and model folders of odd sizes, small enough for every test."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from i2m2_med.config_reader import load_config
+from i2m2_med.engine.artifact import Predictor, save_model
+from i2m2_med.engine.build import build_model
+from i2m2_med.samples.cohort import open_source
+from i2m2_med.samples.envelope import fit_envelope
+from i2m2_med.samples.normalise import State
+from i2m2_med.scoring.job import Job, model_hash
+from i2m2_med.scoring.reading import Reader
+from i2m2_med.simulate.knee import simulate
+
+DIGITS = """
+task: digits
+source: {name: avmnist, root: .}
+experts:
+  image: {reads: [image], network: {_target_: i2m2_med.experts.LeNet, size: 28}}
+  audio: {reads: [audio], network: {_target_: i2m2_med.experts.LeNet, size: 112}}
+  joint: {reads: [image, audio], network: {_target_: i2m2_med.experts.LateFusion, sizes: [28, 112]}}
+"""
+
+
+def untrained(config: str, folder: Path, overrides: tuple[str, ...] = (), state: State | None = None) -> Path:
+    """A model folder with the config's first weights: scoring does not care what a model has learnt."""
+    run, _ = load_config(config, overrides)
+    labels = open_source(run).labels
+    model = build_model(run, run.paradigms["i2m2"].experts, labels, 0)
+    shares = [[1 / len(labels.classes)] * len(labels.classes)] * len(labels.names)
+    save_model(Predictor(model.eval(), run, "i2m2", 0, labels, state or {}, shares, device="cpu"), folder)
+    return folder
+
+
+def with_envelope(folder: Path, study: Path) -> None:
+    """Let the model have seen one study."""
+    import json
+
+    about = json.loads((folder / "model.json").read_text())
+    about["envelope"] = fit_envelope(Reader(folder).open(study))
+    (folder / "model.json").write_text(json.dumps(about))
+
+
+@pytest.fixture(scope="session")
+def knee_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small knee I2M2 that answers per slice and per study."""
+    root = tmp_path_factory.mktemp("knee_model")
+    return untrained("knee_demo", root / "model", (f"source.root={root}", "scoring.batch=2", "evaluation.volumes=max"))
+
+
+@pytest.fixture(scope="session")
+def knee_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five knee studies of three slices, 64 × 46."""
+    root = tmp_path_factory.mktemp("knee")
+    simulate(root / "data", volumes=5, slices=3, matrix="64x46", seed=3)
+    for path in sorted((root / "data").rglob("*.h5")):
+        folder = root / "studies" / f"knee {path.stem[-2:]}"
+        folder.mkdir(parents=True)
+        shutil.copy(path, folder / path.name)
+    return root / "studies"
+
+
+@pytest.fixture(scope="session")
+def digits_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small AV-MNIST I2M2: image, audio and both."""
+    root = tmp_path_factory.mktemp("digits_model")
+    (root / "digits.yaml").write_text(DIGITS)
+    return untrained(str(root / "digits.yaml"), root / "model", (f"source.root={root}", "scoring.batch=4"))
+
+
+@pytest.fixture(scope="session")
+def digits_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve studies: both modalities, one of the two, or none."""
+    root = tmp_path_factory.mktemp("digits") / "studies"
+    numbers = np.random.default_rng(5)
+    for index in range(12):
+        folder = root / f"study{index:02d}"
+        folder.mkdir(parents=True)
+        count = 1 + index % 3
+        if index % 4 != 1:
+            np.save(folder / "image.npy", numbers.random((count, 28, 28), dtype=np.float32))
+        if index % 4 not in (2,):
+            np.save(folder / "audio.npy", numbers.random((count, 112, 112), dtype=np.float32))
+        if index == 11:
+            (folder / "image.npy").write_bytes(b"damaged")
+    return root
+
+
+def job_of(model: Path, out: Path) -> Job:
+    """How the tests score."""
+    return Job(model, "tested", model_hash(model), out)

@@ -1,0 +1,109 @@
+"""Scoring from folder to table."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from i2m2_med.console import Progress
+from i2m2_med.errors import UserError
+from i2m2_med.scoring.hold import Part, hold
+from i2m2_med.scoring.run import Summary, local_engine, merge, score
+from i2m2_med.scoring.studies import find_studies
+
+from .conftest import job_of
+
+HERE = local_engine(0, 1, 60.0)
+
+
+def score_all(studies: Path, model: Path, out: Path, part: Part = Part(), engine=HERE) -> Summary:  # noqa: B008
+    """Score a folder of studies."""
+    return score(job_of(model, out), find_studies(str(studies), out), engine, part, Progress())
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """The files of an output folder, by name."""
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file()}
+
+
+def test_every_item_label_and_class_is_a_row(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:
+    summary = score_all(knee_studies, knee_model, tmp_path)
+    table = pd.read_parquet(tmp_path / "scores.parquet")
+    assert (summary.ok, summary.refused, summary.exit) == (5, 0, 0)
+    assert len(table) == 5 * (3 + 1) * 4 * 2  # slices and the study as a whole, labels, classes
+    sums = table.groupby(["study", "item", "label"])["p"].sum()
+    assert sums.between(1 - 1e-6, 1 + 1e-6).all()
+    assert set(table["pattern"]) == {"magnitude+phase"}
+    slices = table[(table["item"] >= 0) & (table["class"] == 1)]
+    whole = table[(table["item"] == -1) & (table["class"] == 1)].set_index(["study", "label"])["p"]
+    pd.testing.assert_series_equal(slices.groupby(["study", "label"])["p"].max(), whole.sort_index(), atol=1e-6)
+
+
+def test_absent_modalities_silence_their_experts(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:
+    summary = score_all(digits_studies, digits_model, tmp_path)
+    table = pd.read_parquet(tmp_path / "scores.parquet")
+    refused = table[table["status"] == "refused"]
+    assert (summary.ok, summary.refused, summary.exit) == (11, 1, 2)
+    assert sum(count for _, count in summary.reasons) == 1
+    assert refused["label"].isna().all()
+    assert refused["error"].str.len().gt(10).all()
+    alone = table[table["pattern"] == "audio"]
+    assert alone["p_image"].isna().all()
+    assert alone["p_joint"].isna().all()
+    pd.testing.assert_series_equal(alone["p"], alone["p_audio"], check_names=False, atol=1e-6)
+
+
+def test_a_pool_and_two_processes_give_the_bytes_of_one(
+    digits_studies: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    score_all(digits_studies, digits_model, tmp_path / "here")
+    score_all(digits_studies, digits_model, tmp_path / "pool", engine=local_engine(2, 1, 60.0))
+    score_all(digits_studies, digits_model, tmp_path / "two", engine=local_engine(1, 2, 60.0))
+    assert contents(tmp_path / "here") == contents(tmp_path / "pool") == contents(tmp_path / "two")
+
+
+def test_what_is_done_is_not_done_twice(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    shutil.copytree(digits_studies, studies)
+    first = score_all(studies, digits_model, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    again = score_all(studies, digits_model, tmp_path / "out")
+    assert (first.same, again.same) == (0, 12)
+    assert contents(tmp_path / "out") == before
+    np.save(studies / "study00" / "image.npy", np.zeros((1, 28, 28), np.float32))
+    changed = score_all(studies, digits_model, tmp_path / "out")
+    assert changed.same == 11
+    differ = [name for name, content in contents(tmp_path / "out").items() if before[name] != content]
+    assert differ == ["scores.csv", "scores.parquet", "study00.json"]
+
+
+def test_parts_put_together_are_the_whole(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:
+    score_all(digits_studies, digits_model, tmp_path / "whole")
+    for index in (0, 2):
+        score_all(digits_studies, digits_model, tmp_path / "parts", Part(index, 3))
+    with pytest.raises(UserError, match="of 3 parts, 1 did not finish"):
+        merge(tmp_path / "parts")
+    score_all(digits_studies, digits_model, tmp_path / "parts", Part(1, 3))
+    assert merge(tmp_path / "parts").studies == 12
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_a_second_scorer_is_refused_and_parts_are_not(tmp_path: Path) -> None:
+    with hold(tmp_path, Part()):
+        with pytest.raises(UserError, match="in use by another scorer"), hold(tmp_path, Part()):
+            pass
+        with pytest.raises(UserError, match="share the work"), hold(tmp_path, Part(0, 2)):
+            pass
+    with hold(tmp_path, Part(0, 2)), hold(tmp_path, Part(1, 2)):
+        with pytest.raises(UserError, match="in use"), hold(tmp_path, Part(0, 2)):
+            pass
+        with pytest.raises(UserError, match="in use"), hold(tmp_path, Part()):
+            pass
+
+
+def test_parts_share_all_studies(digits_studies: Path) -> None:
+    places = find_studies(str(digits_studies))
+    parts = [Part(index, 5).of(places) for index in range(5)]
+    assert sorted(place.name for part in parts for place in part) == [place.name for place in places]
