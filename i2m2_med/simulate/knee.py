@@ -18,8 +18,8 @@ from i2m2_med.simulate.knee_evidence import Dials
 
 FIRST_FILE = 1000001
 UNREVIEWED_EVERY = 8
-VOLUMES_OF_PATIENTS = (2, 1, 1)
-"""Every third patient was examined twice."""
+VOLUMES_OF_PATIENTS = (2, 1, 1, 1)
+"""Every fourth patient was examined twice."""
 SMALLEST, LARGEST = 32, 2048
 
 

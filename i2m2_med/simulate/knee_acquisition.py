@@ -13,7 +13,7 @@ from i2m2_med.simulate.knee_evidence import LABELS, Latents
 
 Complex = NDArray[np.complex64]
 
-CONTRAST = 0.15
+CONTRAST = 0.22
 """Log-brightness of a WITHIN patch per unit of the magnitude latent."""
 SHIFT = 0.35
 """Phase of a WITHIN patch per unit of the phase latent (rad)."""
