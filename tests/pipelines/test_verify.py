@@ -1,0 +1,194 @@
+"""`i2m2 verify` passes what is as it was, and catches a metric, a data file, a lock line, a weight that is not."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from i2m2_med.pipelines.verify import main
+
+from i2m2_med.engine import tracking_provenance
+from i2m2_med.engine.store import connect, sqlite_file
+from i2m2_med.engine.tracking_read import download
+from i2m2_med.engine.verification import Check, check_metrics, is_verified, locked, tolerance
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def tampered(path: Path, old: bytes, new: bytes) -> Iterator[None]:
+    """`path` with `old` in it replaced by `new`, its times as they were; mended afterwards."""
+    content, stat = path.read_bytes(), path.stat()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    try:
+        yield
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def failures(result: dict) -> set[str]:
+    return {check["what"] for run in result["runs"] for check in run["checks"] if check["verdict"] == "DIFFERS"}
+
+
+def test_a_comparison_and_its_runs_are_verified_to_the_last_bit(compared) -> None:
+    result = main(compared.parent)
+    assert (result["exit"], result["verified"], failures(result)) == (0, True, set())
+    assert len(result["runs"]) == 3
+    assert all(run["exact"] for run in result["runs"])
+    found = compared.run("left")
+    assert is_verified(found)
+    assert found.tags["verified_how"].startswith("evaluation, exact, ")
+    written = json.loads(download(found, "verification.json").read_text())
+    assert {check["what"] for check in written["checks"]} >= {
+        "lock here",
+        "data fingerprint",
+        "model",
+        *found.metrics,
+    } - {name for name in found.metrics if not name.startswith("test_")}
+
+
+def test_training_again_gives_every_metric_of_every_epoch(compared) -> None:
+    result = main(compared.runs["left"], retrain=True)
+    assert failures(result) == set()
+    again = [check for check in result["runs"][0]["checks"] if check["what"].startswith("trained again: ")]
+    assert {"trained again: train_loss", "trained again: test_auroc_macro"} <= {check["what"] for check in again}
+
+
+def test_a_metric_that_was_improved_is_caught(compared) -> None:
+    found = compared.run("right")
+    true = found.metrics["test_auroc_macro"]
+    client = connect(compared.uri)
+    client.log_metric(found.run_id, "test_auroc_macro", true + 1e-9)
+    try:
+        result = main(found.run_id)
+        assert (result["exit"], failures(result)) == (1, {"test_auroc_macro"})
+        assert compared.run("right").tags["verified"] == "false"
+    finally:
+        client.log_metric(found.run_id, "test_auroc_macro", true)
+
+
+def test_a_metric_edited_in_the_database_is_caught(compared) -> None:
+    """Only the curve, not the last value that the page's table shows."""
+    database, run = sqlite_file(compared.uri), compared.runs["left"]
+    assert database
+    with sqlite3.connect(database) as store:
+        [true] = store.execute(
+            "SELECT value FROM metrics WHERE key = 'test_nll_macro' AND run_uuid = ?", (run,)
+        ).fetchone()
+        change = "UPDATE metrics SET value = ? WHERE key = 'test_nll_macro' AND run_uuid = ?"
+        store.execute(change, (true / 2, run))
+    try:
+        assert failures(main(run)) == {"curves and last values"}
+    finally:
+        with sqlite3.connect(database) as store:
+            store.execute(change, (true, run))
+
+
+def test_a_metric_changed_after_the_verification_unverifies(compared) -> None:
+    main(compared.runs["left"])
+    client, found = connect(compared.uri), compared.run("left")
+    assert is_verified(found)
+    client.log_metric(found.run_id, "test_ece_macro", 0.0)
+    try:
+        assert not is_verified(compared.run("left"))
+    finally:
+        client.log_metric(found.run_id, "test_ece_macro", found.metrics["test_ece_macro"])
+
+
+def test_another_data_file_of_the_same_size_and_time_is_caught(compared) -> None:
+    volume = sorted(compared.data.rglob("*.h5"))[3]
+    middle = volume.read_bytes()[-4000:-3992]
+    with tampered(volume, middle, bytes(8)):
+        result = main(compared.runs["left"])
+    [caught] = failures(result)
+    assert caught.endswith("source files")
+    assert result["exit"] == 1
+
+
+def test_other_labels_are_caught(compared) -> None:
+    table = next(compared.data.rglob("knee.csv"))
+    content = table.read_text()
+    try:
+        table.write_text("\n".join(content.splitlines()[:-6]) + "\n")
+        result = main(compared.runs["left"])
+    finally:
+        table.write_text(content)
+    assert "data fingerprint" in failures(result)
+
+
+def test_data_that_are_gone_are_said_and_not_verified(compared) -> None:
+    away = compared.data.with_name("away")
+    compared.data.rename(away)
+    try:
+        result = main(compared.runs["left"])
+    finally:
+        away.rename(compared.data)
+    assert (result["exit"], failures(result)) == (1, {"data"})
+
+
+def test_another_lock_line_is_caught_in_the_checkout_and_in_the_store(
+    compared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tracking_provenance.lock_file()
+    assert lock
+    with tampered(download(compared.run("left"), lock.name), b"torch==", b"torch==9"):
+        assert failures(main(compared.runs["left"])) >= {"lock kept with the run"}
+    mine = tmp_path / lock.name
+    mine.write_text(lock.read_text().replace("numpy==", "numpy==9"))
+    monkeypatch.setattr(tracking_provenance, "lock_file", lambda: mine)
+    assert failures(main(compared.runs["left"])) == {"lock here"}
+
+
+def test_another_package_is_caught(compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tracking_provenance.packages() | {"monai": "0.1"}
+    monkeypatch.setattr(tracking_provenance, "packages", lambda: installed)
+    assert any("packages" in what for what in failures(main(compared.runs["left"])))
+
+
+def test_another_weight_is_caught(compared) -> None:
+    weights = download(compared.run("right"), "model") / "weights.safetensors"
+    with tampered(weights, weights.read_bytes()[-8:], b"\x00\x00\x00?\x00\x00\x00?"):
+        found = failures(main(compared.runs["right"]))
+    assert "model" in found
+
+
+def test_another_prediction_is_caught(compared) -> None:
+    import pandas as pd
+
+    path = download(compared.run("left"), "predictions.parquet")
+    content = path.read_bytes()
+    table = pd.read_parquet(path)
+    table.loc[5, "p"] += 1e-6
+    try:
+        table.to_parquet(path)
+        assert failures(main(compared.runs["left"])) == {f"{len(table)} probabilities"}
+    finally:
+        path.write_bytes(content)
+
+
+def test_elsewhere_a_metric_may_differ_by_rounding_and_no_more() -> None:
+    recorded = {"test_auroc_macro": 0.75, "test_nll_macro": 0.5, "test_auroc_macro_low": 0.6}
+    again = {"test_auroc_macro": 0.7505, "test_nll_macro": 0.502, "test_auroc_macro_low": 0.5}
+
+    def verdicts(exact: bool, intervals: bool) -> list[str]:
+        return [check.verdict for check in check_metrics(recorded, again, exact, intervals)]
+
+    assert verdicts(exact=False, intervals=True) == ["close", "DIFFERS", "DIFFERS"]
+    assert verdicts(exact=False, intervals=False) == ["close", "not checked", "DIFFERS"]
+    assert verdicts(exact=True, intervals=True) == ["DIFFERS"] * 3
+    assert tolerance("test_balanced_accuracy_acl") == 1e-2
+    assert check_metrics({"a": 1.0}, {}, exact=False) == [Check("a", "1.0", "none", "DIFFERS")]
+
+
+def test_the_lock_is_read_for_this_machine(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(
+        "# comment\nTorch_Vision==1.2 ; sys_platform == 'linux'\ncolorama==0.4 ; os_name == 'nt'\nnumpy==2.4.6\n"
+    )
+    assert locked(lock) == {"torch-vision": "1.2", "numpy": "2.4.6"}
