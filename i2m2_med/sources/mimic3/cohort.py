@@ -31,7 +31,7 @@ def gather(tables: dict[str, Ingested], flow: Flow) -> tuple[pl.DataFrame, pl.Da
     stays = once(tables["ICUSTAYS"], "ICUSTAY_ID", "ICU stays", flow)
     without = admissions.join(stays, on="HADM_ID", how="anti").height
     flow.step("admissions: with an ICU stay", admissions.height - without, without, "no ICU stay")
-    resolved = stays.join(admissions.drop("SUBJECT_ID"), on="HADM_ID").join(patients, on="SUBJECT_ID")
+    resolved = stays.join(admissions, on=["SUBJECT_ID", "HADM_ID"]).join(patients, on="SUBJECT_ID")
     lost = stays.height - resolved.height
     flow.step("ICU stays: admission and patient known", resolved.height, lost, "ids that resolve nowhere")
     timed = resolved.filter(

@@ -8,8 +8,9 @@ import csv
 import gzip
 import json
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import polars as pl
 
@@ -137,14 +138,14 @@ def header_of(path: Path) -> list[str]:
     return names
 
 
-def open_text(path: Path) -> TextIO:
+def open_text(path: Path) -> TextIOWrapper:
     """A csv or csv.gz as text; bytes that are no UTF-8 become U+FFFD."""
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
     return path.open(encoding="utf-8", errors="replace", newline="")
 
 
-def as_type(cells: pl.Series, want: pl.DataType) -> pl.Series:
+def as_type(cells: pl.Series, want: Any) -> pl.Series:
     """A column in its type; what can't be read as that is null (and counted by the caller)."""
     if cells.dtype == pl.String and want == pl.Datetime:
         typed = cells.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")

@@ -65,12 +65,14 @@ def published_mortality() -> pl.Expr:
     return label
 
 
-def follow_up(samples: pl.DataFrame) -> pl.DataFrame:
-    """`_event`, `_hours` (from prediction time to death, or to discharge where no death is known), `_censored`."""
+def follow_up(samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """`_event`, `_hours` (from prediction time to death, or to discharge where no death is known), `_censored`, and
+    `_input_hours` (from INTIME to the end of the input)."""
     end = pl.coalesce(death_time(), pl.col("DISCHTIME"))
     hours = (end - pl.col("prediction")).dt.total_seconds() / 3600
     died = death_time().is_not_null()
-    return samples.select(_event=died, _hours=hours, _censored=~died)
+    ends = pl.col("start") / 3600 + settings.window_hours
+    return samples.select(_event=died, _hours=hours, _censored=~died, _input_hours=ends)
 
 
 def icd9(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.Series:

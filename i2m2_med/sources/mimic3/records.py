@@ -28,7 +28,7 @@ def records(
         pl.Series("has_series", np.asarray(np.isfinite(arrays["series"]).any(axis=(1, 2)))),
         *groups(),
     )
-    made = made.hstack(follow_up(samples))
+    made = made.hstack(follow_up(samples, settings))
     if settings.normalise == "all_samples":  # the published loader knows no absent modality: zeros
         made = made.with_columns(has_series=True)
     if "notes" in arrays:

@@ -83,11 +83,11 @@ class Settings(settings.Settings):
     """Group of the ICD-9 task: 0 = 001–139, 1 = 140–239, … 7 = 460–519, … 19 = V, 20 = E."""
     window_hours: int = Field(24, ge=1)
     """Length of the input, in hourly bins."""
-    gap_hours: float = Field(0, ge=0)
+    gap_hours: float = Field(0.0, ge=0)
     """Prediction time is this long after the input ends; whoever dies or leaves before it is out (clean)."""
-    horizons: tuple[float, ...] = (24, 48, 72, 168, 8766)
+    horizons: tuple[float, ...] = (24.0, 48.0, 72.0, 168.0, 8766.0)
     """Hours after the prediction time that part the exclusive mortality classes; later or never is class 0."""
-    minimum_age: float = Field(15, ge=0)
+    minimum_age: float = Field(15.0, ge=0)
     channels: Literal["saps12", "benchmark17"] = "saps12"
     """The 12 series of the paper, or the 17 of mimic3-benchmarks."""
     series_channels: tuple[Literal["value", "mask", "since"], ...] = ("value",)
@@ -137,6 +137,6 @@ class Settings(settings.Settings):
 
     @property
     def claims_clean(self) -> bool:
-        """Whether no input may hold anything from after the window."""
-        causal = self.origin == "icu_intime" and self.fill == "causal" and self.bins == "half_open"
-        return causal and self.normalise == "train" and self.comorbidities == "earlier_admissions"
+        """Whether no input (nor the choice of samples by their records) may hold anything from after the window."""
+        own = self.normalise == "train" and self.comorbidities == "earlier_admissions"
+        return own and self.fill == "causal" and self.length == "stay"

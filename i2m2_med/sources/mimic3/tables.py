@@ -1,6 +1,7 @@
 """The tables that are read: their columns, types, and how many rows the full release (v1.4) holds."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -14,8 +15,8 @@ TEXT = pl.String()
 class Table:
     """One table of MIMIC-III as the pipeline keeps it."""
 
-    columns: dict[str, pl.DataType]
-    """Kept columns and their types; a file may hold more, in any order, in either case."""
+    columns: dict[str, Any]
+    """Kept columns and their polars types; a file may hold more, in any order, in either case."""
     rows: int
     """Rows of the full release (MIMIC-III v1.4, published)."""
     by_item: bool = False

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-Units = dict[str, tuple[float, float]]
+Number = int | float
+Units = dict[str, tuple[Number, Number]]
 PRESSURE: Units = {"mmhg": (1, 0), "mm hg": (1, 0), "kpa": (7.50062, 0)}
 RATE: Units = {"bpm": (1, 0), "1/min": (1, 0), "/min": (1, 0), "insp/min": (1, 0)}
 POINTS: Units = {"points": (1, 0), "": (1, 0)}
@@ -18,8 +19,8 @@ CELSIUS: Units = {
 class Concept:
     """One concept: limits in its own unit, and by accepted unit (lower case) factor and offset into it."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     units: Units
 
 
