@@ -122,7 +122,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _fresh(path: Path) -> h5py.File:
     try:
-        return h5py.File(path, "r", locking=False)  # locks fail on read-only and network file systems
+        return h5py.File(path, "r", locking="best-effort")  # read-only and network file systems know no locks
     except OSError as error:
         reason = str(error).partition("(")[2].rstrip(")") or error.__class__.__name__
         raise SourceError(f"{path.name} is truncated or no HDF5 file ({reason}). Get it again.") from error

@@ -12,7 +12,7 @@ import numpy as np
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.fastmri_header import Header, parse_header, voxel_mm
 from i2m2_med.sources.hdf5 import MAX_BYTES, OpenFile, open_file
-from i2m2_med.sources.volume import Volume, energy
+from i2m2_med.sources.volume import Volume, kspace_energy
 
 GROUP = "dataset"
 """Where ISMRMRD files keep a measurement."""
@@ -50,14 +50,16 @@ def inspect_raw(path: Path) -> Volume:
     """Read the raw data once, slice by slice, and check them."""
     index = _index(open_file(path))
     readout, phase = index.shape
-    energies = [energy(read_raw(path, number), path.name, number) for number in range(index.n_slices)]
+    recon = index.header.recon or index.shape
+    rows = min(recon[0], readout)
+    energies = [kspace_energy(read_raw(path, number), rows, path.name, number) for number in range(index.n_slices)]
     return Volume(
         format="ismrmrd",
         n_slices=index.n_slices,
         n_coils=index.n_coils,
         readout=readout,
         phase=phase,
-        recon=index.header.recon or index.shape,
+        recon=recon,
         field_strength_t=index.header.field_strength_t,
         voxel_mm=voxel_mm(index.header),
         energies=tuple(energies),
@@ -134,7 +136,7 @@ def _column(file: OpenFile, index: Index, step: int) -> int:
     return column
 
 
-def _add_line(line: np.ndarray, head: np.ndarray, samples: np.ndarray, name: str) -> None:
+def _add_line(line: np.ndarray, head: np.void, samples: np.ndarray, name: str) -> None:
     """Add one readout to `line` (coil, readout) at its echo centre."""
     n_samples, n_coils = int(head["number_of_samples"]), int(head["active_channels"])
     if len(samples) != 2 * n_samples * n_coils or n_coils != len(line):

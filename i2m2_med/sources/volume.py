@@ -50,7 +50,8 @@ def kspace_energy(kspace: np.ndarray, rows: int, name: str, index: int) -> float
     The readout is transformed for that; the phase direction needs not be (Parseval). An oversampled readout sees limb
     that no reconstruction shows. Raises SourceError as `energy` does.
     """
-    image = np.fft.ifft(kspace, axis=-2, norm="ortho")
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity spread over the slice, and are refused below
+        image = np.fft.ifft(kspace, axis=-2, norm="ortho")
     kept = np.arange(rows) + (image.shape[-2] - rows) // 2 - image.shape[-2] // 2
     return energy(np.take(image, kept, axis=-2, mode="wrap"), name, index, "kspace")
 
