@@ -51,3 +51,9 @@ def make_table() -> Callable[..., pd.DataFrame]:
         return long_table(p, target, patient, split)
 
     return make
+
+
+@pytest.fixture(name="long_table")
+def long_table_fixture() -> Callable[..., pd.DataFrame]:
+    """`long_table` itself."""
+    return long_table

@@ -1,0 +1,62 @@
+"""One sentence on where the signal lies, with its uncertainty."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from i2m2_med.report.dependence import ALL
+from i2m2_med.report.information import Amount
+
+LEAST = 0.005
+"""Nats below which an amount counts as none, however sure."""
+MINOR = 0.1
+"""The share of the two amounts below which the smaller one does not carry the data set."""
+
+
+def verdict(intra: Amount, inter: Amount) -> str:
+    """'intra: 0.210 ± 0.020 nats, inter: 0.010 ± 0.010: this data set is carried by single modalities'."""
+    return f"intra: {intra} nats, inter: {inter} nats: {_conclusion(intra, inter)}"
+
+
+def verdicts(found: Mapping[tuple[str, str], Mapping[str, Amount]]) -> dict[str, str]:
+    """By label, and `overall` (the mean over labels, whose errors are taken as shared): the verdict on all modalities together."""
+    own = {label: amounts for (label, modality), amounts in found.items() if modality == ALL}
+    said = {label: verdict(amounts["intra"], amounts["inter"]) for label, amounts in own.items()}
+    mean = {kind: _mean([amounts[kind] for amounts in own.values()]) for kind in ("intra", "inter")}
+    return {"overall": verdict(mean["intra"], mean["inter"])} | said
+
+
+def carried_by(intra: Amount, inter: Amount) -> str:
+    """`single`, `between`, `both`, `none` or `unclear`."""
+    if not np.isfinite([intra.value, inter.value, intra.margin, inter.margin]).all():
+        return "unclear"
+    within, between = (each.low > 0 and each.value >= LEAST for each in (intra, inter))
+    total = max(intra.value, 0.0) + max(inter.value, 0.0)
+    if within and (inter.high < LEAST or inter.high < MINOR * total or (between and inter.value < MINOR * total)):
+        return "single"
+    if between and (intra.high < LEAST or intra.high < MINOR * total or (within and intra.value < MINOR * total)):
+        return "between"
+    if within and between:
+        return "both"
+    if within and inter.value < MINOR * total:
+        return "single"
+    if between and intra.value < MINOR * total:
+        return "between"
+    return "none" if intra.high < 2 * LEAST and inter.high < 2 * LEAST else "unclear"
+
+
+def _conclusion(intra: Amount, inter: Amount) -> str:
+    return {
+        "single": "this data set is carried by single modalities",
+        "between": "this data set is carried by the relation between modalities",
+        "both": "this data set is carried by single modalities and by their relation",
+        "none": "this model finds no signal here",
+        "unclear": "these samples are too few to tell",
+    }[carried_by(intra, inter)]
+
+
+def _mean(amounts: list[Amount]) -> Amount:
+    known = [each for each in amounts if np.isfinite(each.value)]
+    if not known:
+        return Amount(float("nan"), float("nan"), float("nan"))
+    return Amount(*(float(np.mean([getattr(each, name) for each in known])) for name in ("value", "margin", "seed_sd")))

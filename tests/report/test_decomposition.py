@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from i2m2_med.report.decomposition import bin_by_rank, broja, decompose, mutual_information
+
+
+def gate(rule) -> np.ndarray:
+    """P(x1, x2, y) of two fair bits and y = rule(x1, x2)."""
+    joint = np.zeros((2, 2, 4))
+    for a in (0, 1):
+        for b in (0, 1):
+            joint[a, b, rule(a, b)] += 0.25
+    return joint
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (lambda a, b: a ^ b, (0, 0, 0, 1)),  # between only
+        (lambda a, _: a, (0, 1, 0, 0)),  # the first only
+        (lambda a, b: 2 * a + b, (0, 1, 1, 0)),  # either tells its own half
+        (lambda a, b: a & b, (0.311278, 0, 0, 0.5)),  # Bertschinger et al. 2014
+    ],
+)
+def test_gates_whose_decomposition_is_known(rule, expected):
+    assert broja(gate(rule)) == pytest.approx(np.array(expected) * np.log(2), abs=2e-3)
+
+
+def test_a_shared_bit_is_redundant():
+    joint = np.zeros((2, 2, 2))
+    joint[0, 0, 0] = joint[1, 1, 1] = 0.5
+    assert broja(joint) == pytest.approx((np.log(2), 0, 0, 0), abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # dit's own
+@pytest.mark.parametrize("seed", [1, 2])  # on others (0) its optimizer stops early, at a negative redundancy
+def test_random_distributions_agree_with_dit(seed: int):
+    dit = pytest.importorskip("dit")
+    joint = np.random.default_rng(seed).dirichlet(np.full(18, 0.5)).reshape(3, 3, 2)
+    outcomes = [f"{a}{b}{y}" for a, b, y in np.ndindex(3, 3, 2)]
+    oracle = dit.pid.PID_BROJA(dit.Distribution(outcomes, joint.ravel()), [[0], [1]], [2])
+    bits = (oracle.get_pi(((0,), (1,))), oracle.get_pi(((0,),)), oracle.get_pi(((1,),)), oracle.get_pi(((0, 1),)))
+    assert broja(joint) == pytest.approx(np.array(bits) * np.log(2), abs=3e-3)
+
+
+def test_parts_add_up_to_what_is_known():
+    rng = np.random.default_rng(0)
+    joint = rng.dirichlet(np.ones(24)).reshape(3, 4, 2)
+    parts = broja(joint)
+    assert parts.redundant + parts.unique_first == pytest.approx(mutual_information(joint.sum(axis=1)))
+    assert sum(parts) == pytest.approx(mutual_information(joint.reshape(-1, 2)))
+
+
+def test_probabilities_of_independent_evidence_are_unique():
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 2, 6000)
+    sure = 1 / (1 + np.exp(-2 * (rng.normal(size=6000) + 2 * target - 1)))
+    first = np.stack([1 - sure, sure], axis=1)
+    found = decompose(first, np.full((6000, 2), 0.5), target, joint_nats=0.36)
+    assert found.redundant == pytest.approx(0, abs=0.01)
+    assert found.unique_first == pytest.approx(0.336, abs=0.03)  # I(Y; X) of Gaussians two deviations apart
+    assert found.unique_second == pytest.approx(0, abs=0.01)
+
+
+def test_bins_hold_as_many_samples_each():
+    p = np.random.default_rng(0).random(800)
+    counts = np.bincount(bin_by_rank(np.stack([1 - p, p], axis=1)))
+    assert counts.tolist() == [100] * 8
