@@ -1,20 +1,21 @@
 """Chunks of one study → its result: one row per item, label and class, with what each expert said."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from i2m2_med.engine.artifact import Predictor, load_model
 from i2m2_med.model import Opinions
 from i2m2_med.scoring.job import Job
+from i2m2_med.scoring.judge import Judged, judge, judge_whole
 from i2m2_med.scoring.reading import Chunk, Refusal
-from i2m2_med.scoring.volumes import together
 
 LADDER = (1, 10, 60, 600, 3600, 36000)
-"""`seconds` is rounded up to one of these, so that scoring again gives the same bytes; `timings.csv` has what was measured."""
+"""`seconds` is rounded up to one of these, so that scoring again gives the same bytes."""
 
 
 Backend = Callable[[Chunk], Opinions]
@@ -70,38 +71,47 @@ class Answerer:
 
     def rows(self, asked: Asked) -> list[dict[str, Any]]:
         """Rows per item, then, where the run reports on studies, rows of the study as a whole (item −1)."""
-        said = Opinions(
-            torch.cat([each.log_probs for each in asked.said]),
-            torch.cat([each.experts for each in asked.said], dim=1),
-            torch.cat([each.present for each in asked.said], dim=1),
-        )
-        rows = self.table(said, asked.items, asked.patterns)
+        raw = np.concatenate([probabilities(each.log_probs) for each in asked.said])
+        present = torch.cat([each.present for each in asked.said], dim=1).numpy()
+        said = np.concatenate([probabilities(each.experts) for each in asked.said], axis=1)
+        experts = np.where(present[:, :, None, None], said, np.nan)
+        items = judge(raw, experts, asked.patterns, self.predictor.calibration)
+        rows = self.table(items, asked.items, asked.patterns)
         how = self.predictor.run.evaluation.volumes
         if how != "none":
             whole = "+".join(sorted({name for pattern in asked.patterns for name in pattern.split("+") if name}))
-            rows += self.table(together(said, how), [-1], [whole])
+            rows += self.table(judge_whole(items, how), [-1], [whole])
         return rows
 
-    def table(self, said: Opinions, items: Sequence[int], pattern: Sequence[str]) -> list[dict[str, Any]]:
-        """Rows of `said`: item, label, class, p, p_<expert>…, pattern, calibrated, set, decision."""
-        n_samples, n_labels, n_classes = said.log_probs.shape
+    def table(self, judged: Judged, items: Sequence[int], pattern: Sequence[str]) -> list[dict[str, Any]]:
+        """One row per item, label and class."""
+        n_items, n_labels, n_classes = judged.p.shape
         each = n_labels * n_classes
-        labels = self.predictor.labels
-        columns: dict[str, Iterable[Any]] = {
+        names = self.predictor.model.names
+        columns: dict[str, list[Any]] = {
             "item": np.repeat(items, each).tolist(),
-            "label": list(np.repeat(labels.names, n_classes)) * n_samples,
-            "class": list(range(n_classes)) * (n_samples * n_labels),
-            "p": said.log_probs.double().exp().flatten().tolist(),
+            "label": np.repeat(self.predictor.labels.names, n_classes).tolist() * n_items,
+            "class": list(range(n_classes)) * (n_items * n_labels),
+            "p": judged.p.ravel().tolist(),
+            **{f"p_{name}": without_nan(p.ravel()) for name, p in zip(names, judged.experts, strict=True)},
+            "pattern": [name for name in pattern for _ in range(each)],
+            "uncalibrated": judged.raw.ravel().tolist(),
+            "calibrated": np.repeat(judged.calibrated, each).tolist(),
+            "set": np.repeat(judged.sets.ravel(), n_classes).tolist(),
+            "set_split": np.repeat(judged.split_sets.ravel(), n_classes).tolist(),
+            "decision": np.repeat(judged.decision.ravel(), n_classes).tolist(),
         }
-        for name, log_probs, present in zip(self.predictor.model.names, said.experts, said.present, strict=True):
-            there = np.repeat(present.numpy(), each)
-            p = log_probs.double().exp().flatten().numpy()
-            columns[f"p_{name}"] = [float(value) if known else None for value, known in zip(p, there, strict=True)]
-        columns["pattern"] = [name for name in pattern for _ in range(each)]
-        columns["calibrated"] = [False] * (n_samples * each)
-        columns["set"] = [None] * (n_samples * each)
-        columns["decision"] = [None] * (n_samples * each)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def probabilities(log_probs: Tensor) -> np.ndarray:
+    """In float64."""
+    return log_probs.double().exp().numpy()
+
+
+def without_nan(values: np.ndarray) -> list[float | None]:
+    """For JSON, which has no NaN."""
+    return [None if value != value else value for value in values.tolist()]
 
 
 def patterns(chunk: Chunk) -> list[str]:

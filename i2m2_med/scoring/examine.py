@@ -51,7 +51,7 @@ def examine(reader: Reader, shelf: Shelf, job: Job, place: Place) -> Iterator[Pi
     try:
         content = reader.content(place.folder)
     except Exception as error:  # as in `Reader.chunks`: one study must not stop the others
-        yield Refusal(refusal(error).why, lasting=False)
+        yield Refusal(refusal(error, place.folder).why, lasting=False)
     else:
         if shelf.key(place.name) == job.key(content):
             yield Same()

@@ -74,7 +74,7 @@ class Reader:
                 rows = list(range(start, min(start + self.run.scoring.batch, len(samples))))
                 yield self.chunk(samples, rows)
         except Exception as error:  # one study must not stop the others, whatever it does to the libraries that read it
-            yield refusal(error)
+            yield refusal(error, folder)
 
     def open(self, folder: Path) -> Samples:
         """The study's samples."""
@@ -131,18 +131,31 @@ class Reader:
                 raise SourceError(f"'{name}' holds values that are no numbers (NaN or infinite)")
 
 
-def refusal(error: BaseException) -> Refusal:
-    """The reason in one line: ours where it is known, else the kind and place of what went wrong, never a value."""
+def refusal(error: BaseException, folder: Path | None = None) -> Refusal:
+    """The reason in one line: ours where it is known, else the kind and place of what went wrong, never a value.
+
+    Without the study's name and place, so that the same reason reads the same for every study.
+    """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError):
-            return Refusal(one_line(str(seen)))
+            return Refusal(one_line(nameless(str(seen), folder)))
         if isinstance(seen, MemoryError):
             return Refusal("reading it needs more memory than there is", lasting=False)
         seen = seen.__cause__ or seen.__context__
     frames = [frame for frame in extract_tb(error.__traceback__) if "i2m2_med" in frame.filename]
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "a library"
     return Refusal(f"it can't be read, in a way that is not foreseen ({type(error).__name__} in {place})")
+
+
+def nameless(text: str, folder: Path | None) -> str:
+    """A reason without the path or leading name of its study."""
+    if folder is None:
+        return text
+    for place in (folder.resolve(), folder.absolute(), folder):
+        text = text.replace(f"{place}/", "").replace(str(place), "the study")
+    rest = text.removeprefix(folder.name)
+    return f"the study{rest}" if rest != text and rest[:1] in {" ", ":"} else text
 
 
 def one_line(text: str) -> str:

@@ -18,15 +18,18 @@ import pyarrow.parquet as pq
 
 from i2m2_med.errors import SourceError, UserError
 
-PARQUET, CSV, TIMINGS = "scores.parquet", "scores.csv", "timings.csv"
+PARQUET, CSV = "scores.parquet", "scores.csv"
 ROWS_AT_ONCE = 20_000
 KINDS = {
     "item": pa.int64(),
+    "p": pa.float64(),
+    "uncalibrated": pa.float64(),
     "class": pa.int16(),
     "calibrated": pa.bool_(),
     "seconds": pa.float64(),
 }
-"""Column types; `p` and `p_<expert>` are float64, the others strings."""
+"""Column types; `p_<expert>` is float64, the others are strings."""
+JUDGED = ("pattern", "uncalibrated", "calibrated", "set", "set_split", "decision")
 LAST = ("warning", "model", "config_sha", "seconds", "status", "error")
 RISKY = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 """How a cell begins that a spreadsheet takes for a formula."""
@@ -70,8 +73,7 @@ class Shelf:
 
     def tables(self, names: Sequence[str], experts: Sequence[str]) -> Counter[str]:
         """Write both tables of the studies named, a bounded number of rows at a time; returns how many were ok or refused."""
-        columns = ["study", "item", "label", "class", "p", *(f"p_{name}" for name in experts)]
-        columns += ["pattern", "calibrated", "set", "decision", *LAST]
+        columns = columns_of(experts)
         schema = pa.schema([(name, kind_of(name)) for name in columns])
         parquet, people = self.private / PARQUET, self.private / CSV
         status: Counter[str] = Counter()
@@ -86,19 +88,29 @@ class Shelf:
         return status
 
     def rows(self, names: Iterable[str], status: Counter[str]) -> Iterator[dict[str, Any]]:
-        """Rows of the prediction table; a refused study is one row without label."""
+        """Rows of the prediction table."""
         for name in names:
             result = self.read(name)
             status[result["status"]] += 1
-            about = {column: result[column] for column in ("study", *LAST)}
-            about["seconds"] = float(about["seconds"])
-            for row in result["rows"] or [{}]:
-                yield {**about, **row}
+            yield from rows_of(result)
+
+
+def columns_of(experts: Sequence[str]) -> list[str]:
+    """The columns of the prediction table."""
+    return ["study", "item", "label", "class", "p", *(f"p_{name}" for name in experts), *JUDGED, *LAST]
+
+
+def rows_of(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A result's rows of the table; a refused study has one, without label."""
+    about = {column: result[column] for column in ("study", *LAST)}
+    about["seconds"] = float(about["seconds"])
+    for row in result["rows"] or [{"calibrated": False}]:
+        yield {**about, **row}
 
 
 def kind_of(column: str) -> pa.DataType:
     """A column's type."""
-    return pa.float64() if column == "p" or column.startswith("p_") else KINDS.get(column, pa.string())
+    return pa.float64() if column.startswith("p_") else KINDS.get(column, pa.string())
 
 
 def in_parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

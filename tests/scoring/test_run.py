@@ -12,8 +12,9 @@ from i2m2_med.errors import UserError
 from i2m2_med.scoring.hold import Part, hold
 from i2m2_med.scoring.run import Summary, local_engine, merge, score
 from i2m2_med.scoring.studies import find_studies
+from i2m2_med.simulate.knee import simulate
 
-from .conftest import job_of
+from .conftest import job_of, with_envelope
 
 HERE = local_engine(0, 1, 60.0)
 
@@ -107,3 +108,19 @@ def test_parts_share_all_studies(digits_studies: Path) -> None:
     places = find_studies(str(digits_studies))
     parts = [Part(index, 5).of(places) for index in range(5)]
     assert sorted(place.name for part in parts for place in part) == [place.name for place in places]
+
+
+def test_studies_outside_what_the_model_saw_are_warned_of(
+    knee_studies: Path, knee_model: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(knee_model, model)
+    with_envelope(model, knee_studies / "knee 01")
+    simulate(tmp_path / "large", volumes=1, slices=9, matrix="256x200", seed=1)
+    shutil.copytree(next((tmp_path / "large").rglob("*.h5")).parent, tmp_path / "studies" / "large")
+    shutil.copytree(knee_studies / "knee 01", tmp_path / "studies" / "same")
+    score_all(tmp_path / "studies", model, tmp_path / "out")
+    warning = pd.read_parquet(tmp_path / "out" / "scores.parquet").groupby("study")["warning"].first()
+    assert warning["same"] == ""
+    assert "size (readout)" in warning["large"]
+    assert "number of slices" in warning["large"]
