@@ -1,0 +1,111 @@
+"""`i2m2 register` lets through what is verified, committed and no worse; and nothing else without a reason."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from i2m2_med.pipelines import verify
+from i2m2_med.pipelines.register import how_worse, main
+
+from i2m2_med.engine.registry import champion, model_folder
+from i2m2_med.engine.store import connect
+from i2m2_med.engine.tracking_read import download
+from i2m2_med.errors import StoreError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def verified(compared):
+    verify.main(compared.parent)
+    client = connect(compared.uri)
+    for run in compared.runs.values():
+        client.set_tag(run, "i2m2.dirty", "false")
+    return compared
+
+
+def test_an_unverified_run_is_refused(compared) -> None:
+    connect(compared.uri).delete_tag(compared.runs["left"], "verified") if "verified" in compared.run(
+        "left"
+    ).tags else None
+    with pytest.raises(StoreError, match=r"was never verified; `i2m2 verify"):
+        main(compared.runs["left"], name="knee")
+    assert champion(compared.uri, "knee", "champion") is None
+
+
+def test_a_run_changed_after_its_verification_is_refused(verified) -> None:
+    client, run = connect(verified.uri), verified.run("right")
+    client.log_metric(run.run_id, "test_auroc_macro", 0.99)
+    with pytest.raises(StoreError, match="was changed after its verification"):
+        main(run.run_id, name="knee")
+    client.log_metric(run.run_id, "test_auroc_macro", run.metrics["test_auroc_macro"])
+
+
+def test_a_run_of_uncommitted_code_is_refused_unless_allowed(verified) -> None:
+    connect(verified.uri).set_tag(verified.runs["left"], "i2m2.dirty", "true")
+    with pytest.raises(StoreError, match=r"uncommitted changes .* --allow-dirty"):
+        main(verified.runs["left"], name="dirty")
+    assert main(verified.runs["left"], name="dirty", allow_dirty=True)["version"] == "1"
+    assert connect(verified.uri).get_model_version("dirty", "1").tags["dirty"] == "true"
+
+
+def test_a_verified_run_gets_its_name_and_alias(verified) -> None:
+    made = main(verified.runs["left"], name="first", alias="champion")
+    assert made | {"run": ""} == {"name": "first", "version": "1", "alias": "champion", "run": "", "forced": None}
+    assert (model_folder(verified.uri, "models:/first@champion") / "weights.safetensors").exists()
+    assert verified.run("left").tags["registered"] == "first version 1 @champion"
+
+
+def test_a_run_worse_than_the_champion_is_refused_unless_someone_says_why(
+    verified, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion's predictions are made perfect on a large test split, the challenger's a coin."""
+    from i2m2_med.engine import promotion
+
+    main(verified.runs["left"], name="contest")
+    table = many_patients(pd.read_parquet(download(verified.run("left"), "predictions.parquet")))
+    told = {verified.runs["left"]: sure(table, 0.9), verified.runs["right"]: sure(table, 0.5)}
+    monkeypatch.setattr(promotion, "_predictions", lambda run: told[run.run_id])
+    with pytest.raises(StoreError, match=r"is worse than the champion \(version 1\): .*auroc of"):
+        main(verified.runs["right"], name="contest")
+    found = champion(verified.uri, "contest", "champion")
+    assert found
+    assert found.version == "1"
+    main(verified.runs["right"], name="contest", force="the scanner was replaced")
+    version = connect(verified.uri).get_model_version("contest", "2")
+    assert version.tags["forced"] == "the scanner was replaced"
+    assert "is worse than the champion" in version.tags["compared_with"]
+    main(verified.runs["left"], name="contest")  # better than the forced one
+    assert connect(verified.uri).get_model_version("contest", "3").tags["compared_with"] == "version 2: not worse"
+
+
+def test_a_champion_of_other_patients_can_not_be_compared(verified, monkeypatch: pytest.MonkeyPatch) -> None:
+    from i2m2_med.engine import promotion
+    from i2m2_med.engine.promotion import open_contest
+
+    main(verified.runs["left"], name="others")
+    table = pd.read_parquet(download(verified.run("left"), "predictions.parquet"))
+    told = {verified.runs["left"]: table, verified.runs["right"]: table.assign(study="x" + table["study"])}
+    monkeypatch.setattr(promotion, "_predictions", lambda run: told[run.run_id])
+    contest = open_contest(verified.run("right"), "others", "champion", allow_dirty=False)
+    assert "can't be compared" in str(how_worse(contest, "champion"))
+
+
+def test_the_comparison_itself_holds_no_model(verified) -> None:
+    connect(verified.uri).set_tag(verified.parent, "i2m2.dirty", "false")
+    with pytest.raises(StoreError, match="holds no model to register"):
+        main(verified.parent, name="knee")
+
+
+def many_patients(table: pd.DataFrame) -> pd.DataFrame:
+    """The table's test rows as 20 times as many patients."""
+    test = table[table["split"] == "test"]
+    copies = [test.assign(patient=test["patient"] + str(n), study=test["study"] + str(n)) for n in range(20)]
+    return pd.concat([table[table["split"] != "test"], *copies], ignore_index=True)
+
+
+def sure(table: pd.DataFrame, of_truth: float) -> pd.DataFrame:
+    """Predictions that give the truth this probability, give or take some noise."""
+    noise = np.random.default_rng(0).normal(0, 0.05, len(table) // 2).repeat(2)
+    chance = np.clip(of_truth + noise, 0.02, 0.98)
+    index = table.groupby("label")["class"].transform(lambda column: pd.factorize(column, sort=False)[0])
+    return table.assign(p=np.where(index == table["target"], chance, 1 - chance))
