@@ -70,7 +70,17 @@ def simulate(
     rng = np.random.default_rng(seed)
     cases = draw_cases(patients, prevalence, dials, rng)
     stays = draw_stays(cases, rng)
-    ideal = {
+    ideal = ceiling(dials, patients, seed, prevalence)
+    with replace_folder(out) as folder:
+        rows = {name: write_table(folder, name, table) for name, table in tables_of(cases, stays, rng).items()}
+        truth_table(cases, stays).write_parquet(folder / "truth.parquet")
+        write_json(folder / "ideal.json", ideal)
+    return {"out": str(out), "synthetic": True, "rows": rows, "ideal": ideal["auroc"]}
+
+
+def ceiling(dials: Dials, patients: int, seed: int, prevalence: float) -> dict[str, Any]:
+    """What `ideal.json` holds."""
+    return {
         **ideal_auroc(prevalence, dials, seed),
         "explained": "AUROC of an observer who knows the generative model and reads its evidence without measurement noise, "
         "computed on a large draw (i2m2_med.simulate.mimic3_ideal). `auroc`: profile clean, all three modalities.",
@@ -78,11 +88,6 @@ def simulate(
         "drawn": {"patients": patients, "seed": seed, "prevalence": prevalence},
         "classes": CLASSES,
     }
-    with replace_folder(out) as folder:
-        rows = {name: write_table(folder, name, table) for name, table in tables_of(cases, stays, rng).items()}
-        truth_table(cases, stays).write_parquet(folder / "truth.parquet")
-        write_json(folder / "ideal.json", ideal)
-    return {"out": str(out), "synthetic": True, "rows": rows, "ideal": ideal["auroc"]}
 
 
 def tables_of(cases: Cases, stays: Stays, rng: np.random.Generator) -> dict[str, pl.DataFrame]:

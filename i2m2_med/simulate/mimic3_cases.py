@@ -6,8 +6,8 @@ respiratory code (460-519). Given a finding's sign s (death: graded by nearness,
 - series: a level per finding, N(d·s, 1), moves laboratory values and vitals that are the finding's own;
 - static: age moves with death, N(d·s, 1); among surgical patients, scheduled or not moves with the two codes;
 - notes: of four mentions per finding, each is in favour with probability 1/2 + 0.23·d·s;
-- between: surgical or not is a fair coin, and so is the direction of one vital per finding over the first day, but their
-  agreement is the finding, wrong with a probability that falls from 1/2 (dial 0) to 3 % (dial 1).
+- between: surgical or not is a fair coin, and so is the direction of two channels per finding over the first day, but
+  their agreement is the finding, wrong with a probability that falls from 1/2 (dial 0) to 3 % (dial 1).
 
 Axis legend: case = patients, finding = death, neoplasm, respiratory.
 """

@@ -47,7 +47,7 @@ def times_of(start: Array, end: Array, apart: float, rng: np.random.Generator) -
 def values_of(item: Charted, cases: Cases, case: np.ndarray, hour: Array, rng: np.random.Generator) -> Array:
     """(event,) values as `Charted` says; the sweep runs from -1 to 1 over the first day and then stays."""
     person = item.base + item.patient * rng.standard_normal(len(cases)) + item.slope * cases.level[:, item.finding]
-    sweep = item.sweep * cases.trend[case, item.finding] * np.clip(hour / 12 - 1, -1, 1)
+    sweep = item.sweep * cases.trend[case, item.swept] * np.clip(hour / 12 - 1, -1, 1)
     value = person[case] + sweep + item.noise * rng.standard_normal(len(case))
     return np.round(np.clip(value, item.low, item.high), item.digits)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Charted:
-    """One measured quantity: value = base + patient·N(0,1) + slope·level[finding] + sweep·trend[finding]·(-1…1) + noise·N(0,1)."""
+    """One measured quantity: value = base + patient·N(0,1) + slope·level[finding] + sweep·trend[swept]·(-1…1) + noise·N(0,1)."""
 
     name: str
     carevue: int
@@ -21,6 +21,8 @@ class Charted:
     """Mean distance between two measurements."""
     finding: int = 0
     slope: float = 0.0
+    swept: int = 0
+    """The finding whose direction it follows."""
     sweep: float = 0.0
     low: float = 0.0
     high: float = 1e9
@@ -30,9 +32,9 @@ class Charted:
 
 
 VITALS = (
-    Charted("systolic", 455, 220179, 122.0, 7.0, 6.0, 1.0, finding=1, sweep=18.0, low=40.0, high=260.0),
-    Charted("heart rate", 211, 220045, 86.0, 5.0, 4.0, 1.0, finding=0, sweep=16.0, low=20.0, high=240.0),
-    Charted("temperature C", 676, 223762, 37.1, 0.15, 0.15, 2.0, finding=2, sweep=0.8, low=31.0, high=43.0, digits=1),
+    Charted("systolic", 455, 220179, 122.0, 7.0, 6.0, 1.0, swept=0, sweep=-24.0, low=40.0, high=260.0),
+    Charted("heart rate", 211, 220045, 86.0, 5.0, 4.0, 1.0, swept=0, sweep=22.0, low=20.0, high=240.0),
+    Charted("temperature C", 676, 223762, 37.1, 0.15, 0.15, 2.0, swept=1, sweep=1.0, low=31.0, high=43.0, digits=1),
     Charted("diastolic", 8441, 220180, 63.0, 6.0, 5.0, 2.0, low=15.0, high=160.0),
     Charted("mean pressure", 456, 220181, 82.0, 6.0, 5.0, 2.0, low=20.0, high=200.0),
     Charted("respiratory rate", 618, 220210, 18.0, 2.0, 3.0, 2.0, low=4.0, high=60.0),
@@ -41,10 +43,10 @@ VITALS = (
 WEIGHT = Charted("weight", 763, 224639, 80.0, 14.0, 0.5, 24.0, low=35.0, high=220.0, digits=1)
 LABS = (
     Charted("urea nitrogen", 51006, 51006, 32.0, 2.0, 1.5, 6.0, finding=0, slope=6.0, low=2.0, high=250.0),
-    Charted("bicarbonate", 50882, 50882, 24.0, 0.6, 0.6, 6.0, finding=0, slope=-1.5, low=5.0, high=50.0),
+    Charted("bicarbonate", 50882, 50882, 24.0, 0.6, 0.6, 6.0, finding=0, slope=-1.5, swept=2, sweep=5.0, low=5.0, high=50.0),
     Charted("white cells", 51301, 51301, 11.0, 0.5, 0.6, 6.0, finding=1, slope=1.8, low=0.3, high=200.0, digits=1),
-    Charted("sodium", 50983, 50983, 139.0, 0.8, 0.8, 6.0, finding=1, slope=-1.8, low=100.0, high=180.0),
-    Charted("potassium", 50971, 50971, 4.2, 0.12, 0.12, 6.0, finding=2, slope=0.35, low=1.5, high=9.0, digits=1),
+    Charted("sodium", 50983, 50983, 139.0, 0.8, 0.8, 6.0, finding=1, slope=-1.8, swept=1, sweep=5.0, low=100.0, high=180.0),
+    Charted("potassium", 50971, 50971, 4.2, 0.12, 0.12, 6.0, finding=2, slope=0.35, swept=2, sweep=-0.9, low=1.5, high=9.0, digits=1),
     Charted(
         "bilirubin", 50885, 50885, 1.6, 0.1, 0.1, 10.0, finding=1, slope=0.3, low=0.1, high=40.0, digits=1, share=0.7
     ),
