@@ -1,5 +1,7 @@
 """Laws of the AV-MNIST experts."""
 
+import copy
+
 import pytest
 import torch
 
@@ -28,6 +30,32 @@ def test_pooling_before_relu_is_the_published_block():
     for conv, norm in zip(network.convs, network.bns, strict=True):
         published = torch.nn.functional.max_pool2d(norm(conv(published)).relu(), 2)
     torch.testing.assert_close(network(image), published.flatten(1), rtol=0, atol=0)
+
+
+def plain(network, image):
+    """The published block by block."""
+    for conv, norm in zip(network.convs, network.bns, strict=True):
+        image = torch.nn.functional.max_pool2d(norm(conv(image)).relu(), 2)
+    return image.flatten(1)
+
+
+@pytest.mark.parametrize(("size", "channels"), [(28, 1), (30, 2), (9, 1), (6, 1)])
+def test_training_is_the_published_blocks_gradients_and_statistics_too(size, channels):
+    fast = LeNet(size=size, channels=channels, width=4).encoder.double()
+    torch.nn.init.normal_(fast.bns[0].weight)  # negative scales too
+    torch.nn.init.normal_(fast.bns[0].bias)
+    slow = copy.deepcopy(fast)
+    image = torch.randn(5, channels, size, size, dtype=torch.float64)
+    image[0] = 0.5  # flat: every window is a tie
+    image[1:3, :, ::2] = 0
+    weights = torch.randn(5, fast.features, dtype=torch.float64)
+    for answer in (fast(image), plain(slow, image)):
+        (answer * weights).sum().backward()
+    torch.testing.assert_close(fast(image), plain(slow, image))
+    for (name, ours), theirs in zip(fast.named_parameters(), slow.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
+    for (name, ours), theirs in zip(fast.named_buffers(), slow.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs, msg=name)
 
 
 @pytest.mark.parametrize("build", [LateFusion, LowRankFusion])
