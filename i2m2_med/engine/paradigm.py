@@ -97,7 +97,7 @@ def digest_of(model: I2M2) -> str:
     tensors = model.state_dict()
     return digest(
         {
-            name: digest(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes().hex())
+            name: digest(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes().hex())
             for name, tensor in tensors.items()
         }
     )
