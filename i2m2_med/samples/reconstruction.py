@@ -1,0 +1,40 @@
+"""A whole volume, of any format that the knee track reads, as complex images in the scanner's field of view."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Complex
+
+from i2m2_med.samples.coils import reconstruct
+from i2m2_med.samples.physics import fit_centre
+from i2m2_med.sources.slices import VolumeFiles, inspect, read_image, read_kspace
+from i2m2_med.sources.volume import Volume
+
+
+@dataclass(frozen=True)
+class Images:
+    """A reconstructed volume: |image| is the root sum of squares over coils, its phase as of `coils.py`."""
+
+    image: Complex[np.ndarray, "slice height width"]
+    volume: Volume
+
+    @property
+    def voxel_mm(self) -> tuple[float, float, float]:
+        """Row, column and slice spacing; 1 mm where the file does not say."""
+        return self.volume.voxel_mm or (1.0, 1.0, 1.0)
+
+
+def reconstruct_volume(files: VolumeFiles) -> Images:
+    """Check a volume and reconstruct every slice. Raises SourceError with what is wrong with it."""
+    volume = inspect(files)
+    height, width = min(volume.recon[0], volume.readout), min(volume.recon[1], volume.phase)
+    slices: list[np.ndarray] = []
+    for index in range(volume.n_slices):
+        if volume.format == "nifti":
+            image = torch.from_numpy(read_image(files, index))
+            slices.append(fit_centre(fit_centre(image, height, -2), width, -1).numpy())
+        else:
+            kspace = torch.from_numpy(read_kspace(files.paths[0], volume.format, index))
+            slices.append(reconstruct(kspace, height, width).numpy())
+    return Images(np.stack(slices), volume)
