@@ -9,8 +9,8 @@ from i2m2_med.report.information import Amount
 
 LEAST = 0.005
 """Nats below which an amount counts as none, however sure."""
-MINOR = 0.1
-"""The share of the two amounts below which the smaller one does not carry the data set."""
+MINOR = 0.25
+"""An amount is minor when even the upper end of its interval is less than this share of both together."""
 
 
 def verdict(intra: Amount, inter: Amount) -> str:
@@ -31,18 +31,14 @@ def carried_by(intra: Amount, inter: Amount) -> str:
     if not np.isfinite([intra.value, inter.value, intra.margin, inter.margin]).all():
         return "unclear"
     within, between = (each.low > 0 and each.value >= LEAST for each in (intra, inter))
-    total = max(intra.value, 0.0) + max(inter.value, 0.0)
-    if within and (inter.high < LEAST or inter.high < MINOR * total or (between and inter.value < MINOR * total)):
+    minor = max(LEAST, MINOR * (max(intra.value, 0.0) + max(inter.value, 0.0)))
+    if within and inter.high < minor:
         return "single"
-    if between and (intra.high < LEAST or intra.high < MINOR * total or (within and intra.value < MINOR * total)):
+    if between and intra.high < minor:
         return "between"
     if within and between:
         return "both"
-    if within and inter.value < MINOR * total:
-        return "single"
-    if between and intra.value < MINOR * total:
-        return "between"
-    return "none" if intra.high < 2 * LEAST and inter.high < 2 * LEAST else "unclear"
+    return "none" if max(intra.high, inter.high) < 2 * LEAST else "unclear"
 
 
 def _conclusion(intra: Amount, inter: Amount) -> str:

@@ -1,0 +1,99 @@
+"""A run opened again with its data: models of one paradigm over seeds, and what the runs of its comparison predicted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from i2m2_med.config import RunConfig
+from i2m2_med.console import Progress
+from i2m2_med.engine.artifact import WITHHELD, Predictor, load_model, read_portable
+from i2m2_med.engine.perturb import permuted_tables
+from i2m2_med.engine.tracking_read import FoundRun, children, download, find_run
+from i2m2_med.errors import ConfigError, ModelError
+from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
+from i2m2_med.samples.dataset import Samples
+from i2m2_med.workspace import workspace
+
+Shuffled = dict[str, pd.DataFrame]
+"""Prediction tables by condition (`engine/perturb.py`)."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run, or a comparison, ready to be asked again."""
+
+    run_id: str
+    config: RunConfig
+    models: tuple[Predictor, ...]
+    """The models of one paradigm, one per seed."""
+    cohort: Cohort
+    tables: dict[tuple[str, int], pd.DataFrame]
+    """(paradigm, seed) → predictions on validation and test, of all runs of the comparison; empty for a bare model folder."""
+
+    @property
+    def splits(self) -> list[Samples]:
+        """The samples that are judged: validation and test."""
+        return [self.cohort.samples(split) for split in ("valid", "test")]
+
+    def shuffled(self, progress: Progress, seed: int = 0) -> list[Shuffled]:
+        """Every model's predictions under every condition; each model meets the same shuffles."""
+        return [
+            dict(progress.track(permuted_tables(model, self.splits, seed), f"shuffling inputs, seed {model.seed}"))
+            for model in self.models
+        ]
+
+
+def open_run_again(
+    run: str, uri: str, progress: Progress, paradigm: str | None = None, root: Path | None = None
+) -> Opened:
+    """Open `run`: a run id of the store (of one training or of a comparison), or a model folder.
+
+    paradigm: of a comparison; its reference where not said. root: where the data are now; a model folder does not know.
+    Raises ModelError if the data are not those of the run.
+    """
+    folder = Path(run)
+    if (folder / "model.json").is_file():
+        models = [load_model(folder)]
+        return Opened(run, models[0].run, tuple(models), cohort_of(models, root, folder.name, progress), {})
+    found = find_run(uri, run)
+    members = [one for one in children(found) if one.status == "FINISHED"] or [found]
+    stored = read_portable(download(found, "config.yaml"))
+    wanted = paradigm or (found.tags["paradigm"] if members == [found] else stored.evaluation.reference)
+    models = [load_model(download(one, "model")) for one in members if one.tags["paradigm"] == wanted]
+    if not models:
+        there = ", ".join(sorted({one.tags["paradigm"] for one in members}))
+        raise ConfigError(f"run {found.run_id} has no finished model of the paradigm '{wanted}'; it has {there}")
+    place = root or getattr(stored.source, "root", None)
+    cohort = cohort_of(models, place, found.name.split(" ")[0], progress)
+    return Opened(found.run_id, models[0].run, tuple(models), cohort, tables_of(members))
+
+
+def cohort_of(models: Sequence[Predictor], root: Path | None, name: str, progress: Progress) -> Cohort:
+    """The data that the models were trained on, prepared again if need be."""
+    config = models[0].run
+    if root is None and str(getattr(config.source, "root", "")) == WITHHELD:
+        raise ConfigError("a model folder does not say where its data are; name them with --root FOLDER")
+    config = with_root(config, root) if root else config
+    cohort = open_cohort(config, prepare(config, name, workspace(), progress))
+    for model in models:
+        if model.fingerprint != cohort.fingerprint:
+            now, then = cohort.fingerprint[:12], model.fingerprint[:12]
+            raise ModelError(
+                f"the data ({now}) are not those the model was trained on ({then}); name those with --root FOLDER"
+            )
+    return cohort
+
+
+def with_root(config: RunConfig, root: Path) -> RunConfig:
+    """The same run on data that lie elsewhere."""
+    return config.model_copy(update={"source": config.source.model_copy(update={"root": root})})
+
+
+def tables_of(runs: Sequence[FoundRun]) -> dict[tuple[str, int], pd.DataFrame]:
+    """(paradigm, seed) → the predictions that a run kept."""
+    return {
+        (one.tags["paradigm"], int(one.tags["seed"])): pd.read_parquet(download(one, "predictions.parquet"))
+        for one in runs
+    }

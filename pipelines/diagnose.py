@@ -1,0 +1,91 @@
+"""`i2m2 diagnose RUN`: is the signal within the modalities, or between them?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from i2m2_med.arguments import Run
+from i2m2_med.console import TerminalProgress, say, table
+from i2m2_med.workspace import workspace
+
+if TYPE_CHECKING:
+    from i2m2_med.engine.diagnosis_tables import Opened
+    from i2m2_med.report.diagnosis import Diagnosis
+    from i2m2_med.report.table import Predictions
+
+
+def main(
+    run: Run,
+    *,
+    paradigm: str | None = None,
+    out: Path | None = None,
+    root: Path | None = None,
+    uri: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Shuffle, drop and decompose what a trained model reads, and say in one sentence where the signal lies.
+
+    Parameters
+    ----------
+    paradigm
+        Of a comparison: the paradigm to diagnose (its reference, I2M2, where not said), with all of its seeds.
+    out
+        Where the page and tables go; a folder of the workspace where not said.
+    root
+        Where the data are now, if not where the run read them (a model folder does not know).
+    uri
+        The store of the run; the workspace's own where not said.
+    seed
+        Of the shuffles.
+    """
+    from i2m2_med.engine.diagnosis_tables import open_run_again
+    from i2m2_med.engine.store import store_uri
+    from i2m2_med.errors import ConfigError
+
+    opened = open_run_again(str(run), store_uri(workspace(), uri), TerminalProgress(), paradigm, root)
+    modalities = list(opened.models[0].modalities)
+    if len(modalities) < 2:
+        raise ConfigError(f"{run} reads {modalities[0]} only: there is nothing between modalities to find")
+    folder = out or workspace() / "runs" / f"diagnose-{Path(opened.run_id).name[:32]}-{opened.models[0].paradigm}"
+    found = diagnose(opened, folder, seed)
+    table("Where the signal lies (test split)", ["label", "verdict"], [list(pair) for pair in found.verdicts.items()])
+    say(f"page in {found.paths['diagnosis.html']}")
+    rows = found.tables["dependence"].astype(object).where(found.tables["dependence"].notna(), None).to_dict("records")
+    return {
+        "run": opened.run_id,
+        "verdict": found.verdicts["overall"],
+        "labels": found.verdicts,
+        "rows": rows,
+        "report": str(found.paths["diagnosis.html"]),
+    }
+
+
+def diagnose(opened: "Opened", folder: Path, seed: int) -> "Diagnosis":
+    """The diagnosis of one paradigm with all of its seeds."""
+    from i2m2_med.report.diagnosis import write_diagnosis
+    from i2m2_med.report.table import read_predictions
+
+    shuffled = opened.shuffled(TerminalProgress(), seed)
+    seeds = [{name: read_predictions(one) for name, one in tables.items()} for tables in shuffled]
+    first = opened.models[0]
+    return write_diagnosis(
+        folder,
+        seeds=seeds,
+        reads=first.model.reads,
+        manifest=opened.cohort.manifest,
+        title=f"{first.run.task}: what {first.paradigm} reads",
+        synthetic=first.run.synthetic,
+        alone=trained_alone(opened),
+        trained=first.run.training.mode,
+    )
+
+
+def trained_alone(opened: "Opened") -> "dict[str, Predictions]":
+    """By modality: what a model said that was trained on it alone, where the comparison has one."""
+    from i2m2_med.report.table import read_predictions
+
+    found: dict[str, Predictions] = {}
+    for (paradigm, _), one in opened.tables.items():
+        reads = {opened.config.experts[name].reads for name in opened.config.paradigms[paradigm].experts}
+        if len(reads) == 1 and len(only := next(iter(reads))) == 1:
+            found.setdefault(only[0], read_predictions(one))
+    return found
