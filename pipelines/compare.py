@@ -63,28 +63,30 @@ def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
         manifest=experiment.manifest,
         title=run.task,
         synthetic=run.synthetic,
-        ideal=ideal_observer(run),
+        ideal=ideal_observer(run) or None,
         reference=run.evaluation.reference if run.evaluation.reference in run.paradigms else run.paradigm,
         replicates=run.evaluation.bootstrap,
         fingerprints={(one.paradigm, one.seed): experiment.cohort.fingerprint for one in made},
     )
 
 
-def ideal_observer(run: RunConfig) -> dict[str, dict[str, float]] | None:
-    """By paradigm and label: the AUROC that an ideal observer reaches, which simulators write beside their data."""
+def ideal_observer(run: RunConfig) -> dict[str, dict[str, float]]:
+    """By paradigm and label, the AUROC of an ideal observer, which simulators write beside their data; else empty."""
     path = Path(getattr(run.source, "root", ".")) / "ideal.json"
-    if not (run.synthetic and path.exists()):
-        return None
-    by_label = json.loads(path.read_text())["auroc"]
-    paradigms = {paradigm for found in by_label.values() for paradigm in found}
-    return {name: {label: found[name] for label, found in by_label.items() if name in found} for name in paradigms}
+    if not run.synthetic or not path.exists():
+        return {}
+    by_label: dict[str, dict[str, float]] = json.loads(path.read_text())["auroc"]
+    return {
+        paradigm: {label: found[paradigm] for label, found in by_label.items() if paradigm in found}
+        for paradigm in run.paradigms
+    }
 
 
 def show(report: "Report", run: RunConfig, experiment: "Experiment") -> None:
     """AUROC per paradigm and label beside the ceiling, and what may not be claimed."""
     from i2m2_med.report.judge import value
 
-    ceiling = ideal_observer(run) or {}
+    ceiling = ideal_observer(run)
     labels = list(dict.fromkeys(row["label"] for row in report.rows))
     found = {
         (row["paradigm"], row["label"]): row for row in report.rows if row["metric"] == "auroc"
