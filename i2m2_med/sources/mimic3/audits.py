@@ -9,7 +9,7 @@ import polars as pl
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.mimic3.grid import channel_names
 from i2m2_med.sources.mimic3.ingest import Ingested
-from i2m2_med.sources.mimic3.items import in_range, items_of, number_of, unit_fits
+from i2m2_med.sources.mimic3.items import in_range, items_of, number_of, rules_of, unit_fits
 from i2m2_med.sources.mimic3.measure import as_events
 from i2m2_med.sources.mimic3.settings import Settings
 from i2m2_med.sources.mimic3.static import CANCER, COMORBIDITIES, STATIC
@@ -42,12 +42,9 @@ def audit_ingest(tables: dict[str, Ingested], files: dict[str, Path], settings: 
 def rejections(name: str, table: Ingested, settings: Settings) -> dict[str, dict[str, int]]:
     """By item: rows, and how many of them are marked as errors, have no time, no number, another unit, or lie out of range."""
     known = items_of(settings.channels, settings.items).filter(pl.col("table") == name)
-    rules = known.select(
-        "converter", "spellings", "low", "high", "low_in", "high_in", ITEMID=pl.col("item").cast(pl.Int64)
-    )
     no_number = pl.col("number").is_null() & (pl.col("converter").fill_null("") != "text")
     reasons = {
-        "marked as error": pl.col("ERROR").fill_null("0").str.strip_chars().is_in(["1", "1.0"]),
+        "marked as error": pl.col("ERROR"),
         "no time": pl.col("CHARTTIME").is_null(),
         "no number": no_number,
         "other unit": ~unit_fits(),
@@ -55,7 +52,7 @@ def rejections(name: str, table: Ingested, settings: Settings) -> dict[str, dict
     }
     counted = (
         as_events(table.scan(), name)
-        .join(rules.lazy(), on="ITEMID")
+        .join(rules_of(known), on="ITEMID")
         .with_columns(number=number_of())
         .group_by("ITEMID")
         .agg(pl.len().alias("rows"), *(rule.sum().alias(reason) for reason, rule in reasons.items()))

@@ -26,7 +26,7 @@ class Grid(NamedTuple):
 def series(values: pl.DataFrame, start: pl.DataFrame, settings: Settings) -> np.ndarray:
     """The modality `series`: (row, hour, channel × kinds) float32; all NaN in rows that were never measured.
 
-    values: of `measure.measured`; start: `row`, `start` (seconds from INTIME to hour 0), `last` (seconds to the last record).
+    values: of `measure.measured`; start, in the order of rows: `row`, `start` (seconds from INTIME to hour 0), `last` (seconds to the last record).
     """
     n_rows = start.height
     grid = gridded(values, start, settings, n_rows)
@@ -57,13 +57,17 @@ def hourly(values: pl.DataFrame, start: pl.DataFrame, settings: Settings) -> pl.
 
     Hour h is [h, h+1); closed, a value on the hour belongs to the hour before too, and none is after the last full hour.
     """
-    placed = values.join(start, on="row", maintain_order="left").with_columns(at=pl.col("seconds") - pl.col("start"))
+    of_row = {name: start[name].gather(values["row"]) for name in ("start", "last")}
+    placed = values.with_columns(at=pl.col("seconds") - of_row["start"], last=of_row["last"], start=of_row["start"])
     placed = placed.with_columns(hour=pl.col("at").floordiv(3600))
     if settings.bins == "closed":
         twice = placed.filter(pl.col("at") % 3600 == 0, pl.col("at") > 0).with_columns(hour=pl.col("hour") - 1)
         placed = pl.concat([placed, twice]).filter(pl.col("hour") < n_hours())
-    how = pl.col("value").mean() if settings.channels == "saps12" else pl.col("value").sort_by("seconds").last()
-    return placed.group_by("row", "channel", "hour").agg(how).sort("row", "channel", "hour")
+    if settings.channels == "saps12":
+        return placed.group_by("row", "channel", "hour").agg(pl.col("value").mean())
+    placed = placed.sort("row", "channel", "hour", "seconds", "value") if settings.bins == "closed" else placed
+    ends = pl.any_horizontal(pl.col(key) != pl.col(key).shift(-1) for key in ("row", "channel", "hour"))
+    return placed.filter(ends.fill_null(True)).select("row", "channel", "hour", "value")
 
 
 def n_hours() -> pl.Expr:

@@ -16,7 +16,7 @@ import polars as pl
 
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, existing_folder, replace_file, sha256_of, write_json
-from i2m2_med.sources.mimic3.items import all_item_ids
+from i2m2_med.sources.mimic3.items import all_item_ids, word_items
 from i2m2_med.sources.mimic3.tables import TABLES, Table
 from i2m2_med.sources.source import Progress
 
@@ -55,7 +55,7 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
     """
     table = TABLES[name]
     items = all_item_ids(name) if table.by_item else []
-    key = digest([1, sha256_of(path), {c: str(t) for c, t in table.columns.items()}, items])[:16]
+    key = digest([2, sha256_of(path), {c: str(t) for c, t in table.columns.items()}, items])[:16]
     kept, counted = cache / f"{name}-{key}.parquet", cache / f"{name}-{key}.json"
     if not (kept.exists() and counted.exists()):
         progress.say(f"reading {path.name}")
@@ -66,6 +66,7 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
 
 def convert(path: Path, name: str, table: Table, items: list[int], out: Path) -> dict[str, Any]:
     """One pass: read, keep mapped items, type, write `out` whole or not at all; returns the counts."""
+    worded = word_items(name) if table.columns.get("VALUE") == pl.String else []
     read: list[tuple[int, int]] = []  # appended to from polars' threads: an append is whole, an addition is not
     lost: list[dict[str, int]] = []
 
@@ -75,8 +76,9 @@ def convert(path: Path, name: str, table: Table, items: list[int], out: Path) ->
 
     def typed(rows: pl.DataFrame) -> pl.DataFrame:
         cast = pl.DataFrame([as_type(rows[column], kind) for column, kind in table.columns.items()])
-        lost.append({column: cast[column].null_count() - rows[column].null_count() for column in table.columns})
-        return cast
+        gone = {c: max(0, cast[c].null_count() - rows[c].null_count()) for c in table.columns}
+        lost.append(gone)
+        return cast.with_columns(pl.when(pl.col("ITEMID").is_in(worded)).then("VALUE")) if worded else cast
 
     try:
         raw = scan(path, name, table).map_batches(tick, predicate_pushdown=False, streamable=True)
@@ -147,6 +149,8 @@ def open_text(path: Path) -> TextIOWrapper:
 
 def as_type(cells: pl.Series, want: Any) -> pl.Series:
     """A column in its type; what can't be read as that is null (and counted by the caller)."""
+    if want == pl.Boolean:
+        return cells.cast(pl.String).str.strip_chars().is_in(["1", "1.0", "true"]).fill_null(False)
     if cells.dtype == pl.String and want == pl.Datetime:
         typed = cells.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
         others = (

@@ -5,7 +5,16 @@ import polars as pl
 from i2m2_med.sources.mimic3.cohort import Cohort
 from i2m2_med.sources.mimic3.gases import arterial
 from i2m2_med.sources.mimic3.ingest import Ingested
-from i2m2_med.sources.mimic3.items import CHANNELS, converted, in_range, items_of, number_of, unit_fits
+from i2m2_med.sources.mimic3.items import (
+    CHANNELS,
+    concept_type,
+    converted,
+    in_range,
+    items_of,
+    number_of,
+    rules_of,
+    unit_fits,
+)
 from i2m2_med.sources.mimic3.scores import coma_score
 from i2m2_med.sources.mimic3.settings import Settings
 
@@ -18,38 +27,34 @@ RAW_SAPS = ("gcs", "sbp", "heart_rate", "temperature", "pao2", "fio2", "urine", 
 
 
 def measured(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> pl.DataFrame:
-    """`row`, `seconds`, `channel` (number), `value`: one per channel and moment, sorted."""
+    """`row`, `seconds`, `channel` (number), `value`, sorted by row, channel, seconds, value; of saps12 one per moment."""
     charted = pl.concat(
         [rows_of(tables[name], name, cohort, settings) for name in ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")]
     )
-    if settings.channels == "saps12":
-        values, names = saps_series(charted, settings), RAW_SAPS
-    else:
-        values, names = per_moment(charted, CHANNELS["benchmark17"], pl.col("value").mean()), CHANNELS["benchmark17"]
+    saps = settings.channels == "saps12"
+    values, names = (saps_series(charted, settings), RAW_SAPS) if saps else (charted, CHANNELS[settings.channels])
     number = {name: index for index, name in enumerate(names)}
-    return values.select(
-        "row", "seconds", pl.col("concept").replace_strict(number, return_dtype=pl.Int32).alias("channel"), "value"
-    ).sort("row", "channel", "seconds")
+    channel = pl.col("concept").replace_strict(number, return_dtype=pl.Int32).alias("channel")
+    return values.select("row", "seconds", channel, "value").sort("row", "channel", "seconds", "value")
 
 
 def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings) -> pl.DataFrame:
     """The rows of one table that fall into a sample's time: `row`, `stay`, `seconds`, `concept`, `value` (null: charted, but unusable)."""
     items = items_of(settings.channels, settings.items).filter(pl.col("table") == name)
     if items.height == 0:
-        return EMPTY
+        return pl.DataFrame(schema=CHARTED)
     keys = keys_of(name, settings)
-    known = items.lazy().select(
-        "concept", "spellings", "converter", "low", "high", "low_in", "high_in", ITEMID=pl.col("item").cast(pl.Int64)
-    )
     within = (pl.col("CHARTTIME") >= pl.col("since")) & (
         pl.col("until").is_null() | (pl.col("CHARTTIME") <= pl.col("until"))
     )
     spans = spans_of(name, cohort, settings).select("row", "stay", "since", "until", "reference", *keys)
     return (
         as_events(table.scan(), name)
-        .join(known, on="ITEMID")
+        .filter(pl.col("ITEMID").is_in(items["item"].to_list()))
         .join(spans.lazy(), on=keys)
-        .filter(within, usable(name, settings))
+        .filter(within)
+        .join(rules_of(items), on="ITEMID")
+        .filter(usable(name, settings))
         .with_columns(number=number_of())
         .with_columns(number=pl.when(in_range()).then(pl.col("number")))
         .select(
@@ -68,12 +73,10 @@ def as_events(lazy: pl.LazyFrame, name: str) -> pl.LazyFrame:
     """Rows of an event table with VALUE (text), VALUENUM, VALUEUOM and ERROR, whatever the table calls them."""
     if name == "OUTPUTEVENTS":
         return lazy.rename({"VALUE": "VALUENUM", "ISERROR": "ERROR"}).with_columns(VALUE=pl.lit(None, pl.String))
-    return lazy.with_columns(ERROR=pl.lit(None, pl.String)) if name == "LABEVENTS" else lazy
+    return lazy.with_columns(ERROR=pl.lit(False)) if name == "LABEVENTS" else lazy
 
 
-EMPTY = pl.DataFrame(
-    schema={"row": pl.Int32, "stay": pl.Int32, "seconds": pl.Int64, "concept": pl.String, "value": pl.Float64}
-)
+CHARTED = {"row": pl.Int32, "stay": pl.Int32, "seconds": pl.Int64, "concept": concept_type(), "value": pl.Float64}
 
 
 def keys_of(name: str, settings: Settings) -> list[str]:
@@ -97,7 +100,7 @@ def spans_of(name: str, cohort: Cohort, settings: Settings) -> pl.DataFrame:
 
 def usable(name: str, settings: Settings) -> pl.Expr:
     """Not marked as an error, and in the item's unit; the published code reads no mark on output rows and on SpO2, and no unit."""
-    sound = ~pl.col("ERROR").fill_null("0").str.strip_chars().is_in(["1", "1.0"])
+    sound = ~pl.col("ERROR")
     if settings.items == "checked":
         return sound & unit_fits()
     return pl.lit(True) if name == "OUTPUTEVENTS" else sound | (pl.col("concept") == "spo2_chart")
@@ -114,7 +117,7 @@ def per_moment(charted: pl.DataFrame, concepts: tuple[str, ...], how: pl.Expr) -
     return of_them.group_by("row", "concept", "seconds").agg(how).select(COLUMNS)
 
 
-COLUMNS = ["row", "seconds", "concept", "value"]
+COLUMNS = ["row", "seconds", pl.col("concept").cast(concept_type()), "value"]
 
 
 def saps_series(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame:

@@ -50,7 +50,7 @@ def readable(
     )
     reasons = {
         "of another admission": own.fill_null(False),
-        "marked as error": ~pl.col("ISERROR").fill_null("").str.strip_chars().is_in(["1", "1.0"]),
+        "marked as error": ~pl.col("ISERROR"),
         "category not allowed": pl.col("CATEGORY").str.strip_chars().str.to_lowercase().is_in(allowed).fill_null(False),
         "no time": pl.col("at").is_not_null(),
         "after the window": (pl.col("at") <= pl.col("origin") + pl.duration(hours=window_hours)).fill_null(False),

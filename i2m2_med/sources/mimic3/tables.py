@@ -9,6 +9,8 @@ ID = pl.Int64()
 NUMBER = pl.Float64()
 TIME = pl.Datetime("us")
 TEXT = pl.String()
+MARK = pl.Boolean()
+"""A 0/1 mark (ERROR, ISERROR); blank is no mark."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ TABLES: dict[str, Table] = {
     "SERVICES": Table({"SUBJECT_ID": ID, "HADM_ID": ID, "TRANSFERTIME": TIME, "CURR_SERVICE": TEXT}, 73_343),
     "DIAGNOSES_ICD": Table({"SUBJECT_ID": ID, "HADM_ID": ID, "SEQ_NUM": ID, "ICD9_CODE": TEXT}, 651_047),
     "CHARTEVENTS": Table(
-        {**EVENT, "ICUSTAY_ID": ID, "VALUE": TEXT, "VALUENUM": NUMBER, "ERROR": TEXT}, 330_712_483, by_item=True
+        {**EVENT, "ICUSTAY_ID": ID, "VALUE": TEXT, "VALUENUM": NUMBER, "ERROR": MARK}, 330_712_483, by_item=True
     ),
     "LABEVENTS": Table({**EVENT, "VALUE": TEXT, "VALUENUM": NUMBER}, 27_854_055, by_item=True),
-    "OUTPUTEVENTS": Table({**EVENT, "ICUSTAY_ID": ID, "VALUE": NUMBER, "ISERROR": TEXT}, 4_349_218, by_item=True),
+    "OUTPUTEVENTS": Table({**EVENT, "ICUSTAY_ID": ID, "VALUE": NUMBER, "ISERROR": MARK}, 4_349_218, by_item=True),
     "NOTEEVENTS": Table(
         {
             "ROW_ID": ID,
@@ -72,7 +74,7 @@ TABLES: dict[str, Table] = {
             "STORETIME": TIME,
             "CATEGORY": TEXT,
             "DESCRIPTION": TEXT,
-            "ISERROR": TEXT,
+            "ISERROR": MARK,
             "TEXT": TEXT,
         },
         2_083_180,
