@@ -22,7 +22,7 @@ def main(source: Path, out: Path) -> dict[str, Any]:
         out: folder to make: magnitude.nii.gz, phase.nii.gz (radians) and picture.png.
     """
     from i2m2_med.files import replace_folder
-    from i2m2_med.report.pictures import draw_grid
+    from i2m2_med.samples.pictures import draw_grid
     from i2m2_med.samples.reconstruction import reconstruct_volume
     from i2m2_med.scoring.images import write_image
 
@@ -68,7 +68,7 @@ def angle(images: "Images") -> Any:
 
 def panels(parts: dict[str, Any]) -> list[Any]:
     """A few slices from first to last."""
-    from i2m2_med.report.pictures import Panel
+    from i2m2_med.samples.pictures import Panel
 
     n_slices = len(parts["magnitude"])
     shown = sorted({round(step * (n_slices - 1) / max(SHOWN - 1, 1)) for step in range(SHOWN)})

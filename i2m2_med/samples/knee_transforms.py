@@ -49,13 +49,18 @@ class LoadSliced(MapTransform):
     def __call__(self, data: Mapping[str, Any]) -> Record:
         record = dict(data)
         form, index = str(record["_format"]), int(record["_slice"])
-        files = VolumeFiles(*(Path(record[name]) if record[name] else None for name in ("_data", "_phase")))
+        files = files_of(record)
         if form == "nifti":
             return {**record, "image": torch.from_numpy(read_image(files, index))}
         path = files.paths[0]
         record[str(self.keys[0])] = torch.from_numpy(read_kspace(path, form, index))
         rss = read_rss(path, form, index) if self.rss else None
         return record if rss is None else {**record, "rss_image": torch.from_numpy(rss)}
+
+
+def files_of(record: Mapping[str, Any]) -> VolumeFiles:
+    """The files that a record's slice lies in."""
+    return VolumeFiles(*(Path(record[name]) if record[name] else None for name in ("_data", "_phase")))
 
 
 class Reconstructd(MapTransform):

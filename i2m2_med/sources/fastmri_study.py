@@ -77,7 +77,7 @@ def volume_rows(files: VolumeFiles, volume: Volume) -> pl.DataFrame:
     """One row per slice with what the transforms read.
 
     `_data` and `_phase` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil, readout,
-    phase), `_scale` (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
+    phase), `_recon` (rows and columns), `_scale` (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
     """
     strength = volume.field_strength_t
     shape = [volume.n_slices, volume.n_coils, volume.readout, volume.phase]
@@ -94,6 +94,7 @@ def volume_rows(files: VolumeFiles, volume: Volume) -> pl.DataFrame:
         _phase=pl.lit(str(files.phase.resolve()) if files.phase else None, pl.String),
         _format=pl.lit(volume.format),
         _shape=pl.lit(shape, pl.List(pl.Int64)),
+        _recon=pl.lit(list(volume.recon), pl.List(pl.Int64)),
         _scale=pl.lit(volume.scale, pl.Float64),
         _masked=pl.lit(volume.masked),
     )
