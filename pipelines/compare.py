@@ -75,11 +75,17 @@ def ideal_observer(run: RunConfig) -> dict[str, dict[str, float]]:
     path = Path(getattr(run.source, "root", ".")) / "ideal.json"
     if not run.synthetic or not path.exists():
         return {}
-    by_label: dict[str, dict[str, float]] = json.loads(path.read_text())["auroc"]
-    return {
-        paradigm: {label: found[paradigm] for label, found in by_label.items() if paradigm in found}
-        for paradigm in run.paradigms
-    }
+    found = json.loads(path.read_text())
+    by_label: dict[str, dict[str, float]] = variant(found.get("variants", {}), run) or found["auroc"]
+    return {name: {label: best[name] for label, best in by_label.items() if name in best} for name in run.paradigms}
+
+
+def variant(variants: dict[str, Any], run: RunConfig) -> dict[str, Any] | None:
+    """The ceiling for what this run reads, named `<profile>:<modality>+<modality>…`, if the simulator computed it."""
+    read = {modality for expert in run.experts.values() for modality in expert.reads}
+    profile = getattr(run.source, "profile", "")
+    chosen = [key for key in variants if key.split(":")[0] == profile and set(key.split(":")[-1].split("+")) == read]
+    return variants[chosen[0]] if chosen else None
 
 
 def show(report: "Report", run: RunConfig, experiment: "Experiment") -> None:
