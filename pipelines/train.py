@@ -31,12 +31,12 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
     return {"run": made[0].run_id, "runs": [one.run_id for one in made], "rows": rows}
 
 
-def show(rows: list[dict[str, Any]], manifest: dict[str, Any]) -> None:
+def show(rows: list[dict[str, Any]], manifest: dict[str, Any], split: str = "test") -> None:
     """Values with their intervals, and what may not be claimed from them."""
     from i2m2_med.report.judge import value
 
     shown = [row for row in rows if row["metric"] in {"auroc", "accuracy", "nll", "ece"}]
     cells = [[row["paradigm"], row["seed"], row["label"], row["metric"], value(row)] for row in shown]
-    table("Test split", ["paradigm", "seed", "label", "metric", "value [95 % interval]"], cells)
+    table(f"{split.capitalize()} split", ["paradigm", "seed", "label", "metric", "value [95 % interval]"], cells)
     for remark in manifest["remarks"]:
         say(remark)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from i2m2_med.config import RunConfig
 from i2m2_med.console import Progress
-from i2m2_med.engine.artifact import WITHHELD, Predictor, load_model, read_portable
+from i2m2_med.engine.artifact import Predictor, load_model, read_portable
 from i2m2_med.engine.perturb import permuted_tables
 from i2m2_med.engine.tracking_read import FoundRun, children, download, find_run
 from i2m2_med.errors import ConfigError, ModelError
@@ -53,29 +53,41 @@ def open_run_again(
     paradigm: of a comparison; its reference where not said. root: where the data are now; a model folder does not know.
     Raises ModelError if the data are not those of the run.
     """
+    run_id, models, place, name = open_models(run, uri, paradigm, root)
+    cohort = cohort_of(models, place, name, progress)
+    found = None if Path(run).is_dir() else find_run(uri, run)
+    members = finished(found) if found else []
+    return Opened(run_id, models[0].run, tuple(models), cohort, tables_of(members))
+
+
+def open_models(
+    run: str, uri: str, paradigm: str | None = None, root: Path | None = None
+) -> tuple[str, list[Predictor], Path, str]:
+    """The run's id, the models of one paradigm (one per seed), where the data are, and the config's name."""
     folder = Path(run)
     if (folder / "model.json").is_file():
-        models = [load_model(folder)]
-        return Opened(run, models[0].run, tuple(models), cohort_of(models, root, folder.name, progress), {})
+        if root is None:
+            raise ConfigError("a model folder does not say where its data are; name them with --root FOLDER")
+        return folder.name, [load_model(folder)], root, folder.name
     found = find_run(uri, run)
-    members = [one for one in children(found) if one.status == "FINISHED"] or [found]
+    members = finished(found)
     stored = read_portable(download(found, "config.yaml"))
     wanted = paradigm or (found.tags["paradigm"] if members == [found] else stored.evaluation.reference)
     models = [load_model(download(one, "model")) for one in members if one.tags["paradigm"] == wanted]
     if not models:
         there = ", ".join(sorted({one.tags["paradigm"] for one in members}))
         raise ConfigError(f"run {found.run_id} has no finished model of the paradigm '{wanted}'; it has {there}")
-    place = root or getattr(stored.source, "root", None)
-    cohort = cohort_of(models, place, found.name.split(" ")[0], progress)
-    return Opened(found.run_id, models[0].run, tuple(models), cohort, tables_of(members))
+    return found.run_id, models, root or Path(getattr(stored.source, "root", ".")), found.name.split(" ")[0]
 
 
-def cohort_of(models: Sequence[Predictor], root: Path | None, name: str, progress: Progress) -> Cohort:
+def finished(run: FoundRun) -> list[FoundRun]:
+    """The finished runs of a comparison, or the run itself."""
+    return [one for one in children(run) if one.status == "FINISHED"] or [run]
+
+
+def cohort_of(models: Sequence[Predictor], root: Path, name: str, progress: Progress) -> Cohort:
     """The data that the models were trained on, prepared again if need be."""
-    config = models[0].run
-    if root is None and str(getattr(config.source, "root", "")) == WITHHELD:
-        raise ConfigError("a model folder does not say where its data are; name them with --root FOLDER")
-    config = with_root(config, root) if root else config
+    config = with_root(models[0].run, root)
     cohort = open_cohort(config, prepare(config, name, workspace(), progress))
     for model in models:
         if model.fingerprint != cohort.fingerprint:
