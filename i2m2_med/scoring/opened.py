@@ -44,7 +44,7 @@ def find(reference: str, uri: str | None) -> tuple[Path, str]:
         inside = path / IN_BUNDLE
         return (inside if inside.is_dir() else path), ""
     from i2m2_med.engine.registry import model_folder, registered
-    from i2m2_med.engine.store import store_uri
+    from i2m2_med.engine.store import Missing, store_uri
     from i2m2_med.engine.tracking_read import find_run
 
     uri = store_uri(workspace(), uri)
@@ -53,7 +53,10 @@ def find(reference: str, uri: str | None) -> tuple[Path, str]:
         return model_folder(uri, f"runs:/{found.run.run_id}/model"), f"{found.name}/{found.version}"
     if reference.startswith("runs:/"):
         reference = reference.removeprefix("runs:/").partition("/")[0]
-    run = find_run(uri, reference)
+    try:
+        run = find_run(uri, reference)
+    except Missing as error:
+        raise ModelError(f"--model {reference} is no folder, and no run: {error}") from error
     return model_folder(uri, run.run_id), run.run_id
 
 
@@ -64,3 +67,17 @@ def check_trust(folder: Path, trust: Sequence[str]) -> None:
         raise ModelError(
             f"{folder}: the model's config wants to run code from {', '.join(asked)}; if you trust that code, add --trust {asked[0]}"
         )
+
+
+def model_card(reference: str, uri: str | None) -> str | None:
+    """The model card in a run's report; None where the reference is no run, or the run has none."""
+    from i2m2_med.engine.store import Missing, store_uri
+    from i2m2_med.engine.tracking_read import download, find_run
+
+    if Path(reference).is_dir() or reference.startswith("models:/"):
+        return None
+    run = find_run(store_uri(workspace(), uri), reference.removeprefix("runs:/").partition("/")[0])
+    try:
+        return (download(run, "report") / "model_card.md").read_text()
+    except (Missing, OSError):
+        return None

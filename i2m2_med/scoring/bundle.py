@@ -1,0 +1,200 @@
+"""A model as a MONAI bundle: what `python -m monai.bundle run` calls, and the files that say so.
+
+The bundle holds the model folder as it is (`models/i2m2`): safetensors and values, no pickle. `inference.json` names the two
+parts below by `_target_` and holds no `$` expression.
+"""
+
+import importlib.metadata as installed
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+import i2m2_med
+from i2m2_med.engine.artifact import load_model, read_json
+from i2m2_med.errors import ModelError
+from i2m2_med.files import replace_folder, write_json
+from i2m2_med.scoring.opened import IN_BUNDLE, open_model
+from i2m2_med.types import LogProbs
+
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+NEEDED = ("i2m2-med", "pytorch-ignite", "polars", "pyarrow", "safetensors", "pydantic", "h5py", "nibabel")
+
+
+class PackedModel(nn.Module):
+    """A bundle's model with one tensor in and one out, as MONAI's `verify_net_in_out` calls it.
+
+    Image modalities of one size are packed as channels of one image, others as one row of numbers, in the order of the
+    model's modalities.
+    """
+
+    def __init__(self, bundle: str = ".") -> None:
+        super().__init__()
+        folder = bundle_folder(bundle) / IN_BUNDLE
+        predictor = load_model(folder, "cpu")
+        self.model = predictor.model
+        self.shapes = {name: modality_shape(predictor.envelope, name) for name in predictor.modalities}
+
+    def forward(self, image: Tensor) -> Float[Tensor, "batch answers"]:
+        """(batch, channel, …) → uncalibrated probabilities (batch, label · classes)."""
+        log_probs: LogProbs = self.model(self.unpack(image), self.everything(len(image))).log_probs
+        return log_probs.exp().flatten(1)
+
+    def unpack(self, image: Tensor) -> dict[str, Tensor]:
+        """The modalities of a packed tensor, (batch, …) each."""
+        packed = packed_shape(self.shapes)
+        sizes = [shape[0] if len(packed) > 1 else count(shape) for shape in self.shapes.values()]
+        parts = image.split(sizes, dim=1)
+        return {name: part.reshape(-1, *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def everything(self, n_samples: int) -> dict[str, Tensor]:
+        """All modalities present."""
+        return {name: torch.ones(n_samples, dtype=torch.bool) for name in self.shapes}
+
+
+def score_studies(bundle: str = ".", studies: str = "studies", out: str = "scores") -> dict[str, Any]:
+    """What `python -m monai.bundle run` does: `i2m2 score` with the bundle's model, in this process."""
+    from i2m2_med.console import TerminalProgress
+    from i2m2_med.scoring.hold import Part
+    from i2m2_med.scoring.job import Job
+    from i2m2_med.scoring.run import local_engine, score
+    from i2m2_med.scoring.studies import find_studies
+
+    opened = open_model(str(bundle_folder(bundle)))
+    job = Job(opened.folder, opened.name, opened.sha, Path(out).absolute())
+    summary = score(job, find_studies(studies, job.out), local_engine(0, 1, 900.0), Part(), TerminalProgress())
+    return summary.as_json(job.out)
+
+
+def bundle_folder(bundle: str) -> Path:
+    """The bundle's folder: as said, or where MONAI found the config (it puts that on Python's path)."""
+    for place in (bundle, *sys.path):
+        if (Path(place) / IN_BUNDLE / "model.json").is_file():
+            return Path(place)
+    raise ModelError(f"{Path(bundle).absolute()} is no bundle of `i2m2 export`; add --bundle_root DIR")
+
+
+def modality_shape(envelope: Mapping[str, Mapping[str, Sequence[float]]], name: str) -> tuple[int, ...]:
+    """A modality's shape without the batch, as the model saw it. Raises ModelError where the model folder does not say."""
+    seen = envelope.get(name, {})
+    shape = tuple(int(seen[f"axis {axis}"][1]) for axis in range(len(seen)) if f"axis {axis}" in seen)
+    if not shape:
+        raise ModelError(
+            f"the model folder does not say which shape '{name}' has; train the model again with this version"
+        )
+    return shape
+
+
+def count(shape: Sequence[int]) -> int:
+    """Numbers in a tensor of this shape."""
+    return int(torch.tensor(shape).prod())
+
+
+def packed_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """(channel, height, width) where all modalities are images of one size, else (numbers,)."""
+    spatial = {shape[1:] for shape in shapes.values()}
+    if len(spatial) == 1 and all(len(shape) == 3 for shape in shapes.values()):
+        return (sum(shape[0] for shape in shapes.values()), *spatial.pop())
+    return (sum(count(shape) for shape in shapes.values()),)
+
+
+def write_bundle(model: Path, folder: Path, card: str | None = None) -> None:
+    """Write a model folder as a bundle, whole or not at all. card: the run's model card, where there is one."""
+    about = read_json(model / "model.json")
+    with replace_folder(folder) as beside:
+        shutil.copytree(model, beside / IN_BUNDLE)
+        (beside / "configs").mkdir()
+        (beside / "docs").mkdir()
+        write_json(beside / "configs" / "metadata.json", metadata(model, about))
+        write_json(beside / "configs" / "inference.json", inference())
+        (beside / "docs" / "README.md").write_text((card or f"# {about['paradigm']}\n") + USE)
+        (beside / "LICENSE").write_text(license_text())
+
+
+def inference() -> dict[str, Any]:
+    """`configs/inference.json`."""
+    here = "i2m2_med.scoring.bundle"
+    return {
+        "bundle_root": ".",
+        "dataset_dir": "studies",
+        "output_dir": "scores",
+        "network": {"_target_": f"{here}.PackedModel", "bundle": "@bundle_root"},
+        "run": [
+            {
+                "_target_": f"{here}.score_studies",
+                "bundle": "@bundle_root",
+                "studies": "@dataset_dir",
+                "out": "@output_dir",
+            }
+        ],
+    }
+
+
+def metadata(model: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """`configs/metadata.json`, by MONAI's schema."""
+    predictor = load_model(model, "cpu")
+    shapes = {name: modality_shape(predictor.envelope, name) for name in predictor.modalities}
+    channels, *spatial = packed_shape(shapes)
+    labels, classes = about["labels"], about["classes"]
+    answers = [f"{label}: {name}" for label in labels for name in classes]
+    return {
+        "schema": SCHEMA,
+        "version": i2m2_med.__version__,
+        "changelog": {i2m2_med.__version__: "exported by i2m2 export"},
+        "monai_version": installed.version("monai"),
+        "pytorch_version": installed.version("torch").partition("+")[0],
+        "numpy_version": installed.version("numpy"),
+        "required_packages_version": {name: installed.version(name) for name in NEEDED},
+        "name": f"I2M2 {predictor.run.task}",
+        "task": predictor.run.task,
+        "description": f"Product of the experts {', '.join(predictor.model.names)} (I2M2, paradigm {about['paradigm']})."
+        + (" Trained on simulated data: no figure of it is clinical." if predictor.run.synthetic else ""),
+        "authors": "the i2m2-med authors",
+        "copyright": "see LICENSE; the training data have terms of their own",
+        "intended_use": "research; not a medical device",
+        "references": [
+            "Madaan et al., Jointly Modeling Inter- & Intra-Modality Dependencies, NeurIPS 2024, 2405.17613"
+        ],
+        "pred_classes": "; ".join(answers),
+        "network_data_format": {
+            "inputs": {"image": tensor("modalities as channels", channels, spatial, list(shapes))},
+            "outputs": {"pred": tensor("probabilities", len(answers), [], answers)},
+        },
+    }
+
+
+def tensor(kind: str, channels: int, spatial: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
+    """One tensor of the schema."""
+    return {
+        "type": "image" if spatial else "probabilities",
+        "format": kind,
+        "num_channels": channels,
+        "spatial_shape": list(spatial),
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {str(index): name for index, name in enumerate(names)},
+    }
+
+
+def license_text() -> str:
+    """The project's licence, from the installed package or the repository."""
+    found = [path for path in installed.files("i2m2-med") or [] if path.name == "LICENSE"]
+    beside = Path(i2m2_med.__file__).parents[1] / "LICENSE"
+    return found[0].read_text() if found else beside.read_text()
+
+
+USE = """
+## Use
+
+    python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir STUDIES --output_dir OUT
+
+from this folder, with `i2m2-med` installed: every folder in STUDIES is a study; OUT gets `scores.parquet`, `scores.csv` and
+a `<study>.json` each, the same numbers as `i2m2 score STUDIES OUT --model .` gives. Weights are in `models/i2m2`
+(safetensors; there is no pickled `model.pt`).
+"""
