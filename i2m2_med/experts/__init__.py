@@ -1,17 +1,30 @@
 """Experts: tensors of the modalities an expert reads → logits (batch, label, classes). One network per file."""
 
 from i2m2_med.experts.fusion import LateFusion, LowRankFusion
+from i2m2_med.experts.grud import GRUD, GRUDEncoder
+from i2m2_med.experts.huggingface import HuggingFaceEncoder, HuggingFaceNotes
+from i2m2_med.experts.joint import Joint, SeriesEncoder, StaticEncoder
 from i2m2_med.experts.lenet import LeNet
 from i2m2_med.experts.mimic import SeriesGRU, StaticMLP, StaticSeriesJoint
+from i2m2_med.experts.notes import NotesAttention, NotesEncoder
 from i2m2_med.experts.preact_resnet import PreActResNet18
 from i2m2_med.experts.wide_resnet import WideResNet
 
 __all__ = [
+    "GRUD",
+    "GRUDEncoder",
+    "HuggingFaceEncoder",
+    "HuggingFaceNotes",
+    "Joint",
     "LateFusion",
     "LeNet",
     "LowRankFusion",
+    "NotesAttention",
+    "NotesEncoder",
     "PreActResNet18",
+    "SeriesEncoder",
     "SeriesGRU",
+    "StaticEncoder",
     "StaticMLP",
     "StaticSeriesJoint",
     "WideResNet",

@@ -1,0 +1,30 @@
+"""Text → the numbers of a Hugging Face tokenizer from a local folder (`pip install i2m2-med[text]`)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from i2m2_med.errors import ConfigError
+
+
+def word_pieces(texts: Sequence[str], folder: Path, length: int) -> np.ndarray:
+    """(text, token) int32: the tokenizer's numbers plus 1, special tokens included, cut at `length`; 0 is padding.
+
+    Raises ConfigError where `folder` holds no tokenizer; a hub's name is never looked up.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise ConfigError("word pieces need the transformers package: pip install 'i2m2-med[text]'") from error
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder; name the local folder of a tokenizer saved by save_pretrained")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} holds no tokenizer: {str(error).splitlines()[0]}") from error
+    made = np.zeros((len(texts), length), np.int32)
+    encoded = tokenizer(list(texts), truncation=True, max_length=length)["input_ids"] if len(texts) else []
+    for row, numbers in enumerate(encoded):
+        made[row, : len(numbers)] = np.asarray(numbers) + 1
+    return made
