@@ -5,10 +5,11 @@ set -eu
 here=$(dirname "$0")
 
 umask 077
+database=$(printf %s "$MLFLOW_BACKEND_STORE_URI" | sed 's/%/%%/g') # in an ini file % begins a name
 cat > "$MLFLOW_AUTH_CONFIG_PATH" <<EOF
 [mlflow]
 default_permission = NO_PERMISSIONS
-database_uri = $MLFLOW_BACKEND_STORE_URI
+database_uri = $database
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 EOF
 

@@ -27,6 +27,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Set before MLflow is imported; what the user set stays, except that telemetry is always off."""
