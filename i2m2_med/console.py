@@ -25,11 +25,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(*columns, title=title, title_justify="left")
+    drawn = Table(*columns)
     for row in rows:
         drawn.add_row(*(str(cell) for cell in row))
     stream = sys.stderr if Terminal.results_to_stderr else sys.stdout
     width = None if stream.isatty() else 160
+    print(f"\n{title}", file=stream)
     Console(file=stream, width=width).print(drawn)
 
 

@@ -100,10 +100,9 @@ def show(report: "Report", run: RunConfig, experiment: "Experiment") -> None:
     lines: list[list[str]] = []
     for paradigm in run.paradigms:
         lines.append([paradigm, *(value(found[paradigm, label]) for label in labels)])
-        if paradigm in ceiling:
-            lines.append(
-                ["  ideal observer", *(f"{ceiling[paradigm].get(label, float('nan')):.3f}" for label in labels)]
-            )
+        best = ceiling.get(paradigm, {})
+        if best:
+            lines.append(["  ideal observer", *(f"{best[label]:.3f}" if label in best else "" for label in labels)])
     named = "synthetic data, " if run.synthetic else ""
     table(f"{run.task}: AUROC ({named}test split, 95 % intervals by patient)", ["paradigm", *labels], lines)
     for remark in [*experiment.manifest["remarks"], *report.comparison.notes]:

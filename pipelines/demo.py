@@ -6,10 +6,15 @@ from typing import Any
 
 from i2m2_med.console import say
 from i2m2_med.errors import UserError
+from i2m2_med.files import replace_file
 
 from .compare import main as compare
 
 MARK = "made by i2m2 demo"
+READING = (
+    "A joint expert sees all that the others see, so inter may do as well as I2M2 on such data; "
+    "the black lines are the most that any observer could reach."
+)
 
 
 def main(out: Path = Path("i2m2_demo"), *, seed: int = 0) -> dict[str, Any]:
@@ -29,7 +34,7 @@ def main(out: Path = Path("i2m2_demo"), *, seed: int = 0) -> dict[str, Any]:
     say("1/3  simulating: knees in fastMRI format, tables in MIMIC-III format (synthetic, with known dependencies)")
     if not knee_data.exists():
         knee.simulate(
-            knee_data, volumes=180, slices=3, matrix="128x92", seed=seed, magnitude=0.7, phase=0.7, between=0.8
+            knee_data, volumes=300, slices=3, matrix="128x92", seed=seed, magnitude=0.7, phase=0.7, between=0.8
         )
     if not mimic3_data.exists():
         mimic3.simulate(mimic3_data, patients=900, seed=seed, series=0.7, static=0.7, notes=0.0, between=0.8)
@@ -37,10 +42,9 @@ def main(out: Path = Path("i2m2_demo"), *, seed: int = 0) -> dict[str, Any]:
     knees = compare("knee_demo", set_=(f"source.root={knee_data}",), resume=True, out=out / "knee")
     say("3/3  MIMIC-III: static features and time series → respiratory diagnosis (ICD-9 group 7)")
     stays = compare("mimic3_demo", set_=(f"source.root={mimic3_data}",), resume=True, out=out / "mimic3")
-    for track in ("knee", "mimic3"):
-        shutil.copyfile(out / track / "comparison.png", out / f"{track}.png")
+    write_overview(out, {"knee": "fastMRI-format knees", "mimic3": "MIMIC-III-format tables"})
     say(next_steps(out, knees, stays))
-    return {"run": knees["run"], "tracks": {"knee": knees, "mimic3": stays}}
+    return {"run": knees["run"], "report": str(out / "report.html"), "tracks": {"knee": knees, "mimic3": stays}}
 
 
 def own_folder(out: Path) -> None:
@@ -51,14 +55,38 @@ def own_folder(out: Path) -> None:
     (out / ".demo").write_text(MARK)
 
 
+def write_overview(out: Path, tracks: dict[str, str]) -> None:
+    """`report.html`, with the figure and main table of each track, and the figures as PNG."""
+    import pandas as pd
+
+    from i2m2_med.report.html import Section, render_html
+
+    sections: list[Section] = []
+    for track, title in tracks.items():
+        figure = out / track / "comparison.png"
+        rows = pd.read_parquet(out / track / "comparison.parquet")
+        shown = rows[rows["metric"] == "auroc"][["label", "paradigm", "value", "low", "high"]]
+        told = [READING, f"Everything else about this track is in {track}/report.html."]
+        sections.append(
+            Section(
+                title,
+                told,
+                figures=[("AUROC, 95 % intervals by patient", figure.read_bytes())],
+                folded=[("AUROC", shown)],
+            )
+        )
+        shutil.copyfile(figure, out / f"{track}.png")
+    with replace_file(out / "report.html") as beside:
+        beside.write_text(render_html("i2m2 demo: where does the signal lie?", sections, synthetic=True))
+
+
 def next_steps(out: Path, knees: dict[str, Any], stays: dict[str, Any]) -> str:
     """What to read in the tables, and three commands to try next."""
     best = knees["runs"][-1]
     return f"""
-How to read it: a joint expert sees all that the others see, so `inter` may do as well as `i2m2` here; the black lines are the
-most that any observer could reach. Everything above is synthetic.
+How to read it: {READING} Everything above is synthetic.
 
 Next:
-  open {out / "knee" / "report.html"} and {out / "mimic3" / "report.html"}
+  open {out / "report.html"}
   i2m2 ui                                     # the runs in MLflow: {len(knees["runs"]) + len(stays["runs"])} of them, under two comparisons
   i2m2 simulate studies {out / "studies"} --kind knee --count 12 && i2m2 score {out / "studies"} {out / "scores"} --model {best}"""
