@@ -12,9 +12,9 @@ from i2m2_med.report import figures
 from i2m2_med.report.cohort import Cohort, Model, read_cohort
 from i2m2_med.report.compare import Comparison, compare_tables
 from i2m2_med.report.html import Section, render_card, render_html
-from i2m2_med.report.intervals import REPLICATES, draw_weights
+from i2m2_med.report.intervals import REPLICATES
 from i2m2_med.report.pages import cohort_sections, facts_of, result_sections
-from i2m2_med.report.reliability import reliability_table
+from i2m2_med.report.trust import draw_trust, judge_trust
 from i2m2_med.report.write import markdown, wide, write_tables
 
 
@@ -58,13 +58,22 @@ def write_report(
     found = compare_tables(
         tables, split=split, reference=reference, replicates=replicates, seed=seed, fingerprints=fingerprints
     )
-    cohort = read_cohort(tables).of(split)
+    every = read_cohort(tables)
+    cohort = every.of(split)
     cohort = cohort.take(cohort.common)
-    pictures = draw(cohort, found, metric, title, ideal, synthetic, reference, replicates, seed)
+    trust = judge_trust(every, split, reference, min(replicates, 1000), seed)
+    pictures = {
+        "comparison.png": figures.bars(found.rows, metric, title, ideal, synthetic),
+        **draw_trust(trust, title, synthetic),
+    }
     said = facts_of(manifest) | dict(facts or {})
-    sections = [*result_sections(found, pictures, metric, ideal, reference), *further, *cohort_sections(manifest)]
+    sections = [
+        *result_sections(found, trust, pictures, metric, ideal, reference),
+        *further,
+        *cohort_sections(manifest),
+    ]
     card = card_values(cohort, found, manifest, title, synthetic, split, said)
-    paths = write_tables(folder, found)
+    paths = write_tables(folder, found, trust)
     texts = {
         "report.html": render_html(title, sections, synthetic=synthetic, facts=said),
         "model_card.md": render_card(**card),
@@ -74,28 +83,6 @@ def write_report(
         with replace_file(paths[name]) as beside:
             beside.write_bytes(content if isinstance(content, bytes) else content.encode())
     return Report(found, paths)
-
-
-def draw(
-    cohort: Cohort,
-    found: Comparison,
-    metric: str,
-    title: str,
-    ideal: figures.Ideal | None,
-    synthetic: bool,
-    reference: str,
-    replicates: int,
-    seed: int,
-) -> dict[str, bytes]:
-    """The figures by file name."""
-    weights = draw_weights(int(cohort.first.patient.max()) + 1, replicates, seed)
-    shown = [name for name in cohort.paradigms if name in ("intra", "inter", reference)] or cohort.paradigms[:3]
-    first = {(name, cohort.seeds(name)[0]): cohort.of_paradigm(name)[0] for name in shown}
-    bins = reliability_table(Cohort(first), weights)
-    return {
-        "comparison.png": figures.bars(found.rows, metric, title, ideal, synthetic),
-        "reliability.png": figures.reliability(bins, f"{title}: reliability, 95 % bands by patient", synthetic),
-    }
 
 
 def card_values(

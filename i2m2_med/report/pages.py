@@ -8,6 +8,7 @@ import pandas as pd
 from i2m2_med.report.compare import Comparison
 from i2m2_med.report.figures import Ideal, nice
 from i2m2_med.report.html import Section, number
+from i2m2_med.report.trust import Trust
 from i2m2_med.report.write import SHOWN, said, wide
 
 PAIRED = ("auroc", "accuracy", "nll")
@@ -19,7 +20,7 @@ HOW = (
 
 
 def result_sections(
-    found: Comparison, pictures: Mapping[str, bytes], metric: str, ideal: Ideal | None, reference: str
+    found: Comparison, trust: Trust, pictures: Mapping[str, bytes], metric: str, ideal: Ideal | None, reference: str
 ) -> list[Section]:
     """Comparison, paired differences, calibration, availability patterns, operating points, seeds."""
     rows = pd.DataFrame(found.rows)
@@ -32,9 +33,7 @@ def result_sections(
             "Comparison", [headline(found, reference), HOW], found.notes, [(figure, pictures["comparison.png"])], tables
         ),
         paired_section(found, reference),
-        Section(
-            "Calibration", figures=[("Share that came true against the probability given", pictures["reliability.png"])]
-        ),
+        calibration_section(trust, pictures),
         Section(
             "Missing modalities",
             tables=[("Performance per availability pattern, mean over labels and seeds", said_table(found.patterns))],
@@ -53,6 +52,24 @@ def result_sections(
             ],
         ),
     ]
+
+
+def calibration_section(trust: Trust, pictures: Mapping[str, bytes]) -> Section:
+    """Reliability, calibration line, decision curve, conformal coverage; then subgroups."""
+    captions = {
+        "reliability.png": "Share that came true against the probability given",
+        "decision.png": "Net benefit of deciding by the probability, against treating all or none",
+    }
+    tables = {
+        "Intercept and slope of the truth's log-odds on those given (0 and 1 are perfect), intervals by patient": trust.calibration,
+        "Subgroups, calls at the threshold chosen on validation for sensitivity": trust.subgroups,
+        "Conformal sets: how often they hold the truth, and their size (`set`: per class, `set_split`: overall)": trust.coverage,
+    }
+    return Section(
+        "Calibration, conformal sets and subgroups",
+        figures=[(caption, pictures[name]) for name, caption in captions.items() if name in pictures],
+        folded=[(caption, said_table(table)) for caption, table in tables.items() if len(table)],
+    )
 
 
 def headline(found: Comparison, reference: str) -> str:

@@ -35,6 +35,8 @@ class Predictions:
     experts: dict[str, Scores]
     """By expert; NaN where the expert was absent."""
     answered: Mask
+    sets: dict[str, Bool[np.ndarray, "sample label classes"]]
+    """Conformal sets by column (`set`, `set_split`), where the table has them."""
 
     @property
     def patient(self) -> Codes:
@@ -46,7 +48,8 @@ class Predictions:
         experts = {name: said[rows] for name, said in self.experts.items()}
         samples = self.samples.loc[rows] if rows.dtype == bool else self.samples.iloc[rows]
         kept = {"p": self.p[rows], "target": self.target[rows], "answered": self.answered[rows]}
-        return replace(self, samples=samples.reset_index(drop=True), experts=experts, **kept)
+        sets = {name: each[rows] for name, each in self.sets.items()}
+        return replace(self, samples=samples.reset_index(drop=True), experts=experts, sets=sets, **kept)
 
     def of(self, split: str) -> "Predictions":
         """The samples of one split."""
@@ -80,8 +83,13 @@ def read_predictions(table: pd.DataFrame, name: str = "the prediction table") ->
     samples = _sample_columns(table.iloc[head].reset_index(drop=True))
     p = dense("p")
     answered = _answered(p, table, head, name)
+    sets = {
+        each: _sets(table[each], order, shape)
+        for each in ("set", "set_split")
+        if each in table and table[each].notna().any()
+    }
     names = tuple(str(each) for each in labels)
-    return Predictions(samples, names, classes, p, target, {each[2:]: dense(each) for each in experts}, answered)
+    return Predictions(samples, names, classes, p, target, {each[2:]: dense(each) for each in experts}, answered, sets)
 
 
 def patient_codes(patient: "pd.Series[Any]") -> Codes:
@@ -91,10 +99,9 @@ def patient_codes(patient: "pd.Series[Any]") -> Codes:
 
 def log_odds(p: Float[np.ndarray, "*rows classes"]) -> Float[np.ndarray, "*rows classes"]:
     """log p_c − log(1 − p_c), the rest summed from the other classes: exact where p_c is rounded to one."""
-    total = p.sum(axis=-1, keepdims=True)
-    rest = p[..., ::-1] if p.shape[-1] == 2 else total - p
+    rest = np.stack([np.delete(p, cls, axis=-1).sum(axis=-1) for cls in range(p.shape[-1])], axis=-1)
     with np.errstate(divide="ignore"):
-        return np.log(p) - np.log(np.maximum(rest, 0.0))
+        return np.log(p) - np.log(rest)
 
 
 def _sample_numbers(table: pd.DataFrame) -> tuple[Codes, pd.DataFrame]:
@@ -124,3 +131,13 @@ def _answered(p: Scores, table: pd.DataFrame, head: Codes, name: str) -> Mask:
             f"{name} holds NaN probabilities for {bad} of {len(p)} samples. Train again, or lower the learning rate."
         )
     return finite & ~refused
+
+
+def _sets(
+    column: "pd.Series[Any]", order: np.ndarray, shape: tuple[int, int, int]
+) -> Bool[np.ndarray, "sample label classes"]:
+    """Whether each class is in its sample's conformal set, which is written '0+2'."""
+    held = column.fillna("").astype(str).to_numpy()[order].reshape(shape)[:, :, 0]
+    names, number = np.unique(held, return_inverse=True)
+    members = np.array([[str(cls) in name.split("+") for cls in range(shape[2])] for name in names])
+    return members[number.reshape(held.shape)]

@@ -8,12 +8,13 @@ from i2m2_med.files import replace_file
 from i2m2_med.report.compare import Comparison
 from i2m2_med.report.html import number
 from i2m2_med.report.metrics import METRICS
+from i2m2_med.report.trust import Trust
 
 SHOWN = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "ece")
 
 
-def write_tables(folder: Path, found: Comparison) -> dict[str, Path]:
-    """comparison.{csv,parquet,md} and paired, seeds, patterns, operating and patients as CSV. Returns the paths by name."""
+def write_tables(folder: Path, found: Comparison, trust: Trust) -> dict[str, Path]:
+    """comparison.{csv,parquet,md} and the other tables as CSV. Returns the paths by name."""
     rows = pd.DataFrame(found.rows)
     paths = {f"comparison.{kind}": folder / f"comparison.{kind}" for kind in ("csv", "parquet", "md")}
     with replace_file(paths["comparison.csv"]) as beside:
@@ -22,10 +23,11 @@ def write_tables(folder: Path, found: Comparison) -> dict[str, Path]:
         rows.to_parquet(beside, index=False)
     with replace_file(paths["comparison.md"]) as beside:
         beside.write_text(markdown(wide(rows)) + "\n", encoding="utf-8")
-    for name in ("paired", "seeds", "patterns", "operating", "patients"):
+    others = {name: getattr(found, name) for name in ("paired", "seeds", "patterns", "operating", "patients")}
+    for name, table in (others | trust._asdict()).items():
         paths[name] = folder / f"{name}.csv"
         with replace_file(paths[name]) as beside:
-            getattr(found, name).to_csv(beside, index=False)
+            table.to_csv(beside, index=False)
     return paths
 
 

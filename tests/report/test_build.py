@@ -56,7 +56,7 @@ def test_the_page_stands_alone(report):
     page = report.paths["report.html"].read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     images = re.findall(r"data:image/png;base64,([^\"]+)", page)
-    assert len(images) == 2
+    assert len(images) == 3
     assert all(base64.b64decode(image).startswith(b"\x89PNG") for image in images)
 
 
