@@ -1,8 +1,10 @@
 """A run opened again with its data: models of one paradigm over seeds, and what the runs of its comparison predicted."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -43,6 +45,26 @@ class Opened:
             dict(progress.track(permuted_tables(model, self.splits, seed), f"shuffling inputs, seed {model.seed}"))
             for model in self.models
         ]
+
+
+@dataclass(frozen=True)
+class StoredRuns:
+    """What the store keeps of a run, or of all runs of a comparison."""
+
+    run_id: str
+    config: RunConfig
+    manifest: dict[str, Any]
+    tables: dict[tuple[str, int], pd.DataFrame]
+    fingerprints: dict[tuple[str, int], str]
+
+
+def read_runs(run: str, uri: str) -> StoredRuns:
+    """Read `run` (a run id; of a comparison, its finished runs) from the store, without its data or models."""
+    found = find_run(uri, run)
+    members = [one for one in children(found) if one.status == "FINISHED"] or [found]
+    manifest = json.loads(download(members[0], "manifest.json").read_text())
+    marks = {(one.tags["paradigm"], int(one.tags["seed"])): one.tags["i2m2.fingerprint"] for one in members}
+    return StoredRuns(found.run_id, read_portable(download(found, "config.yaml")), manifest, tables_of(members), marks)
 
 
 def open_run_again(

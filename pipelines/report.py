@@ -1,0 +1,60 @@
+"""`i2m2 report RUN`: the HTML report and model card of a run or comparison, made again from its stored predictions."""
+
+from pathlib import Path
+from typing import Any
+
+from i2m2_med.arguments import Run
+from i2m2_med.console import say
+from i2m2_med.workspace import workspace
+
+
+def main(
+    run: Run,
+    *,
+    out: Path | None = None,
+    split: str = "test",
+    metric: str = "auroc",
+    reference: str | None = None,
+    uri: str | None = None,
+) -> dict[str, Any]:
+    """Write report.html, model_card.md, tables (CSV, Parquet, Markdown) and figures. No model is run.
+
+    Parameters
+    ----------
+    out
+        Where it goes; a folder of the workspace where not said.
+    split
+        The samples that are judged: test or valid.
+    metric
+        What the main figure shows: auroc, average_precision, accuracy, balanced_accuracy, nll, brier or ece.
+    reference
+        The paradigm that the others are paired with; the config's where not said.
+    uri
+        The store of the run; the workspace's own where not said.
+    """
+    from i2m2_med.engine.diagnosis_tables import read_runs
+    from i2m2_med.engine.store import store_uri
+    from i2m2_med.errors import ConfigError
+    from i2m2_med.report.build import write_report
+    from i2m2_med.report.metrics import METRICS
+
+    if metric not in METRICS:
+        raise ConfigError(f"--metric {metric} is not one of {', '.join(METRICS)}")
+    found = read_runs(str(run), store_uri(workspace(), uri))
+    paradigms = list(dict.fromkeys(paradigm for paradigm, _ in found.tables))
+    report = write_report(
+        out or workspace() / "runs" / f"report-{found.run_id[:32]}",
+        tables=found.tables,
+        manifest=found.manifest,
+        title=found.config.task,
+        synthetic=found.config.synthetic,
+        metric=metric,
+        split=split,
+        reference=reference or (found.config.evaluation.reference if len(paradigms) > 1 else paradigms[0]),
+        replicates=found.config.evaluation.bootstrap,
+        fingerprints=found.fingerprints,
+    )
+    for note in report.comparison.notes:
+        say(note)
+    say(f"report in {report.paths['report.html']}")
+    return {"run": found.run_id, "rows": report.rows, "report": str(report.paths["report.html"])}
