@@ -110,9 +110,7 @@ def test_parts_share_all_studies(digits_studies: Path) -> None:
     assert sorted(place.name for part in parts for place in part) == [place.name for place in places]
 
 
-def test_studies_outside_what_the_model_saw_are_warned_of(
-    knee_studies: Path, knee_model: Path, tmp_path: Path
-) -> None:
+def test_studies_outside_what_the_model_saw_are_warned_of(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(knee_model, model)
     with_envelope(model, knee_studies / "knee 01")
