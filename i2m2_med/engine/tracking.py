@@ -8,7 +8,7 @@ when it is back, at the latest at the next start; the training goes on.
 import time
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from i2m2_med.engine.tracking_model import folder_digest
 from i2m2_med.engine.tracking_outbox import Event, Outbox
 from i2m2_med.engine.tracking_send import metrics_event, send
 from i2m2_med.engine.tracking_stale import hold_run, mark_killed, take_over
+from i2m2_med.errors import StoreError
 from i2m2_med.workspace import workspace
 
 if TYPE_CHECKING:
@@ -165,11 +166,13 @@ def _closing(tracker: Tracker) -> Generator[Tracker]:
     try:
         yield tracker
     except KeyboardInterrupt:
-        tracker.end("KILLED")
+        with suppress(StoreError):  # the body's own error is the one to hear of
+            tracker.end("KILLED")
         raise
     except BaseException as error:
-        tracker.tags({"i2m2.error": type(error).__name__})  # not its words, which may quote the data
-        tracker.end("FAILED")
+        with suppress(StoreError):
+            tracker.tags({"i2m2.error": type(error).__name__})  # not its words, which may quote the data
+            tracker.end("FAILED")
         raise
     else:
         tracker.end("FINISHED")
