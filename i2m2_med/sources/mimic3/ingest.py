@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, existing_folder, replace_file, sha256_of, write_json
@@ -21,6 +22,7 @@ from i2m2_med.sources.mimic3.tables import TABLES, Table
 from i2m2_med.sources.source import Progress
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
+ROW_GROUP = 500_000
 DUPLICATE_BUCKET = 8_000_000  # rows whose ids are held against each other at once: bounds memory at full size
 
 
@@ -55,7 +57,7 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
     """
     table = TABLES[name]
     items = all_item_ids(name) if table.by_item else []
-    key = digest([2, sha256_of(path), {c: str(t) for c, t in table.columns.items()}, items])[:16]
+    key = digest([3, sha256_of(path), {c: str(t) for c, t in table.columns.items()}, items])[:16]
     kept, counted = cache / f"{name}-{key}.parquet", cache / f"{name}-{key}.json"
     if not (kept.exists() and counted.exists()):
         progress.say(f"reading {path.name}")
@@ -66,41 +68,43 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
 
 def convert(path: Path, name: str, table: Table, items: list[int], out: Path) -> dict[str, Any]:
     """One pass: read, keep mapped items, type, write `out` whole or not at all; returns the counts."""
-    worded = word_items(name) if table.columns.get("VALUE") == pl.String else []
     read: list[tuple[int, int]] = []  # appended to from polars' threads: an append is whole, an addition is not
-    lost: list[dict[str, int]] = []
+    lost = dict.fromkeys(table.columns, 0)
 
     def tick(rows: pl.DataFrame) -> pl.DataFrame:
         read.append((rows.height, rows["ITEMID"].null_count() if items else 0))
         return rows
 
-    def typed(rows: pl.DataFrame) -> pl.DataFrame:
-        cast = pl.DataFrame([as_type(rows[column], kind) for column, kind in table.columns.items()])
-        gone = {c: max(0, cast[c].null_count() - rows[c].null_count()) for c in table.columns}
-        lost.append(gone)
-        return cast.with_columns(pl.when(pl.col("ITEMID").is_in(worded)).then("VALUE")) if worded else cast
-
     try:
         raw = scan(path, name, table).map_batches(tick, predicate_pushdown=False, streamable=True)
-        if items:
-            raw = raw.filter(pl.col("ITEMID").is_in(items))
-        schema = pl.Schema(table.columns)
+        raw = raw.filter(pl.col("ITEMID").is_in(items)) if items else raw
         with replace_file(out) as beside:
-            raw.map_batches(typed, schema=schema, predicate_pushdown=False, streamable=True).sink_parquet(
-                beside, row_group_size=1_000_000
-            )
+            write(raw, name, table, beside, lost)
             duplicates = drop_duplicates(beside) if "ROW_ID" in table.columns else 0
             rows_kept = pl.scan_parquet(beside).select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         raise unreadable(path, error) from error
-    cells = {column: sum(batch[column] for batch in lost) for column in table.columns}
     return {
         "rows_read": sum(rows for rows, _ in read),
         "rows_kept": rows_kept,
         "no_item": sum(nulls for _, nulls in read),
-        "unreadable": {column: n for column, n in cells.items() if n},
+        "unreadable": {column: cells for column, cells in lost.items() if cells},
         "duplicates": duplicates,
     }
+
+
+def write(raw: pl.LazyFrame, name: str, table: Table, out: Path, lost: dict[str, int]) -> None:
+    """Type the rows batch by batch into row groups of a Parquet file; cells that can't be read are counted in `lost`."""
+    worded = word_items(name) if table.columns.get("VALUE") == pl.String else []
+    empty = pl.DataFrame(schema=table.columns).to_arrow()
+    with pq.ParquetWriter(out, empty.schema, compression="zstd") as file:
+        for batch in raw.collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
+            typed = pl.DataFrame([as_type(batch[column], kind) for column, kind in table.columns.items()])
+            for column in table.columns:
+                lost[column] += max(0, typed[column].null_count() - batch[column].null_count())
+            if worded:
+                typed = typed.with_columns(pl.when(pl.col("ITEMID").is_in(worded)).then("VALUE"))
+            file.write_table(typed.to_arrow(), row_group_size=ROW_GROUP)
 
 
 def scan(path: Path, name: str, table: Table) -> pl.LazyFrame:
