@@ -97,12 +97,12 @@ def outcome_words(notes: pl.DataFrame) -> dict[str, int]:
 
 def chunked(notes: pl.DataFrame, settings: Notes) -> pl.DataFrame:
     """`row`, `chunk` (0, 1, …), `hours`, `text`: the latest `chunks` windows of each sample's notes, in order of time."""
-    room, step = settings.tokens - 1, settings.tokens - settings.overlap  # one token says the hour
+    room = settings.tokens - 1  # one token says the hour
     pieces: list[tuple[int, float, str]] = []
     for row, hours, text in notes.select("row", "hours", "text").iter_rows():
         words = WORD.findall(text.lower())
         last = max(0, len(words) - settings.overlap)
-        starts = list(range(0, max(1, last), step - 1))[-settings.chunks :]
+        starts = range(0, max(1, last), room - settings.overlap)[-settings.chunks :]
         pieces += [(row, hours, " ".join(words[start : start + room])) for start in starts]
     schema = {"row": pl.Int32, "hours": pl.Float64, "text": pl.String}
     latest = (

@@ -63,8 +63,8 @@ class Notes(settings.Settings):
 
     @model_validator(mode="after")
     def sensible(self) -> "Notes":
-        if self.overlap >= self.tokens:
-            raise ValueError("overlap must be smaller than tokens")
+        if self.overlap >= self.tokens - 1:
+            raise ValueError("overlap must be smaller than tokens − 1 (one token says the hour)")
         if any(category.strip().lower() == "discharge summary" for category in self.categories):
             raise ValueError("a discharge summary is written after the outcome and can't be an input")
         return self
