@@ -1,0 +1,152 @@
+"""Training as its user runs it: into MLflow, resumable, the same numbers again; and what stops it, said in a line."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from i2m2_med.cli import main
+from i2m2_med.files import sole_user
+
+
+def train(tables: Path, *more: str) -> list[str]:
+    return [
+        "train",
+        "mimic3_demo",
+        "-s",
+        f"source.root={tables}",
+        "-s",
+        "training.epochs=1",
+        "-s",
+        "evaluation.bootstrap=20",
+        *more,
+    ]
+
+
+def weights(work: Path, note: str) -> bytes:
+    return next((work / "runs").glob(f"{note}/model/weights.safetensors")).read_bytes()
+
+
+def test_the_same_config_data_and_seed_give_the_same_numbers(tables, work, capsys):
+    assert main(train(tables, "--json")) == 0
+    first = json.loads(capsys.readouterr().out)
+    bits = weights(work, "train-*/i2m2-0")
+    assert main(train(tables, "--json")) == 0  # without --resume: trained again from nothing
+    again = json.loads(capsys.readouterr().out)
+    assert again["run"] != first["run"]
+    assert again["rows"] == first["rows"]
+    assert weights(work, "train-*/i2m2-0") == bits
+
+
+def test_rows_say_what_they_are(tables, capsys):
+    assert main(train(tables, "-s", "seeds=[0,1]", "--json")) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert len(result["runs"]) == 2
+    assert result["run"] == result["runs"][0]
+    keys = {"paradigm", "label", "metric", "value", "low", "high", "seed"}
+    assert all(keys <= set(row) for row in result["rows"])
+    assert {row["seed"] for row in result["rows"]} == {0, 1}
+
+
+def test_resume_reads_what_is_done(tables, capsys):
+    assert main(train(tables, "--json")) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert main(train(tables, "--resume", "--json")) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == first
+    assert "done before" in said.err
+
+
+@pytest.mark.parametrize("mode", ["separate", "joint+aux"])
+def test_every_mode_trains(tables, mode):
+    assert main(train(tables, "-s", f"training.mode={mode}")) == 0
+
+
+def test_warm_start_from_separately_trained_experts(tables):
+    assert main(train(tables, "-s", "training.warm_start=separate", "-s", "training.separate={epochs: 2}")) == 0
+
+
+def test_few_test_patients_are_said(tables, capsys):
+    assert main(train(tables)) == 0
+    assert "no accuracy can be claimed" in capsys.readouterr().err
+
+
+def refused(arguments: list[str], capsys) -> str:
+    """The one line that a call is refused with."""
+    assert main(arguments) == 1
+    said = capsys.readouterr().err.splitlines()
+    lines = [line for line in said if "Error: " in line]
+    assert len(lines) == 1
+    assert not any("Traceback" in line for line in said)
+    return lines[0]
+
+
+def test_a_folder_in_use_is_refused(tables, work, capsys):
+    assert main(train(tables)) == 0
+    folder = next((work / "runs").glob("train-*.lock"))
+    with sole_user(folder):
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.append(refused(train(tables), capsys)))
+        thread.start()
+        thread.join()
+    assert "is in use by another run" in found[0]
+
+
+def test_an_empty_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert "SourceError" in refused(train(tmp_path / "empty"), capsys)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
+    assert "nowhere" in refused(train(tmp_path / "nowhere"), capsys)
+
+
+def test_a_truncated_table_is_refused_and_nothing_is_left(tables, tmp_path, work, capsys):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tables, broken)
+    whole = (broken / "CHARTEVENTS.csv.gz").read_bytes()
+    (broken / "CHARTEVENTS.csv.gz").write_bytes(whole[: len(whole) // 2])
+    assert "CHARTEVENTS" in refused(train(broken), capsys)
+    assert not list((work / "prepared").glob("*/manifest.json"))
+    assert not list((work / "prepared").glob(".*part"))
+
+
+def test_a_modality_that_is_not_there_is_refused(tables, capsys):
+    said = refused(train(tables, "-s", "experts.series.reads=[serie]"), capsys)
+    assert "expert 'series' reads 'serie'" in said
+    assert "did you mean 'series'?" in said
+
+
+def test_an_expert_of_another_shape_is_refused(tables, capsys):
+    said = refused(
+        train(tables, "-s", "experts.static.network={_target_: torch.nn.Linear, in_features: 5, out_features: 3}"),
+        capsys,
+    )
+    assert "expert 'static' answers" in said
+
+
+def test_a_keyword_that_the_network_lacks_is_refused(tables, capsys):
+    said = refused(train(tables, "-s", "experts.series.network.chanels=3"), capsys)
+    assert "takes no 'chanels'; did you mean 'channels'?" in said
+
+
+def test_an_optimizer_that_is_none_is_refused(tables, capsys):
+    assert "is not a optimizer" in refused(train(tables, "-s", "training.optimizer={_target_: torch.nn.ReLU}"), capsys)
+
+
+def test_check_climbs_to_the_data(tables, capsys):
+    assert main(["check", "mimic3_demo", "-s", f"source.root={tables}", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result["splits"]) == {"train", "valid", "test"}
+
+
+def test_prepare_tells_the_cohort_flow(tables, capsys):
+    assert main(["prepare", "mimic3_demo", "-s", f"source.root={tables}", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == {"manifest", "fingerprint", "flow"}
+    assert all(set(step) == {"step", "kept", "dropped", "why"} for step in result["flow"])
+    manifest = json.loads(Path(result["manifest"]).read_text())
+    assert manifest["fingerprint"] == result["fingerprint"]
