@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2m2_med.engine.store import Missing, connect, shown, translated
+from i2m2_med.engine.store import Denied, Missing, connect, shown, translated
 from i2m2_med.engine.tracking_read import FoundRun, download, find_run
 from i2m2_med.errors import StoreError
 
@@ -47,10 +47,14 @@ def registered(uri: str, name: str) -> Registered:
 
 
 def champion(uri: str, name: str, alias: str) -> Registered | None:
-    """The version that holds `alias`, or None: no model, or no version of it, does yet."""
+    """The version that holds `alias`, or None: no model, or no version of it, does yet.
+
+    A server with rights says of a model that is not there what it says of one that the user may not see. Of the latter he
+    can't make a version either, so nothing is lost by asking no further.
+    """
     try:
         return registered(uri, f"{name}@{alias}")
-    except Missing:
+    except (Missing, Denied):
         return None
 
 

@@ -41,6 +41,10 @@ class Missing(StoreError):
     """The store answers, and does not hold what was asked for."""
 
 
+class Denied(StoreError):
+    """The store knows the user and gives him no right to this, or does not want to say whether it exists."""
+
+
 def quieten() -> None:
     """Telemetry off and short waits, for this process and those it starts."""
     for name, value in QUIET.items():
@@ -144,18 +148,18 @@ def explain(error: Exception, uri: str) -> StoreError | None:
         return None
     words, code = str(error), getattr(error, "error_code", "")
     where = shown(uri)
+    if code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED") or " 401 " in words:
+        return StoreError(
+            f"{where} refuses the user or password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    if code == "PERMISSION_DENIED" or " 403 " in words:
+        return Denied(f"{where} knows you but gives you no right to this; ask its administrator")
     if _any(words, "disk is full", "No space left", "disk quota", "disk I/O error"):
         return StoreError(f"the disk under {where} is full; free some space, then start again with --resume")
     if _any(words, "readonly database", "Permission denied", "unable to open database file"):
         return StoreError(f"no right to write to {where}; check who owns its folder")
     if _any(words, "out-of-date database schema", "Can't locate revision"):
         return _schema_trouble(where)
-    if code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED") or " 401 " in words:
-        return StoreError(
-            f"{where} refuses the user or password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        )
-    if code == "PERMISSION_DENIED" or " 403 " in words:
-        return StoreError(f"{where} knows you but gives you no right to this; ask its administrator")
     return _missing_or_away(error, words, code, where)
 
 

@@ -36,6 +36,7 @@ def first_tags(
         "i2m2.code_sha256": code["code_sha256"],
         "i2m2.lock_sha256": provenance.lock_digest(),
         "i2m2.version": provenance.packages().get("i2m2-med", ""),
+        "i2m2.claim": "",  # there from the start: two that insert it at once would collide, two that change it do not
         **provenance.process_tags(),
     }
 

@@ -103,7 +103,27 @@ def _sent_as(spooled: str) -> str:
 def _runs(uri: str, start: str = "") -> list[FoundRun]:
     database = sqlite_file(uri)
     with translated(uri):
-        return _from_sqlite(uri, database, start) if database else _from_client(uri, start)
+        if database:
+            return _from_sqlite(uri, database, start)
+        if uri.startswith("http"):
+            return _from_http(uri, start)
+        return _from_client(uri, start)
+
+
+def _from_http(uri: str, start: str) -> list[FoundRun]:
+    from i2m2_med.engine import tracking_http
+
+    names = tracking_http.experiments(uri)
+    asked = tracking_http.one_run(uri, start) if len(start) == 32 else tracking_http.runs(uri, list(names))
+    found = [run for run in asked if run["info"]["run_id"].startswith(start)]
+    return [
+        FoundRun(
+            uri, info["run_id"], info.get("run_name", ""), names.get(info["experiment_id"], ""), info["status"],
+            info["lifecycle_stage"] == "deleted", int(info.get("start_time", 0)), info.get("artifact_uri", ""),
+            data["tags"], data["params"], {key: float(value) for key, value in data["metrics"].items()},
+        )
+        for info, data in ((run["info"], run["data"]) for run in found)
+    ]  # fmt: skip
 
 
 def _from_sqlite(uri: str, database: Path, start: str) -> list[FoundRun]:
