@@ -18,7 +18,7 @@ from i2m2_med.files import digest, replace_folder, sha256_of, sole_user, write_j
 from i2m2_med.privacy import project_key, pseudonym
 from i2m2_med.samples import normalise
 from i2m2_med.samples.dataset import Samples
-from i2m2_med.samples.split import SPLITS, assign
+from i2m2_med.samples.split import RANKED, SPLITS, assign
 from i2m2_med.sources.source import Flow, Labels, Progress, Source
 
 
@@ -57,7 +57,14 @@ class Cohort:
             arrays = {name: row_view(array, rows) for name, array in self.arrays.items()}
             augment = self.augment if split == "train" else None
             self.opened[split] = Samples(
-                self.records[rows], self.labels, self.modalities, arrays, self.transform, augment, self.state, self.cache
+                self.records[rows],
+                self.labels,
+                self.modalities,
+                arrays,
+                self.transform,
+                augment,
+                self.state,
+                self.cache,
             )
         return self.opened[split]
 
@@ -135,7 +142,7 @@ def fill(
     records = source.ingest(folder, workspace / "cache", flow, progress)
     if not len(records):
         raise SourceError(f"no sample is left of {getattr(run.source, 'root', 'the data set')}; {last_step(flow)}")
-    records = assign(records, run.split)
+    records, flow.audits["split"] = assign(records, run.split)
     flow.audits |= source.audits(records, source.arrays(folder))
     train = np.flatnonzero((records["split"] == "train").to_numpy())
     state = normalise.fit(source.arrays(folder), train, run.modalities.normalise)
@@ -171,7 +178,7 @@ def describe(
         "refused": flow.refused,
         "audits": flow.audits,
         "splits": splits,
-        "remarks": remarks(run, splits),
+        "remarks": remarks(run, splits, flow),
         "versions": {
             "i2m2_med": i2m2_med.__version__,
             "polars": pl.__version__,
@@ -195,12 +202,16 @@ def describe_file(path: Path, root: Path | None, how: str) -> dict[str, Any]:
     return {"name": name, "bytes": path.stat().st_size, **known}
 
 
-def remarks(run: RunConfig, splits: Mapping[str, Any]) -> list[str]:
+def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
     """What may not be claimed from these data; every table and report repeats it."""
     said = ["The data are synthetic: no figure says anything about patients."] if run.synthetic else []
     patients = splits["test"]["patients"]
     if patients < FEWEST_PATIENTS:
         said.append(f"The test split holds {patients} patients: no accuracy can be claimed from it.")
+    if flow.audits["split"] == RANKED:
+        said.append(
+            "The cohort is small: patients were split by the rank of their hash, so a larger cohort will place them anew."
+        )
     for split, found in splits.items():
         single = [name for name, classes in found["classes"].items() if sum(n > 0 for n in classes.values()) < 2]
         if single:

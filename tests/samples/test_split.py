@@ -24,14 +24,15 @@ def test_shares_are_as_asked():
 @given(st.sets(st.integers(0, 10**6), min_size=200, max_size=400))
 def test_a_patient_keeps_their_place_when_the_cohort_changes(patients):
     names = [str(patient) for patient in patients]
-    whole = dict(assign(records(names), Split()).select("patient", "split").iter_rows())
-    part = dict(assign(records(names[: len(names) // 2 + 50]), Split()).select("patient", "split").iter_rows())
+    whole = dict(assign(records(names), Split())[0].select("patient", "split").iter_rows())
+    part = dict(assign(records(names[: len(names) // 2 + 50]), Split())[0].select("patient", "split").iter_rows())
     assert all(whole[patient] == place for patient, place in part.items())
 
 
 def test_order_and_items_are_kept():
     given = records([str(i % 50) for i in range(300)])
-    split = assign(given, Split())
+    split, how = assign(given, Split())
+    assert how == "hash of the patient"
     assert split.drop("split").equals(given)
     assert split.group_by("patient").agg(pl.col("split").n_unique())["split"].max() == 1
 
@@ -42,6 +43,16 @@ def test_an_official_split_that_shares_a_patient_is_refused():
         assign(bad, Split())
 
 
+@pytest.mark.parametrize("n_patients", [3, 4, 7, 12])
+def test_a_small_cohort_still_has_all_three_splits(n_patients):
+    for salt in range(5):
+        split, _ = assign(records([str(i % n_patients) for i in range(30)]), Split(salt=str(salt)))
+        assert set(split["split"]) == {"train", "valid", "test"}
+        assert split.group_by("patient").agg(pl.col("split").n_unique())["split"].max() == 1
+
+
 def test_an_empty_split_is_said():
-    with pytest.raises(SourceError, match=r"no patient falls into valid.*\(3 patients in all\)"):
+    with pytest.raises(SourceError, match=r"no patient falls into train \(2 patients in all\)"):
+        assign(records(["a", "b"]), Split())
+    with pytest.raises(SourceError, match="no patient falls into valid"):
         assign(pl.DataFrame({"patient": ["a", "b", "c"], "split": ["train", "test", "test"]}), Split())
