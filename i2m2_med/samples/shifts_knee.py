@@ -1,0 +1,156 @@
+"""Shifts of knee MRI, in k-space (between reading and reconstruction) or on the complex image (before modalities are made).
+
+Motion is in k-space here: TorchIO's moves magnitude images, where the phase is lost already.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from i2m2_med.errors import ConfigError
+from i2m2_med.samples.dataset import Samples, Transform
+
+Record = Mapping[str, Any]
+Change = Callable[[Tensor, torch.Generator, float], Tensor]
+"""(complex array, a generator seeded by volume, severity) → the array as shifted."""
+
+
+def undersample(kspace: Tensor, record: Record, severity: float, kind: str) -> Tensor:
+    """Columns kept as fastMRI's mask of that kind does at `severity`-fold acceleration."""
+    from i2m2_med.samples.undersampling import Undersampled
+
+    return Undersampled(kind=kind, accelerations=(int(severity),))({**record, "kspace": kspace})["kspace"]  # pyright: ignore[reportArgumentType]
+
+
+def drop_coils(kspace: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """A share of the coils is dead (never the last one). Raises ConfigError for one coil."""
+    coils = len(kspace)
+    if coils < 2:
+        raise ConfigError(
+            "the shift coil_drop needs several coils; these data have one. Choose other shifts: knee.<name>"
+        )
+    dead = torch.randperm(coils, generator=generator)[: min(coils - 1, max(1, round(share * coils)))]
+    return kspace.index_fill(0, dead, 0)
+
+
+def add_noise(kspace: Tensor, generator: torch.Generator, snr: float) -> Tensor:
+    """Complex Gaussian noise at a signal-to-noise ratio (root mean squares) of `snr`."""
+    level = kspace.abs().square().mean().sqrt() / snr
+    return kspace + level * torch.randn(kspace.shape, dtype=kspace.dtype, generator=generator)
+
+
+def spike(kspace: Tensor, generator: torch.Generator, count: float) -> Tensor:
+    """`count` samples are as large as the largest: stripes through the image."""
+    flat = kspace.reshape(len(kspace), -1).clone()
+    places = torch.randperm(flat.shape[1], generator=generator)[: int(count)]
+    flat[:, places] = torch.polar(flat.abs().amax(dim=1), torch.zeros(len(flat)))[:, None].expand(-1, len(places))
+    return flat.reshape(kspace.shape)
+
+
+def move(kspace: Tensor, generator: torch.Generator, pixels: float) -> Tensor:
+    """The knee moves by up to `pixels` (rows and columns) at a random time: later columns carry the phase of the new place."""
+    rows, columns = kspace.shape[-2:]
+    start = int(torch.randint(columns // 4, max(columns // 4 + 1, 3 * columns // 4), (1,), generator=generator))
+    angle = 2 * torch.pi * float(torch.rand(1, generator=generator))
+    step = pixels * torch.tensor([angle, angle - torch.pi / 2]).cos()
+    turn = -2 * torch.pi * (frequencies(rows)[:, None] * step[0] + frequencies(columns)[None] * step[1])
+    turn[:, :start] = 0
+    return kspace * torch.polar(torch.ones_like(turn), turn)
+
+
+def offset_phase(image: Tensor, _: torch.Generator, radians: float) -> Tensor:
+    """The same phase is added everywhere."""
+    return image * torch.polar(torch.tensor(1.0), torch.tensor(radians))
+
+
+def ramp_phase(image: Tensor, generator: torch.Generator, cycles: float) -> Tensor:
+    """A linear phase over the field of view, `cycles` turns in a random direction: k-space is off its centre."""
+    angle = 2 * torch.pi * float(torch.rand(1, generator=generator))
+    direction = torch.tensor([angle, angle - torch.pi / 2]).cos()
+    place = [torch.linspace(-0.5, 0.5, size) for size in image.shape[-2:]]
+    turn = 2 * torch.pi * cycles * (place[0][:, None] * direction[0] + place[1][None] * direction[1])
+    return image * torch.polar(torch.ones_like(turn), turn)
+
+
+def bend_phase(image: Tensor, generator: torch.Generator, radians: float) -> Tensor:
+    """A smooth bump of phase with a peak of `radians`, as an off-resonance field gives."""
+    centre = torch.rand(2, generator=generator) - 0.5
+    place = [torch.linspace(-0.5, 0.5, size) for size in image.shape[-2:]]
+    distance = (place[0][:, None] - centre[0]) ** 2 + (place[1][None] - centre[1]) ** 2
+    turn = radians * torch.exp(-distance / (2 * 0.25**2))
+    return image * torch.polar(torch.ones_like(turn), turn)
+
+
+def frequencies(n: int) -> Tensor:
+    """Cycles per pixel of centred k-space columns: DC at n // 2."""
+    return (torch.arange(n) - n // 2) / n
+
+
+class Changed:
+    """A transform that changes `key` of a record; every slice of a volume draws the same numbers."""
+
+    def __init__(self, key: str, name: str, severity: float, change: Any, wants_record: bool = False) -> None:
+        self.key, self.name, self.severity = key, name, severity
+        self.change, self.wants_record = change, wants_record
+
+    def __call__(self, record: Record) -> dict[str, Any]:
+        if self.key not in record:
+            raise ConfigError(
+                f"the shift {self.name} changes {self.key}, which these data (already reconstructed) do not hold"
+            )
+        if self.wants_record:
+            return {**record, self.key: self.change(record[self.key], record, self.severity)}
+        volume = str(record["_data"]).rsplit("/", 1)[-1]
+        seed = int.from_bytes(hashlib.sha256(f"{self.name}|{volume}".encode()).digest()[:6], "big")
+        changed = self.change(record[self.key], torch.Generator().manual_seed(seed), self.severity)
+        return {**record, self.key: changed}
+
+
+def insert(
+    samples: Samples, severity: float, *, name: str, key: str, change: Any, wants_record: bool = False
+) -> Samples:
+    """The same samples with `change` put right behind the transform that makes `key`."""
+    from monai.transforms.compose import Compose
+
+    after = {"kspace": "LoadSliced", "image": "Reconstructd"}[key]
+    steps: list[Any] = list(getattr(samples.transform, "transforms", ()))
+    places = [at for at, step in enumerate(steps) if type(step).__name__ == after]
+    if not places:
+        raise ConfigError(f"the shift {name} needs the transform {after}, which this run's config does not have")
+    changed = Changed(key, name, severity, change, wants_record)
+    shifted = Samples.__new__(Samples)
+    shifted.__dict__.update(samples.__dict__)
+    shifted.transform = cast(Transform, Compose([*steps[: places[0] + 1], changed, *steps[places[0] + 1 :]]))
+    return shifted
+
+
+def _kspace(name: str, change: Any, wants_record: bool = False) -> Any:
+    return partial(insert, name=name, key="kspace", change=change, wants_record=wants_record)
+
+
+def _image(name: str, change: Change) -> Any:
+    return partial(insert, name=name, key="image", change=change)
+
+
+KNEE: dict[str, tuple[tuple[float, ...], str, Callable[[Samples, float], Samples]]] = {
+    **{
+        f"undersampling_{kind}": (
+            (2, 4, 8),
+            "× acceleration",
+            _kspace(f"undersampling_{kind}", partial(undersample, kind=kind), True),
+        )
+        for kind in ("random", "equispaced", "magic")
+    },
+    "coil_drop": ((0.25, 0.5, 0.75), "share of coils", _kspace("coil_drop", drop_coils)),
+    "noise": ((4, 2, 1), "signal-to-noise ratio", _kspace("noise", add_noise)),
+    "spikes": ((1, 4, 16), "spikes", _kspace("spikes", spike)),
+    "motion": ((1, 3, 9), "pixels", _kspace("motion", move)),
+    "phase_offset": ((0.5, 1.0, 2.0), "radians", _image("phase_offset", offset_phase)),
+    "phase_ramp": ((0.5, 1.0, 2.0), "turns over the field of view", _image("phase_ramp", ramp_phase)),
+    "off_resonance": ((0.5, 1.0, 2.0), "radians at the peak", _image("off_resonance", bend_phase)),
+}
+"""By name: severities, their unit, and the change of samples."""
