@@ -20,6 +20,7 @@ from i2m2_med.engine.paradigm import train_paradigm
 from i2m2_med.engine.seed import best_device, seed_everything
 from i2m2_med.engine.store import ensure_store
 from i2m2_med.engine.tracking import Tracker, open_run
+from i2m2_med.engine.withheld import fit_withheld
 from i2m2_med.files import digest, replace_file, sole_user, write_json
 from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
 from i2m2_med.samples.envelope import fit_envelope
@@ -159,6 +160,7 @@ class Experiment:
         valid = predictor.predict(self.cohort.samples("valid"), run_id)
         if evaluation.calibrate:
             predictor.calibration = fit_calibration(valid, evaluation.alpha, evaluation.sensitivity)
+            predictor.calibration["patterns"] |= fit_withheld(predictor, self.cohort.samples("valid"))
             valid = calibrate_table(valid, predictor.calibration)
         test = predictor.predict(self.cohort.samples("test"), run_id)
         return pd.concat([valid, test], ignore_index=True)
