@@ -125,6 +125,8 @@ def show(summary: "Summary", out: Path) -> dict[str, Any]:
     before = f", {summary.same} of them before" if summary.same else ""
     say(f"{summary.studies} studies: {summary.ok} scored, {summary.refused} refused{before}; {summary.seconds:.1f} s")
     if summary.reasons:
-        table("Refused", ["studies", "why"], [[count, why] for why, count in summary.reasons])
+        from rich.markup import escape
+
+        table("Refused", ["studies", "why"], [[count, escape(why)] for why, count in summary.reasons])
     say(f"scores in {out}")
     return summary.as_json(out)

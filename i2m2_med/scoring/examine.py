@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from i2m2_med.errors import SourceError
 from i2m2_med.scoring.answer import Answerer, Asked
-from i2m2_med.scoring.extras import write_extras
+from i2m2_med.scoring.extras import Extras
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader, Refusal, refusal
 from i2m2_med.scoring.results import Shelf
@@ -89,7 +91,16 @@ class Desk:
         """Write what was found."""
         seconds = reading + self.asking
         result = self.answerer.result(self.place.name, self.content, self.asked, seconds)
-        if result["status"] == "ok":
-            write_extras(self.answerer, self.shelf, self.place, result)
+        if result["status"] == "ok" and self.answerer.job.extras:
+            result = self.with_extras(result)
         self.shelf.put(result)
         return Report(self.place.name, result["status"], result["error"], seconds)
+
+    def with_extras(self, result: dict[str, Any]) -> dict[str, Any]:
+        """The result, with files beside it; where these can't be made, the warning says why."""
+        try:
+            Extras(self.answerer.job, self.answerer.predictor).write(self.shelf, self.place, result)
+        except SourceError as error:
+            said = refusal(error, self.place.folder).why
+            return result | {"warning": "; ".join(filter(None, [result["warning"], f"no extras: {said}"]))}
+        return result

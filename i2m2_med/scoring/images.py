@@ -3,25 +3,45 @@
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 SUFFIX = ".nii.gz"
+ALIGNED = 2
+"""NIfTI's code for coordinates that are aligned to something, not to the scanner: where the patient lies is not known."""
+
+Affine = Float[np.ndarray, "4 4"]
 
 
 def write_image(path: Path, values: np.ndarray, voxel_mm: tuple[float, float, float]) -> None:
-    """values: (slice, row, column) float32, voxel_mm in the same order of row, column, slice → NIfTI (column, row, slice).
+    """values: (slice, row, column) float32, voxel_mm in the order of row, column, slice → NIfTI (column, row, slice).
 
-    The file's axes are the image's own, centred, with rows drawn downwards; where the patient lies is not known, which
-    the code of the affine says (2, aligned to something).
+    The file's axes are the image's own, centred, with rows drawn downwards.
     """
-    import nibabel
+    save_image(path, values, centred_affine(values.shape, voxel_mm), ALIGNED)
 
+
+def centred_affine(shape: tuple[int, ...], voxel_mm: tuple[float, float, float]) -> Affine:
+    """(column, row, slice) → mm, zero in the middle of an image of `shape` (slice, row, column)."""
     rows, columns, slices = voxel_mm
     spacing = np.array([-columns, -rows, slices])
-    size = np.array(values.shape[::-1])
     affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = -spacing * (size - 1) / 2
+    affine[:3, 3] = -spacing * (np.array(shape[::-1]) - 1) / 2
+    return affine
+
+
+def cropped_affine(affine: Affine, row: int, column: int) -> Affine:
+    """The affine of an image that begins at (row, column) of another one; before it where they are negative."""
+    moved = np.eye(4)
+    moved[:3, 3] = (column, row, 0)
+    return affine @ moved
+
+
+def save_image(path: Path, values: np.ndarray, affine: Affine, code: int) -> None:
+    """values: (slice, row, column) → NIfTI (column, row, slice) float32."""
+    import nibabel
+
     image = nibabel.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0), np.float32), affine)
-    image.set_sform(affine, code=2)
-    image.set_qform(affine, code=2)
+    image.set_sform(affine, code=code)
+    image.set_qform(affine, code=code)
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)

@@ -5,6 +5,7 @@ Each reader has its own pipe: one that dies (killed for want of memory, or crash
 """
 
 import multiprocessing
+import os
 import signal
 import time
 from collections import deque
@@ -41,6 +42,7 @@ def score_here(answerer: Answerer, reader: Reader, shelf: Shelf, places: Sequenc
 
 def start_method() -> Any:
     """Processes forked from a clean server that has imported what readers need: safe beside threads, and quick."""
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # tables of one study: threads cost more than they bring
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["i2m2_med.scoring.local", "monai.transforms"])
     return context
