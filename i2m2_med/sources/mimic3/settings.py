@@ -61,6 +61,9 @@ class Notes(settings.Settings):
     vocabulary: int = Field(20_000, ge=128)
     """Size of the embedding: 0 is padding, 1 … 64 say the hour of a chunk, the rest are hash buckets of words. Nothing is fitted."""
 
+    tokenizer: Path | None = None
+    """Local folder of a Hugging Face tokenizer: its word pieces instead of hashed words, for `HuggingFaceNotes`; no hour tokens."""
+
     @model_validator(mode="after")
     def sensible(self) -> "Notes":
         if self.overlap >= self.tokens - 1:

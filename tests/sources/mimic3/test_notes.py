@@ -94,11 +94,11 @@ def test_outcome_words_are_reported_not_removed(build: Build, tmp_path: Path) ->
 
 
 def test_chunks_say_their_hour_and_the_latest_are_kept(build: Build, tmp_path: Path) -> None:
-    notes = [note(1, hour, f"note {'x ' * hour}", row=hour) for hour in (1, 5, 9)]
+    notes = [note(1, hour, f"{word} " * (hour + 1), row=hour) for hour, word in ((1, "one"), (5, "five"), (9, "nine"))]
     built = with_notes(build, tmp_path / "t", *notes, chunks=2, tokens=8, overlap=2)
     assert built.arrays["notes"].shape == (2, 2, 8)
     assert built.arrays["notes"][0, :, 0].tolist() == [hour_token(9.0)] * 2
-    one = with_notes(build, tmp_path / "u", *notes, chunks=4, tokens=16)
+    one = with_notes(build, tmp_path / "u", *notes, chunks=4, tokens=16, overlap=4)
     assert one.arrays["notes"][0, :, 0].tolist() == [hour_token(1.0), hour_token(5.0), hour_token(9.0), 0]
     assert hour_token(-3.0) == hour_token(0.0) == 1
     assert hour_token(500.0) == HOUR_TOKENS
@@ -163,3 +163,17 @@ def test_text_of_real_clinical_notes(build: Build, shared_data: Path, tmp_path: 
     assert built.flow.audits["notes"]["kept"] == len(texts)
     assert words(built) > 500
     assert pl.Series(built.arrays["notes"].ravel()).n_unique() > 200
+
+
+def test_word_pieces_of_a_local_tokenizer(build: Build, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="the extra [text] is not installed")
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "skin", "warm"]
+    (tmp_path / "vocab.txt").write_text("\n".join(known))
+    transformers.BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "tokenizer")
+    built = with_notes(
+        build, tmp_path / "t", note(1, 3.0, "Skin WARM, dry.", row=1), tokenizer=tmp_path / "tokenizer", chunks=2
+    )
+    pieces = [known.index(word) + 1 for word in ("[CLS]", "skin", "warm", "[UNK]", "[UNK]", "[UNK]", "[SEP]")]
+    assert built.arrays["notes"][0, 0, : len(pieces) + 1].tolist() == [*pieces, 0]
+    assert not built.arrays["notes"][0, 1].any()
+    assert built.records["has_notes"].to_list() == [True, False]
