@@ -77,7 +77,9 @@ def audit_splits(
     names = channel_names(settings)
     parts = {split: np.flatnonzero((records["split"] == split).to_numpy()) for split in ("train", "valid", "test")}
     return {
-        "missing": {split: missing(np.asarray(arrays["series"])[rows], names) for split, rows in parts.items()},
+        "missing": {
+            split: missing(np.asarray(arrays["series"])[rows], names) for split, rows in parts.items() if len(rows)
+        },
         "static_vs_label": static_against_label(records, np.asarray(arrays["static"]), settings, label),
         "database_probe": database_probe(records, np.asarray(arrays["series"])),
     }
