@@ -40,7 +40,7 @@ def phase_conv(image: Tensor, kernel: Tensor) -> Phases:
     wide = torch.stack(shifted, dim=1).reshape(outputs * 4, channels, 3, 2, 3, 2)
     wide = wide.permute(0, 1, 3, 5, 2, 4).reshape(outputs * 4, channels * 4, 3, 3)
     grid = pixel_unshuffle(image, 2).contiguous(memory_format=torch.channels_last)  # the faster convolution here
-    return conv2d(grid, wide, padding=1).contiguous().unflatten(1, (outputs, 4))
+    return conv2d(grid, wide, padding=1).unflatten(1, (outputs, 4))
 
 
 def _track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -68,8 +68,9 @@ class NormPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, phases: Phases, scale: Tensor, shift: Tensor, eps: float) -> tuple[Pooled, Tensor, Tensor]:
         """→ (batch, channel, height, width), and the batch's mean and (biased) variance per channel."""
-        mean = phases.flatten(2).mean(dim=2).mean(dim=0)
-        centred = phases - mean[:, None, None, None]
+        centred = phases.clone(memory_format=torch.contiguous_format)
+        mean = centred.flatten(2).mean(dim=2).mean(dim=0)
+        centred.sub_(mean[:, None, None, None])
         count = phases.numel() // len(mean)
         variance = torch.linalg.vector_norm(centred.flatten(2), dim=2).square().sum(dim=0) / count
         inverse = (variance + eps).rsqrt()
@@ -91,7 +92,9 @@ class NormPool(torch.autograd.Function):
         scale_gradient = (arrived * peak).sum(dim=(0, 2, 3)) * inverse
         gain, count = scale * inverse, centred.numel() // len(scale)
         slope, level = gain * scale_gradient * inverse / count, gain * shift_gradient / count
-        spread = (centred * -slope[:, None, None, None]).sub_(level[:, None, None, None])
+        spread = centred.mul_(-slope[:, None, None, None]).sub_(
+            level[:, None, None, None]
+        )  # not needed any more: overwritten
         arrived = arrived * gain[:, None, None]
         below = where_positive(arrived, lower)
         above = arrived - below
