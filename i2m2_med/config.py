@@ -61,7 +61,10 @@ class Training(Settings):
     """Probability that a training sample loses a modality (never its last one)."""
     epochs: Annotated[int, Field(ge=1)] = 20
     batch: Annotated[int, Field(ge=1)] = 32
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: (
+        Annotated[float, Field(gt=0)] | Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    ) = 1e-3
+    """Of several, each stage of training takes the one with the best `select`: every paradigm has the same choice."""
     optimizer: Target = {"_target_": "torch.optim.AdamW"}
     scheduler: Target | None = None
     """A torch scheduler, stepped once an epoch."""
@@ -77,6 +80,11 @@ class Training(Settings):
     """Processes that read samples; arrays in memory need none."""
     amp: bool = True
     """Mixed precision on a GPU; CPUs always compute in float32."""
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """The learning rates to choose from."""
+        return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
 
 
 class Evaluation(Settings):

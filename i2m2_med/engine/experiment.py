@@ -124,7 +124,7 @@ class Experiment:
         """The trained model, with its epochs in the run and on the terminal."""
         training = training_of(self.run, self.run.paradigms[paradigm])
         stages = len(self.run.paradigms[paradigm].experts) if "separate" in {training.mode, training.warm_start} else 0
-        total = training.epochs * (stages + (training.mode != "separate"))
+        total = training.epochs * len(training.learning_rates) * (stages + (training.mode != "separate"))
         seen: list[int] = []
         with self.progress.bar(f"{self.values.name}: {paradigm}, seed {seed}", total) as advance:
 

@@ -81,7 +81,8 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     model.to(device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build(training.optimizer, "optimizer", "training.optimizer", params=learnt, lr=training.learning_rate)
+    rate = training.learning_rates[0]
+    optimizer = build(training.optimizer, "optimizer", "training.optimizer", params=learnt, lr=rate)
     scheduler = (
         build(training.scheduler, "scheduler", "training.scheduler", optimizer=optimizer)
         if training.scheduler

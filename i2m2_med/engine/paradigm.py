@@ -1,5 +1,6 @@
 """A paradigm trained by its mode: jointly, each expert alone, or alone first and then jointly (warm start)."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from i2m2_med.config import RunConfig, Training
 from i2m2_med.engine.build import build_model, check_shapes, load_experts, training_of
 from i2m2_med.engine.fit import Watch, fit
 from i2m2_med.engine.loss import class_shares
+from i2m2_med.engine.selection import HIGHER_IS_BETTER
 from i2m2_med.files import digest
 from i2m2_med.model import I2M2
 from i2m2_med.samples.cohort import Cohort
@@ -67,19 +69,28 @@ def train_stage(
     watch: Watch,
     combiner: Mapping[str, Any],
 ) -> None:
-    """One stage, in the folder that its experts, settings, data and first weights name."""
+    """One stage, in the folder that its experts, settings, data and first weights name; the best of its learning rates."""
     experts = {name: run.experts[name].model_dump(mode="json") for name in model.names}
-    depends = [experts, training.model_dump(mode="json"), combiner, seed, cohort.fingerprint, digest_of(model)]
-    fit(
-        model,
-        cohort.samples("train"),
-        cohort.samples("valid"),
-        training,
-        seed=seed,
-        folder=stages / digest(depends)[:16],
-        device=device,
-        watch=watch,
-    )
+    depends = [experts, combiner, seed, cohort.fingerprint, digest_of(model)]
+    train, valid = cohort.samples("train"), cohort.samples("valid")
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    tried: list[tuple[float, dict[str, Tensor]]] = []
+    for rate in training.learning_rates:
+        settings = training.model_copy(update={"learning_rate": rate})
+        folder = stages / digest([*depends, settings.model_dump(mode="json")])[:16]
+        model.load_state_dict(start)
+        history = fit(model, train, valid, settings, seed=seed, folder=folder, device=device, watch=watch)
+        tried.append(
+            (best_score(history, training.select), {name: t.clone() for name, t in model.state_dict().items()})
+        )
+    model.load_state_dict(max(tried, key=lambda one: one[0])[1])
+
+
+def best_score(history: list[dict[str, float]], select: str) -> float:
+    """The best validation metric of a stage, signed so that higher is better; −∞ where it was never defined."""
+    sign = 1 if HIGHER_IS_BETTER[select] else -1
+    scores = [sign * metrics.get(f"valid_{select}", math.nan) for metrics in history]
+    return max((score for score in scores if not math.isnan(score)), default=-math.inf)
 
 
 def probe_rows(cohort: Cohort) -> list[int]:

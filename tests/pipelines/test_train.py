@@ -4,6 +4,8 @@ import json
 import threading
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from i2m2_med.cli import main
@@ -150,3 +152,20 @@ def test_prepare_tells_the_cohort_flow(tables, capsys):
     assert all(set(step) == {"step", "kept", "dropped", "why"} for step in result["flow"])
     manifest = json.loads(Path(result["manifest"]).read_text())
     assert manifest["fingerprint"] == result["fingerprint"]
+
+
+def test_of_several_learning_rates_the_best_on_validation_is_kept(tables, work, capsys):
+    def nll(*settings: str) -> float:
+        assert main(train(tables, "-s", "training.select=nll", "-s", "training.epochs=2", *settings, "--json")) == 0
+        capsys.readouterr()
+        table = pd.read_parquet(
+            max((work / "runs").glob("train-*/i2m2-0/predictions.parquet"), key=lambda p: p.stat().st_mtime)
+        )
+        right = table[(table["split"] == "valid") & (table["class"] == table["target"])]
+        return -np.log(right["p"]).mean()
+
+    choose = nll("-s", "training.learning_rate=[1e-6,3e-3]", "-s", "evaluation.calibrate=false")
+    alone = [
+        nll("-s", f"training.learning_rate={rate}", "-s", "evaluation.calibrate=false") for rate in ("1e-6", "3e-3")
+    ]
+    assert choose == pytest.approx(min(alone), rel=1e-6)
