@@ -8,6 +8,7 @@ from i2m2_med.experts.lenet import LeNet
 from i2m2_med.experts.mimic import SeriesGRU, StaticMLP, StaticSeriesJoint
 from i2m2_med.experts.notes import NotesAttention, NotesEncoder
 from i2m2_med.experts.preact_resnet import PreActResNet18
+from i2m2_med.experts.series_transformer import SeriesTransformer, SeriesTransformerEncoder
 from i2m2_med.experts.wide_resnet import WideResNet
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "PreActResNet18",
     "SeriesEncoder",
     "SeriesGRU",
+    "SeriesTransformer",
+    "SeriesTransformerEncoder",
     "StaticEncoder",
     "StaticMLP",
     "StaticSeriesJoint",

@@ -105,8 +105,10 @@ def load_encoder(folder: Path) -> Any:
     """The encoder of a local folder. Raises ConfigError if it is no such folder; a hub's name is never looked up."""
     try:
         from transformers import AutoModel
+        from transformers.utils import logging
     except ImportError as error:
         raise ConfigError("HuggingFaceNotes needs the transformers package: pip install 'i2m2-med[text]'") from error
+    logging.disable_progress_bar()
     if not (folder / "config.json").is_file():
         raise ConfigError(
             f"{folder} holds no config.json; name the local folder of an encoder saved by save_pretrained"
