@@ -8,7 +8,7 @@ import numpy as np
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.fastmri_header import Header, parse_header, voxel_mm
 from i2m2_med.sources.hdf5 import OpenFile, open_file
-from i2m2_med.sources.volume import Volume, energy
+from i2m2_med.sources.volume import Volume, kspace_energy
 
 
 def inspect_volume(path: Path) -> Volume:
@@ -16,6 +16,8 @@ def inspect_volume(path: Path) -> Volume:
     file = open_file(path)
     n_slices, n_coils, readout, phase = kspace_shape(checked_kspace(file))
     header = _header(file)
+    recon = (header and header.recon) or (readout, phase)
+    rows = min(recon[0], readout)
     _refuse_contradiction(path.name, (n_slices, n_coils, readout, phase), header)
     return Volume(
         format="fastmri",
@@ -23,14 +25,14 @@ def inspect_volume(path: Path) -> Volume:
         n_coils=n_coils,
         readout=readout,
         phase=phase,
-        recon=(header and header.recon) or (readout, phase),
+        recon=recon,
         patient_id=file.attribute("patient_id"),
         acquisition=file.attribute("acquisition"),
         field_strength_t=header and header.field_strength_t,
         voxel_mm=header and voxel_mm(header),
         has_rss=_has_rss(file, n_slices),
         masked=_mask_agrees(file, phase),
-        energies=tuple(energy(file.read("kspace", index), path.name, index) for index in range(n_slices)),
+        energies=tuple(kspace_energy(file.read("kspace", index), rows, path.name, index) for index in range(n_slices)),
     )
 
 
