@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 BINS = 8
+PER_BIN = 40
+"""Samples that a bin needs: information counted from few samples comes out too large."""
 ROUNDS = 400
 SINKHORN = 30
 
@@ -71,11 +73,12 @@ def mutual_information(joint: Float[np.ndarray, "x y"]) -> float:
 
 
 def bin_by_rank(p: Float[np.ndarray, "sample classes"]) -> Int[np.ndarray, "sample"]:
-    """Two classes: eight bins of p of class 1 with as many samples each; more: the likeliest class, sure or not."""
+    """Two classes: up to eight bins of p of class 1 with as many samples each; more: the likeliest class, sure or not."""
     if p.shape[1] > 2:
         top = p.argmax(axis=1)
         return np.unique(2 * top + (p.max(axis=1) > np.median(p.max(axis=1))), return_inverse=True)[1]
-    edges = np.unique(np.quantile(p[:, 1], np.linspace(0, 1, BINS + 1)[1:-1]))
+    bins = int(np.clip(len(p) // PER_BIN, 2, BINS))
+    edges = np.unique(np.quantile(p[:, 1], np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, p[:, 1], side="right")
 
 

@@ -27,8 +27,10 @@ class Shift:
 
 
 SUITES: Mapping[str, Mapping[str, Shift]] = {
-    "knee": {name: Shift(*parts) for name, parts in KNEE.items()},
-    "mimic3": {name: Shift(*parts) for name, parts in MIMIC3.items()},
+    suite: {
+        name: Shift(tuple(map(float, severities)), unit, change) for name, (severities, unit, change) in shifts.items()
+    }
+    for suite, shifts in (("knee", KNEE), ("mimic3", MIMIC3))
 }
 TRACKS = {"fastmri": "knee", "mimic3": "mimic3"}
 """By source: the suite that fits."""
