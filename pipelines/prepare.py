@@ -25,6 +25,11 @@ def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dic
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     show(manifest)
     say(f"prepared in {folder}")
+    if run.source.model_dump()["name"] == "fastmri":
+        from i2m2_med.samples.cohort import open_source
+        from i2m2_med.samples.knee_picture import draw_prepared
+
+        say(f"slices to look at: {draw_prepared(open_source(run), folder)}")
     return {
         "manifest": str(Path(folder) / "manifest.json"),
         "fingerprint": manifest["fingerprint"],

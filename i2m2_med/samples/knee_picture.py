@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from i2m2_med.files import replace_file
 from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.knee_transforms import files_of
 from i2m2_med.samples.physics import fit_centre
@@ -61,3 +62,12 @@ def panel(record: dict[str, Any], boxes: pl.DataFrame) -> Panel:
     found = [name.removeprefix("label_") for name, value in record.items() if name.startswith("label_") and value == 1]
     title = f"slice {index}: {', '.join(found) or 'no finding'}"
     return Panel(title, np.abs(image.numpy()), np.angle(image.numpy()), placed)
+
+
+def draw_prepared(source: Any, folder: Path) -> Path:
+    """The picture of a prepared cohort, `picture.png` in its (private) folder; made once. source: a `fastmri.Source`."""
+    path = folder / "picture.png"
+    if not path.exists():
+        with replace_file(path) as beside:
+            picture(source.annotations, pl.read_parquet(folder / "records.parquet"), beside)
+    return path
