@@ -21,7 +21,6 @@ from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.split import RANKED, SPLITS, assign
 from i2m2_med.sources.source import Flow, Labels, Progress, Source
 
-
 FEWEST_PATIENTS = 100
 """Below this many test patients a 95 % interval of an accuracy is wider than ±10 points."""
 
@@ -264,8 +263,10 @@ def compose(run: RunConfig, which: str) -> Any:
         return None
     from monai.transforms.compose import Compose
 
+    from i2m2_med.samples.guard import refuse_real_only
     from i2m2_med.targets import build
 
+    refuse_real_only(blocks)
     return Compose(
         [build(block, "transform", f"modalities.{which}[{index}]", run.plugins) for index, block in enumerate(blocks)]
     )
