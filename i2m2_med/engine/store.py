@@ -33,6 +33,10 @@ QUIET = {
 """Set before MLflow is imported; what the user set stays, except that telemetry is always off."""
 
 
+FOR_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Opens the experiment's page on its runs; MLflow takes it for a chat bot's otherwise."""
+
+
 class Away(StoreError):
     """The store can't be reached at the moment; what was to be written is kept and sent later."""
 
@@ -107,7 +111,7 @@ def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return client.create_experiment(name, artifact_location=_artifact_folder(uri, name))
+            return client.create_experiment(name, _artifact_folder(uri, name), tags=FOR_TRAINING)
         except MlflowException as error:
             found = client.get_experiment_by_name(name)
             if found is None:  # not the race with another process that made it in between
@@ -158,7 +162,7 @@ def explain(error: Exception, uri: str) -> StoreError | None:
         return StoreError(f"the disk under {where} is full; free some space, then start again with --resume")
     if _any(words, "readonly database", "Permission denied", "unable to open database file"):
         return StoreError(f"no right to write to {where}; check who owns its folder")
-    if _any(words, "out-of-date database schema", "Can't locate revision"):
+    if _any(words, "out-of-date database schema", "Can't locate revision", "no such table", "no such column"):
         return _schema_trouble(where)
     return _missing_or_away(error, words, code, where)
 

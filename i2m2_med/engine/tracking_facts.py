@@ -22,6 +22,7 @@ def first_tags(
     sentence = f"{paradigm} on {task}, seed {seed}, data {data[:12] or 'unknown'}, code {code['commit'][:12]}{dirty}."
     return {
         "mlflow.note.content": description or sentence,
+        "mlflow.user": provenance.user(),
         "mlflow.source.name": "i2m2",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": code["commit"],

@@ -1,5 +1,6 @@
 """What a run came from: code, lock, packages, machine. Written into every run, and compared by `i2m2 verify`."""
 
+import getpass
 import hashlib
 import os
 import platform
@@ -78,6 +79,14 @@ def hardware() -> dict[str, Any]:
 def machine_digest(machine: dict[str, Any]) -> str:
     """Equal where results must be equal to the last bit: same processor, threads, accelerators, Python."""
     return digest({key: machine[key] for key in ("processor", "threads", "gpus", "python")})[:16]
+
+
+def user() -> str:
+    """Who runs this; the number where a container knows no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def process_tags() -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from i2m2_med.engine.store import Away, connect, ensure_store, explain, shown, sqlite_file, translated
+from i2m2_med.engine.tracking_read import list_runs
 from i2m2_med.errors import StoreError
 
 OPEN = """
@@ -73,6 +74,13 @@ def _write_revision(store: str, revision: str) -> None:
     assert database is not None
     with sqlite3.connect(database) as open_store:
         open_store.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+
+
+def test_a_database_of_something_else_is_said(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE experiments (experiment_id, name)")
+    with pytest.raises(StoreError, match="has a schema that MLflow"):
+        list_runs(f"sqlite:///{tmp_path / 'other.db'}")
 
 
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
