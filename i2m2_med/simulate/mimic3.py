@@ -68,12 +68,12 @@ def simulate(
             f"--patients is {patients} and --prevalence {prevalence}; they must be at least 1, and between 0 and 1"
         )
     rng = np.random.default_rng(seed)
-    cases = draw_cases(patients, prevalence, dials, rng)
-    stays = draw_stays(cases, rng)
-    ideal = ceiling(dials, patients, seed, prevalence)
     with replace_folder(out) as folder:
+        cases = draw_cases(patients, prevalence, dials, rng)
+        stays = draw_stays(cases, rng)
         rows = {name: write_table(folder, name, table) for name, table in tables_of(cases, stays, rng).items()}
         truth_table(cases, stays).write_parquet(folder / "truth.parquet")
+        ideal = ceiling(dials, patients, seed, prevalence)
         write_json(folder / "ideal.json", ideal)
     return {"out": str(out), "synthetic": True, "rows": rows, "ideal": ideal["auroc"]}
 

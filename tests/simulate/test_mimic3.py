@@ -3,14 +3,19 @@
 import csv
 import gzip
 import json
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from i2m2_med.errors import ConfigError, UserError
 from i2m2_med.simulate.mimic3 import simulate
+from i2m2_med.simulate.mimic3_ideal import auroc
 from i2m2_med.simulate.mimic3_tables import HEADERS
+from i2m2_med.sources import mimic3
+from i2m2_med.sources.source import Flow, Progress
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +25,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@cache
 def read(folder: Path, name: str) -> pl.DataFrame:
     return pl.read_csv(folder / f"{name}.csv.gz", try_parse_dates=True, infer_schema_length=None)
 
@@ -150,3 +156,29 @@ def test_wrong_calls_leave_nothing(tmp_path: Path, tables: Path) -> None:
 def test_one_patient_is_enough(tmp_path: Path) -> None:
     assert simulate(tmp_path / "one", patients=1)["rows"]["PATIENTS"] == 1
     assert json.loads((tmp_path / "one" / "ideal.json").read_text())["drawn"]["patients"] == 1
+
+
+def test_relation_is_in_the_tables_and_neither_side_tells_it_alone(tmp_path: Path) -> None:
+    simulate(tmp_path / "mimic3", patients=400, seed=1, series=0.0, static=0.0, notes=0.0, between=1.0)
+    source = mimic3.Source(mimic3.Settings(root=tmp_path / "mimic3"))
+    (tmp_path / "prepared").mkdir()
+    records = source.ingest(tmp_path / "prepared", tmp_path / "cache", Flow(), Progress())
+    arrays = source.arrays(tmp_path / "prepared")
+    rate = arrays["series"][:, :, mimic3.items.SAPS12.index("heart_rate")]
+    rises = np.nanmean(rate[:, 12:], axis=1) - np.nanmean(rate[:, :12], axis=1)
+    surgical = np.where(arrays["static"][:, 4] > 0, 1.0, -1.0)
+    died = records["label_mortality"].to_numpy() > 0
+    assert auroc(rises * surgical, died) > 0.93
+    assert abs(auroc(rises, died) - 0.5) < 0.1
+    assert abs(auroc(surgical, died) - 0.5) < 0.1
+
+
+def test_labels_read_back_are_the_drawn_ones(tables: Path, tmp_path: Path) -> None:
+    truth = pl.read_parquet(tables / "truth.parquet").with_columns(pl.col("subject_id").cast(pl.String))
+    for profile in ("clean", "i2m2_compat"):
+        (tmp_path / profile).mkdir()
+        source = mimic3.Source(mimic3.Settings(root=tables, profile=profile))
+        records = source.ingest(tmp_path / profile, tmp_path / "cache", Flow(), Progress())
+        both = records.join(truth, left_on="patient", right_on="subject_id")
+        assert both.height == records.height > 80
+        assert (both["label_mortality"] == both[f"mortality_{profile}"]).all()
