@@ -63,10 +63,10 @@ def simulate(
         Share of patients who die within a year, and share who have a code of each of the two ICD-9 groups.
     """
     dials = Dials(series, static, notes, between)
-    if patients < 1 or not 0 < prevalence < 1:
-        raise ConfigError(
-            f"--patients is {patients} and --prevalence {prevalence}; they must be at least 1, and between 0 and 1"
-        )
+    if patients < 1 or seed < 0:
+        raise ConfigError(f"--patients is {patients} and --seed {seed}; at least 1 patient, and a seed from 0 up")
+    if not 0.02 <= prevalence <= 0.98:
+        raise ConfigError(f"--prevalence is {prevalence}; a share from 0.02 to 0.98, so that every class has cases")
     rng = np.random.default_rng(seed)
     with replace_folder(out) as folder:
         cases = draw_cases(patients, prevalence, dials, rng)

@@ -148,6 +148,8 @@ def test_wrong_calls_leave_nothing(tmp_path: Path, tables: Path) -> None:
         simulate(tmp_path / "out", between=1.5)
     with pytest.raises(ConfigError, match="--patients is 0"):
         simulate(tmp_path / "out", patients=0)
+    with pytest.raises(ConfigError, match=r"--prevalence is 0\.0"):
+        simulate(tmp_path / "out", prevalence=0.0)
     with pytest.raises(UserError, match="already holds"):
         simulate(tables, patients=5)
     assert list(tmp_path.iterdir()) == []
