@@ -37,10 +37,15 @@ def complex_or_refuse(record: Mapping[str, Any], key: str, reader: str) -> Tenso
     return value
 
 
-def refuse_real_only(targets: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ConfigError for a transform block that would drop the imaginary part of `kspace` or `image`."""
-    for block in targets:
-        name = str(block.get("_target_", "")).rsplit(".", 1)[-1]
+def refuse_real_only(blocks: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ConfigError for a transform that would drop the imaginary part of what `LoadSliced` reads.
+
+    blocks: `_target_` blocks of `modalities.transforms`; of data sets that are not read by `LoadSliced` nothing is said.
+    """
+    names = [str(block.get("_target_", "")).rsplit(".", 1)[-1] for block in blocks]
+    if "LoadSliced" not in names:
+        return
+    for name, block in zip(names, blocks, strict=True):
         keys = block.get("keys", ())
         touched = [key for key in ([keys] if isinstance(keys, str) else keys) if key in COMPLEX_KEYS]
         if touched and name.removesuffix("ict").removesuffix("D").removesuffix("d") in DROP_IMAGINARY:
