@@ -29,6 +29,7 @@ def main(*, uri: str | None = None, port: int = 5000, host: str = "127.0.0.1") -
     say(f"MLflow's page: http://{host}:{port} (Ctrl-C ends it)")
     place = ["--backend-store-uri", uri, "--default-artifact-root", artifacts_of(uri) or "."]
     command = [sys.executable, "-m", "mlflow", "server", *place, "--host", host, "--port", str(port), "--workers", "1"]
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # background work for chat bots, which nobody here has
     os.execv(sys.executable, command)
 
 
