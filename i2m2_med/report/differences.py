@@ -43,7 +43,7 @@ def patient_table(cohort: Cohort) -> pd.DataFrame:
     for paradigm in cohort.paradigms:
         for label in cohort.first.labels:
             found = _influence(cohort, paradigm, label)
-            low, high = found.interval()
+            low, high = found.interval_of_share()
             row = {"paradigm": paradigm, "label": label, "metric": "patient_auroc", "value": found.value}
             rows.append(row | {"low": low, "high": high, "patients": len(found.each)})
     return pd.DataFrame(rows)
