@@ -57,7 +57,7 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
     """
     table = TABLES[name]
     items = all_item_ids(name) if table.by_item else []
-    key = digest([3, sha256_of(path), {c: str(t) for c, t in table.columns.items()}, items])[:16]
+    key = digest([4, sha256_of(path), {c: str(t) for c, t in table.columns.items()}, items])[:16]
     kept, counted = cache / f"{name}-{key}.parquet", cache / f"{name}-{key}.json"
     if not (kept.exists() and counted.exists()):
         progress.say(f"reading {path.name}")
@@ -97,7 +97,9 @@ def write(raw: pl.LazyFrame, name: str, table: Table, out: Path, lost: dict[str,
     """Type the rows batch by batch into row groups of a Parquet file; cells that can't be read are counted in `lost`."""
     worded = word_items(name) if table.columns.get("VALUE") == pl.String else []
     empty = pl.DataFrame(schema=table.columns).to_arrow()
-    with pq.ParquetWriter(out, empty.schema, compression="zstd") as file:
+    texts = [column for column, kind in table.columns.items() if kind == pl.String]
+    packing: dict[str, Any] = {"compression": "lz4", "use_dictionary": texts, "write_statistics": False}
+    with pq.ParquetWriter(out, empty.schema, **packing) as file:
         for batch in raw.collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
             typed = pl.DataFrame([as_type(batch[column], kind) for column, kind in table.columns.items()])
             for column in table.columns:
