@@ -68,12 +68,14 @@ class Source(BaseSource):
         self.reviewed = settings.reviewed or settings.root / "knee_file_list.csv"
 
     def files(self) -> list[Path]:
-        """The annotation files and every volume, reviewed or not. Raises SourceError where there is none."""
-        return [
-            *(self.annotations, self.reviewed),
-            *([self.settings.splits] if self.settings.splits else []),
-            *(path for volume in self._volumes() for path in volume.paths),
-        ]
+        """The annotation files and every volume, reviewed or not. Raises SourceError where one is missing."""
+        volumes = [path for volume in self._volumes() for path in volume.paths]
+        wanted = {"annotations": self.annotations, "reviewed": self.reviewed, "splits": self.settings.splits}
+        tables = {name: path for name, path in wanted.items() if path is not None}
+        for name, path in tables.items():
+            if not path.is_file():
+                raise SourceError(f"{path} is missing. Put fastMRI+'s file there, or set source.{name} to where it is.")
+        return [*tables.values(), *volumes]
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:  # noqa: ARG002
         """One row per slice of every reviewed volume that is whole, in the order of volume name and slice."""

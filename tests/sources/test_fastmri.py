@@ -203,6 +203,13 @@ def test_empty_folder(tmp_path: Path) -> None:
         Source(Settings(root=tmp_path / "none")).files()
 
 
+def test_annotations_are_missing(broken: Broken) -> None:
+    folder = broken(lambda _: None)
+    (folder / "knee.csv").unlink()
+    with pytest.raises(SourceError, match=r"knee\.csv is missing.*source\.annotations"):
+        Source(Settings(root=folder)).files()
+
+
 def test_handles_are_reused_and_few(knees: Path) -> None:
     paths = [volume.paths[0] for volume in find_volumes(knees)]
     assert open_file(paths[0]) is open_file(paths[0])
