@@ -21,7 +21,6 @@ from i2m2_med.report.table import Predictions, read_predictions
 How = Literal["max", "mean", "noisy_or"]
 Slices = Float[np.ndarray, "slice label classes"]
 Whole = Float[np.ndarray, "label classes"]
-UNITS = {"volumes": "study", "patients": "patient"}
 
 
 def by_volume(table: pd.DataFrame, how: How, level: Literal["study", "patient"] = "study") -> pd.DataFrame:
@@ -86,31 +85,3 @@ def _one(slices: Predictions, how: How) -> pd.DataFrame:
             **groups,
         }
     )
-
-
-def prevalences(records: pd.DataFrame, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """How many slices, volumes and patients have each finding, per split, of how many: what a reader has to know first.
-
-    records: `split`, `patient`, `study` and `label_<name>` per slice; slices with an unknown label (-1) are left out.
-    """
-    rows: list[dict[str, Any]] = []
-    for split, slices in records.groupby("split", sort=False):
-        for label in labels:
-            known = slices[slices[f"label_{label}"] >= 0]
-            found = known[known[f"label_{label}"] > 0]
-            counts = {"slices": (len(found), len(known))}
-            counts |= {unit: (found[key].nunique(), known[key].nunique()) for unit, key in UNITS.items()}
-            shares = {
-                f"{unit}_share": round(part / whole, 4) if whole else None for unit, (part, whole) in counts.items()
-            }
-            sizes = {f"{unit}_of": whole for unit, (_, whole) in counts.items()}
-            rows.append(
-                {
-                    "split": split,
-                    "label": label,
-                    **{unit: part for unit, (part, _) in counts.items()},
-                    **sizes,
-                    **shares,
-                }
-            )
-    return rows

@@ -18,6 +18,7 @@ from i2m2_med.files import digest, replace_folder, sha256_of, sole_user, write_j
 from i2m2_med.privacy import project_key, pseudonym
 from i2m2_med.samples import normalise
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.prevalence import prevalences
 from i2m2_med.samples.split import RANKED, SPLITS, assign
 from i2m2_med.sources.source import Flow, Labels, Progress, Source
 
@@ -176,6 +177,7 @@ def describe(
         "flow": flow.steps,
         "refused": flow.refused,
         "audits": flow.audits,
+        "prevalences": prevalences(records, source.labels.names),
         "splits": splits,
         "remarks": remarks(run, splits, flow),
         "versions": {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from i2m2_med.report.table import read_predictions
-from i2m2_med.report.volumes import by_volume, pooled, pooled_target, prevalences
+from i2m2_med.report.volumes import by_volume, pooled, pooled_target
 
 WAYS = ["mean", "max", "noisy_or"]
 
@@ -71,18 +71,3 @@ def test_volumes_and_patients_are_a_prediction_table() -> None:
     assert len(patients) == 2 * 2 * 2
     assert patients.query("patient == 'p0'")["items"].tolist() == [8] * 4
     assert set(patients["group_acquisition"]) == {"PD"}
-
-
-def test_prevalences() -> None:
-    records = pd.DataFrame(
-        {"split": ["train"] * 4 + ["test"] * 2, "patient": list("aaabcc"), "study": list("112344"), "label_acl": [1, 0, 0, -1, 1, 1]}
-    )  # fmt: skip
-    train, test = prevalences(records, ("acl",))
-    assert (train["slices"], train["slices_of"], train["volumes"], train["volumes_of"], train["patients"]) == (
-        1,
-        3,
-        1,
-        2,
-        1,
-    )
-    assert (test["slices_share"], test["patients_of"]) == (1.0, 1)
