@@ -114,7 +114,9 @@ class Source(BaseSource):
         here: dict[str, VolumeFiles] = {}
         for files in self._volumes():
             if files.name in here:
-                error = SourceError(f"{file_name(files)} lies in {self.settings.root} twice. Keep one.")
+                error = SourceError(
+                    f"{file_name(files)} lies in {self.settings.root} twice. Name the folder of one kind of volumes (source.root)."
+                )
                 flow.refuse(file_name(files), error)
             else:
                 here[files.name] = files
