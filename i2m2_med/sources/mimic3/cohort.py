@@ -29,24 +29,28 @@ def gather(tables: dict[str, Ingested], flow: Flow) -> tuple[pl.DataFrame, pl.Da
     patients = once(tables["PATIENTS"], "SUBJECT_ID", "patients", flow)
     admissions = once(tables["ADMISSIONS"], "HADM_ID", "admissions", flow)
     stays = once(tables["ICUSTAYS"], "ICUSTAY_ID", "ICU stays", flow)
-    without = admissions.join(stays, on="HADM_ID", how="anti").height
-    flow.step("admissions: with an ICU stay", admissions.height - without, without, "no ICU stay")
+    with_stay = admissions.join(stays, on="HADM_ID", how="semi")
+    count(flow, "admissions: with an ICU stay", admissions, with_stay, "no ICU stay")
     resolved = stays.join(admissions, on=["SUBJECT_ID", "HADM_ID"]).join(patients, on="SUBJECT_ID")
-    lost = stays.height - resolved.height
-    flow.step("ICU stays: admission and patient known", resolved.height, lost, "ids that resolve nowhere")
+    count(flow, "ICU stays: admission and patient known", stays, resolved, "ids that resolve nowhere")
     timed = resolved.filter(
         pl.col("INTIME").is_not_null() & (pl.col("OUTTIME").is_null() | (pl.col("OUTTIME") >= pl.col("INTIME")))
     )
-    lost = resolved.height - timed.height
-    flow.step("ICU stays: in order of time", timed.height, lost, "no INTIME, or OUTTIME before INTIME")
+    count(flow, "ICU stays: in order of time", resolved, timed, "no INTIME, or OUTTIME before INTIME")
     return timed.sort("SUBJECT_ID", "INTIME", "ICUSTAY_ID"), admissions
+
+
+def count(flow: Flow, step: str, before: pl.DataFrame, after: pl.DataFrame, why: str) -> None:
+    """One step of the cohort flow; why only where somebody was left out."""
+    dropped = before.height - after.height
+    flow.step(step, after.height, dropped, why if dropped else "")
 
 
 def once(table: Ingested, key: str, what: str, flow: Flow) -> pl.DataFrame:
     """A small table, each key once: repeated and missing ones are counted and left out."""
     rows = table.scan().collect()
     distinct = rows.filter(pl.col(key).is_not_null()).unique(key, keep="first", maintain_order=True)
-    flow.step(f"{what}: read", distinct.height, rows.height - distinct.height, f"repeated or missing {key}")
+    count(flow, f"{what}: read", rows, distinct, f"repeated or missing {key}")
     if distinct.height == 0:
         raise SourceError(f"the table of {what} holds no row with a {key}; is the export complete?")
     return distinct
@@ -77,12 +81,8 @@ def adults(settings: Settings, stays: pl.DataFrame, flow: Flow, at: str, days: f
     """Those old enough at the time `at`; a shifted birth date (300 years) is old enough, an unknown one is not."""
     age = (pl.col(at) - pl.col("DOB")).dt.total_seconds() / 86_400
     kept = stays.filter(age >= settings.minimum_age * days)
-    flow.step(
-        f"ICU stays: at least {settings.minimum_age:g} years old at {at}",
-        kept.height,
-        stays.height - kept.height,
-        "younger, or birth date unknown",
-    )
+    step = f"ICU stays: at least {settings.minimum_age:g} years old at {at}"
+    count(flow, step, stays, kept, "younger, or birth date unknown")
     return kept
 
 
@@ -90,7 +90,7 @@ def first_stays(settings: Settings, stays: pl.DataFrame, _: pl.DataFrame, flow: 
     """Each adult subject's first ICU stay."""
     old = adults(settings, stays, flow, "INTIME", YEAR)
     first = old.sort("INTIME", "ICUSTAY_ID").unique("SUBJECT_ID", keep="first", maintain_order=True)
-    flow.step("ICU stays: first of each patient", first.height, old.height - first.height, "later stays")
+    count(flow, "ICU stays: first of each patient", old, first, "later stays")
     return first
 
 
@@ -103,9 +103,9 @@ def single_stays(settings: Settings, stays: pl.DataFrame, _: pl.DataFrame, flow:
     """As mimic3-benchmarks: no transfer between wards or units, then the only stay of its admission, then adults."""
     settled = (pl.col("FIRST_WARDID") == pl.col("LAST_WARDID")) & (pl.col("FIRST_CAREUNIT") == pl.col("LAST_CAREUNIT"))
     still = stays.filter(settled)
-    flow.step("ICU stays: in one ward and unit", still.height, stays.height - still.height, "transferred between units")
+    count(flow, "ICU stays: in one ward and unit", stays, still, "transferred between units")
     only = still.filter(pl.len().over("HADM_ID") == 1)
-    flow.step("ICU stays: only one of its admission", only.height, still.height - only.height, "several stays")
+    count(flow, "ICU stays: only one of its admission", still, only, "several stays")
     return adults(settings, only, flow, "INTIME", YEAR)
 
 
@@ -113,9 +113,7 @@ def first_admissions(settings: Settings, stays: pl.DataFrame, admissions: pl.Dat
     """As the published code: all stays of each subject's first hospital admission (by ADMITTIME, of all admissions)."""
     first = admissions.sort("ADMITTIME", "HADM_ID").unique("SUBJECT_ID", keep="first", maintain_order=True)
     kept = stays.join(first.select("HADM_ID"), on="HADM_ID", how="semi")
-    flow.step(
-        "ICU stays: in the patient's first admission", kept.height, stays.height - kept.height, "later admissions"
-    )
+    count(flow, "ICU stays: in the patient's first admission", stays, kept, "later admissions")
     return adults(settings, kept, flow, "ADMITTIME", 365.25)
 
 
@@ -137,10 +135,10 @@ def keep_long_enough(samples: pl.DataFrame, settings: Settings, flow: Flow) -> p
         long = pl.col("OUTTIME").is_null() | (pl.col("OUTTIME") >= pl.col("prediction"))
         step = f"samples: in the ICU for {settings.window_hours + settings.gap_hours:g} h"
     kept = samples.filter(long)
-    flow.step(step, kept.height, samples.height - kept.height, "too short")
+    count(flow, step, samples, kept, "too short")
     if settings.outcome == "exclusive":
         alive = kept.filter(death_time().is_null() | (death_time() > pl.col("prediction")))
-        flow.step("samples: alive at prediction time", alive.height, kept.height - alive.height, "died before it")
+        count(flow, "samples: alive at prediction time", kept, alive, "died before it")
         kept = alive
     if kept.height == 0:
         raise SourceError(

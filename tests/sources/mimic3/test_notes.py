@@ -165,6 +165,7 @@ def test_text_of_real_clinical_notes(build: Build, shared_data: Path, tmp_path: 
     assert pl.Series(built.arrays["notes"].ravel()).n_unique() > 200
 
 
+@pytest.mark.slow  # importing transformers takes as long as all other tests here
 def test_word_pieces_of_a_local_tokenizer(build: Build, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="the extra [text] is not installed")
     known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "skin", "warm"]

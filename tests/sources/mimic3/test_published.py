@@ -21,16 +21,16 @@ def assert_same_inputs(built: Built, oracle: dict[str, np.ndarray]) -> None:
     np.testing.assert_array_equal(built.records["label_mortality"].to_numpy()[rows], oracle["y"])
 
 
-def test_some_admissions_are_as_published(build: Build, demo: Path) -> None:
-    built = build(demo, profile="i2m2_compat", normalise="train")
-    assert_same_inputs(built, published(demo, every=9))
+def test_some_admissions_are_as_published(build: Build, thin: Path) -> None:
+    built = build(thin, profile="i2m2_compat", normalise="train")
+    assert_same_inputs(built, published(thin, every=9))
 
 
 @pytest.mark.slow
-def test_the_whole_demo_is_as_published(build: Build, demo: Path) -> None:
-    oracle = published(demo)
-    assert_same_inputs(build(demo, profile="i2m2_compat", normalise="train"), oracle)
-    scaled = build(demo, profile="i2m2_compat")
+def test_the_whole_demo_is_as_published(build: Build, thin: Path) -> None:
+    oracle = published(thin)
+    assert_same_inputs(build(thin, profile="i2m2_compat", normalise="train"), oracle)
+    scaled = build(thin, profile="i2m2_compat")
     assert scaled.records["study"].to_list() == [str(hadm) for hadm in oracle["hadm"]]
     series, static, split = loaded(oracle)
     np.testing.assert_allclose(scaled.arrays["series"], series, atol=2e-5)
@@ -40,5 +40,5 @@ def test_the_whole_demo_is_as_published(build: Build, demo: Path) -> None:
     assert (scaled.arrays["static"][:, ~varied] == 0).all()
     assert scaled.records["split"].to_list() == split
     for column in range(oracle["y_icd9"].shape[1]):
-        icd9 = build(demo, profile="i2m2_compat", task="icd9", icd9_group=column)
+        icd9 = build(thin, profile="i2m2_compat", task="icd9", icd9_group=column)
         np.testing.assert_array_equal(icd9.records[f"label_icd9_{column}"].to_numpy(), oracle["y_icd9"][:, column])
