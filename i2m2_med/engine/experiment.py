@@ -22,7 +22,7 @@ from i2m2_med.engine.store import ensure_store
 from i2m2_med.engine.tracking import Tracker, open_run
 from i2m2_med.engine.withheld import fit_withheld
 from i2m2_med.files import digest, replace_file, sole_user, write_json
-from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
+from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, prepare
 from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.workspace import workspace
 from i2m2_med.yaml_source import Values
@@ -98,7 +98,7 @@ class Experiment:
             paradigm=paradigm,
             task=self.run.task,
             seed=seed,
-            config=self.run.model_dump(mode="json"),
+            config=placed(self.run),
             manifest=self.manifest,
             parent=self.parent.run_id if self.parent else None,
             resume=resume,
@@ -193,6 +193,13 @@ def comparison_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """`i2m2_test_auroc_macro` and so on: each paradigm's last row of a metric, which is its mean over seeds."""
     last = {(row["paradigm"], row["metric"], row["label"]): row for row in rows}
     return {f"{row['paradigm']}_{name}": value for row in last.values() for name, value in metric_values([row]).items()}
+
+
+def placed(run: RunConfig) -> dict[str, Any]:
+    """A config as plain values with its places absolute, so that `i2m2 verify` finds the data from any folder."""
+    content = run.model_dump(mode="json")
+    source = {name: str(Path(value).absolute()) for name, value in content["source"].items() if is_place(run, name)}
+    return content | {"source": content["source"] | source}
 
 
 def read_note(folder: Path) -> dict[str, Any]:

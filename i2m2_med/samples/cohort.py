@@ -113,8 +113,9 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
 
 def key_of(run: RunConfig, files: Sequence[Path]) -> str:
     """What a prepared folder depends on: settings of the data, the files' names, sizes and times, and our code."""
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return digest([data_settings(run), str(getattr(run.source, "root", "")), stats, code_digest()])[:12]
+    stats = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    root = Path(getattr(run.source, "root", "")).absolute()
+    return digest([data_settings(run), str(root), stats, code_digest()])[:12]
 
 
 def code_digest() -> str:
