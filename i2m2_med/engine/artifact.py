@@ -75,7 +75,7 @@ class Predictor:
             table = calibrate_table(table, self.calibration)
         else:
             table = table.assign(calibrated=False, set=None, decision=None)
-        return table.assign(model=name, config_sha=self.config_sha, status="ok", error="")
+        return table.assign(model=name, config_sha=self.config_sha)
 
 
 def portable(run: RunConfig) -> dict[str, Any]:

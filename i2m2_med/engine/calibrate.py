@@ -46,6 +46,7 @@ def fit_calibration(table: pd.DataFrame, alpha: float = 0.1, sensitivity: float 
 
     Returns patterns (scale and shift per label), thresholds on the calibrated p of class 1, and conformal limits.
     """
+    table = table[table["p"].notna()] if len(table) else table
     if not len(table):
         raise SourceError("there is no validation sample to calibrate on; give `split.valid` a share above 0")
     log_probs, target, patient, pattern = arrays_of(table)
@@ -85,7 +86,8 @@ def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.Data
     log_probs, _, _, pattern = arrays_of(table)
     made = calibrate(log_probs, pattern.tolist(), calibration)
     each, classes = log_probs.shape[1] * log_probs.shape[2], log_probs.shape[2]
-    return table.assign(
+    refused = table["p"].isna()
+    mended = table.assign(
         uncalibrated=table["p"],
         p=made.p.ravel(),
         calibrated=np.repeat(made.calibrated, each),
@@ -93,6 +95,9 @@ def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.Data
         set_split=np.repeat(set_names(made.split_sets).ravel(), classes),
         decision=np.repeat(made.decision.ravel().astype(str), classes),
     )
+    mended.loc[refused, ["set", "set_split", "decision"]] = None
+    mended.loc[refused, "calibrated"] = False
+    return mended
 
 
 def set_names(sets: Bool[np.ndarray, "sample label classes"]) -> np.ndarray:

@@ -166,7 +166,8 @@ def end_epoch(stage: Stage, engine: Engine) -> None:
             f"training diverged in epoch {engine.state.epoch}: the loss is not a number; lower training.learning_rate"
         )
     said = run_model(stage.model, stage.valid, stage.training.batch * 4, stage.device)
-    metrics = selection_metrics(said.log_probs, stage.valid.target)
+    read = said.present.any(dim=0)
+    metrics = selection_metrics(said.log_probs[read], stage.valid.target[read])
     stage.history.append({"train_loss": loss, **{f"valid_{name}": value for name, value in metrics.items()}})
     if stage.scheduler is not None:
         stage.scheduler.step()

@@ -38,7 +38,8 @@ class MaskedNLL(nn.Module):
         self.aux_weight = aux_weight
 
     def forward(self, said: Opinions, target: Target) -> Tensor:
-        """The loss of the combination, plus the experts' own where `aux_weight` is set."""
+        """The loss of the combination, plus the experts' own where `aux_weight` is set; samples that nobody reads add nothing."""
+        target = torch.where(said.present.any(dim=0)[:, None], target, torch.full_like(target, -1))
         loss = self.of(said.log_probs, target)
         if self.aux_weight:
             for log_probs, present in zip(said.experts, said.present, strict=True):

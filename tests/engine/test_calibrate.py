@@ -136,3 +136,13 @@ def test_prior_correction_finds_the_new_shares():
     assert np.exp(posterior)[:, 0, 1].mean() < 0.3
     assert mended[:, 0, 1].mean() == pytest.approx(0.5, abs=0.01)
     np.testing.assert_allclose(mend_prior(posterior, was, was), posterior)
+
+
+def test_a_refused_sample_stays_refused(overconfident):
+    table = overconfident(1)
+    gone = table["patient"] == "7"
+    table.loc[gone, "p"] = np.nan
+    mended = calibrate_table(table, fit_calibration(table))
+    assert mended.loc[gone, ["p", "set", "decision"]].isna().all(axis=None)
+    assert not mended.loc[gone, "calibrated"].any()
+    assert mended.loc[~gone, "p"].notna().all()
