@@ -70,6 +70,26 @@ def test_an_interrupted_table_leaves_nothing_behind(root: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    "damage", ["1 byte short", "8 bytes short", "checksum", "second member short", "garbage after"]
+)
+def test_any_damage_of_a_gzip_is_seen(root: Path, tmp_path: Path, damage: str) -> None:
+    path = root / "LABEVENTS.csv.gz"
+    text = gzip.decompress(path.read_bytes())
+    whole = gzip.compress(text)
+    path.write_bytes(
+        {
+            "1 byte short": whole[:-1],
+            "8 bytes short": whole[:-8],
+            "checksum": whole[:-8] + b"\0\0\0\0" + whole[-4:],
+            "second member short": gzip.compress(text[:90]) + gzip.compress(text[90:])[:-9],
+            "garbage after": whole + b"garbage",
+        }[damage]
+    )
+    with pytest.raises(SourceError, match="ends in the middle or is damaged"):
+        ingest_table(path, "LABEVENTS", tmp_path / "cache", Progress())
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         (b"", "is empty"),
