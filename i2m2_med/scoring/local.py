@@ -26,6 +26,8 @@ AHEAD = 2
 """Studies that a reader has been told of: the one it reads and the next."""
 SENT_AT_ONCE = 4 * 2**20
 """Bytes of tensors that a reader collects before it sends them."""
+STARTUP = 300.0
+"""Seconds that a reader may take to start, on a machine with much else to do."""
 TRIES = 2
 """How often a study is read before it is held to be what kills the reader."""
 
@@ -56,6 +58,7 @@ def serve(pipe: Connection, job: Job, shelf: Shelf) -> None:
     torch.set_num_threads(1)
     reader = Reader(job.model)
     try:
+        pipe.send([])  # ready: from now on silence counts
         while (place := pipe.recv()) is not None:
             parcel: list[Piece] = []
             size = 0
@@ -80,6 +83,8 @@ class Hand:
     desk: Desk | None = None
     heard: float = field(default_factory=time.monotonic)
     """When it last said something."""
+    ready: bool = False
+    """It has imported what it needs and reads."""
 
 
 class Pool:
@@ -138,6 +143,7 @@ class Pool:
             why = "killed, most likely for want of memory" if code == -signal.SIGKILL else f"ended by {ending(code)}"
             yield from self.lose(hand, f"the process that read it was {why}", self.tries.get(hand.told[0], 0) + 1)
             return
+        hand.ready = True
         desk = hand.desk or Desk(self.answerer, self.shelf, hand.told[0])
         hand.desk = desk
         report = desk.take(pieces)
@@ -149,7 +155,8 @@ class Pool:
 
     def hangs(self, hand: Hand) -> bool:
         """Whether a reader has been silent for too long."""
-        return time.monotonic() - hand.heard > self.timeout and not hand.pipe.poll()
+        patience = self.timeout if hand.ready else max(self.timeout, STARTUP)
+        return time.monotonic() - hand.heard > patience and not hand.pipe.poll()
 
     def lose(self, hand: Hand, why: str, tries: int) -> Iterator[Report]:
         """Replace a reader; its study is tried once more, then refused."""

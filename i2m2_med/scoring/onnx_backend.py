@@ -4,7 +4,6 @@ Each expert is traced once per process with a free batch axis; which experts hea
 absent modality costs nothing and a graph holds no branch.
 """
 
-import io
 import warnings
 from typing import Any
 
@@ -74,7 +73,6 @@ class OnnxBackend:
         options = self.runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
-        graph = io.BytesIO()
         twice = tuple(
             torch.cat([tensor[:1], tensor[:1]]) for tensor in inputs
         )  # a batch of one would be taken for fixed
@@ -91,8 +89,9 @@ class OnnxBackend:
                     verbose=False,
                 )
             assert program is not None
-            program.save(graph)
-            return self.runtime.InferenceSession(graph.getvalue(), options, providers=["CPUExecutionProvider"])
+            return self.runtime.InferenceSession(
+                program.model_proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # the exporter and the runtime raise kinds of their own
             raise ModelError(
                 f"expert '{name}' can't be turned into ONNX ({type(error).__name__}); score with --backend torch"

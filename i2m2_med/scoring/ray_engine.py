@@ -3,6 +3,7 @@
 Studies, model folder and output folder lie where every node sees them under the same path.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -52,7 +53,7 @@ def ray_engine(actors: int) -> Engine:
             return
         ours = not ray.is_initialized()
         if ours:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         try:
             ray.data.DataContext.get_current().enable_progress_bars = False
             rows = [{"name": place.name, "folder": str(place.folder.absolute())} for place in places]

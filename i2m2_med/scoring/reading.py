@@ -20,6 +20,10 @@ from i2m2_med.samples.normalise import State
 from i2m2_med.scoring.guard import checked_files, content_hash
 from i2m2_med.sources.source import Study
 
+FORMATS = ("h5py", "nibabel", "polars", "pydicom", "gzip", "zlib", "csv", "json", "xml")
+"""Libraries that read files: what they raise is said of the file, not of us."""
+PACKAGE = re.compile(r"(?:^|site-packages/|python3\.\d+/)(\w+)(?:/|\.py)")
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -142,7 +146,14 @@ def refusal(error: BaseException, folder: Path | None = None) -> Refusal:
             return Refusal(one_line(nameless(str(seen), folder)))
         if isinstance(seen, MemoryError):
             return Refusal("reading it needs more memory than there is", lasting=False)
+        if isinstance(seen, OSError):
+            return Refusal(f"a file of the study can't be read ({type(seen).__name__})", lasting=False)
         seen = seen.__cause__ or seen.__context__
+    library = PACKAGE.search(extract_tb(error.__traceback__)[-1].filename)
+    if library and library[1] in FORMATS:
+        return Refusal(
+            f"a file of the study is damaged, in a way that {library[1]} stumbles over ({type(error).__name__})"
+        )
     frames = [frame for frame in extract_tb(error.__traceback__) if "i2m2_med" in frame.filename]
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "a library"
     return Refusal(f"it can't be read, in a way that is not foreseen ({type(error).__name__} in {place})")

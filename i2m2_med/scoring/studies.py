@@ -49,7 +49,7 @@ def find_studies(where: str, leave_out: Path | None = None) -> list[Place]:
 
 def is_study(folder: Path) -> bool:
     """Whether a folder holds a study's files rather than study folders."""
-    return any(next(folder.glob(mark), None) is not None for mark in MARKS)
+    return any(path.is_file() for mark in MARKS for path in folder.glob(mark))
 
 
 def children(root: Path) -> list[Path]:

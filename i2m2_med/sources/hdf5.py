@@ -13,6 +13,8 @@ from i2m2_med.errors import SourceError
 
 MAX_BYTES = 2**30
 """More than any slice that is read at once can need (32 coils of 2048 × 2048 complex64 are half of it)."""
+MOST_PACKED, SMALL = 1032, 2**24
+"""No compression that HDF5 knows packs better than 1:1032; what is small may be anything."""
 OPEN_FILES = 8
 """Files that one worker keeps open: slices of a volume are mostly read in turn."""
 
@@ -108,6 +110,10 @@ def _not_huge(known: OpenFile, array: h5py.Dataset) -> h5py.Dataset:
     if size > MAX_BYTES:
         raise SourceError(
             f"{known.name}: '{array.name}' declares the shape {array.shape}: {size / 2**30:.1f} GiB to read at once."
+        )
+    if float(np.prod(array.shape, dtype=float)) * array.dtype.itemsize > MOST_PACKED * known.stamp[1] + SMALL:
+        raise SourceError(
+            f"{known.name} is damaged: '{array.name}' declares the shape {array.shape}, far more than the file can hold."
         )
     return array
 

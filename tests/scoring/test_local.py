@@ -1,0 +1,77 @@
+"""Readers that are killed or hang cost their study, and are said as such."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from i2m2_med.scoring.examine import Report
+from i2m2_med.scoring.hold import Part, hold
+from i2m2_med.scoring.local import Hand, Pool
+from i2m2_med.scoring.studies import find_studies
+
+from .conftest import job_of
+
+
+def ready(hand: Hand) -> Hand:
+    """A reader that has started."""
+    assert hand.pipe.poll(240)
+    return hand
+
+
+def run_with(killed: int, studies: Path, model: Path, out: Path) -> tuple[dict[str, Report], str]:
+    """Score with one reader, the first `killed` ones of which are killed before they read; reports, and the first study's key."""
+    with hold(out, Part()) as shelf:
+        pool = Pool(job_of(model, out), shelf, 1, 60.0)
+        left = [killed - 1]
+        os.kill(ready(pool.hands[0]).process.pid, signal.SIGKILL)
+        hire = pool.hire
+
+        def hire_and_kill() -> Hand:
+            hand = hire()
+            if left[0] > 0:
+                left[0] -= 1
+                os.kill(hand.process.pid, signal.SIGKILL)
+            return hand
+
+        pool.hire = hire_and_kill  # type: ignore[method-assign]
+        try:
+            reports = {report.name: report for report in pool.run(find_studies(str(studies)))}
+        finally:
+            pool.close()
+        return reports, shelf.key("study00")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [1, 2])
+def test_a_killed_reader_is_noticed(
+    killed: int, digits_studies: Path, digits_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its study is tried once more; killed again, it is refused, and not held to be done."""
+    reports, key = run_with(killed, digits_studies, digits_model, tmp_path)
+    assert len(reports) == 12
+    refused = sorted(name for name, report in reports.items() if report.status == "refused")
+    assert refused == (["study11"] if killed == 1 else ["study00", "study11"])
+    assert "study00: the process that read it was killed, most likely for want of memory" in capsys.readouterr().err
+    assert bool(key) == (killed == 1)
+
+
+@pytest.mark.slow
+def test_a_hanging_reader_is_given_up(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:
+    with hold(tmp_path, Part()) as shelf:
+        pool = Pool(job_of(digits_model, tmp_path), shelf, 2, 3.0)
+        for hand in pool.hands:
+            hand.pipe.poll(240)
+            hand.pipe.recv()
+            hand.ready = True
+        os.kill(pool.hands[0].process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            reports = {report.name: report for report in pool.run(find_studies(str(digits_studies)))}
+        finally:
+            pool.close()
+    assert time.monotonic() - began < 120
+    assert len(reports) == 12
+    assert "more than 3 s" in reports["study00"].why
