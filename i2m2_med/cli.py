@@ -98,7 +98,7 @@ def explain(error: Exception) -> int:
     for cause in causes(error):
         plain = plain_disk_error(cause, workspace()) if isinstance(cause, OSError) else cause
         if isinstance(plain, UserError):
-            say("\n".join(f"{type(plain).__name__}: {line}" for line in str(plain).splitlines()))
+            say("\n".join(f"{plain.kind()}: {line}" for line in str(plain).splitlines()))
             return 1
     traceback.print_exception(error)
     log = workspace() / "logs" / f"bug-{datetime.now():%Y%m%d-%H%M%S}.txt"

@@ -4,6 +4,11 @@
 class UserError(Exception):
     """Says what, where, what was found and what to do; never a patient's value."""
 
+    @classmethod
+    def kind(cls) -> str:
+        """The error's name for a person: that of the class below, however finely the code tells apart."""
+        return next(each.__name__ for each in cls.__mro__ if each.__module__ == __name__)
+
 
 class ConfigError(UserError):
     """A run config is not what it should be."""
