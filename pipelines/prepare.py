@@ -1,12 +1,15 @@
 """`i2m2 prepare CONFIG`: raw data → records, manifest and typed tables, once."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from i2m2_med.arguments import Config, Overrides
+from i2m2_med.config import RunConfig
 from i2m2_med.config_reader import load_config
 from i2m2_med.console import TerminalProgress, say, table
+from i2m2_med.files import replace_file
 from i2m2_med.workspace import workspace
 
 
@@ -24,17 +27,26 @@ def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dic
     folder = prepare(run, values.name, workspace(), TerminalProgress(), skip_bad=skip_bad)
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     show(manifest)
-    say(f"prepared in {folder}")
-    if run.source.model_dump()["name"] == "fastmri":
-        from i2m2_med.samples.cohort import open_source
-        from i2m2_med.samples.knee_picture import draw_prepared
-
-        say(f"slices to look at: {draw_prepared(open_source(run), folder)}")
+    say(f"prepared in {folder}; to look at: {', '.join(map(str, draw(run, folder, manifest)))}")
     return {
         "manifest": str(Path(folder) / "manifest.json"),
         "fingerprint": manifest["fingerprint"],
         "flow": manifest["flow"],
     }
+
+
+def draw(run: RunConfig, folder: Path, manifest: dict[str, Any]) -> list[Path]:
+    """The cohort flow as a picture, and a few samples where the data set can be drawn."""
+    from i2m2_med.report.flow_picture import draw_flow
+    from i2m2_med.samples.cohort import open_source
+
+    flow = folder / "flow.png"
+    with replace_file(flow) as beside:
+        beside.write_bytes(draw_flow(manifest["flow"], f"{run.task}: cohort flow", run.synthetic))
+    source = open_source(run)
+    if source.pictured_by is None:
+        return [flow]
+    return [flow, import_module(source.pictured_by).draw_prepared(source, folder)]
 
 
 def show(manifest: dict[str, Any]) -> None:

@@ -62,6 +62,8 @@ class Source(ABC):
     labels: Labels
     modalities: tuple[str, ...]
     """What the data set can give. An expert may read only these (plus what the config's transforms add)."""
+    pictured_by: str | None = None
+    """The module whose `draw_prepared(source, folder)` draws a few samples for `i2m2 prepare`; it may lie above this layer."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
