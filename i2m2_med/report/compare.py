@@ -92,6 +92,6 @@ def _notes(cohort: Cohort, cube: Cube) -> list[str]:
     for at, metric in enumerate(METRICS):
         if cube.shape[-1] > 1 and (share := float(failed[:, :, at].mean(axis=-1).max())) > 0.01:
             notes.append(
-                f"{metric}: up to {share:.0%} of the bootstrap draws held one class only and were left out of the intervals."
+                f"{metric}: up to {share:.0%} of the bootstrap draws lacked a class and were left out of the intervals."
             )
     return notes
