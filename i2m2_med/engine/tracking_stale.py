@@ -21,10 +21,21 @@ def mark_killed(client: "MlflowClient") -> list[str]:
     experiments = [each.experiment_id for each in client.search_experiments()]
     running = client.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=1000)
     gone = [run.info.run_id for run in running if "i2m2.pid" in run.data.tags and still_runs(run.data.tags) is False]
-    for run_id in gone:
+    return [run_id for run_id in gone if _marked(client, run_id)]
+
+
+def _marked(client: "MlflowClient", run_id: str) -> bool:
+    """Whether the run could be marked; other people's runs on a server may not be ours to change."""
+    from mlflow.exceptions import MlflowException
+
+    try:
         client.set_tag(run_id, "i2m2.killed", "its process was gone at a later start")
         client.set_terminated(run_id, "KILLED")
-    return gone
+    except MlflowException as error:
+        if error.error_code != "PERMISSION_DENIED":
+            raise
+        return False
+    return True
 
 
 @contextmanager
