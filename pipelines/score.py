@@ -62,9 +62,10 @@ def main(
     threads
         Threads of one network on a CPU. The same number gives the same bits.
     num_parts
-        Share the studies among this many scorers (Slurm array, several machines) …
+        Share the studies among this many scorers, on one or several machines. On Slurm: `sbatch --array=0-9 --wrap
+        'i2m2 score STUDIES OUT --model M --num-parts 10 --part-id $SLURM_ARRAY_TASK_ID'`, then `i2m2 score merge OUT`.
     part_id
-        … of which this one is number 0, 1, ….
+        Which of the parts this scorer is, from 0.
     timeout
         Seconds after which a study that is still being read is given up.
     watch

@@ -8,12 +8,15 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from i2m2_med.errors import SourceError
 
 MAX_FILES = 20_000
 MAX_DEPTH = 8
 MAX_TEXT = 256 * 2**20
 """Bytes of a file that is read as a whole: CSV, JSON, YAML, text."""
+MAX_DESCRIPTION = 64 * 2**10
 MAX_FILE = 32 * 2**30
 MAX_UNPACKED = 2 * 2**30
 """Bytes that a packed file may unpack to."""
@@ -34,7 +37,25 @@ def checked_files(folder: Path) -> list[Path]:
             raise SourceError(f"the study holds more than {MAX_FILES} files")
     if not found:
         raise SourceError("the study folder is empty")
+    check_description(folder / "study.yaml")
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder)))
+
+
+def check_description(path: Path) -> None:
+    """`study.yaml`, whoever reads it: plain values, names of what the study holds → its files or folders."""
+    if not path.is_file():
+        return
+    if path.stat().st_size > MAX_DESCRIPTION:
+        raise SourceError(f"study.yaml has more than {MAX_DESCRIPTION // 1024} KiB")
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SourceError("study.yaml can't be read as plain YAML") from error
+    if not isinstance(content, dict) or not all(isinstance(said, str) for pair in content.items() for said in pair):
+        raise SourceError("study.yaml must say names and files, such as `kspace: scan.h5`")
+    home = path.parent.resolve()
+    if not all((path.parent / file).resolve().is_relative_to(home) for file in content.values() if "\0" not in file):
+        raise SourceError("study.yaml names a file outside the study")
 
 
 def walk(folder: Path, root: Path, depth: int) -> Iterator[Path]:
