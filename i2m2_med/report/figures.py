@@ -11,7 +11,22 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999", "#44403A", "#882255")
+COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#F0E442",
+    "#999999",
+    "#44403A",
+    "#882255",
+    "#332288",
+    "#117733",
+    "#661100",
+    "#AA4499",
+)
 FIXED = {"intra": "#E69F00", "inter": "#009E73", "i2m2": "#D55E00"}
 """Paradigms of the paper keep their colour in every figure."""
 NAMES = {
@@ -54,7 +69,14 @@ def bars(
     handles, names = axes.get_legend_handles_labels()
     if ideal and metric == "auroc":
         handles, names = [*handles, Line2D([], [], color="black", lw=2)], [*names, "ideal observer"]
-    figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)), frameon=False, fontsize=9)
+    figure.legend(
+        handles,
+        names,
+        loc="outside lower center",
+        ncols=min(len(names), int(figure.get_figwidth() // 1.7)),
+        frameon=False,
+        fontsize=9,
+    )
     return png(figure, synthetic)
 
 
