@@ -230,8 +230,20 @@ def send_left_over(client: "MlflowClient", uri: str) -> None:
     folders = sorted((path for path in spool().glob("*/events.jsonl")), key=lambda path: path.parent.stat().st_ctime_ns)
     for outbox in (Outbox(path.parent) for path in folders):
         if outbox.noted("store") == uri and not is_held(outbox.folder.name):
+            _send_one_left_over(client, uri, outbox)
+
+
+def _send_one_left_over(client: "MlflowClient", uri: str, outbox: Outbox) -> None:
+    """One that the store refuses (its run was deleted, say) is told of, and holds nobody else up."""
+    try:
+        with translated(uri):
             send_kept(client, uri, outbox)
-            say(f"tracking: sent the run that was kept in {outbox.folder}")
+    except Away:
+        raise
+    except StoreError as trouble:
+        say(f"tracking: the run kept in {outbox.folder} can't be sent: {trouble}")
+    else:
+        say(f"tracking: sent the run that was kept in {outbox.folder}")
 
 
 def spool() -> Path:

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
+from i2m2_med.engine import tracking
 from i2m2_med.engine.store import Away, connect
+from i2m2_med.engine.tracking_outbox import Outbox
 from i2m2_med.engine.tracking_read import children, download, find_run, list_runs
 from i2m2_med.engine.tracking_send import metric_key
 from i2m2_med.errors import StoreError
@@ -331,3 +333,20 @@ def test_runs_are_listed_without_importing_mlflow(store: str, opening: Opening) 
     )
     said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["1", "False", "False"]
+
+
+def test_a_kept_run_that_was_deleted_holds_nobody_up(
+    store: str, opening: Opening, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with opening() as lost:
+        pass
+    outbox = Outbox(tracking.spool() / lost.run_id)
+    outbox.note("store", store)
+    outbox.note("run", lost.run_id)
+    outbox.keep({"kind": "tags", "values": {"a": "b"}})
+    connect(store).delete_run(lost.run_id)
+    with opening() as run:
+        pass
+    assert find_run(store, run.run_id).status == "FINISHED"
+    assert "can't be sent" in capsys.readouterr().err
+    assert outbox.holds_any()
