@@ -43,10 +43,29 @@ VITALS = (
 WEIGHT = Charted("weight", 763, 224639, 80.0, 14.0, 0.5, 24.0, low=35.0, high=220.0, digits=1)
 LABS = (
     Charted("urea nitrogen", 51006, 51006, 32.0, 2.0, 1.5, 6.0, finding=0, slope=6.0, low=2.0, high=250.0),
-    Charted("bicarbonate", 50882, 50882, 24.0, 0.6, 0.6, 6.0, finding=0, slope=-1.5, swept=2, sweep=5.0, low=5.0, high=50.0),
+    Charted(
+        "bicarbonate", 50882, 50882, 24.0, 0.6, 0.6, 6.0, finding=0, slope=-1.5, swept=2, sweep=5.0, low=5.0, high=50.0
+    ),
     Charted("white cells", 51301, 51301, 11.0, 0.5, 0.6, 6.0, finding=1, slope=1.8, low=0.3, high=200.0, digits=1),
-    Charted("sodium", 50983, 50983, 139.0, 0.8, 0.8, 6.0, finding=1, slope=-1.8, swept=1, sweep=5.0, low=100.0, high=180.0),
-    Charted("potassium", 50971, 50971, 4.2, 0.12, 0.12, 6.0, finding=2, slope=0.35, swept=2, sweep=-0.9, low=1.5, high=9.0, digits=1),
+    Charted(
+        "sodium", 50983, 50983, 139.0, 0.8, 0.8, 6.0, finding=1, slope=-1.8, swept=1, sweep=5.0, low=100.0, high=180.0
+    ),
+    Charted(
+        "potassium",
+        50971,
+        50971,
+        4.2,
+        0.12,
+        0.12,
+        6.0,
+        finding=2,
+        slope=0.35,
+        swept=2,
+        sweep=-0.9,
+        low=1.5,
+        high=9.0,
+        digits=1,
+    ),
     Charted(
         "bilirubin", 50885, 50885, 1.6, 0.1, 0.1, 10.0, finding=1, slope=0.3, low=0.1, high=40.0, digits=1, share=0.7
     ),
