@@ -1,7 +1,6 @@
 """Batches in a seeded order, the same whoever reads them and wherever a run was interrupted."""
 
 from collections.abc import Iterator
-
 from typing import Any
 
 import torch

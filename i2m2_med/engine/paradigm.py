@@ -17,6 +17,9 @@ from i2m2_med.files import digest
 from i2m2_med.model import I2M2
 from i2m2_med.samples.cohort import Cohort
 
+ALONE = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
+"""How one expert is "combined": left as it is. It is the default, so that a unimodal paradigm's stage serves a warm start too."""
+
 
 def train_paradigm(
     run: RunConfig, cohort: Cohort, name: str, *, seed: int, stages: Path, device: str, watch: Watch
@@ -30,15 +33,15 @@ def train_paradigm(
     training = training_of(run, paradigm)
     model = build_model(run, paradigm.experts, cohort.labels, seed, paradigm.combiner)
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
-    give_shares(model, class_shares(cohort.samples("train")))
+    shares = class_shares(cohort.samples("train"))
+    give_shares(model, shares)
     if training.mode == "separate" or training.warm_start == "separate":
         for expert in paradigm.experts:
             own = {**training.separate, **run.experts[expert].training, "mode": "joint", "warm_start": None}
             alone = Training.model_validate({**training.model_dump(), **own})
-            single = build_model(
-                run, [expert], cohort.labels, seed, {"_target_": "i2m2_med.combiners.ProductOfExperts"}
-            )
-            train_stage(run, cohort, single, alone, seed, stages, device, watch, {})
+            single = build_model(run, [expert], cohort.labels, seed, ALONE)
+            give_shares(single, shares)
+            train_stage(run, cohort, single, alone, seed, stages, device, watch, ALONE)
             model.experts[expert].load_state_dict(single.experts[expert].state_dict())
     elif training.warm_start:
         load_experts(model, Path(training.warm_start))
