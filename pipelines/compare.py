@@ -55,18 +55,22 @@ def main(
 def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
     """The comparison's report: tables, figure, page."""
     from i2m2_med.report.build import write_report
+    from i2m2_med.report.judge import volume_sections
 
     run = experiment.run
+    tables = {(one.paradigm, one.seed): one.table for one in made}
+    reference = run.evaluation.reference if run.evaluation.reference in run.paradigms else run.paradigm
     return write_report(
         experiment.folder / "report",
-        tables={(one.paradigm, one.seed): one.table for one in made},
+        tables=tables,
         manifest=experiment.manifest,
         title=run.task,
         synthetic=run.synthetic,
         ideal=ideal_observer(run) or None,
-        reference=run.evaluation.reference if run.evaluation.reference in run.paradigms else run.paradigm,
+        reference=reference,
         replicates=run.evaluation.bootstrap,
         fingerprints={(one.paradigm, one.seed): experiment.cohort.fingerprint for one in made},
+        further=volume_sections(run, tables, reference),
     )
 
 
