@@ -17,6 +17,7 @@ from i2m2_med.scoring.hold import Part
 from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.run import local_engine, score
 from i2m2_med.scoring.studies import find_studies
+from i2m2_med.simulate.knee import simulate as simulate_knee
 from i2m2_med.simulate.studies import simulate
 from tests.scoring.conftest import DIGITS, job_of, untrained
 
@@ -81,8 +82,12 @@ def test_knee_time_outside_the_network(benchmark: Any, tmp_path: Path) -> None:
 
 
 def test_cheap_expert_slices_per_second_and_core(benchmark: Any, tmp_path: Path) -> None:
-    """File to row with a network that costs next to nothing."""
-    simulate(tmp_path / "studies", kind="knee", count=6, seed=2, matrix="640x368", slices=10)
+    """File to row with a network that costs next to nothing; fastMRI volumes, as downloaded."""
+    volumes = simulate_knee(tmp_path / "data", volumes=3, slices=20, matrix="640x368", seed=2)
+    assert volumes
+    for path in sorted((tmp_path / "data").rglob("*.h5")):
+        (tmp_path / "studies" / path.stem).mkdir(parents=True)
+        path.rename(tmp_path / "studies" / path.stem / path.name)
     cheap = "{reads: [magnitude], network: {_target_: i2m2_med.experts.PreActResNet18, channels: 1, stem: strided, width: 2, pool: 2}}"
     overrides = (f"source.root={tmp_path}", f"experts={{magnitude: {cheap}}}", "scoring.batch=10")
     model = untrained("knee_demo", tmp_path / "model", overrides)
