@@ -56,7 +56,7 @@ def predictor(samples: Samples) -> Predictor:
     """`a` is three times too sure, `b` six times; calibrated on samples of which none has `b` alone."""
     reads = {"a": ("a",), "b": ("b",)}
     model = I2M2({"a": Sure(3.0), "b": Sure(6.0)}, reads, ProductOfExperts(), (1, 3))
-    run, _ = load_config("avmnist_intra")
+    run, _ = load_config("avmnist_intra", ["source.root=."])
     predictor = Predictor(model, run, "intra", 0, samples.labels, {}, [[1 / 3] * 3], device="cpu")
     predictor.calibration = fit_calibration(predictor.predict(samples))
     return predictor
