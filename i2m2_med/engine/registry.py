@@ -1,5 +1,8 @@
 """The model registry: versions and aliases of runs that were verified, and how a model is named everywhere."""
 
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,14 +63,10 @@ def champion(uri: str, name: str, alias: str) -> Registered | None:
 
 def give_name(run: FoundRun, name: str, alias: str, tags: dict[str, str]) -> Registered:
     """Make the run's served model the next version of `name`, and let `alias` point to it."""
-    from mlflow import set_tracking_uri
     from mlflow.exceptions import MlflowException
 
     client = connect(run.uri)
-    set_tracking_uri(
-        run.uri
-    )  # a database's registry looks its source up in MLflow's global store, whatever the client says
-    with translated(run.uri):
+    with translated(run.uri), _global_store(run.uri):
         model = _logged_model(client, run)
         try:
             client.create_registered_model(name)
@@ -81,6 +80,19 @@ def give_name(run: FoundRun, name: str, alias: str, tags: dict[str, str]) -> Reg
         client.set_registered_model_alias(name, alias, made.version)
         client.set_tag(run.run_id, "registered", f"{name} version {made.version} @{alias}")
     return Registered(name, str(made.version), run)
+
+
+@contextmanager
+def _global_store(uri: str) -> Generator[None, None, None]:
+    """A database's registry looks its source up in MLflow's global store, whatever the client says."""
+    from mlflow import set_tracking_uri
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        set_tracking_uri(before)  # pyright: ignore[reportArgumentType]  None takes it back
 
 
 def _logged_model(client: "MlflowClient", run: FoundRun) -> str:

@@ -12,7 +12,7 @@ from i2m2_med.engine.store import ensure_store
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
-    ensure_store(folder, None)
+    ensure_store(folder, f"sqlite:///{folder / 'mlflow.db'}")
     return folder / "mlflow.db"
 
 

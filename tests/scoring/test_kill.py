@@ -1,41 +1,40 @@
 """Killed at any moment and started again, a run ends with the bytes of an undisturbed one."""
 
-import multiprocessing
 import random
+import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
-from i2m2_med.scoring.run import local_engine
+from i2m2_med.scoring.local import start_method
+from pipelines.score import main as score
 
-from .test_run import contents, score_all
-
-
-def child(studies: Path, model: Path, out: Path) -> None:
-    """What is killed: readers and model in one process, forked from a warm one."""
-    torch.set_num_threads(1)
-    score_all(studies, model, out, engine=local_engine(0, 1, 60.0))
+from .test_run import contents
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_killed_at_twenty_moments(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("fork")
+    """Reader and model in one process, forked from a warm server that has no threads."""
+    forked = start_method()
 
-    def start(out: Path) -> multiprocessing.Process:
-        process = fork.Process(target=child, args=(digits_studies, digits_model, out))
+    def start(out: Path) -> Any:
+        options = {"model": str(digits_model), "readers": 0, "device": "cpu"}
+        process = forked.Process(target=score, args=(str(digits_studies), out), kwargs=options)
         process.start()
         return process
 
-    began = time.monotonic()
-    undisturbed = start(tmp_path / "undisturbed")
-    undisturbed.join(120)
-    took = time.monotonic() - began
-    assert undisturbed.exitcode == 0
+    took = 0.0
+    for name in ("warm", "undisturbed"):
+        began = time.monotonic()
+        undisturbed = start(tmp_path / name)
+        undisturbed.join(120)
+        took = time.monotonic() - began
+        assert undisturbed.exitcode == 0
     whole = contents(tmp_path / "undisturbed")
     moments = random.Random(7)
+    killed = 0
     for attempt in range(20):
         out = tmp_path / f"killed{attempt}"
         for _ in range(2):
@@ -43,8 +42,10 @@ def test_killed_at_twenty_moments(digits_studies: Path, digits_model: Path, tmp_
             time.sleep(moments.uniform(0, took))
             victim.kill()
             victim.join()
+        killed += victim.exitcode == -signal.SIGKILL
         last = start(out)
         last.join(120)
         assert last.exitcode == 0
         assert contents(out) == whole
         assert not list((out / ".score").rglob("*.part"))
+    assert killed > 10
