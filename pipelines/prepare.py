@@ -50,7 +50,7 @@ def draw(run: RunConfig, folder: Path, manifest: dict[str, Any]) -> list[Path]:
 
 
 def show(manifest: dict[str, Any]) -> None:
-    """Cohort flow, splits and what was refused, for a person."""
+    """Cohort flow, splits, what was refused, and what may not be claimed, for a person."""
     table("Cohort flow", ["step", "kept", "dropped", "why"], [list(step.values()) for step in manifest["flow"]])
     sizes = [
         [name, found["patients"], found["studies"], found["samples"]] for name, found in manifest["splits"].items()
@@ -58,3 +58,5 @@ def show(manifest: dict[str, Any]) -> None:
     table("Splits", ["split", "patients", "studies", "samples"], sizes)
     if manifest["refused"]:
         table("Refused", ["file", "why"], [[item["name"], item["why"]] for item in manifest["refused"]])
+    for remark in manifest["remarks"]:
+        say(remark)

@@ -209,7 +209,7 @@ def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
     said = ["The data are synthetic: no figure says anything about patients."] if run.synthetic else []
     patients = splits["test"]["patients"]
     if patients < FEWEST_PATIENTS:
-        said.append(f"The test split holds {patients} patients: no accuracy can be claimed from it.")
+        said.append(f"Too few patients in the test split ({patients}): no accuracy can be claimed from it.")
     if flow.audits["split"] == RANKED:
         said.append(
             "The cohort is small: patients were split by the rank of their hash, so a larger cohort will place them anew."
