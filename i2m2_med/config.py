@@ -11,6 +11,9 @@ from i2m2_med.settings import Settings
 ALLOWED = ("i2m2_med.", "monai.networks.", "monai.transforms.", "monai.losses.", "torch.nn.", "torch.optim.")
 """What a `_target_` may start with; a config's `plugins` add to it."""
 
+IDEAL = "ideal.json"
+"""What simulators write beside their data: the AUROC that an observer who knows the truth reaches, by paradigm and label."""
+
 Target = dict[str, Any]
 """A block with `_target_` and keyword arguments: a network, transform, combiner, optimizer or scheduler."""
 
@@ -126,6 +129,9 @@ class Split(Settings):
     salt: str = "i2m2"
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.15
     test: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    test_group: dict[str, str | tuple[str, ...]] = {}
+    """Leave a group out of training and test on it, such as `{acquisition: CORPDFS_FBK}`: its samples are `test`, and the
+    test patients of the other groups become the split `rest`, which every report shows beside it."""
 
 
 class RunConfig(Settings):
@@ -135,7 +141,7 @@ class RunConfig(Settings):
     task: str
     """What is predicted, in a word or two, for tables and reports."""
     synthetic: bool = False
-    """The data are simulated: every figure and table says so."""
+    """The data are simulated: every figure and table says so. Data beside which an `ideal.json` lies are, whatever is said here."""
     source: SerializeAsAny[Settings]
     modalities: Modalities = Modalities()
     split: Split = Split()

@@ -155,15 +155,16 @@ class Experiment:
         )
 
     def predict(self, predictor: Predictor, run_id: str) -> pd.DataFrame:
-        """The prediction table over validation and test; calibration is fitted on the first and kept in the predictor."""
+        """The prediction table over all that training did not see; calibration is fitted on validation and kept in the predictor."""
         evaluation = self.run.evaluation
         valid = predictor.predict(self.cohort.samples("valid"), run_id)
         if evaluation.calibrate:
             predictor.calibration = fit_calibration(valid, evaluation.alpha, evaluation.sensitivity)
             predictor.calibration["patterns"] |= fit_withheld(predictor, self.cohort.samples("valid"))
             valid = calibrate_table(valid, predictor.calibration)
-        test = predictor.predict(self.cohort.samples("test"), run_id)
-        return pd.concat([valid, test], ignore_index=True)
+        others = [split for split in self.cohort.splits if split not in {"train", "valid"}]
+        judged = [predictor.predict(self.cohort.samples(split), run_id) for split in others]
+        return pd.concat([valid, *judged], ignore_index=True)
 
     def record(self, tracker: Tracker, folder: Path, rows: Sequence[dict[str, Any]]) -> None:
         """Metrics with intervals, predictions, report and model into the run."""

@@ -92,9 +92,9 @@ def data_again(run: FoundRun, config: RunConfig, progress: Progress) -> tuple[Co
 def evaluate_again(
     run: FoundRun, config: RunConfig, cohort: Cohort, model: Path, kept: pd.DataFrame, judge: Judge, exact: bool
 ) -> tuple[pd.DataFrame, list[Check]]:
-    """The stored model on validation and test, and the metrics of that."""
+    """The stored model on all that training did not see, and the metrics of that."""
     predictor = load_model(model)
-    tables = [predictor.predict(cohort.samples(split), run.run_id) for split in ("valid", "test")]
+    tables = [predictor.predict(cohort.samples(split), run.run_id) for split in cohort.splits if split != "train"]
     again = pd.concat(tables, ignore_index=True)
     paradigm = run.tags["paradigm"]
     values = metric_values(judge(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))

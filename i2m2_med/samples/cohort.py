@@ -19,7 +19,7 @@ from i2m2_med.privacy import project_key, pseudonym
 from i2m2_med.samples import normalise
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.prevalence import prevalences
-from i2m2_med.samples.split import RANKED, SPLITS, assign
+from i2m2_med.samples.split import RANKED, REST, SPLITS, assign
 from i2m2_med.sources.source import Flow, Labels, Progress, Source
 
 FEWEST_PATIENTS = 100
@@ -48,10 +48,15 @@ class Cohort:
         """One hash over source files, settings, splits and statistics."""
         return self.manifest["fingerprint"]
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """train, valid, test, and rest where a group was left out of training."""
+        return tuple(self.manifest["splits"])
+
     def samples(self, split: str) -> Samples:
-        """The samples of one split: `train` (augmented), `valid` or `test`."""
-        if split not in SPLITS:
-            raise ConfigError(f"there is no split '{split}'{nearest(split, SPLITS)}")
+        """The samples of one of the `splits`; `train` is augmented."""
+        if split not in self.splits:
+            raise ConfigError(f"there is no split '{split}'{nearest(split, self.splits)}")
         if split not in self.opened:
             rows = np.flatnonzero((self.records["split"] == split).to_numpy())
             arrays = {name: row_view(array, rows) for name, array in self.arrays.items()}
@@ -127,7 +132,8 @@ def code_digest() -> str:
 def data_settings(run: RunConfig) -> dict[str, Any]:
     """The settings that decide what the data are, without where they lie."""
     source = {name: value for name, value in run.source.model_dump(mode="json").items() if not is_place(run, name)}
-    return {"source": source, "normalise": run.modalities.normalise, "split": run.split.model_dump()}
+    group = {} if run.split.test_group else {"test_group"}  # where none is left out, the fingerprint is as it always was
+    return {"source": source, "normalise": run.modalities.normalise, "split": run.split.model_dump(exclude=group)}
 
 
 def is_place(run: RunConfig, name: str) -> bool:
@@ -169,7 +175,8 @@ def describe(
     """The manifest; it names no patient."""
     root = getattr(run.source, "root", None)
     listed = [describe_file(path, root, run.data_hash) for path in files]
-    splits = {name: count(records.filter(pl.col("split") == name), source.labels) for name in SPLITS}
+    held = [name for name in (*SPLITS, REST) if name in set(records["split"])]
+    splits = {name: count(records.filter(pl.col("split") == name), source.labels) for name in held}
     content = {
         "task": run.task,
         "synthetic": run.synthetic,
@@ -210,7 +217,7 @@ def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
     patients = splits["test"]["patients"]
     if patients < FEWEST_PATIENTS:
         said.append(f"Too few patients in the test split ({patients}): no accuracy can be claimed from it.")
-    if flow.audits["split"] == RANKED:
+    if RANKED in flow.audits["split"]:
         said.append(
             "The cohort is small: patients were split by the rank of their hash, so a larger cohort will place them anew."
         )

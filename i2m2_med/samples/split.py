@@ -1,13 +1,18 @@
-"""Patients into training, validation and test: by a hash, so that a patient keeps their place when the cohort changes."""
+"""Patients into training, validation and test: by a hash, so that a patient keeps their place when the cohort changes.
+
+With `split.test_group` a whole group (an acquisition, a database) is left out of training and becomes the test split; what
+would have been test is `rest`: patients of the other groups that training never saw either, to hold the group against.
+"""
 
 import hashlib
 
 import polars as pl
 
-from i2m2_med.config import Split
-from i2m2_med.errors import SourceError
+from i2m2_med.config import Split, nearest
+from i2m2_med.errors import ConfigError, SourceError
 
 SPLITS = ("train", "valid", "test")
+REST = "rest"
 RANKED = "rank of the patient's hash, because the cohort is too small for shares of it"
 
 
@@ -30,24 +35,59 @@ def assign(records: pl.DataFrame, split: Split) -> tuple[pl.DataFrame, str]:
     """`records` with a `split` column, and how it was made: the data set's own where it has one, the hash of the patient elsewhere.
 
     In a cohort so small that the hash leaves a split empty, patients are ranked by their hash instead and cut at the shares:
-    then a patient's place depends on the cohort. Raises SourceError if a patient stands in two splits, or one is empty still.
+    then a patient's place depends on the cohort. Raises SourceError if a patient stands in two splits, or one is empty still,
+    ConfigError if there is no such group to leave out.
     """
+    left = left_out(records, split)
+    away = records["patient"].is_in(records.filter(left)["patient"].unique().implode())
     how = "the data set's own"
     if "split" not in records.columns:
-        patients: list[str] = records["patient"].unique().sort().to_list()
+        patients: list[str] = records.filter(~away)["patient"].unique().sort().to_list()
         how, places = "hash of the patient", [bucket(patient, split) for patient in patients]
         if set(places) != set(SPLITS):
             how, places = RANKED, ranked(patients, split)
-        table = pl.DataFrame({"patient": patients, "split": places})
+        table = pl.DataFrame({"patient": patients, "split": places}, schema={"patient": pl.String, "split": pl.String})
         records = records.join(table, on="patient", how="left", maintain_order="left")
-    apart = records.group_by("patient").agg(pl.col("split").n_unique().alias("splits")).filter(pl.col("splits") > 1)
+    if split.test_group:
+        unseen = pl.when(away | (pl.col("split") == "test")).then(pl.lit(REST)).otherwise("split")
+        records = records.with_columns(split=pl.when(left).then(pl.lit("test")).otherwise(unseen))
+        how = f"{how}; test is what was left out of training: {told(split)}"
+    refuse(records)
+    return records, how
+
+
+def left_out(records: pl.DataFrame, split: Split) -> pl.Series:
+    """Which samples are of a group that `split.test_group` names: (sample,) bool. Raises ConfigError where there are none."""
+    left = pl.repeat(False, len(records), eager=True)
+    known = [name.removeprefix("group_") for name in records.columns if name.startswith("group_")]
+    for name, wanted in split.test_group.items():
+        if name not in known:
+            raise ConfigError(f"split.test_group: these samples have no group '{name}'{nearest(name, known)}")
+        values = records[f"group_{name}"]
+        there: list[str] = values.drop_nulls().unique().sort().to_list()
+        for value in (wanted,) if isinstance(wanted, str) else wanted:
+            if value not in there:
+                raise ConfigError(f"split.test_group: no sample has {name} = '{value}'{nearest(value, there)}")
+            left = left | (values == value).fill_null(False)
+    return left
+
+
+def told(split: Split) -> str:
+    """'acquisition = CORPDFS_FBK'."""
+    groups = split.test_group.items()
+    return ", ".join(f"{name} = {value if isinstance(value, str) else ' or '.join(value)}" for name, value in groups)
+
+
+def refuse(records: pl.DataFrame) -> None:
+    """Raise SourceError if a patient stands in two splits (test and rest are both unseen), or one is empty."""
+    unseen = pl.col("split").replace(REST, "test")
+    apart = records.group_by("patient").agg(unseen.n_unique().alias("splits")).filter(pl.col("splits") > 1)
     if len(apart):
         raise SourceError(f"{len(apart)} patients stand in more than one split; split by patient")
     empty = [name for name in SPLITS if name not in set(records["split"])]
     if empty:
         found = records["patient"].n_unique()
         raise SourceError(f"no patient falls into {' and '.join(empty)} ({found} patients in all); three is the least")
-    return records, how
 
 
 def ranked(patients: list[str], split: Split) -> list[str]:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2m2_med.config import Split
-from i2m2_med.errors import SourceError
-from i2m2_med.samples.split import assign, bucket
+from i2m2_med.errors import ConfigError, SourceError
+from i2m2_med.samples.split import REST, assign, bucket
 
 
 def records(patients: list[str]) -> pl.DataFrame:
@@ -56,3 +56,48 @@ def test_an_empty_split_is_said():
         assign(records(["a", "b"]), Split())
     with pytest.raises(SourceError, match="no patient falls into valid"):
         assign(pl.DataFrame({"patient": ["a", "b", "c"], "split": ["train", "test", "test"]}), Split())
+
+
+def scanned(n_patients: int = 40) -> pl.DataFrame:
+    """Two samples a patient; every third patient by the scanner `new`, patient 1 by both."""
+    names = [str(i // 2) for i in range(2 * n_patients)]
+    by = ["new" if int(name) % 3 == 0 else "old" for name in names]
+    by[2] = "new"
+    return pl.DataFrame({"patient": names, "item": range(len(names)), "group_scanner": by})
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("n_patients", [9, 40])
+def test_a_group_left_out_is_test_and_nobody_of_it_trains(own, n_patients):
+    given = scanned(n_patients)
+    if own:
+        places = [("train", "valid", "test")[int(name) // 3 % 3] for name in given["patient"]]
+        given = given.with_columns(split=pl.Series(places))
+    split, how = assign(given, Split(test_group={"scanner": ("new",)}))
+    assert how.endswith("left out of training: scanner = new")
+    assert split.filter(pl.col("split") == "test")["group_scanner"].unique().to_list() == ["new"]
+    assert split.filter(pl.col("group_scanner") == "new")["split"].unique().to_list() == ["test"]
+    unseen = split.filter(pl.col("split").is_in(["test", REST]))["patient"].unique().to_list()
+    seen = split.filter(pl.col("split").is_in(["train", "valid"]))["patient"].unique().to_list()
+    assert not set(unseen) & set(seen)
+    assert split.filter(pl.col("item") == 3)["split"].item() == REST  # the other sample of the patient who has both
+    assert set(split["split"]) == {"train", "valid", "test", REST}
+
+
+def test_leaving_a_group_out_moves_nobody_else():
+    before = assign(scanned(300), Split())[0]
+    after = assign(scanned(300), Split(test_group={"scanner": "new"}))[0]
+    others = before["patient"].is_in(["1"]).not_() & (before["group_scanner"] == "old")
+    assert before.filter(others)["split"].replace("test", REST).equals(after.filter(others)["split"])
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ({"scaner": "new"}, "these samples have no group 'scaner'; did you mean 'scanner'"),
+        ({"scanner": "newer"}, "no sample has scanner = 'newer'; did you mean 'new'"),
+    ],
+)
+def test_a_group_that_is_not_there_is_one_line(group, said):
+    with pytest.raises(ConfigError, match=said):
+        assign(scanned(), Split(test_group=group))
