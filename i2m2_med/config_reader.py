@@ -3,12 +3,13 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from i2m2_med.config import ALLOWED, RunConfig, nearest
+from i2m2_med.config import ALLOWED, IDEAL, RunConfig, nearest
 from i2m2_med.errors import ConfigError
 from i2m2_med.settings import Settings
 from i2m2_med.yaml_source import Key, Values, read_values
@@ -36,6 +37,8 @@ def validate(values: Values) -> RunConfig:
     except ConfigError as error:
         problems.append(str(error))
         content["source"] = Settings()
+    if is_simulated(content["source"]):
+        content["synthetic"] = True
     try:
         run = RunConfig.model_validate(content)
     except ValidationError as error:
@@ -44,6 +47,12 @@ def validate(values: Values) -> RunConfig:
         if not problems:
             return run
     raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def is_simulated(source: Settings) -> bool:
+    """Whether a simulator made the data: it leaves what an ideal observer reaches beside them, and a real data set has none."""
+    root = getattr(source, "root", None)
+    return isinstance(root, Path) and (root / IDEAL).exists()
 
 
 def explain(problem: Mapping[str, Any], values: Values) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.arguments import Config, Overrides
-from i2m2_med.config import RunConfig
+from i2m2_med.config import IDEAL, RunConfig
 from i2m2_med.config_reader import load_config
 from i2m2_med.console import TerminalProgress, say, table
 
@@ -76,7 +76,7 @@ def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
 
 def ideal_observer(run: RunConfig) -> dict[str, dict[str, float]]:
     """By paradigm and label, the AUROC of an ideal observer, which simulators write beside their data; else empty."""
-    path = Path(getattr(run.source, "root", ".")) / "ideal.json"
+    path = Path(getattr(run.source, "root", ".")) / IDEAL
     if not run.synthetic or not path.exists():
         return {}
     found = json.loads(path.read_text())

@@ -45,6 +45,13 @@ def test_paradigms_are_derived_from_the_experts(good):
     assert values.where(("training", "epochs")).endswith("line 6")
 
 
+def test_simulated_data_are_called_synthetic_whatever_the_config_says(good, tmp_path):
+    good.write_text(GOOD.replace("root: somewhere", f"root: {tmp_path}") + "synthetic: false\n")
+    assert not load_config(str(good))[0].synthetic
+    (tmp_path / "ideal.json").write_text("{}")
+    assert load_config(str(good))[0].synthetic
+
+
 def test_a_misspelt_key_is_named_with_its_line_and_the_nearest(good):
     said = broken(good, "learning_rate", "learnig_rate")
     assert "line 6: training.learnig_rate is not a setting; did you mean 'learning_rate'?" in said

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from i2m2_med.config import IDEAL
 from i2m2_med.console import TerminalProgress
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder, write_json
@@ -72,7 +73,7 @@ def simulate(
         "slices": volumes * slices,
         "positive_slices": positive,
         "truth": str(out / "truth.parquet"),
-        "ideal": str(out / "ideal.json"),
+        "ideal": str(out / IDEAL),
     }
 
 
@@ -109,7 +110,7 @@ def _write(
     knee_files.write_annotations(folder, made, np.random.default_rng([seed, 3]))
     knee_files.write_truth(folder / "truth.parquet", made)
     noise = knee_ideal.patch_noise(geometry, maps, seed)
-    write_json(folder / "ideal.json", knee_ideal.report(noise, dials, [volume.latents for volume in made]))
+    write_json(folder / IDEAL, knee_ideal.report(noise, dials, [volume.latents for volume in made]))
     return {label: int(classes[..., number].sum()) for number, label in enumerate(knee_evidence.LABELS)}
 
 

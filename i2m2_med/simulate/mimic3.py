@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from i2m2_med.config import IDEAL
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder, write_json
 from i2m2_med.simulate.mimic3_admissions import (
@@ -74,7 +75,7 @@ def simulate(
         rows = {name: write_table(folder, name, table) for name, table in tables_of(cases, stays, rng).items()}
         truth_table(cases, stays).write_parquet(folder / "truth.parquet")
         ideal = ceiling(dials, patients, seed, prevalence)
-        write_json(folder / "ideal.json", ideal)
+        write_json(folder / IDEAL, ideal)
     return {"out": str(out), "synthetic": True, "rows": rows, "ideal": ideal["auroc"]}
 
 
