@@ -72,7 +72,7 @@ class Trade:
     def __init__(self, samples: Samples, table: pd.DataFrame, rng: np.random.Generator) -> None:
         each = len(table) // max(1, len(samples))
         self.has = [set(str(name).split("+")) for name in table["pattern"].iloc[::each]]
-        self.patient = np.unique(samples.records["patient"].to_numpy().astype(str), return_inverse=True)[1]
+        self.patient = pd.factorize(samples.records["patient"].to_numpy())[0]  # in order of rows: names depend on a key
         self.target = samples.target.numpy()
         self.rng = rng
 

@@ -60,7 +60,9 @@ def read_cohort(tables: Mapping[Model, pd.DataFrame], fingerprints: Mapping[Mode
     if not tables:
         raise SourceError("there is no prediction table to compare. Train at least one paradigm first.")
     _same_fingerprint(fingerprints or {})
-    models = {model: read_predictions(table, f"the table of {said(model)}") for model, table in tables.items()}
+    read = {model: read_predictions(table, f"the table of {said(model)}") for model, table in tables.items()}
+    first = next(iter(read.values())).samples
+    models = {model: predictions.in_order_of(first) for model, predictions in read.items()}
     cohort = Cohort(models)
     for model, predictions in models.items():
         if difference := _difference(cohort.first, predictions):

@@ -51,6 +51,14 @@ class Predictions:
         sets = {name: each[rows] for name, each in self.sets.items()}
         return replace(self, samples=samples.reset_index(drop=True), experts=experts, sets=sets, **kept)
 
+    def in_order_of(self, samples: pd.DataFrame) -> "Predictions":
+        """The same samples in the order of `samples`; as they are where theirs are others."""
+        wanted, own = (pd.MultiIndex.from_frame(each[KEY].astype(str)) for each in (samples, self.samples))
+        if len(wanted) != len(own) or wanted.equals(own):
+            return self
+        rows = own.get_indexer(wanted)
+        return self if (rows < 0).any() else self.take(rows)
+
     def of(self, split: str) -> "Predictions":
         """The samples of one split."""
         return self.take(np.asarray(self.samples["split"] == split, dtype=bool))
@@ -93,8 +101,9 @@ def read_predictions(table: pd.DataFrame, name: str = "the prediction table") ->
 
 
 def patient_codes(patient: "pd.Series[Any]") -> Codes:
-    """Numbers 0…n-1 in order of the patients' names, so that tables over the same patients agree."""
-    return np.unique(patient.to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
+    """Numbers 0…n-1 in the order in which patients come, which is the cohort's: names are hashes under a key of the workspace,
+    and no statistic may depend on that key."""
+    return pd.factorize(patient)[0].astype(np.int64)
 
 
 def log_odds(p: Float[np.ndarray, "*rows classes"]) -> Float[np.ndarray, "*rows classes"]:
@@ -105,8 +114,8 @@ def log_odds(p: Float[np.ndarray, "*rows classes"]) -> Float[np.ndarray, "*rows 
 
 
 def _sample_numbers(table: pd.DataFrame) -> tuple[Codes, pd.DataFrame]:
-    """A number per (patient, study, item) in sorted order, and the keys."""
-    grouped = table.groupby(KEY, sort=True, observed=True, dropna=False)
+    """A number per (patient, study, item) in the order in which they come, and the keys."""
+    grouped = table.groupby(KEY, sort=False, observed=True, dropna=False)
     return grouped.ngroup().to_numpy(dtype=np.int64), grouped.size().reset_index()[KEY]
 
 

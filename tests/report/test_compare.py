@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from i2m2_med.errors import SourceError
+from i2m2_med.privacy import pseudonym
 from i2m2_med.report.compare import compare_tables
 from i2m2_med.report.metrics import METRICS
 from i2m2_med.report.operating import choose_threshold
@@ -170,3 +171,16 @@ def test_more_classes_than_two(make_table):
     assert {row["label"] for row in found.rows} == {"label0"}
     row = only(found.paired, metric="auroc", test="DeLong on patients' highest scores")
     assert row["difference"].item() > 0
+
+
+def test_the_workspaces_key_moves_no_number(tables):
+    """Patients are named by hashes under a key that each workspace draws."""
+    found = []
+    for key in (b"one", b"another"):
+        names = {name: pseudonym(key, "patient", name) for name in tables["i2m2", 0]["patient"].unique()}
+        renamed = {model: table.assign(patient=table["patient"].map(names)) for model, table in tables.items()}
+        found.append(compare_tables(renamed, **FEW))
+    one, other = found
+    assert one.rows == other.rows
+    for name in ("paired", "seeds", "patterns", "operating", "patients"):
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name), check_exact=True)

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from i2m2_med.errors import SourceError
@@ -9,7 +10,8 @@ from i2m2_med.report.table import read_predictions
 def test_rows_may_come_in_any_order(make_table):
     table = make_table(patients=11, classes=3)
     shuffled = table.sample(frac=1, random_state=0)
-    one, other = read_predictions(table), read_predictions(shuffled)
+    one = read_predictions(table)
+    other = read_predictions(shuffled).in_order_of(one.samples)
     again = [other.labels.index(label) for label in one.labels]
     assert np.array_equal(one.p, other.p[:, again])
     assert np.array_equal(one.target, other.target[:, again])
@@ -51,3 +53,13 @@ def test_models_over_other_cohorts_are_not_paired(make_table):
             read_cohort({("intra", 0): ours, ("i2m2", 1): theirs})
     with pytest.raises(SourceError, match="fingerprints intra"):
         read_cohort({("intra", 0): ours, ("i2m2", 0): ours}, {("intra", 0): "aa", ("i2m2", 0): "bb"})
+
+
+def test_a_model_whose_rows_come_in_another_order_is_paired(make_table):
+    table = make_table(patients=11)
+    by_sample = {item: rows for item, rows in table.groupby("item")}
+    turned = pd.concat([by_sample[item] for item in sorted(by_sample, reverse=True)])
+    cohort = read_cohort({("intra", 0): table, ("i2m2", 0): turned})
+    one, other = cohort.models.values()
+    assert np.array_equal(one.p, other.p)
+    assert one.samples.equals(other.samples)
