@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from i2m2_med.report.cohort import Cohort
-from i2m2_med.report.intervals import Interval, interval
+from i2m2_med.report.intervals import Interval, metric_interval
 from i2m2_med.report.metrics import METRICS, metric_replicates
 
 MACRO = "macro"
@@ -41,7 +41,7 @@ def metric_rows(cohort: Cohort, cube: Cube) -> list[Row]:
     rows: list[Row] = []
     for paradigm, seed, which in groups:
         for label, metric, draws, used in by_label(cohort, cube[which].mean(axis=0)):
-            found = defined(interval(draws, centred=metric == "ece"))
+            found = defined(metric_interval(metric, draws))
             rows.append(
                 {"paradigm": paradigm, "label": label, "metric": metric, **found, "seed": seed, "labels_used": used}
             )

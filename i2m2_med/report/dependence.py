@@ -16,7 +16,7 @@ import pandas as pd
 
 from i2m2_med.report.cube import Row
 from i2m2_med.report.information import Amount, amount
-from i2m2_med.report.intervals import draw_weights, interval
+from i2m2_med.report.intervals import draw_weights, metric_interval
 from i2m2_med.report.metrics import metric_replicates
 from i2m2_med.report.retemper import heard, loss, retemper
 from i2m2_med.report.table import Predictions
@@ -85,7 +85,7 @@ def four_conditions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws:
                 metric_replicates(seed[name].p[test, at], first.target[test, at], patient, weights) for seed in seeds
             ]
             for metric in ("auroc", "accuracy"):
-                found = interval(np.mean([one[metric] for one in each], axis=0))
+                found = metric_interval(metric, np.mean([one[metric] for one in each], axis=0))
                 rows.append({"label": label, "condition": shown, "metric": metric, **found._asdict()})
     return pd.DataFrame(rows)
 

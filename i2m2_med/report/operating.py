@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from i2m2_med.report.cohort import Cohort, said
 from i2m2_med.report.cube import Row
-from i2m2_med.report.intervals import interval
+from i2m2_med.report.intervals import metric_interval
 from i2m2_med.report.table import Predictions, log_odds
 
 WANTED = {"sensitivity": 0.90, "specificity": 0.90}
@@ -100,4 +100,4 @@ def _apply(said: Predictions, label: int, threshold: float, weights: np.ndarray)
     known = said.target[:, label] >= 0
     score, positive = _scores(said, label)
     found = decision_replicates(score >= threshold, positive, said.patient[known], weights)
-    return [{"metric": metric, **interval(draws)._asdict()} for metric, draws in found.items()]
+    return [{"metric": metric, **metric_interval(metric, draws)._asdict()} for metric, draws in found.items()]

@@ -13,7 +13,8 @@ from i2m2_med.report.write import SHOWN, said, wide
 
 PAIRED = ("auroc", "accuracy", "nll")
 HOW = (
-    "Intervals are 95 % percentiles of a bootstrap that resamples patients, with the same draws for every paradigm and label. "
+    "Intervals (95 %) come from a bootstrap that resamples patients, with the same draws for every paradigm and label; they are "
+    "normal in the log-odds of a share, and in the logarithm of NLL. "
     "AUROC and average precision rank on log-odds. Macro rows are means over the labels that define the metric. "
     "Lower is better for NLL (nats), Brier and ECE."
 )

@@ -5,7 +5,7 @@ import pandas as pd
 
 from i2m2_med.report.cohort import Cohort
 from i2m2_med.report.cube import MACRO, Cube, Row, by_label, members, replicate_cube
-from i2m2_med.report.intervals import REPLICATES, draw_weights, interval
+from i2m2_med.report.intervals import REPLICATES, draw_weights, metric_interval
 from i2m2_med.report.table import Mask
 
 FEWEST = 10
@@ -45,7 +45,7 @@ def _pattern_rows(chosen: Cohort, known: Cube | None, replicates: int, seed: int
     rows: list[Row] = []
     for label, metric, draws, _ in by_label(chosen, values):
         if label == overall and metric in PER_PATTERN:
-            found = interval(draws, centred=metric == "ece")._asdict()
+            found = metric_interval(metric, draws)._asdict()
             rows.append({"patients": patients, "metric": metric, **found})
     return rows
 

@@ -40,7 +40,7 @@ def _bins(said: Predictions, label: int, weights: np.ndarray) -> list[Row]:
             continue
         hits = np.bincount(patient[here], weights=hit[here], minlength=len(weights)) @ weights
         totals = np.bincount(patient[here], minlength=len(weights)) @ weights
-        value, low, high = interval(hits / np.where(totals > 0, totals, np.nan))
+        value, low, high = interval(hits / np.where(totals > 0, totals, np.nan), "share")
         row = {"confidence": float(confidence[here].mean()), "observed": value, "low": low, "high": high}
         rows.append(row | {"samples": int(here.sum())})
     return rows

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from i2m2_med.report.cube import Row
-from i2m2_med.report.intervals import draw_weights, interval
+from i2m2_med.report.intervals import draw_weights, interval, metric_interval
 from i2m2_med.report.metrics import metric_replicates
 from i2m2_med.report.table import Predictions, Scores
 
@@ -58,7 +58,7 @@ def severity_table(
                         **head,
                         "who": who,
                         "metric": metric,
-                        **interval(values)._asdict(),
+                        **metric_interval(metric, values)._asdict(),
                     }
                 )
         for key in none:
@@ -79,7 +79,13 @@ def group_table(groups: Mapping[str, Sequence[Predictions]], draws: int = 500) -
         patients = len(np.unique(seeds[0].patient))
         for (who, metric), values in judge(seeds, draw_weights(patients, draws)).items():
             rows.append(
-                {"samples of": name, "patients": patients, "who": who, "metric": metric, **interval(values)._asdict()}
+                {
+                    "samples of": name,
+                    "patients": patients,
+                    "who": who,
+                    "metric": metric,
+                    **metric_interval(metric, values)._asdict(),
+                }
             )
     return pd.DataFrame(rows)
 
@@ -128,5 +134,8 @@ def _areas(shift: str, key: tuple[str, str], curve: list[Draws]) -> list[Row]:
     stacked = np.stack(curve)
     area = (stacked[1:] + stacked[:-1]).mean(axis=0) / 2
     head = {"shift": shift, "who": key[0], "metric": key[1]}
-    parts = {"area under the curve": area, "worst minus none": stacked[-1] - stacked[0]}
-    return [head | {"what": what, **interval(values)._asdict()} for what, values in parts.items()]
+    parts = {
+        "area under the curve": metric_interval(key[1], area),
+        "worst minus none": interval(stacked[-1] - stacked[0]),
+    }
+    return [head | {"what": what, **found._asdict()} for what, found in parts.items()]

@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from i2m2_med.report.cube import Row
-from i2m2_med.report.intervals import draw_weights, interval
+from i2m2_med.report.intervals import draw_weights, metric_interval
 from i2m2_med.report.metrics import metric_replicates
 from i2m2_med.report.operating import choose_threshold, decision_replicates
 from i2m2_med.report.patterns import FEWEST
@@ -39,7 +39,7 @@ def subgroup_table(
                 continue
             weights = draw_weights(patients, draws)
             for metric, found in _metrics(part, at, thresholds[at], weights).items():
-                rows.append(named | {"metric": metric, **interval(found, centred=metric == "ece")._asdict()})
+                rows.append(named | {"metric": metric, **metric_interval(metric, found)._asdict()})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -88,7 +88,8 @@ def _coverage(said: Predictions, sets: np.ndarray, label: int, rows: Mask, draws
     inside = np.take_along_axis(sets[rows], said.target[rows, label][:, None], axis=1)[:, 0]
     found = {"coverage": inside, "set size": sets[rows].sum(axis=1)}
     return [
-        head | {"metric": name, **interval(np.bincount(patient, weights=value) @ weights / total)._asdict()}
+        head
+        | {"metric": name, **metric_interval(name, np.bincount(patient, weights=value) @ weights / total)._asdict()}
         for name, value in found.items()
     ]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from i2m2_med.report.intervals import draw_weights, interval
+from i2m2_med.report.intervals import draw_weights, metric_interval
 from i2m2_med.report.metrics import metric_replicates
 from i2m2_med.report.paired import delong
 
@@ -14,34 +14,38 @@ TRUTH = float(norm.cdf(SEPARATION / np.sqrt(2)))
 """AUROC of unit Gaussians so far apart, whatever slices share."""
 
 
-def world(rng: np.random.Generator, per: int, shared: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def world(
+    rng: np.random.Generator, patients: int, per: int, shared: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores, targets, patients: slices of a patient share its label and most of their noise."""
-    patient = np.repeat(np.arange(PATIENTS), per)
-    target = (rng.random(PATIENTS) < 0.4)[patient]
-    own, common = rng.normal(size=len(patient)), rng.normal(size=PATIENTS)[patient]
+    patient = np.repeat(np.arange(patients), per)
+    target = (rng.random(patients) < 0.4)[patient]
+    own, common = rng.normal(size=len(patient)), rng.normal(size=patients)[patient]
     return SEPARATION * target + np.sqrt(shared) * common + np.sqrt(1 - shared) * own, target, patient
 
 
-def held(rng: np.random.Generator, by: str) -> bool:
-    score, target, patient = world(rng, PER, shared=0.7)
+def held(rng: np.random.Generator, patients: int, per: int, by: str = "patient") -> bool:
+    """Whether the interval holds the truth."""
+    score, target, patient = world(rng, patients, per, shared=0.7)
     unit = patient if by == "patient" else np.arange(len(patient))
     p = norm.cdf(score)
-    weights = draw_weights(int(unit.max()) + 1, 500, seed=int(rng.integers(2**31)))
+    weights = draw_weights(int(unit.max()) + 1, 400, seed=int(rng.integers(2**31)))
     draws = metric_replicates(np.stack([1 - p, p], axis=1), target.astype(np.int64), unit, weights)["auroc"]
-    found = interval(draws)
+    found = metric_interval("auroc", draws)
     return found.low <= TRUTH <= found.high
 
 
 @pytest.mark.slow
-def test_a_bootstrap_by_patient_covers():
+@pytest.mark.parametrize(("patients", "per"), [(300, 4), (120, 6), (50, 3)])
+def test_a_bootstrap_by_patient_covers(patients, per):
     rng = np.random.default_rng(11)
-    assert 0.93 <= np.mean([held(rng, "patient") for _ in range(WORLDS)]) <= 0.97
+    assert 0.93 <= np.mean([held(rng, patients, per) for _ in range(WORLDS)]) <= 0.97
 
 
 @pytest.mark.slow
 def test_a_bootstrap_by_slice_does_not():
     rng = np.random.default_rng(11)
-    assert np.mean([held(rng, "slice") for _ in range(WORLDS // 4)]) < 0.85
+    assert np.mean([held(rng, PATIENTS, PER, by="slice") for _ in range(WORLDS // 4)]) < 0.85
 
 
 @pytest.mark.slow
@@ -49,7 +53,7 @@ def test_delong_covers():
     rng = np.random.default_rng(12)
     hits = 0
     for _ in range(2 * WORLDS):
-        score, target, _ = world(rng, 1, shared=0.0)
+        score, target, _ = world(rng, PATIENTS, 1, shared=0.0)
         low, high = delong(score, target).interval_of_share()
         hits += low <= TRUTH <= high
     assert 0.93 <= hits / (2 * WORLDS) <= 0.97
