@@ -21,13 +21,14 @@ def say(message: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A result as a table."""
+    """A result as a table; every cell stands there as it is: rich would take `[coil,]` and `:a:` for its own signs."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
-    drawn = Table(*columns)
+    drawn = Table(*(Column(Text(name)) for name in columns))
     for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+        drawn.add_row(*(Text(str(cell)) for cell in row))
     stream = sys.stderr if Terminal.results_to_stderr else sys.stdout
     width = None if stream.isatty() else 160
     print(f"\n{title}", file=stream)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from pydoc import locate
 from typing import Any
 
@@ -41,8 +42,6 @@ def build(
     **given: Any,
 ) -> Any:
     """Make the object of a `_target_` block. `given` are passed always, `offered` where the class takes them and the block is silent."""
-    from monai.bundle.config_parser import ConfigParser
-
     cls = resolve(str(block.get("_target_")), kind, where, plugins)
     takes = inspect.signature(cls).parameters
     known = {name: value for name, value in (offered or {}).items() if name in takes and name not in block}
@@ -54,13 +53,23 @@ def build(
             raise ConfigError(f"{where}: {block['_target_']} takes no '{name}'{nearest(name, list(takes))}")
     for value in nested(block):
         resolve(str(value["_target_"]), "network" if kind in {"network", "combiner"} else kind, where, plugins)
-    values: dict[str, Any] = ConfigParser(
-        {key: value for key, value in block.items() if key != "_target_"}
-    ).get_parsed_content()
     try:
-        return cls(**values, **known, **given)
+        return cls(**arguments(block), **known, **given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {block['_target_']}: {error}") from error
+
+
+def arguments(block: Target) -> dict[str, Any]:
+    """What a block passes to its class, blocks inside made into objects by MONAI's parser.
+
+    Where all are plain values there is nothing to parse, and MONAI, which takes seconds to import, is left alone.
+    """
+    values = {key: deepcopy(value) for key, value in block.items() if key != "_target_"}
+    if not nested(block):
+        return values
+    from monai.bundle.config_parser import ConfigParser
+
+    return ConfigParser(values).get_parsed_content()
 
 
 def nested(content: Any, *, top: bool = True) -> list[Mapping[str, Any]]:

@@ -1,14 +1,17 @@
 """`i2m2 score STUDIES OUT --model …`: one row per study, label and class, or one refusal with its reason."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.errors import UserError
+from i2m2_med.scoring.options import Extra, ModelOptions, WatchOptions, WorkOptions
 
 if TYPE_CHECKING:
+    from i2m2_med.scoring.job import Job
+    from i2m2_med.scoring.opened import Opened
     from i2m2_med.scoring.run import Engine, Summary
 
 
@@ -16,22 +19,10 @@ def main(
     studies: str,
     out: Path,
     *,
-    model: str | None = None,
-    uri: str | None = None,
-    trust: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    backend: Literal["torch", "onnx"] = "torch",
-    engine: Literal["local", "ray"] = "local",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    processes: int = 1,
-    readers: int | None = None,
-    threads: int = 1,
-    num_parts: int = 1,
-    part_id: int = 0,
-    timeout: float = 900.0,
-    watch: bool = False,
-    poll: float = 10.0,
-    settle: float = 30.0,
-    extra: Annotated[tuple[Literal["magnitude", "picture", "saliency", "dicom"], ...], Parameter(negative=())] = (),
+    model: ModelOptions = ModelOptions(),  # noqa: B008  (frozen)
+    work: WorkOptions = WorkOptions(),  # noqa: B008
+    arriving: WatchOptions = WatchOptions(),  # noqa: B008
+    extra: Annotated[tuple[Extra, ...], Parameter(negative=())] = (),
 ) -> dict[str, Any]:
     """Score study folders; start it again after an interruption, or with new studies: what is done is not done twice.
 
@@ -43,82 +34,56 @@ def main(
         A folder of study folders, a manifest (CSV or Parquet with the column `study`), or a glob in quotes.
     out
         Where `scores.parquet`, `scores.csv` and a `<study>.json` each are written.
-    model
-        A run, `models:/name@alias`, an exported bundle, or a model folder.
-    uri
-        The MLflow store of the run or registered model; the workspace's where not said.
-    trust
-        Prefixes of `_target_` that a model's config may name beside the usual ones: whoever adds one trusts that code.
-    backend
-        `onnx`: ONNX Runtime, where it is faster.
-    engine
-        `ray`: on a Ray cluster; studies and OUT lie on a shared file system.
-    device
-        Where the network runs; `auto`: on GPUs where there are any.
-    processes
-        Model processes: one per GPU, or several on a CPU.
-    readers
-        Processes that read studies for each model process; as many as there are free cores where not said, 0: none.
-    threads
-        Threads of one network on a CPU. The same number gives the same bits.
-    num_parts
-        Share the studies among this many scorers, on one or several machines. On Slurm: `sbatch --array=0-9 --wrap
-        'i2m2 score STUDIES OUT --model M --num-parts 10 --part-id $SLURM_ARRAY_TASK_ID'`, then `i2m2 score merge OUT`.
-    part_id
-        Which of the parts this scorer is, from 0.
-    timeout
-        Seconds after which a study that is still being read is given up.
-    watch
-        Go on looking for new studies until stopped (Ctrl-C, SIGTERM).
-    poll
-        Seconds between looks.
-    settle
-        Seconds for which a new study must have stayed the same.
     extra
         Write beside the rows: `magnitude` (NIfTI), `picture` (PNG sheet), `saliency` (NIfTI per label), `dicom` (structured report).
     """
-    from i2m2_med.scoring.hold import Part
-    from i2m2_med.scoring.run import merge, score
-    from i2m2_med.scoring.studies import find_studies
-
     if studies == "merge":
+        from i2m2_med.scoring.run import merge
+
         return show(merge(out), out)
-    if model is None:
-        raise UserError("--model is missing: name a run, models:/name@alias, a bundle, or a model folder")
-    job = make_job(model, uri, trust, out, device, threads, backend, extra)
-    working = make_engine(engine, readers, processes, timeout)
-    part = Part(part_id, num_parts)
-    if watch:
-        from i2m2_med.scoring.watch import watch_studies
-
-        return show(watch_studies(job, studies, working, part, poll, settle), out)
-    return show(score(job, find_studies(studies, out), working, part, TerminalProgress()), out)
-
-
-def make_job(
-    model: str, uri: str | None, trust: tuple[str, ...], out: Path, device: str, threads: int, backend: str, extra: Any
-) -> Any:
-    """The model, found and looked at, and how it is run."""
-    from i2m2_med.scoring.job import Job
     from i2m2_med.scoring.opened import open_model
 
-    opened = open_model(model, uri, trust)
-    if device == "auto":
-        from i2m2_med.engine.seed import best_device
+    if model.model is None:
+        raise UserError("--model is missing: name a run, models:/name@alias, a bundle, or a model folder")
+    opened = open_model(model.model, model.uri, model.trust)
+    engine = make_engine(work, opened.folder)
+    job = make_job(opened, out, model, extra)
+    from i2m2_med.scoring.hold import Part
+    from i2m2_med.scoring.run import score
+    from i2m2_med.scoring.studies import find_studies
 
-        device = best_device()
-    return Job(opened.folder, opened.name, opened.sha, out.absolute(), device, threads, backend, tuple(sorted(extra)))
+    part = Part(work.part_id, work.num_parts)
+    if arriving.watch:
+        from i2m2_med.scoring.watch import watch_studies
+
+        return show(watch_studies(job, studies, engine, part, arriving.poll, arriving.settle), out)
+    return show(score(job, find_studies(studies, out), engine, part, TerminalProgress()), out)
 
 
-def make_engine(engine: str, readers: int | None, processes: int, timeout: float) -> "Engine":
-    """Who does the work."""
-    from i2m2_med.scoring.run import default_readers, local_engine
-
-    if engine == "ray":
+def make_engine(work: WorkOptions, model: Path) -> "Engine":
+    """Who does the work. Helper processes import what they need from now on, while this one does."""
+    if work.engine == "ray":
         from i2m2_med.scoring.ray_engine import ray_engine
 
-        return ray_engine(processes)
-    return local_engine(default_readers(processes) if readers is None else readers, processes, timeout)
+        return ray_engine(work.processes)
+    if work.readers != 0 or work.processes > 1:
+        from i2m2_med.scoring.forks import modules_of, start_method
+
+        start_method(modules_of(model))
+    from i2m2_med.scoring.run import default_readers, local_engine
+
+    readers = default_readers(work.processes) if work.readers is None else work.readers
+    return local_engine(readers, work.processes, work.timeout)
+
+
+def make_job(opened: "Opened", out: Path, asked: ModelOptions, extra: tuple[Extra, ...]) -> "Job":
+    """How the model is run."""
+    from i2m2_med.engine.seed import best_device
+    from i2m2_med.scoring.job import Job
+
+    device = best_device() if asked.device == "auto" else asked.device
+    extras = tuple(sorted(extra))
+    return Job(opened.folder, opened.name, opened.sha, out.absolute(), device, asked.threads, asked.backend, extras)
 
 
 def show(summary: "Summary", out: Path) -> dict[str, Any]:
@@ -126,8 +91,6 @@ def show(summary: "Summary", out: Path) -> dict[str, Any]:
     before = f", {summary.same} of them before" if summary.same else ""
     say(f"{summary.studies} studies: {summary.ok} scored, {summary.refused} refused{before}; {summary.seconds:.1f} s")
     if summary.reasons:
-        from rich.markup import escape
-
-        table("Refused", ["studies", "why"], [[count, escape(why)] for why, count in summary.reasons])
+        table("Refused", ["studies", "why"], [[count, why] for why, count in summary.reasons])
     say(f"scores in {out}")
     return summary.as_json(out)

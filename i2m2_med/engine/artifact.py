@@ -1,6 +1,5 @@
 """The model folder: all that a prediction needs, in files that hold values only (YAML, JSON, safetensors)."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ from safetensors.torch import load_file, save_file
 
 import i2m2_med
 from i2m2_med.config import RunConfig
-from i2m2_med.config_reader import lint_targets, validate
-from i2m2_med.engine.build import build_model
+from i2m2_med.engine.build import build_model, give_shares
 from i2m2_med.engine.calibrate import calibrate_table
-from i2m2_med.engine.paradigm import give_shares
+from i2m2_med.engine.model_files import read_json, read_portable
 from i2m2_med.engine.predict import patterns, prediction_table, run_model
 from i2m2_med.engine.seed import best_device
-from i2m2_med.errors import ConfigError, ModelError
+from i2m2_med.errors import ModelError
 from i2m2_med.files import digest, replace_folder, write_json
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.samples.cohort import data_settings, is_place
@@ -27,7 +25,6 @@ from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import Envelope
 from i2m2_med.samples.normalise import State
 from i2m2_med.sources.source import Labels
-from i2m2_med.yaml_source import Values
 
 WITHHELD = "withheld"
 """What stands in a model folder's config in place of the paths of the training data."""
@@ -137,27 +134,3 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
         about.get("envelope", {}),
         device or best_device(),
     )
-
-
-def read_portable(path: Path) -> RunConfig:
-    """A model folder's config, typed and linted."""
-    try:
-        content = yaml.safe_load(path.read_text())
-        values = Values(path.stem, content, {(): str(path)})
-        run = validate(values)
-        lint_targets(run, values)
-    except OSError as error:
-        raise ModelError(f"{path.parent} is not a model folder: it lacks {path.name}") from error
-    except (yaml.YAMLError, ConfigError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    return run
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """One JSON file of a model folder."""
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise ModelError(f"{path.parent} is not a model folder: it lacks {path.name}") from error
-    except ValueError as error:
-        raise ModelError(f"{path} is not JSON") from error

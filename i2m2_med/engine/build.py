@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from i2m2_med.config import Paradigm, RunConfig, Training
 from i2m2_med.engine.seed import seed_for
@@ -67,6 +67,13 @@ def load_experts(model: I2M2, folder: Path) -> None:
             raise ModelError(
                 f"training.warm_start: {path} does not fit expert '{name}': {str(error).splitlines()[0]}"
             ) from error
+
+
+def give_shares(model: I2M2, shares: Tensor) -> None:
+    """Tell a combiner that divides by the class prior what the prior is; shares: (label, classes)."""
+    set_prior: Any = getattr(model.combiner, "set_prior", None)
+    if set_prior is not None:
+        set_prior(shares)
 
 
 def training_of(run: RunConfig, paradigm: Paradigm) -> Training:

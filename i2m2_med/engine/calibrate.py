@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from i2m2_med.engine.conformal import conformal_sets, fit_conformal
@@ -151,6 +150,8 @@ def _fit_label(log_probs: np.ndarray, target: np.ndarray, patient: np.ndarray) -
     log_probs, target = log_probs[known], target[known]
     if len(np.unique(patient[known])) < FEWEST or len(np.unique(target)) < 2:
         return None
+    from scipy.optimize import minimize
+
     n_classes, rows = log_probs.shape[1], np.arange(len(target))
     two = n_classes == 2
 

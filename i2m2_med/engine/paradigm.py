@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from i2m2_med.config import RunConfig, Training
-from i2m2_med.engine.build import build_model, check_shapes, load_experts, training_of
+from i2m2_med.engine.build import build_model, check_shapes, give_shares, load_experts, training_of
 from i2m2_med.engine.fit import Watch, fit
 from i2m2_med.engine.loss import class_shares
 from i2m2_med.engine.selection import HIGHER_IS_BETTER
@@ -52,13 +52,6 @@ def train_paradigm(
     train_stage(run, cohort, model, training, seed, stages, device, watch, paradigm.combiner or run.combiner)
     model.requires_grad_(True)
     return model
-
-
-def give_shares(model: I2M2, shares: Tensor) -> None:
-    """Tell a combiner that divides by the class prior what the prior is; shares: (label, classes)."""
-    set_prior: Any = getattr(model.combiner, "set_prior", None)
-    if set_prior is not None:
-        set_prior(shares)
 
 
 def train_stage(

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import i2m2_med
-from i2m2_med.engine.artifact import load_model, read_json
+from i2m2_med.engine.artifact import load_model
+from i2m2_med.engine.model_files import read_json
 from i2m2_med.errors import ModelError
 from i2m2_med.files import replace_folder, write_json
 from i2m2_med.scoring.opened import IN_BUNDLE, open_model

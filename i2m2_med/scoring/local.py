@@ -4,8 +4,6 @@ A reader holds one chunk until the model takes it, so memory does not grow with 
 Each reader has its own pipe: one that dies (killed for want of memory, or crashed) costs the study it was reading, no more.
 """
 
-import multiprocessing
-import os
 import signal
 import time
 from collections import deque
@@ -17,6 +15,7 @@ from typing import Any
 from i2m2_med.console import say
 from i2m2_med.scoring.answer import Answerer
 from i2m2_med.scoring.examine import Desk, Piece, Report, examine
+from i2m2_med.scoring.forks import modules_of, start_method
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader, Refusal
 from i2m2_med.scoring.results import Shelf
@@ -40,14 +39,6 @@ def score_here(answerer: Answerer, reader: Reader, shelf: Shelf, places: Sequenc
             report = desk.take([piece])
             if report is not None:
                 yield report
-
-
-def start_method() -> Any:
-    """Processes forked from a clean server that has imported what readers need: safe beside threads, and quick."""
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # tables of one study: threads cost more than they bring
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["i2m2_med.scoring.local", "monai.transforms"])
-    return context
 
 
 def serve(pipe: Connection, job: Job, shelf: Shelf) -> None:
@@ -90,12 +81,20 @@ class Hand:
 class Pool:
     """Readers that feed the model in this process."""
 
-    def __init__(self, job: Job, shelf: Shelf, n_readers: int, timeout: float, context: Any = None) -> None:
-        """context: how reader processes start; by `start_method` where not said."""
+    def __init__(
+        self,
+        job: Job,
+        shelf: Shelf,
+        n_readers: int,
+        timeout: float,
+        context: Any = None,
+        answerer: Answerer | None = None,
+    ) -> None:
+        """context: how reader processes start, by `start_method` where not said; answerer: the model, if it is loaded."""
         self.job, self.shelf, self.timeout = job, shelf, timeout
-        self.context = context or start_method()
+        self.context = context or start_method(modules_of(job.model))
         self.hands = [self.hire() for _ in range(n_readers)]
-        self.answerer = Answerer(job)  # while the readers start
+        self.answerer = answerer or Answerer(job)
         self.waiting: deque[Place] = deque()
         self.tries: dict[Place, int] = {}
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2m2_med.engine.artifact import read_portable
+from i2m2_med.engine.model_files import read_portable
 from i2m2_med.errors import ModelError
 from i2m2_med.scoring.job import MODEL_FILES, model_hash
 from i2m2_med.workspace import workspace

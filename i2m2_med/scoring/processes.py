@@ -8,8 +8,9 @@ from multiprocessing.connection import Connection, wait
 
 from i2m2_med.errors import UserError
 from i2m2_med.scoring.examine import Report
+from i2m2_med.scoring.forks import modules_of, start_method
 from i2m2_med.scoring.job import Job
-from i2m2_med.scoring.local import Pool, ending, start_method
+from i2m2_med.scoring.local import Pool, ending
 from i2m2_med.scoring.results import Shelf
 from i2m2_med.scoring.studies import Place
 
@@ -21,7 +22,7 @@ def spread(
 
     Raises UserError where one dies; what is done is kept.
     """
-    context = start_method()
+    context = start_method(modules_of(job.model))
     running: dict[Connection, multiprocessing.Process] = {}
     try:
         for index in range(count):

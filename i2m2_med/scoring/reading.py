@@ -10,7 +10,7 @@ from traceback import extract_tb
 import numpy as np
 import torch
 
-from i2m2_med.engine.artifact import read_json, read_portable
+from i2m2_med.engine.model_files import read_json, read_portable
 from i2m2_med.errors import SourceError, UserError
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import compose, open_source

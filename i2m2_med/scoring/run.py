@@ -79,7 +79,7 @@ def finish(shelf: Shelf, names: Sequence[str], experts: Sequence[str], part: Par
 
 def experts_of(job: Job) -> tuple[str, ...]:
     """The experts of the job's model, in their order."""
-    from i2m2_med.engine.artifact import read_json, read_portable
+    from i2m2_med.engine.model_files import read_json, read_portable
 
     paradigm = read_json(job.model / "model.json")["paradigm"]
     return read_portable(job.model / "config.yaml").paradigms[paradigm].experts
@@ -126,7 +126,7 @@ def local_engine(readers: int, processes: int, timeout: float) -> Engine:
         if not readers:
             yield from score_here(Answerer(job), Reader(job.model), shelf, places)
             return
-        pool = Pool(job, shelf, min(readers, max(len(places), 1)), timeout)
+        pool = Pool(job, shelf, min(readers, max(len(places), 1)), timeout, answerer=Answerer(job))
         try:
             yield from pool.run(places)
         finally:

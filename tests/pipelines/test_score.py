@@ -1,6 +1,8 @@
 """`i2m2 score` as a person calls it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -59,3 +61,16 @@ def test_a_wrong_model_is_one_line(
 def test_no_studies_is_one_line(digits_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", str(tmp_path / "none"), str(tmp_path / "out"), "--model", str(digits_model)]) == 1
     assert "holds no study folder" in capsys.readouterr().err
+
+
+def test_a_model_that_needs_no_monai_starts_without_it(
+    digits_studies: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    """Neither what it does not use nor what takes longest to import: start-up to the first row is seconds."""
+    call = ["score", str(digits_studies), str(tmp_path), "--model", str(digits_model), "--readers", "0"]
+    heavy = ("monai", "mlflow", "ignite", "matplotlib", "sklearn", "fastmri", "torchvision", "transformers")
+    script = (
+        f"import sys; from i2m2_med.cli import main; main({call!r}); print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from i2m2_med.pipelines.score import main as score
 
-from i2m2_med.scoring.local import start_method
-from pipelines.score import main as score
+from i2m2_med.scoring.forks import start_method
+from i2m2_med.scoring.options import ModelOptions, WorkOptions
 
 from .test_run import contents
 
@@ -20,7 +21,7 @@ def test_killed_at_twenty_moments(digits_studies: Path, digits_model: Path, tmp_
     forked = start_method()
 
     def start(out: Path) -> Any:
-        options = {"model": str(digits_model), "readers": 0, "device": "cpu"}
+        options = {"model": ModelOptions(str(digits_model), device="cpu"), "work": WorkOptions(readers=0)}
         process = forked.Process(target=score, args=(str(digits_studies), out), kwargs=options)
         process.start()
         return process

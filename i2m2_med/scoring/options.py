@@ -1,0 +1,60 @@
+"""What `i2m2 score` can be told, in groups; the command line's help is made from it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+Extra = Literal["magnitude", "picture", "saliency", "dicom"]
+
+
+@Parameter(name="*", group=Group("Model", sort_key=1))
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model, and how its networks run."""
+
+    model: str | None = None
+    """A run, `models:/name@alias`, an exported bundle, or a model folder."""
+    uri: str | None = None
+    """The MLflow store of the run or registered model; the workspace's where not said."""
+    trust: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    """Prefixes of `_target_` that a model's config may name beside the usual ones: whoever adds one trusts that code."""
+    backend: Literal["torch", "onnx"] = "torch"
+    """`onnx`: ONNX Runtime, where it is faster."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network runs; `auto`: on GPUs where there are any."""
+    threads: int = 1
+    """Threads of one network on a CPU. The same number gives the same bits."""
+
+
+@Parameter(name="*", group=Group("Who does the work", sort_key=2))
+@dataclass(frozen=True)
+class WorkOptions:
+    """Processes and machines."""
+
+    engine: Literal["local", "ray"] = "local"
+    """`ray`: on a Ray cluster; studies and OUT lie on a shared file system."""
+    processes: int = 1
+    """Model processes: one per GPU, or several on a CPU."""
+    readers: int | None = None
+    """Processes that read studies for each model process; as many as there are free cores where not said, 0: none."""
+    timeout: float = 900.0
+    """Seconds after which a study that is still being read is given up."""
+    num_parts: int = 1
+    """Share the studies among this many scorers, on one or several machines. On Slurm: `sbatch --array=0-9 --wrap
+    'i2m2 score STUDIES OUT --model M --num-parts 10 --part-id $SLURM_ARRAY_TASK_ID'`, then `i2m2 score merge OUT`."""
+    part_id: int = 0
+    """Which of the parts this scorer is, from 0."""
+
+
+@Parameter(name="*", group=Group("Studies that arrive", sort_key=3))
+@dataclass(frozen=True)
+class WatchOptions:
+    """Going on as studies come."""
+
+    watch: bool = False
+    """Go on looking for new studies until stopped (Ctrl-C, SIGTERM)."""
+    poll: float = 10.0
+    """Seconds between looks."""
+    settle: float = 30.0
+    """Seconds for which a new study must have stayed the same."""
