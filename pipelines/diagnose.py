@@ -87,5 +87,5 @@ def trained_alone(opened: "Opened") -> "dict[str, Predictions]":
     for (paradigm, _), one in opened.tables.items():
         reads = {opened.config.experts[name].reads for name in opened.config.paradigms[paradigm].experts}
         if len(reads) == 1 and len(only := next(iter(reads))) == 1:
-            found.setdefault(only[0], read_predictions(one))
+            found.setdefault(only[0], read_predictions(one[one["split"].isin(["valid", "test"])]))
     return found

@@ -9,67 +9,73 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import sparse
 
 BINS = 8
 PER_BIN = 40
 """Samples that a bin needs: information counted from few samples comes out too large."""
 ROUNDS = 400
 SINKHORN = 30
+SETTLED = 1e-7
+"""Change of a probability from round to round below which the minimum is reached."""
 
 
 class Parts(NamedTuple):
-    """In nats."""
+    """In nats, one value per draw."""
 
-    redundant: float
-    unique_first: float
-    unique_second: float
-    synergistic: float
+    redundant: Float[np.ndarray, "*draw"]
+    unique_first: Float[np.ndarray, "*draw"]
+    unique_second: Float[np.ndarray, "*draw"]
+    synergistic: Float[np.ndarray, "*draw"]
 
 
 def decompose(
     first: Float[np.ndarray, "sample classes"],
     second: Float[np.ndarray, "sample classes"],
     target: Int[np.ndarray, "sample"],
-    joint_nats: float,
+    gain: Float[np.ndarray, "sample"],
+    patient: Int[np.ndarray, "sample"],
+    weights: Float[np.ndarray, "patient draw"],
 ) -> Parts:
-    """R, U₁, U₂ from the probabilities that either modality's expert gives; S = joint_nats − (R + U₁ + U₂).
+    """R, U₁, U₂ from the probabilities that either modality's expert gives; S = mean gain − (R + U₁ + U₂); per column of weights.
 
-    joint_nats: information of all that is known from both modalities, as held-out NLL shows it (`subsets.py`).
+    gain: nats that all that is known from both modalities saves on each sample, as held-out NLL shows it (`subsets.py`).
     """
-    classes = first.shape[1]
     one, other = bin_by_rank(first), bin_by_rank(second)
-    joint = np.zeros((int(one.max()) + 1, int(other.max()) + 1, classes))
-    np.add.at(joint, (one, other, target), 1 / len(target))
-    found = broja(joint)
-    union = found.redundant + found.unique_first + found.unique_second
-    return found._replace(synergistic=joint_nats - union)
+    shape = (int(one.max()) + 1, int(other.max()) + 1, first.shape[1])
+    cell = np.ravel_multi_index((one, other, target), shape)
+    counts = sparse.coo_array((np.ones(len(cell)), (cell, patient)), shape=(int(np.prod(shape)), len(weights)))
+    sums = counts.tocsr() @ weights
+    total = sums.sum(axis=0)
+    found = broja((sums / total).T.reshape(-1, *shape))
+    gained = np.bincount(patient, weights=gain, minlength=len(weights)) @ weights / total
+    return found._replace(synergistic=gained - (found.redundant + found.unique_first + found.unique_second))
 
 
-def broja(joint: Float[np.ndarray, "first second target"]) -> Parts:
-    """The decomposition of a discrete distribution P(x₁, x₂, y).
+def broja(joint: Float[np.ndarray, "*draw first second target"]) -> Parts:
+    """The decomposition of a discrete distribution P(x₁, x₂, y), or of several at once.
 
     The union information is min over q, r of D(q(x₁x₂y) ‖ p(y) r(x₁x₂)): r is q's marginal, q the projection of r onto the
     given (x₁, y) and (x₂, y) by iterative proportional fitting; alternating is convex and ends at the minimum
     (Banerjee, Rauh and Montúfar 2018).
     """
-    left, right, prior = joint.sum(axis=1), joint.sum(axis=0), joint.sum(axis=(0, 1))
-    kept = prior > 0
-    left, right, prior = left[:, kept], right[:, kept], prior[kept]
-    coupling = left[:, None] * right[None] / prior
+    left, right, prior = joint.sum(axis=-2), joint.sum(axis=-3), joint.sum(axis=(-3, -2))[..., None, None, :]
+    coupling = _over(left[..., :, None, :] * right[..., None, :, :], prior)
     for _ in range(ROUNDS):
-        coupling = _fit(coupling.sum(axis=2, keepdims=True) * prior, left, right)
-    union = mutual_information(coupling.reshape(-1, len(prior)))
+        before, coupling = coupling, _fit(coupling.sum(axis=-1, keepdims=True) * prior, left, right)
+        if np.abs(coupling - before).max() < SETTLED:
+            break
+    pairs = (*joint.shape[:-3], -1, joint.shape[-1])
+    union, whole = mutual_information(coupling.reshape(pairs)), mutual_information(joint.reshape(pairs))
     one, other = mutual_information(left), mutual_information(right)
-    redundant = max(0.0, one + other - union)
-    whole = mutual_information(joint[:, :, kept].reshape(-1, len(prior)))
+    redundant = np.maximum(0.0, one + other - union)
     return Parts(redundant, one - redundant, other - redundant, whole - union)
 
 
-def mutual_information(joint: Float[np.ndarray, "x y"]) -> float:
+def mutual_information(joint: Float[np.ndarray, "*draw x y"]) -> Float[np.ndarray, "*draw"]:
     """I(X; Y) in nats."""
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    seen = joint > 0
-    return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
+    ratio = _over(joint, joint.sum(axis=-1, keepdims=True) * joint.sum(axis=-2, keepdims=True))
+    return np.asarray((joint * np.log(np.where(joint > 0, ratio, 1.0))).sum(axis=(-2, -1)))
 
 
 def bin_by_rank(p: Float[np.ndarray, "sample classes"]) -> Int[np.ndarray, "sample"]:
@@ -82,17 +88,15 @@ def bin_by_rank(p: Float[np.ndarray, "sample classes"]) -> Int[np.ndarray, "samp
     return np.searchsorted(edges, p[:, 1], side="right")
 
 
-def parts_row(label: str, first: str, second: str, parts: Parts) -> dict[str, object]:
-    """One line of the table of decompositions."""
-    return {"label": label, "first": first, "second": second, **parts._asdict()}
-
-
 def _fit(start: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The projection of `start` onto the distributions with these (x₁, y) and (x₂, y) marginals."""
     fitted = start
     for _ in range(SINKHORN):
-        rows = fitted.sum(axis=1)
-        fitted = fitted * np.divide(left, rows, out=np.zeros_like(rows), where=rows > 0)[:, None]
-        columns = fitted.sum(axis=0)
-        fitted = fitted * np.divide(right, columns, out=np.zeros_like(columns), where=columns > 0)[None]
+        fitted = fitted * _over(left, fitted.sum(axis=-2))[..., :, None, :]
+        fitted = fitted * _over(right, fitted.sum(axis=-3))[..., None, :, :]
     return fitted
+
+
+def _over(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """top / bottom, 0 where the bottom is 0 (no mass)."""
+    return np.divide(top, bottom, out=np.zeros(np.broadcast_shapes(top.shape, bottom.shape)), where=bottom > 0)

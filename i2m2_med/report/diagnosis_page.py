@@ -11,6 +11,7 @@ from i2m2_med.report.dependence import ALL
 from i2m2_med.report.figures import FIXED, png
 from i2m2_med.report.html import Section, render_html
 from i2m2_med.report.pages import facts_of, said_table
+from i2m2_med.report.write import said
 
 KINDS = {"intra": "within modalities (intra)", "inter": "between modalities (inter)"}
 SHUFFLES = (
@@ -30,8 +31,16 @@ IDENTIFIABLE = {
 }
 PARTS = (
     "Redundant, unique and synergistic information of each pair of modalities (the decomposition of Bertschinger et al., 2014), from "
-    "held-out probabilities. The four parts add up to what the pair's experts know together."
+    "held-out probabilities, with intervals over patients and seeds. The four parts add up to what the pair's experts know together; "
+    "of three modalities or more each pair is taken by itself. "
 )
+PARTS_NAMED = {
+    "redundant": "redundant",
+    "unique_first": "unique to the first",
+    "unique_second": "unique to the second",
+    "synergistic": "synergistic",
+}
+NO_PAIR = "No pair can be decomposed: each modality of it needs an expert, or a paradigm of the comparison, that reads it alone."
 
 
 def diagnosis_page(
@@ -65,7 +74,12 @@ def diagnosis_page(
             tables=[("Shapley shares (nats)", said_table(tables["shares"]))],
             folded=[("Every subset", said_table(tables["subsets"]))],
         ),
-        Section("Redundant, unique, synergistic", [PARTS], tables=[("In nats", tables["decomposition"])]),
+        Section(
+            "Redundant, unique, synergistic",
+            [PARTS],
+            tables=[("In nats", parts) for parts in (parts_shown(tables["decomposition"]),) if len(parts)],
+            notes=[] if len(tables["decomposition"]) else [NO_PAIR],
+        ),
         Section(
             "Conflict",
             [
@@ -76,6 +90,15 @@ def diagnosis_page(
         ),
     ]
     return render_html(title, sections, synthetic=synthetic, facts=facts_of(manifest))
+
+
+def parts_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of decompositions with value and interval in one column, and pairs named."""
+    shown = table[["label"]].assign(pair=[f"{a} and {b}" for a, b in zip(table["first"], table["second"], strict=True)])
+    for part in ("redundant", "unique_first", "unique_second", "synergistic"):
+        cells = table[[part, f"{part}_low", f"{part}_high"]].astype(float).to_numpy()
+        shown[PARTS_NAMED[part]] = [said(*cell) for cell in cells]
+    return shown
 
 
 def dependence_figure(table: pd.DataFrame, title: str, synthetic: bool) -> bytes:

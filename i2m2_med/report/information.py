@@ -53,9 +53,12 @@ def amount(
     mean = np.mean([seed[known] for seed in seeds], axis=0)
     sums = np.bincount(patient[known], weights=mean, minlength=len(weights)) @ weights
     sizes = np.bincount(patient[known], minlength=len(weights)) @ weights
-    draws = sums / np.where(sizes > 0, sizes, np.nan)
+    return of_draws(sums / np.where(sizes > 0, sizes, np.nan), [float(seed[known].mean()) for seed in seeds])
+
+
+def of_draws(draws: Float[np.ndarray, "draw"], values: Sequence[float]) -> Amount:
+    """From the draws of a mean over seeds (the first is its value) and each seed's own value."""
     sampling = float(np.nanvar(draws[1:])) if len(draws) > 1 else float("nan")
-    values = [float(seed[known].mean()) for seed in seeds]
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
     between = spread**2 / len(values) if len(values) > 1 else 0.0
-    return Amount(float(mean.mean()), 1.96 * float(np.sqrt(sampling + between)), spread)
+    return Amount(float(draws[0]), 1.96 * float(np.sqrt(sampling + between)), spread)

@@ -57,7 +57,7 @@ def test_models_over_other_cohorts_are_not_paired(make_table):
 
 def test_a_model_whose_rows_come_in_another_order_is_paired(make_table):
     table = make_table(patients=11)
-    by_sample = {item: rows for item, rows in table.groupby("item")}
+    by_sample = dict(iter(table.groupby("item")))
     turned = pd.concat([by_sample[item] for item in sorted(by_sample, reverse=True)])
     cohort = read_cohort({("intra", 0): table, ("i2m2", 0): turned})
     one, other = cohort.models.values()
