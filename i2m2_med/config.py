@@ -101,10 +101,20 @@ class Evaluation(Settings):
     """Conformal sets miss the truth in at most this share."""
     calibrate: bool = True
     """Fit a temperature per availability pattern on validation."""
+    prior: dict[str, tuple[Annotated[float, Field(gt=0, lt=1)], ...]] = {}
+    """By label, the share of each class where the model will be used, such as `{acl: [0.95, 0.05]}`: probabilities are mended
+    from the shares of validation to these. Operating points and conformal sets don't depend on shares and stay."""
     volumes: Literal["none", "max", "mean", "noisy_or"] = "none"
     """Report on studies too: how items (slices) are put together."""
     reference: str = "i2m2"
     """The paradigm that the others are paired with."""
+
+    @model_validator(mode="after")
+    def check_prior(self) -> "Evaluation":
+        """What is not calibrated has no class shares to be mended from."""
+        if self.prior and not self.calibrate:
+            raise ValueError("evaluation.prior needs evaluation.calibrate: it mends calibrated probabilities")
+        return self
 
 
 class Tracking(Settings):

@@ -5,16 +5,17 @@ temperature (scale = 1/T). A pattern that validation has not (or hardly) seen ta
 (`calibrated` is false). All of it is plain values, kept as `calibration.json`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Shaped
 from scipy.special import log_softmax
 
 from i2m2_med.engine.conformal import conformal_sets, fit_conformal
+from i2m2_med.engine.prior import fit_prior, mend_prior
 from i2m2_med.errors import SourceError
 
 FEWEST = 10
@@ -33,17 +34,23 @@ class Calibrated:
     p: Float[np.ndarray, "sample label classes"]
     calibrated: Bool[np.ndarray, "sample"]
     """False where the pattern was not seen in validation: the nearest one's numbers were used."""
-    sets: Bool[np.ndarray, "sample label classes"]
-    """Class-conditional conformal sets."""
-    split_sets: Bool[np.ndarray, "sample label classes"]
-    decision: Int[np.ndarray, "sample label"]
-    """The class decided on: two classes by the operating point, more by the largest probability."""
+    sets: Shaped[np.ndarray, "sample label"]
+    """Class numbers of the class-conditional conformal sets, '+'-joined; None where there is none."""
+    split_sets: Shaped[np.ndarray, "sample label"]
+    decision: Shaped[np.ndarray, "sample label"]
+    """The class decided on, as text: two classes by the operating point, more by the largest probability; None without either."""
 
 
-def fit_calibration(table: pd.DataFrame, alpha: float = 0.1, sensitivity: float = 0.9) -> dict[str, Any]:
+def fit_calibration(
+    table: pd.DataFrame,
+    alpha: float = 0.1,
+    sensitivity: float = 0.9,
+    prior: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, Any]:
     """From the prediction table of validation samples. Raises SourceError if it is empty.
 
-    Returns patterns (scale and shift per label), thresholds on the calibrated p of class 1, and conformal limits.
+    prior: by label, class shares where the model will be used. Returns patterns (scale and shift per label), thresholds on the
+    calibrated p of class 1, conformal limits, and the prior that probabilities are mended from and to, if one is given.
     """
     table = table[table["p"].notna()] if len(table) else table
     if not len(table):
@@ -59,6 +66,8 @@ def fit_calibration(table: pd.DataFrame, alpha: float = 0.1, sensitivity: float 
     points = (
         [_threshold(p[:, at], target[:, at], sensitivity) for at in range(target.shape[1])] if p.shape[2] == 2 else None
     )
+    if prior:
+        found["prior"] = fit_prior(target, p.shape[2], list(dict.fromkeys(table["label"])), prior)
     return found | {
         "sensitivity": sensitivity,
         "thresholds": points,
@@ -67,14 +76,23 @@ def fit_calibration(table: pd.DataFrame, alpha: float = 0.1, sensitivity: float 
 
 
 def calibrate(log_probs: LogProbabilities, pattern: Sequence[str], calibration: dict[str, Any]) -> Calibrated:
-    """A model's answers as `calibration` (of `fit_calibration`) mends them. pattern: '+'-joined modalities per sample."""
+    """A model's answers as `calibration` (of `fit_calibration`) mends them. pattern: '+'-joined modalities per sample.
+
+    Another prior moves probabilities only: sensitivity, specificity and class-conditional coverage do not depend on class
+    shares, so operating points and sets stay those of validation.
+    """
     p, known = rescale(log_probs, np.asarray(pattern, dtype=str), calibration)
     limits = calibration["conformal"]
-    decision = p.argmax(axis=2)
+    sets, split_sets = (set_names(conformal_sets(p, limits[kind])) for kind in ("by_class", "split"))
+    mended = p
+    if prior := calibration.get("prior"):
+        with np.errstate(divide="ignore"):
+            mended = np.exp(mend_prior(np.log(p), np.array(prior["was"]), np.array(prior["will_be"])))
+    decision = mended.argmax(axis=2)
     if calibration["thresholds"] is not None:
         at_least = np.array([0.5 if one is None else one for one in calibration["thresholds"]])
         decision = (p[:, :, 1] >= at_least).astype(np.int64)
-    return Calibrated(p, known, conformal_sets(p, limits["by_class"]), conformal_sets(p, limits["split"]), decision)
+    return Calibrated(mended, known, sets, split_sets, decision.astype(str).astype(object))
 
 
 def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.DataFrame:
@@ -90,9 +108,9 @@ def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.Data
         uncalibrated=table["p"],
         p=made.p.ravel(),
         calibrated=np.repeat(made.calibrated, each),
-        set=np.repeat(set_names(made.sets).ravel(), classes),
-        set_split=np.repeat(set_names(made.split_sets).ravel(), classes),
-        decision=np.repeat(made.decision.ravel().astype(str), classes),
+        set=np.repeat(made.sets.ravel(), classes),
+        set_split=np.repeat(made.split_sets.ravel(), classes),
+        decision=np.repeat(made.decision.ravel(), classes),
     )
     mended.loc[refused, ["set", "set_split", "decision"]] = None
     mended.loc[refused, "calibrated"] = False
@@ -122,13 +140,6 @@ def rescale(
                 p[rows, at] = np.exp(log_softmax(numbers["scale"] * log_probs[rows, at] + shift, axis=-1))
         known[rows] = all(own)
     return p, known
-
-
-def mend_prior(
-    log_probs: LogProbabilities, was: Float[np.ndarray, "label classes"], will_be: Float[np.ndarray, "label classes"]
-) -> LogProbabilities:
-    """Log-probabilities for a population whose class shares are `will_be` where training had `was` (Saerens et al. 2002)."""
-    return log_softmax(log_probs + np.log(will_be) - np.log(was), axis=-1)
 
 
 def arrays_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from i2m2_med.engine.calibrate import calibrate_table, fit_calibration
 from i2m2_med.engine.fit import forget
 from i2m2_med.engine.loss import class_shares
 from i2m2_med.engine.paradigm import train_paradigm
+from i2m2_med.engine.prior import check_prior
 from i2m2_med.engine.seed import best_device, seed_everything
 from i2m2_med.engine.store import ensure_store
 from i2m2_med.engine.tracking import Tracker, open_run
@@ -159,7 +160,7 @@ class Experiment:
         evaluation = self.run.evaluation
         valid = predictor.predict(self.cohort.samples("valid"), run_id)
         if evaluation.calibrate:
-            predictor.calibration = fit_calibration(valid, evaluation.alpha, evaluation.sensitivity)
+            predictor.calibration = fit_calibration(valid, evaluation.alpha, evaluation.sensitivity, evaluation.prior)
             predictor.calibration["patterns"] |= fit_withheld(predictor, self.cohort.samples("valid"))
             valid = calibrate_table(valid, predictor.calibration)
         others = [split for split in self.cohort.splits if split not in {"train", "valid"}]
@@ -180,20 +181,29 @@ SHOWN = ("train_loss", "valid_nll", "valid_auroc")
 
 
 def metric_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """`test_auroc_macro` and its `_low`, `_high`, from rows of metrics; what is undefined is left out."""
+    """`test_auroc_macro` and its `_low`, `_high`, from rows of metrics; what is undefined is left out.
+
+    The mean over one label is that label's, so that MLflow's table has the same columns for every task.
+    """
+    labels = {row["label"] for row in rows}
     found: dict[str, float] = {}
     for row in rows:
-        for end in ("value", "low", "high"):
-            value = row.get(end)
-            if value is not None and value == value:
-                found[f"test_{row['metric']}_{row['label']}{'' if end == 'value' else f'_{end}'}"] = float(value)
+        for label in (row["label"], *(("macro",) if len(labels) == 1 else ())):
+            for end in ("value", "low", "high"):
+                value = row.get(end)
+                if value is not None and value == value:
+                    found[f"test_{row['metric']}_{label}{'' if end == 'value' else f'_{end}'}"] = float(value)
     return found
 
 
 def comparison_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     """`i2m2_test_auroc_macro` and so on: each paradigm's last row of a metric, which is its mean over seeds."""
     last = {(row["paradigm"], row["metric"], row["label"]): row for row in rows}
-    return {f"{row['paradigm']}_{name}": value for row in last.values() for name, value in metric_values([row]).items()}
+    found: dict[str, float] = {}
+    for paradigm in dict.fromkeys(row["paradigm"] for row in rows):
+        own = [row for row in last.values() if row["paradigm"] == paradigm]
+        found |= {f"{paradigm}_{name}": value for name, value in metric_values(own).items()}
+    return found
 
 
 def placed(run: RunConfig) -> dict[str, Any]:
@@ -227,6 +237,7 @@ def open_experiment(
     """
     place = workspace()
     cohort = open_cohort(run, prepare(run, values.name, place, progress, skip_bad=skip_bad))
+    check_prior(run.evaluation.prior, cohort.labels)
     uri = ensure_store(place, run.tracking.uri)
     key = digest([what, portable(run), cohort.fingerprint])[:12]
     folder = place / "runs" / f"{what}-{values.name}-{key}"

@@ -1,26 +1,14 @@
-"""From slices to volumes and patients: one row per study (or patient), label and class, out of a prediction table.
-
-Class 0 is "absent". Of slices s with probabilities p_s:
-
-    mean      p = mean_s p_s
-    max       p_c = max_s p_s,c for each finding c ≥ 1, absent what is left, each row made to sum to one
-    noisy_or  p_0 = Π_s p_s,0 (absent only if absent in every slice, slices taken as independent), findings share the rest
-              as they do on average
-
-A slice that was refused, and an expert where it was absent, does not count.
-"""
+"""From slices to volumes and patients: one row per study (or patient), label and class, out of a prediction table."""
 
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
+from i2m2_med.pooling import pooled
 from i2m2_med.report.table import Predictions, read_predictions
 
 How = Literal["max", "mean", "noisy_or"]
-Slices = Float[np.ndarray, "slice label classes"]
-Whole = Float[np.ndarray, "label classes"]
 
 
 def by_volume(table: pd.DataFrame, how: How, level: Literal["study", "patient"] = "study") -> pd.DataFrame:
@@ -32,26 +20,6 @@ def by_volume(table: pd.DataFrame, how: How, level: Literal["study", "patient"] 
     keys = slices.samples[level].to_numpy(dtype=str)
     rows = [_one(slices.take(np.flatnonzero(keys == key)), how) for key in dict.fromkeys(keys)]
     return pd.concat(rows, ignore_index=True)
-
-
-def pooled(p: Slices, how: How) -> Whole:
-    """The slices' probabilities put together; NaN where no slice has any."""
-    p = p[np.isfinite(p).all(axis=(1, 2))]
-    if not len(p):
-        return np.full(p.shape[1:], np.nan)
-    mean = p.mean(axis=0)
-    if how == "mean":
-        return mean
-    if how == "max":
-        findings = p[:, :, 1:].max(axis=0)
-        absent = np.maximum(1 - findings.sum(axis=-1, keepdims=True), 0)
-    else:
-        absent = p[:, :, :1].prod(axis=0)
-        findings = (
-            mean[:, 1:] / np.maximum(mean[:, 1:].sum(axis=-1, keepdims=True), np.finfo(float).tiny) * (1 - absent)
-        )
-    whole = np.concatenate([absent, findings], axis=-1)
-    return whole / whole.sum(axis=-1, keepdims=True)
 
 
 def pooled_target(target: np.ndarray) -> np.ndarray:

@@ -132,8 +132,8 @@ def code_digest() -> str:
 def data_settings(run: RunConfig) -> dict[str, Any]:
     """The settings that decide what the data are, without where they lie."""
     source = {name: value for name, value in run.source.model_dump(mode="json").items() if not is_place(run, name)}
-    group = {} if run.split.test_group else {"test_group"}  # where none is left out, the fingerprint is as it always was
-    return {"source": source, "normalise": run.modalities.normalise, "split": run.split.model_dump(exclude=group)}
+    split = run.split.model_dump(exclude=set() if run.split.test_group else {"test_group"})  # older fingerprints stay
+    return {"source": source, "normalise": run.modalities.normalise, "split": split}
 
 
 def is_place(run: RunConfig, name: str) -> bool:

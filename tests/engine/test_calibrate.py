@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 from scipy.special import log_softmax
 
-from i2m2_med.engine.calibrate import arrays_of, calibrate, calibrate_table, fit_calibration, mend_prior
-from i2m2_med.errors import SourceError
+from i2m2_med.config import Evaluation
+from i2m2_med.engine.calibrate import arrays_of, calibrate, calibrate_table, fit_calibration
+from i2m2_med.engine.prior import check_prior, mend_prior
+from i2m2_med.errors import ConfigError, SourceError
+from i2m2_med.sources.source import Labels
 
 
 def prediction_table(
@@ -146,3 +149,37 @@ def test_a_refused_sample_stays_refused(overconfident):
     assert mended.loc[gone, ["p", "set", "decision"]].isna().all(axis=None)
     assert not mended.loc[gone, "calibrated"].any()
     assert mended.loc[~gone, "p"].notna().all()
+
+
+def test_a_prior_that_is_asked_for_moves_probabilities_alone(overconfident):
+    """The shares of `label0` become one in ten; a population of that kind is calibrated, decisions and sets stay."""
+    valid, table = overconfident(0), overconfident(1)
+    plain = calibrate_table(table, fit_calibration(valid))
+    fitted = json.loads(json.dumps(fit_calibration(valid, prior={"label0": (0.9, 0.1)}), allow_nan=False))
+    mended = calibrate_table(table, fitted)
+    pd.testing.assert_frame_equal(plain[["set", "set_split", "decision"]], mended[["set", "set_split", "decision"]])
+    other = "label == 'label1'"
+    np.testing.assert_allclose(plain.query(other)["p"], mended.query(other)["p"])
+    sick = mended.query("label == 'label0' and `class` == 1")
+    rare = sick.query("target == 1").head(150)
+    population = pd.concat([rare, sick.query("target == 0").head(9 * len(rare))])
+    assert population["p"].mean() == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_allclose(mended.groupby(["patient", "label"])["p"].sum(), 1)
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        ({"acll": (0.5, 0.5)}, "no label 'acll'; did you mean 'acl'"),
+        ({"acl": (0.5, 0.3, 0.2)}, r"3 shares for 2 classes \(no, yes\)"),
+        ({"acl": (0.5, 0.4)}, "adds up to 0.9"),
+    ],
+)
+def test_a_prior_that_does_not_fit_is_one_line(prior, said):
+    with pytest.raises(ConfigError, match=said):
+        check_prior(prior, Labels(("acl",), ("no", "yes")))
+
+
+def test_a_prior_needs_calibration():
+    with pytest.raises(ValueError, match="needs evaluation.calibrate"):
+        Evaluation(prior={"acl": (0.9, 0.1)}, calibrate=False)

@@ -32,7 +32,7 @@ def test_many_at_once_are_each_by_itself():
     joints[0, :, :, 1] = 0  # one class only: nothing to know
     joints[0] /= joints[0].sum()
     together = np.array(broja(joints))
-    assert together.T == pytest.approx(np.array([broja(one) for one in joints]), abs=1e-5)
+    assert pytest.approx(np.array([broja(one) for one in joints]), abs=1e-5) == together.T
     assert together[:, 0] == pytest.approx(0, abs=1e-9)
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from i2m2_med.pooling import pooled
 from i2m2_med.report.table import read_predictions
-from i2m2_med.report.volumes import by_volume, pooled, pooled_target
+from i2m2_med.report.volumes import by_volume, pooled_target
 
 WAYS = ["mean", "max", "noisy_or"]
 
