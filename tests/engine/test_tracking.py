@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from i2m2_med.engine.tracking_outbox import Outbox
 from i2m2_med.engine.tracking_read import children, download, find_run, list_runs
 from i2m2_med.engine.tracking_send import metric_key
 from i2m2_med.errors import StoreError
+from tests.services import running
 
 Opening = Callable[..., Any]
 
@@ -120,13 +120,9 @@ def a_server(store: str, port: int) -> Iterator[str]:
     folder = Path(store.removeprefix("sqlite:///")).parent
     place = ["--backend-store-uri", store, "--artifacts-destination", str(folder / "remote"), "--serve-artifacts"]
     command = [sys.executable, "-m", "mlflow", "server", *place, "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
+    with running(command):
         _wait_for(f"http://127.0.0.1:{port}/health")
         yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
 
 
 def _wait_for(address: str) -> None:

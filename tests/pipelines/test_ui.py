@@ -3,9 +3,7 @@
 import os
 import re
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import requests
 from i2m2_med.pipelines.ui import main
 
 from i2m2_med.errors import StoreError
+from tests.services import running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 
@@ -49,9 +48,7 @@ def address(compared: Any, tmp_path: Path) -> Iterator[str]:
     environment = os.environ | {"I2M2_WORK": str(compared.workspace)}
     command = [str(Path(sys.executable).with_name("i2m2")), "ui", "--port", str(port)]
     log = tmp_path / "log"
-    with log.open("w") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
-    try:
+    with running(command, log, environment):
         for _ in range(240):
             try:
                 if requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok:
@@ -61,9 +58,6 @@ def address(compared: Any, tmp_path: Path) -> Iterator[str]:
         else:
             raise AssertionError(log.read_text()[-2000:])
         yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
 
 
 @pytest.fixture

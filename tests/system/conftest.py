@@ -8,13 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import requests
 import yaml
+
+from tests.services import running
 
 PROJECT = Path(__file__).parents[2]
 ADMIN = ("admin", "an admin's password")
@@ -61,22 +62,6 @@ def postgres_programs() -> Path:
 def as_postgres(*command: object) -> list[str]:
     """PostgreSQL refuses to run as root."""
     return [*(["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []), *map(str, command)]
-
-
-@contextmanager
-def running(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen]:
-    """A service: its output in `log`, ended with all its children."""
-    with log.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
-        try:
-            yield process
-        finally:
-            os.killpg(process.pid, 15)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                process.wait()
 
 
 def wait_until(there: Callable[[], bool], what: str, log: Path) -> None:

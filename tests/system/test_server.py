@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 import requests
 
-from tests.system.conftest import BIN, Server, free_port, running, wait_until
+from tests.services import running
+from tests.system.conftest import BIN, Server, free_port, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
