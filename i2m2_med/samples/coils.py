@@ -34,14 +34,16 @@ def reconstruct(
         return centred_ifft(kspace[0], height, width, zero_fill)
     centre = calibration(kspace)
     full, size = (kspace.shape[-2], max(kspace.shape[-1], zero_fill)), (height, width)
-    energy, weighted = torch.zeros(size), torch.zeros(size, dtype=torch.complex64)
+    energy, weighted = torch.zeros((*size, 2)), torch.zeros(size, dtype=torch.complex64)
     for coil, low in zip(kspace, (low_resolution(one, full, size) for one in centre), strict=True):
         image = centred_ifft(coil, height, width, zero_fill)
-        magnitude = torch.from_numpy(np.abs(image.numpy()))
-        energy.addcmul_(magnitude, magnitude)
-        weighted.addcmul_(low.conj_physical(), image)
+        parts = torch.view_as_real(image)
+        energy.addcmul_(parts, parts)
+        weighted.addcmul_(low.conj_physical_(), image)
     reference = low_resolution(torch.einsum("c,cnm->nm", virtual_coil(centre).conj(), centre), full, size)
-    return torch.polar(energy.sqrt_(), torch.from_numpy(np.angle((weighted * reference).numpy())))
+    return torch.polar(
+        (energy[..., 0] + energy[..., 1]).sqrt_(), torch.from_numpy(np.angle((weighted * reference).numpy()))
+    )
 
 
 def calibration(kspace: Complex[Tensor, "coil readout phase"]) -> Complex[Tensor, "coil n m"]:

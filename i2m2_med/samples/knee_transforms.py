@@ -130,7 +130,7 @@ class Modalitiesd(MapTransform):
         for key in map(str, self.keys):
             made = self.modality(key, image, record)
             if made is not None:
-                record[key] = made if key == "phase" else made / divisor
+                record[key] = made if key == "phase" or divisor == 1 else made / divisor
         record.pop("rss_image", None)
         del record["image"]
         return record

@@ -3,18 +3,15 @@
 Axes: readout = image rows (height), phase = image columns (width); DC sits at index n // 2 of either domain, as in
 fastMRI. Cropping to n keeps the rows from (N − n) // 2 on, as `fastmri.data.transforms.center_crop` does.
 
-With c = N // 2 and measured samples k = 0 … n − 1 that start at column `left` of N zero-filled ones, the transform is
-
-    x[m] = N^-½ Σ_k K[k] e^{2πi (k + left − c)(m − c) / N} = out[m] · ifft_N(K[k] · in[k])[m]
-    in[k] = e^{−2πi k c / N},   out[m] = e^{2πi (left − c)(m − c) / N}
-
-so no array is shifted: two ramps of phase do the work of both shifts, for even and odd lengths alike.
+With positions counted from the centre (c = N // 2, p = index − c) the transform x[p] = N^-½ Σ_q K[q] e^{2πi q p / N} is the
+plain inverse FFT of an array that holds position q at index q mod N. So no array is shifted: the readout, which comes as it
+is, takes one ramp of phase, x[p] = ifft_N(K)[p mod N] · e^{−2πi c p / N}; the crop of its rows, which is a copy anyway, puts
+the columns where the second transform wants them. Each transform writes along what the other reads.
 """
 
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 import torch
 from jaxtyping import Complex, Shaped
 from torch import Tensor
@@ -35,9 +32,11 @@ def centred_ifft(
     """
     n_rows, measured = kspace.shape[-2], kspace.shape[-1]
     n_columns = max(measured, zero_fill)
-    first, ramp_in, ramp_out = _ramps(n_rows, measured, n_columns, min(height, n_rows), min(width, n_columns))
-    half = _turned_rows(_ifft(kspace, n_rows, -2), first, ramp_in, n_columns)
-    image = fit_centre(_ifft(half, n_columns, -1), min(width, n_columns), -1) * ramp_out
+    kept = min(height, n_rows), min(width, n_columns)
+    spectrum = torch.fft.ifft(kspace, dim=-2, norm="ortho").mT
+    half = _kept_rows(spectrum, kept[0], n_columns)
+    columns = torch.fft.ifft(half, dim=-2, norm="ortho").mT
+    image = torch.cat([columns[..., place] for _, place in _round(n_columns, kept[1])], dim=-1)
     return fit_centre(fit_centre(image, height, -2), width, -1)
 
 
@@ -66,35 +65,29 @@ def refuse_too_wide(measured: int) -> None:
         )
 
 
-def _turned_rows(
-    spectrum: Complex[Tensor, "*coil readout phase"], first: int, ramp: Complex[Tensor, "height phase"], n_columns: int
-) -> Complex[Tensor, "*coil height columns"]:
-    """Rows from `first` on, round the end, times the ramp, with zeros after them up to n_columns: one pass over the data."""
-    height, measured = ramp.shape
-    before = min(-first, height)  # rows that come before the uncentred transform's row 0
+def _kept_rows(
+    spectrum: Complex[Tensor, "*coil phase readout"], height: int, n_columns: int
+) -> Complex[Tensor, "*coil columns height"]:
+    """The central `height` rows, turned by their ramp; columns at their position mod n_columns, zeros where none was measured."""
+    measured, n_rows = spectrum.shape[-2], spectrum.shape[-1]
     made = spectrum.new_empty if measured == n_columns else spectrum.new_zeros
-    rows = made((*spectrum.shape[:-2], height, n_columns))
-    torch.mul(spectrum.narrow(-2, spectrum.shape[-2] + first, before), ramp[:before], out=rows[..., :before, :measured])
-    torch.mul(spectrum[..., : height - before, :], ramp[before:], out=rows[..., before:, :measured])
-    return rows
+    half, ramp = made((*spectrum.shape[:-2], n_columns, height)), _ramp(n_rows, height)
+    first = (n_columns - measured) // 2 - n_columns // 2
+    for column, to in _round(n_columns, measured, first):
+        for row, taken in _round(n_rows, height):
+            torch.mul(spectrum[..., column, taken], ramp[row], out=half[..., to, row])
+    return half
 
 
-def _ifft(array: Complex[Tensor, "..."], n: int, axis: int) -> Complex[Tensor, "..."]:
-    """Inverse FFT of length n. Large prime factors (fastMRI's 368 = 16 · 23) take torch's library 3 times as long as scipy's."""
-    if int(scipy.fft.next_fast_len(n)) == n:  # pyright: ignore[reportArgumentType]
-        return torch.fft.ifft(array, n, dim=axis, norm="ortho")
-    return torch.from_numpy(scipy.fft.ifft(array.numpy(), n, axis=axis, norm="ortho"))
+def _round(n: int, size: int, first: int | None = None) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Positions first, first + 1, … (`size` of them; the central ones of n unless `first` is given) as two runs: which of them, and where mod n."""
+    first = (n - size) // 2 - n // 2 if first is None else first
+    before = min(-first, size)
+    return (slice(0, before), slice(n + first, n + first + before)), (slice(before, size), slice(0, size - before))
 
 
-@lru_cache(maxsize=64)
-def _ramps(n_rows: int, measured: int, n_columns: int, height: int, width: int) -> tuple[int, Tensor, Tensor]:
-    """The first kept row of the uncentred transform (≤ 0: counted from its end); the ramps (height, measured) before the second pass and (width,) after it."""
-    position = np.arange(height) + (n_rows - height) // 2 - n_rows // 2
-    column = np.arange(width) + (n_columns - width) // 2 - n_columns // 2
-    centre, left = n_columns // 2, (n_columns - measured) // 2
-    turn_rows = np.exp(-2j * np.pi * (n_rows // 2) * position / n_rows)
-    turn_in = np.exp(-2j * np.pi * centre * np.arange(measured) / n_columns)
-    turn_out = np.exp(2j * np.pi * (left - centre) * column / n_columns)
-    made = (np.outer(turn_rows, turn_in), turn_out)
-    ramp_in, ramp_out = (torch.from_numpy(ramp.astype(np.complex64)) for ramp in made)
-    return int(position[0]), ramp_in, ramp_out
+@lru_cache(maxsize=16)
+def _ramp(n: int, size: int) -> Complex[Tensor, "size"]:
+    """e^{−2πi c p / n} of the central `size` positions p; for even n it is a sign."""
+    position = np.arange(size) + (n - size) // 2 - n // 2
+    return torch.from_numpy(np.exp(-2j * np.pi * (n // 2) * position / n).astype(np.complex64))

@@ -28,6 +28,8 @@ class OpenFile:
     """Process, size and time of change: a handle must not cross a fork, nor outlive its file's content."""
     file: h5py.File
     arrays: dict[str, h5py.Dataset] = field(default_factory=dict[str, h5py.Dataset])
+    starts: dict[str, int | None] = field(default_factory=dict[str, int | None])
+    """By array, the byte at which it starts, where it lies in one piece as memory would hold it."""
     kept: dict[str, Any] = field(default_factory=dict[str, Any])
     """What readers keep of the file, such as a parsed index."""
 
@@ -49,9 +51,22 @@ class OpenFile:
         """Some rows of an array, or all of it. Raises SourceError where the bytes are not there."""
         array = self.array(name)
         try:
-            return np.asarray(array[rows])
+            straight = self._row(array, rows) if isinstance(rows, int) else None
+            return np.asarray(array[rows]) if straight is None else straight
         except (OSError, RuntimeError) as error:
             raise SourceError(f"{self.name} is damaged: '{name}' can't be read to its end. Get it again.") from error
+
+    def _row(self, array: h5py.Dataset, row: int) -> np.ndarray | None:
+        """One row as its bytes lie in the file, in half of HDF5's time; None where they lie otherwise. Raises OSError where they end early."""
+        if array.name not in self.starts:
+            self.starts[str(array.name)] = _start(array)
+        start = self.starts[str(array.name)]
+        if start is None or not 0 <= row < array.shape[0]:
+            return None
+        cells = np.empty(array.shape[1:], array.dtype)
+        if os.preadv(self.file.id.get_vfd_handle(), [cells], start + row * cells.nbytes) < cells.nbytes:
+            raise OSError("the file ends before the row does")  # HDF5 would give zeros
+        return cells
 
     def attribute(self, name: str) -> str | None:
         """An attribute of the file as text."""
@@ -100,6 +115,12 @@ def _checked(known: OpenFile, name: str) -> h5py.Dataset:
     if found.external or found.is_virtual:
         raise SourceError(f"{known.name}: '{name}' keeps its data in another file. Store the data in the file itself.")
     return _not_huge(known, found)
+
+
+def _start(array: h5py.Dataset) -> int | None:
+    """Where in the file an array starts that is neither chunked, packed nor of another byte order or layout; else None."""
+    whole = array.ndim > 1 and array.chunks is None and array.id.get_storage_size() == array.nbytes
+    return array.id.get_offset() if whole and array.id.get_type() == h5py.h5t.py_create(array.dtype) else None
 
 
 def _not_huge(known: OpenFile, array: h5py.Dataset) -> h5py.Dataset:

@@ -50,3 +50,18 @@ def test_published_geometry_ends_at_400_columns() -> None:
     refuse_too_wide(400)
     with pytest.raises(SourceError, match=r"401 columns.*source\.max_width=400"):
         refuse_too_wide(401)
+
+
+@pytest.mark.parametrize(("rows", "columns", "height", "width", "zero_fill"), [(640, 368, 320, 320, 400), *SIZES])
+def test_one_thread_and_two_give_the_same_bits(
+    rows: int, columns: int, height: int, width: int, zero_fill: int
+) -> None:
+    kspace, before = complex_noise(rows, columns), torch.get_num_threads()
+    made: list[torch.Tensor] = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made.append(centred_ifft(kspace, height, width, zero_fill))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*made)
