@@ -16,6 +16,7 @@ def main(run: Run, *, retrain: bool = False, uri: str | None = None) -> dict[str
 
     On the machine and thread count of the run every number has to be equal to the last bit, elsewhere within a tolerance that
     fits the metric. The result is printed, written into the run (tag `verified`, `verification.json`), and is the exit code.
+    Code that changed since the run is noted, there and in the tag `verified_how`; the numbers say whether it matters.
 
     Parameters
     ----------

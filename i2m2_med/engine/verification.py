@@ -47,7 +47,10 @@ def same_machine(run: FoundRun) -> bool:
 
 
 def check_environment(run: FoundRun) -> list[Check]:
-    """The run's lock as recorded, the lock that lies here, and what is installed, held against each other."""
+    """The run's lock as recorded, the lock that lies here, and what is installed, held against each other.
+
+    Other code is noted and refutes nothing: whether it still makes the run's numbers is what the other checks find out.
+    """
     recorded = run.tags.get("i2m2.lock_sha256", "none")
     checks = [_alike("lock here", recorded, provenance.lock_digest())]
     installed = provenance.packages()
@@ -159,6 +162,7 @@ def _same_end(history: Sequence[Any], last: float) -> bool:
 def write_back(run: FoundRun, checks: Sequence[Check], how: str, exact: bool) -> dict[str, Any]:
     """Put the result into the run: the tags `verified` and `verified_how`, and every check as `verification.json`."""
     passed = not any(check.failed for check in checks)
+    how += " with other code" if any(check.verdict == "noted" for check in checks) else ""
     when = datetime.now(UTC).isoformat(timespec="seconds")
     summary = {"run": run.run_id, "verified": passed, "how": how, "exact": exact, "when": when}
     result = summary | {"checks": [asdict(check) for check in checks]}

@@ -151,6 +151,15 @@ def test_another_package_is_caught(compared, monkeypatch: pytest.MonkeyPatch) ->
     assert any("packages" in what for what in failures(main(compared.runs["left"])))
 
 
+def test_other_code_is_noted_and_said_in_the_tag(compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking_provenance, "source_digest", lambda: "other")
+    result = main(compared.runs["left"])
+    assert failures(result) == set()
+    [code] = [check for check in result["runs"][0]["checks"] if check["what"].startswith("code")]
+    assert (code["now"], code["verdict"]) == ("other", "noted")
+    assert compared.run("left").tags["verified_how"].startswith("evaluation with other code, exact, ")
+
+
 def test_another_weight_is_caught(compared) -> None:
     weights = download(compared.run("right"), "model") / "weights.safetensors"
     with tampered(weights, weights.read_bytes()[-8:], b"\x00\x00\x00?\x00\x00\x00?"):
