@@ -26,6 +26,7 @@ from i2m2_med.sources.fastmri_study import open_study, volume_rows
 from i2m2_med.sources.slices import VolumeFiles, find_volumes, kept_facts
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
+from i2m2_med.sources.vanished import refuse_vanished, remember_files
 from i2m2_med.sources.volume import Volume
 
 
@@ -80,7 +81,7 @@ class Source(BaseSource):
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:  # noqa: ARG002
         """One row per slice of every reviewed volume that is whole, in the order of volume name and slice."""
-        found = self._reviewed_volumes(flow)
+        found = self._reviewed_volumes(cache, flow)
         volumes: dict[str, Volume] = {}
         for name, files in progress.track(found.items(), "reading volumes", len(found)):
             try:
@@ -97,7 +98,9 @@ class Source(BaseSource):
         records = pl.concat(frames).join(labels, on=["study", "item"], how="left", maintain_order="left")
         records = records.with_columns(pl.col(f"label_{name}").fill_null(0) for name in self.labels.names)
         flow.step("slices", records.height)
-        return with_splits(records, self.settings.splits)
+        records = with_splits(records, self.settings.splits)
+        remember_files(self.settings.root, {name: file_name(found[name]) for name in volumes}, cache)
+        return records
 
     def study(self, folder: Path) -> Study:
         """Open a study folder for scoring: one volume of any format."""
@@ -110,8 +113,8 @@ class Source(BaseSource):
             raise SourceError(f"{root} holds no fastMRI volume (*.h5). Set source.root to the folder that does.")
         return volumes
 
-    def _reviewed_volumes(self, flow: Flow) -> dict[str, VolumeFiles]:
-        """By name, the volumes that were reviewed. Counts in `flow` what has no file or was never reviewed."""
+    def _reviewed_volumes(self, cache: Path, flow: Flow) -> dict[str, VolumeFiles]:
+        """By name, the volumes that were reviewed. Counts in `flow` what has no file or was never reviewed, and refuses what vanished."""
         here: dict[str, VolumeFiles] = {}
         for files in self._volumes():
             if files.name in here:
@@ -123,6 +126,7 @@ class Source(BaseSource):
                 here[files.name] = files
         reviewed = reviewed_volumes(self.reviewed)
         found = {name: here[name] for name in reviewed if name in here}
+        refuse_vanished(self.settings.root, (name for name in reviewed if name not in here), cache, flow)
         flow.step(
             "reviewed volumes with a file", len(found), len(reviewed) - len(found), "listed, but no file is there"
         )

@@ -64,7 +64,8 @@ class OpenFile:
         if start is None or not 0 <= row < array.shape[0]:
             return None
         cells = np.empty(array.shape[1:], array.dtype)
-        if os.preadv(self.file.id.get_vfd_handle(), [cells], start + row * cells.nbytes) < cells.nbytes:
+        fd, place = self.file.id.get_vfd_handle(), start + row * cells.nbytes
+        if os.preadv(fd, [cells], place) < cells.nbytes:  # pyright: ignore[reportArgumentType]  (NumPy arrays are buffers)
             raise OSError("the file ends before the row does")  # HDF5 would give zeros
         return cells
 

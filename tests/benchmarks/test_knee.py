@@ -166,5 +166,45 @@ def test_bytes_that_prepare_writes(benchmark, tmp_path: Path) -> None:
     assert written < 0.01 * source
 
 
+STEP = """
+import sys
+import torch
+from i2m2_med.config_reader import load_config
+from i2m2_med.engine.build import build_model
+from i2m2_med.engine.loss import MaskedNLL
+from i2m2_med.sources.source import Labels
+from i2m2_med.targets import build
+
+run, _ = load_config("knee_i2m2", ("source.root=.",))
+slices = int(sys.argv[1])
+experts = run.paradigms["i2m2"].experts
+model = build_model(run, experts, Labels(("abnormal", "meniscus_tear", "acl", "cartilage"), ("absent", "present")), 0)
+rate = run.training.learning_rates[0]
+optimizer = build(run.training.optimizer, "optimizer", "training.optimizer", params=list(model.parameters()), lr=rate)
+inputs = {name: torch.randn(slices, 1, 320, 320) for name in ("magnitude", "phase")}
+present = {name: torch.ones(slices, dtype=torch.bool) for name in inputs}
+loss = MaskedNLL(torch.ones(4, 2))(model(inputs, present), torch.randint(0, 2, (slices, 4)))
+loss.backward()
+optimizer.step()
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.benchmark(group="knee")
+def test_memory_of_training_at_batch_16(benchmark) -> None:
+    """One optimisation step of `knee_i2m2` as shipped; $I2M2_BENCH_SLICES for another batch than the paper's 16 (minutes)."""
+    slices = os.environ.get("I2M2_BENCH_SLICES", "16")
+    command = [sys.executable, "-c", STEP, slices]
+    said = benchmark.pedantic(
+        lambda: subprocess.run(command, check=True, capture_output=True, text=True).stdout, rounds=1
+    )
+    gigabytes = int(said) * 1024 / 1e9
+    benchmark.extra_info.update(slices=int(slices), peak_gigabytes=gigabytes)
+    print(f"\nknee_i2m2, PreActResNet-18 × 3, one step of {slices} slices 320×320: {gigabytes:.1f} GB at the peak")
+    assert gigabytes < 16
+
+
 if __name__ == "__main__":
     print(json.dumps(measure(Path(sys.argv[1]), Path(sys.argv[2]))))

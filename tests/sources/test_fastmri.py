@@ -231,3 +231,30 @@ def test_a_slice_is_read_without_the_volume(knees: Path) -> None:
     """Damage in another slice is not noticed, because it is not read."""
     with pytest.raises(SourceError, match=f"has {SLICES} slices, not a slice {SLICES}"):
         read_kspace(first_volume(knees), "fastmri", SLICES)
+
+
+def test_a_volume_that_vanished_since_is_named_and_listed(knees: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(knees, folder)
+    whole = ingest(folder, tmp_path)
+    lost = first_volume(folder)
+    lost.unlink()
+    with pytest.raises(
+        SourceError, match=rf"^{lost.name} is gone from .*Put it back, or go on without it: --skip-bad\.$"
+    ):
+        ingest(folder, tmp_path)
+    flow = Flow(skip_bad=True)
+    left = ingest(folder, tmp_path, flow)
+    assert [refused["name"] for refused in flow.refused] == [lost.name]
+    assert set(whole["study"]) - set(left["study"]) == {lost.stem}
+    assert ingest(folder, tmp_path).equals(left)  # it is known by now
+
+
+def test_volumes_that_were_never_there_are_only_counted(knees: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(knees, folder)
+    first_volume(folder).unlink()
+    flow = Flow()
+    ingest(folder, tmp_path, flow)
+    assert {step["step"]: step["dropped"] for step in flow.steps}["reviewed volumes with a file"] == 1
+    assert not flow.refused
