@@ -40,11 +40,13 @@ def main(
     from i2m2_med.engine.diagnosis_tables import open_run_again
     from i2m2_med.engine.store import store_uri
     from i2m2_med.errors import ConfigError
+    from i2m2_med.report.unfit import refuse_splits
 
     opened = open_run_again(str(run), store_uri(workspace(), uri), TerminalProgress(), paradigm, root)
     modalities = list(opened.models[0].modalities)
     if len(modalities) < 2:
         raise ConfigError(f"{run} reads {modalities[0]} only: there is nothing between modalities to find")
+    refuse_splits(opened.cohort.manifest)
     folder = out or workspace() / "runs" / f"diagnose-{Path(opened.run_id).name[:32]}-{opened.models[0].paradigm}"
     found = diagnose(opened, folder, seed)
     table("Where the signal lies (test split)", ["label", "verdict"], [list(pair) for pair in found.verdicts.items()])

@@ -1,6 +1,5 @@
 """`i2m2 evaluate RUN`: a trained model on any split, or on other data of the same kind."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,15 +12,16 @@ from .train import show
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from i2m2_med.engine.artifact import Predictor
-    from i2m2_med.samples.dataset import Samples
+    import pandas as pd
+
+    from i2m2_med.engine.other_data import OtherData
     from i2m2_med.samples.shifts import Shift
 
 
 def main(
     run: Run,
     *,
-    split: Literal["train", "valid", "test"] = "test",
+    split: Literal["train", "valid", "test", "rest"] = "test",
     root: Path | None = None,
     paradigm: str | None = None,
     out: Path | None = None,
@@ -33,7 +33,7 @@ def main(
     Parameters
     ----------
     split
-        The split to evaluate on.
+        The split to evaluate on; rest: the patients beside a group that was left out of training (`split.test_group`).
     root
         Other data of the same kind, read with the model's own training statistics (external validation).
     paradigm
@@ -45,76 +45,61 @@ def main(
     shifts
         A suite of shifts (knee, mimic3) or one of them (knee.noise): severity curves beside the report.
     """
-    import pandas as pd
-
-    from i2m2_med.engine.diagnosis_tables import open_models, with_root
+    from i2m2_med.engine.other_data import open_data, open_models_for
     from i2m2_med.engine.store import store_uri
-    from i2m2_med.report.build import write_report
-    from i2m2_med.samples.cohort import open_cohort, prepare
+    from i2m2_med.report.judge import report_on
+    from i2m2_med.report.unfit import refuse_tables
     from i2m2_med.samples.shifts import suite_for
 
-    run_id, models, place, name = open_models(str(run), store_uri(workspace(), uri), paradigm, root)
-    config = with_root(models[0].run, place)
-    suite = suite_for(shifts, config.source.model_dump()["name"]) if shifts else {}
-    prepared = open_cohort(config, prepare(config, name, workspace(), TerminalProgress()))
-    folder = out or workspace() / "runs" / f"evaluate-{run_id[:32]}-{split}-{prepared.fingerprint[:12]}"
-    tables: dict[tuple[str, int], pd.DataFrame] = {}
-    for model in models:
-        cohort = replace(prepared, state=model.state, opened={}, augment=None)
-        parts = [model.predict(cohort.samples(part), run_id) for part in dict.fromkeys(("valid", split))]
-        tables[model.paradigm, model.seed] = pd.concat(parts, ignore_index=True)
-    report = write_report(
-        folder,
-        tables=tables,
-        manifest=prepared.manifest,
-        title=f"{config.task}: {models[0].paradigm} on {split}",
-        synthetic=config.synthetic,
-        split=split,
-        reference=models[0].paradigm,
-        replicates=config.evaluation.bootstrap,
+    found = open_models_for(str(run), store_uri(workspace(), uri), paradigm, root)
+    suite = suite_for(shifts, found.config.source.model_dump()["name"]) if shifts else {}
+    opened = open_data(found, TerminalProgress())
+    folder = out or workspace() / "runs" / f"evaluate-{opened.run_id[:32]}-{split}-{opened.cohort.fingerprint[:12]}"
+    tables, reference = opened.predictions(split), opened.models[0].paradigm
+    refuse_tables(tables, split, reference)
+    title = f"{opened.config.task}: {reference} on {split}"
+    report = report_on(
+        folder, opened.config, tables, opened.cohort.manifest, title=title, reference=reference, split=split
     )
-    show(report.rows, prepared.manifest, split)
+    show(report.rows, opened.cohort.manifest, split)
     say(f"report in {report.paths['report.html']}")
-    found = {"run": run_id, "rows": report.rows, "report": str(report.paths["report.html"])}
-    if suite:
-        samples = [replace(prepared, state=one.state, opened={}, augment=None).samples(split) for one in models]
-        found |= under_shifts(models, samples, suite, prepared.manifest, folder)
-    return found
+    result = {"run": opened.run_id, "rows": report.rows, "report": str(report.paths["report.html"])}
+    return result | (under_shifts(opened, tables, split, suite, folder) if suite else {})
 
 
 def under_shifts(
-    models: "list[Predictor]",
-    samples: "list[Samples]",
+    opened: "OtherData",
+    tables: "dict[tuple[str, int], pd.DataFrame]",
+    split: str,
     suite: "Mapping[str, Shift]",
-    manifest: dict[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """The models on shifted samples: severity curves, areas under them, and groups apart."""
+    """The models on shifted samples: severity curves, areas under them, and groups apart or left out."""
     from i2m2_med.engine.shifted_tables import group_predictions, shifted_predictions
-    from i2m2_med.report.shifts import Shifted, group_table, severity_table
+    from i2m2_med.report.left_out import held_apart
+    from i2m2_med.report.shifts import Shifted, shift_tables
     from i2m2_med.report.shifts_page import write_shifts
     from i2m2_med.report.table import read_predictions
 
-    run = models[0].run
-    unshifted = [read_predictions(model.predict(one)) for model, one in zip(models, samples, strict=True)]
+    manifest, samples = opened.cohort.manifest, opened.samples(split)
     shifted: list[Shifted] = []
     skipped: list[str] = []
-    for one in TerminalProgress().track(shifted_predictions(models, samples, suite), "shifting", None):
+    for one in TerminalProgress().track(shifted_predictions(opened.models, samples, suite), "shifting", None):
         if one.skipped:
             skipped.append(one.skipped)
             say(one.skipped)
         else:
             seeds = [read_predictions(table) for table in one.tables]
             shifted.append(Shifted(one.name, one.step, one.severity, suite[one.name].unit, seeds))
-    apart = group_predictions(models, samples)
-    groups = group_table({name: [read_predictions(table) for table in tables] for name, tables in apart.items()})
-    values, areas = severity_table(unshifted, shifted)
-    title = f"{run.task}: {models[0].paradigm} under shifts"
+    unshifted = [table[table["split"] == split] for table in tables.values()]
+    found = shift_tables(
+        unshifted, shifted, group_predictions(opened.models, samples) | held_apart(tables.values(), manifest)
+    )
+    title = f"{opened.config.task}: {opened.models[0].paradigm} under shifts"
     paths = write_shifts(
-        folder, values, areas, groups, title=title, manifest=manifest, synthetic=run.synthetic, skipped=skipped
+        folder, *found, title=title, manifest=manifest, synthetic=opened.config.synthetic, skipped=skipped
     )
     say(f"shifts in {paths['shifts.html']}")
-    rows = [
-        row for row in areas.astype(object).where(areas.notna(), None).to_dict("records") if row["metric"] == "auroc"
-    ]
+    areas = found[1][found[1]["metric"] == "auroc"]
+    rows = areas.astype(object).where(areas.notna(), None).to_dict("records")
     return {"shifts": rows, "shifts_report": str(paths["shifts.html"])}

@@ -32,26 +32,32 @@ def main(
     uri
         The store of the run; the workspace's own where not said.
     """
+    from i2m2_med.config import nearest
     from i2m2_med.engine.diagnosis_tables import read_runs
     from i2m2_med.engine.store import store_uri
     from i2m2_med.errors import ConfigError
-    from i2m2_med.report.build import write_report
+    from i2m2_med.report.judge import report_on
     from i2m2_med.report.metrics import METRICS
+    from i2m2_med.report.unfit import refuse_tables
 
     if metric not in METRICS:
         raise ConfigError(f"--metric {metric} is not one of {', '.join(METRICS)}")
     found = read_runs(str(run), store_uri(workspace(), uri))
-    paradigms = list(dict.fromkeys(paradigm for paradigm, _ in found.tables))
-    report = write_report(
+    config, paradigms = found.config, list(dict.fromkeys(paradigm for paradigm, _ in found.tables))
+    usual = config.evaluation.reference if config.evaluation.reference in paradigms else config.paradigm
+    reference = reference or (usual if len(paradigms) > 1 else paradigms[0])
+    if reference not in paradigms:
+        raise ConfigError(f"--reference {reference} is not a paradigm of this run{nearest(reference, paradigms)}")
+    refuse_tables(found.tables, split, reference, found.fingerprints)
+    report = report_on(
         out or workspace() / "runs" / f"report-{found.run_id[:32]}",
-        tables=found.tables,
-        manifest=found.manifest,
-        title=found.config.task,
-        synthetic=found.config.synthetic,
-        metric=metric,
+        config,
+        found.tables,
+        found.manifest,
+        title=config.task,
+        reference=reference,
         split=split,
-        reference=reference or (found.config.evaluation.reference if len(paradigms) > 1 else paradigms[0]),
-        replicates=found.config.evaluation.bootstrap,
+        metric=metric,
         fingerprints=found.fingerprints,
     )
     for note in report.comparison.notes:

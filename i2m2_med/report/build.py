@@ -13,6 +13,7 @@ from i2m2_med.report.cohort import Cohort, Model, read_cohort
 from i2m2_med.report.compare import Comparison, compare_tables
 from i2m2_med.report.html import Section, render_card, render_html
 from i2m2_med.report.intervals import REPLICATES
+from i2m2_med.report.left_out import left_out_section, left_out_table
 from i2m2_med.report.pages import cohort_sections, facts_of, result_sections
 from i2m2_med.report.trust import draw_trust, judge_trust
 from i2m2_med.report.write import markdown, wide, write_tables
@@ -59,6 +60,7 @@ def write_report(
         tables, split=split, reference=reference, replicates=replicates, seed=seed, fingerprints=fingerprints
     )
     every = read_cohort(tables)
+    left_out = left_out_table(every, replicates, seed) if split == "test" else pd.DataFrame()
     cohort = every.of(split)
     cohort = cohort.take(cohort.common)
     trust = judge_trust(every, split, reference, min(replicates, 1000), seed)
@@ -69,11 +71,12 @@ def write_report(
     said = facts_of(manifest) | dict(facts or {})
     sections = [
         *result_sections(found, trust, pictures, metric, ideal, reference),
+        *left_out_section(left_out, manifest),
         *further,
         *cohort_sections(manifest),
     ]
     card = card_values(cohort, found, manifest, title, synthetic, split, said)
-    paths = write_tables(folder, found, trust)
+    paths = write_tables(folder, found, trust, {"left_out": left_out} if len(left_out) else {})
     texts = {
         "report.html": render_html(title, sections, synthetic=synthetic, facts=said),
         "model_card.md": render_card(**card),

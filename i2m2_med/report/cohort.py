@@ -104,7 +104,6 @@ def _notes(cohort: Cohort) -> list[str]:
                 f"{said(model)} could not answer {refused} of {total} samples; paradigms are compared on those all answered."
             )
         for number, label in enumerate(predictions.labels):
-            scores = predictions.p[predictions.answered, number]
-            if len(scores) > 1 and np.ptp(scores, axis=0).max() == 0:
+            if predictions.same_for_all(number):
                 notes.append(f"{said(model)} gives every sample the same score for {label}: its AUROC is 0.5 by ties.")
     return notes

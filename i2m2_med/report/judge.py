@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from i2m2_med.config import RunConfig
-from i2m2_med.report.build import write_report
+from i2m2_med.report.build import Report, write_report
+from i2m2_med.report.ceiling import ideal_observer
+from i2m2_med.report.cohort import Model
 from i2m2_med.report.compare import compare_tables
 from i2m2_med.report.html import Section
 from i2m2_med.report.volumes import by_volume
@@ -23,23 +25,52 @@ def judge(run: RunConfig) -> Judge:
     def write(
         manifest: dict[str, Any], paradigm: str, seed: int, table: pd.DataFrame, folder: Path
     ) -> list[dict[str, Any]]:
-        report = write_report(
-            folder,
-            tables={(paradigm, seed): table},
-            manifest=manifest,
-            title=f"{run.task}: {paradigm}, seed {seed}",
-            synthetic=run.synthetic,
-            reference=paradigm,
-            replicates=run.evaluation.bootstrap,
-            further=volume_sections(run, {(paradigm, seed): table}, paradigm),
-        )
-        return report.rows
+        title = f"{run.task}: {paradigm}, seed {seed}"
+        return report_on(folder, run, {(paradigm, seed): table}, manifest, title=title, reference=paradigm).rows
 
     return write
 
 
+def report_on(
+    folder: Path,
+    run: RunConfig,
+    tables: Mapping[Model, pd.DataFrame],
+    manifest: Mapping[str, Any],
+    *,
+    title: str,
+    reference: str,
+    split: str = "test",
+    metric: str = "auroc",
+    fingerprints: Mapping[Model, str] | None = None,
+) -> Report:
+    """The report of a run or comparison, as its config asks for it: with the ceiling of simulated data, and by volume."""
+    return write_report(
+        folder,
+        tables=tables,
+        manifest=manifest,
+        title=title,
+        synthetic=run.synthetic,
+        ideal=ideal_observer(run, manifest) or None,
+        facts=facts_of_run(run),
+        metric=metric,
+        split=split,
+        reference=reference,
+        replicates=run.evaluation.bootstrap,
+        fingerprints=fingerprints,
+        further=volume_sections(run, tables, reference, split),
+    )
+
+
+def facts_of_run(run: RunConfig) -> dict[str, str]:
+    """What the page's head says of a run beside its data: the population that probabilities are for, where one is named."""
+    shares = [
+        f"{label} {' / '.join(f'{share:g}' for share in wanted)}" for label, wanted in run.evaluation.prior.items()
+    ]
+    return {"Probabilities are for a population of": ", ".join(shares)} if shares else {}
+
+
 def volume_sections(
-    run: RunConfig, tables: Mapping[tuple[str, int], pd.DataFrame], reference: str, split: str = "test"
+    run: RunConfig, tables: Mapping[Model, pd.DataFrame], reference: str, split: str = "test"
 ) -> tuple[Section, ...]:
     """The same comparison with slices put together to volumes and to patients, as `evaluation.volumes` says; or nothing."""
     how = run.evaluation.volumes

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from i2m2_med.report.cube import Row
 from i2m2_med.report.intervals import draw_weights, interval, metric_interval
 from i2m2_med.report.metrics import metric_replicates
-from i2m2_med.report.table import Predictions, Scores
+from i2m2_med.report.table import Predictions, Scores, read_predictions
 
 MODEL = "model"
 WHAT = ("auroc", "accuracy", "nll", "ece")
@@ -30,6 +30,15 @@ class Shifted:
     severity: float
     unit: str
     seeds: Sequence[Predictions]
+
+
+def shift_tables(
+    unshifted: Sequence[pd.DataFrame], shifted: Sequence[Shifted], groups: Mapping[str, Sequence[pd.DataFrame]]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """(values, areas) of `severity_table` and the `group_table`, from prediction tables of one paradigm's seeds."""
+    values, areas = severity_table([read_predictions(table) for table in unshifted], shifted)
+    apart = {name: [read_predictions(table) for table in tables] for name, tables in groups.items()}
+    return values, areas, group_table(apart)
 
 
 def severity_table(
@@ -73,7 +82,7 @@ def judge(seeds: Sequence[Predictions], weights: Float[np.ndarray, "patient draw
 
 
 def group_table(groups: Mapping[str, Sequence[Predictions]], draws: int = 500) -> pd.DataFrame:
-    """The same metrics on samples of one acquisition or database alone (the model was trained on all of them)."""
+    """The same metrics on samples of one acquisition or database alone, and on what was left out of training."""
     rows: list[Row] = []
     for name, seeds in groups.items():
         patients = len(np.unique(seeds[0].patient))

@@ -51,6 +51,11 @@ class Predictions:
         sets = {name: each[rows] for name, each in self.sets.items()}
         return replace(self, samples=samples.reset_index(drop=True), experts=experts, sets=sets, **kept)
 
+    def same_for_all(self, label: int) -> bool:
+        """Whether every sample that was answered got the same score."""
+        scores = self.p[self.answered, label]
+        return len(scores) > 1 and float(np.ptp(scores, axis=0).max()) == 0
+
     def in_order_of(self, samples: pd.DataFrame) -> "Predictions":
         """The same samples in the order of `samples`; as they are where theirs are others."""
         wanted, own = (pd.MultiIndex.from_frame(each[KEY].astype(str)) for each in (samples, self.samples))

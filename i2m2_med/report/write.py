@@ -1,5 +1,6 @@
 """Comparison tables on disk: CSV, Parquet and Markdown of the same rows, and the wide form that people read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from i2m2_med.report.trust import Trust
 SHOWN = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "ece")
 
 
-def write_tables(folder: Path, found: Comparison, trust: Trust) -> dict[str, Path]:
+def write_tables(folder: Path, found: Comparison, trust: Trust, further: Mapping[str, pd.DataFrame]) -> dict[str, Path]:
     """comparison.{csv,parquet,md} and the other tables as CSV. Returns the paths by name."""
     rows = pd.DataFrame(found.rows)
     paths = {f"comparison.{kind}": folder / f"comparison.{kind}" for kind in ("csv", "parquet", "md")}
@@ -24,7 +25,7 @@ def write_tables(folder: Path, found: Comparison, trust: Trust) -> dict[str, Pat
     with replace_file(paths["comparison.md"]) as beside:
         beside.write_text(markdown(wide(rows)) + "\n", encoding="utf-8")
     others = {name: getattr(found, name) for name in ("paired", "seeds", "patterns", "operating", "patients")}
-    for name, table in (others | trust._asdict()).items():
+    for name, table in (others | trust._asdict() | dict(further)).items():
         paths[name] = folder / f"{name}.csv"
         with replace_file(paths[name]) as beside:
             table.to_csv(beside, index=False)

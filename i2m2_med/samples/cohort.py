@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 import i2m2_med
-from i2m2_med.config import RunConfig, nearest
+from i2m2_med.config import IDEAL, RunConfig, nearest
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.files import digest, replace_folder, sha256_of, sole_user, write_json
 from i2m2_med.privacy import project_key, pseudonym
@@ -186,6 +186,7 @@ def describe(
         "refused": flow.refused,
         "audits": flow.audits,
         "prevalences": prevalences(records, source.labels.names),
+        "ideal": ideal_of(run, root),
         "splits": splits,
         "remarks": remarks(run, splits, flow),
         "versions": {
@@ -202,6 +203,12 @@ def describe(
         digest(state),
     ]
     return {"fingerprint": digest(data), **content}
+
+
+def ideal_of(run: RunConfig, root: Path | None) -> dict[str, Any] | None:
+    """What an ideal observer reaches, which simulators write beside their data; None for real data."""
+    path = Path(root or ".") / IDEAL
+    return json.loads(path.read_text()) if run.synthetic and path.exists() else None
 
 
 def describe_file(path: Path, root: Path | None, how: str) -> dict[str, Any]:

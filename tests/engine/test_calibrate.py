@@ -181,5 +181,5 @@ def test_a_prior_that_does_not_fit_is_one_line(prior, said):
 
 
 def test_a_prior_needs_calibration():
-    with pytest.raises(ValueError, match="needs evaluation.calibrate"):
+    with pytest.raises(ValueError, match=r"needs evaluation\.calibrate"):
         Evaluation(prior={"acl": (0.9, 0.1)}, calibrate=False)
