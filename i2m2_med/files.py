@@ -21,6 +21,7 @@ def replace_file(path: Path) -> Generator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
+        to_disk(beside)
         beside.replace(path)
     except OSError as error:
         raise plain_disk_error(error, path) from error
@@ -37,6 +38,9 @@ def replace_folder(path: Path) -> Generator[Path]:
     try:
         beside.mkdir(parents=True)
         yield beside
+        for file in beside.rglob("*"):
+            if file.is_file() and not file.is_symlink():
+                to_disk(file)
         if path.exists():
             path.rmdir()
         beside.rename(path)
@@ -44,6 +48,12 @@ def replace_folder(path: Path) -> Generator[Path]:
         raise plain_disk_error(error, path) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file's content is on the disk: a name that is there before it would outlive a power cut, empty."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager
