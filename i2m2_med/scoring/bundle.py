@@ -124,7 +124,8 @@ def inference() -> dict[str, Any]:
         "bundle_root": ".",
         "dataset_dir": "studies",
         "output_dir": "scores",
-        "network": {"_target_": f"{here}.PackedModel", "bundle": "@bundle_root"},
+        "network_def": {"_target_": f"{here}.PackedModel", "bundle": "@bundle_root"},
+        "network": "@network_def",
         "run": [
             {
                 "_target_": f"{here}.score_studies",
@@ -196,6 +197,11 @@ USE = """
     python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir STUDIES --output_dir OUT
 
 from this folder, with `i2m2-med` installed: every folder in STUDIES is a study; OUT gets `scores.parquet`, `scores.csv` and
-a `<study>.json` each, the same numbers as `i2m2 score STUDIES OUT --model .` gives. Weights are in `models/i2m2`
-(safetensors; there is no pickled `model.pt`).
+a `<study>.json` each, the same numbers as `i2m2 score STUDIES OUT --model .` gives. `verify_metadata` and
+`verify_net_in_out network_def` of MONAI pass; the latter's network takes all modalities packed into one tensor.
+
+Weights are in `models/i2m2` (safetensors). There is no `models/model.pt`, which would be a pickle. A tool that asks for one, such
+as `ckpt_export network_def --use_trace True`, gets it by
+
+    python -c "import torch; from i2m2_med.scoring.bundle import PackedModel as M; torch.save(M().state_dict(), 'models/model.pt')"
 """
