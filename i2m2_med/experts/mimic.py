@@ -48,16 +48,25 @@ class SeriesGRU(nn.Module):
 
 
 class StaticSeriesJoint(nn.Module):
-    """Static data and series → logits: MLP 5-10-10 beside GRU 12→30, concatenated, then MLP 730-40-classes."""
+    """Static data and series → logits: MLP 5-10-10 beside GRU 12→width, concatenated, then MLP (10 + hours·width)-40-classes.
+
+    width: 30 as published; a wider one has as many parameters as several experts together (`mimic3_controls`).
+    """
 
     def __init__(
-        self, channels: int = 12, hours: int = 24, static_channels: int = 5, labels: int = 1, classes: int = 6
+        self,
+        channels: int = 12,
+        hours: int = 24,
+        static_channels: int = 5,
+        labels: int = 1,
+        classes: int = 6,
+        width: int = 30,
     ) -> None:
         super().__init__()
         self.labels = labels
         self.static = MLP(static_channels, 10, 10)
-        self.gru = nn.GRU(channels, 30, batch_first=True)
-        self.head = MLP(10 + 30 * hours, 40, labels * classes)
+        self.gru = nn.GRU(channels, width, batch_first=True)
+        self.head = MLP(10 + width * hours, 40, labels * classes)
 
     def forward(self, static: Float[Tensor, "batch attribute"], series: Series) -> Logits:
         """(batch, attribute), (batch, hour, channel) → (batch, label, classes)."""
