@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from i2m2_med.experts.gru import states_of
 from i2m2_med.experts.mlp import MLP
 from i2m2_med.types import Logits, Series, Static
 
@@ -57,5 +58,4 @@ class SeriesEncoder(nn.Module):
 
     def forward(self, series: Series) -> Float[Tensor, "batch features"]:
         """(batch, hour, channel) → (batch, hour · hidden)."""
-        states, _ = self.gru(series)
-        return states.flatten(1)
+        return states_of(self.gru, series).flatten(1)

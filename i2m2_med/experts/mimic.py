@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from i2m2_med.experts.gru import states_of
 from i2m2_med.experts.mlp import MLP
 from i2m2_med.experts.published import published_names
 from i2m2_med.types import Logits, Series, Static
@@ -39,7 +40,7 @@ class SeriesGRU(nn.Module):
 
     def forward(self, series: Series) -> Logits:
         """(batch, hour, channel) → (batch, label, classes)."""
-        states, _ = self.gru(series)
+        states = states_of(self.gru, series)
         return self.head(self.linear(states).flatten(1)).unflatten(1, (self.labels, -1))
 
     def published_names(self) -> dict[str, str]:
@@ -70,7 +71,7 @@ class StaticSeriesJoint(nn.Module):
 
     def forward(self, static: Float[Tensor, "batch attribute"], series: Series) -> Logits:
         """(batch, attribute), (batch, hour, channel) → (batch, label, classes)."""
-        states, _ = self.gru(series)
+        states = states_of(self.gru, series)
         features = torch.cat([self.static(static), states.flatten(1)], dim=1)
         return self.head(features).unflatten(1, (self.labels, -1))
 
