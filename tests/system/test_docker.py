@@ -78,3 +78,13 @@ def test_the_server_has_the_ports_and_names_that_the_worker_uses() -> None:
     environment = services()["worker"]["environment"]
     assert environment["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"  # pyright: ignore
     assert "mlflow:5000" in services()["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"]  # pyright: ignore
+
+
+def test_the_environment_of_mlflow_run_is_the_lock() -> None:
+    project = DOCKER.parent
+    assert yaml.safe_load((project / "MLproject").read_text())["python_env"] == "python_env.yaml"
+    wanted = yaml.safe_load((project / "python_env.yaml").read_text())
+    assert wanted["dependencies"] == ["-r requirements.lock", "."]
+    lock = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (project / "requirements.lock").read_text(), re.M))
+    pinned = dict(each.split("==") for each in wanted["build_dependencies"])
+    assert {name: lock.get(name, version) for name, version in pinned.items()} == pinned
