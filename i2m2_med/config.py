@@ -140,8 +140,8 @@ class Split(Settings):
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.15
     test: Annotated[float, Field(ge=0, lt=1)] = 0.15
     test_group: dict[str, str | tuple[str, ...]] = {}
-    """Leave a group out of training and test on it, such as `{acquisition: CORPDFS_FBK}`: its samples are `test`, and the
-    test patients of the other groups become the split `rest`, which every report shows beside it."""
+    """Leave a group out of training and test on it, such as `{acquisition: CORPDFS_FBK}`: its samples are `test`, and those of
+    other groups whose patients training does not know either are `rest`, which every report shows beside it."""
 
 
 class RunConfig(Settings):

@@ -9,14 +9,15 @@ from i2m2_med.report.cohort import Cohort
 from i2m2_med.report.cube import Row, by_label, members, replicate_cube
 from i2m2_med.report.html import Section
 from i2m2_med.report.intervals import draw_weights, interval, metric_interval
+from i2m2_med.report.patterns import FEWEST
 from i2m2_med.report.write import said
 
 REST = "rest"
 COLUMNS = ["paradigm", "label", "metric", "who", "value", "low", "high"]
 SHOWN = ("auroc", "accuracy", "nll", "ece")
 HOW = (
-    "Trained without any sample of {group}, and judged on them (left out); the rest are patients of the other groups that training "
-    "did not see either. Mean over seeds; the two hold different patients, who are resampled each by themselves."
+    "Trained without any sample of {group}, and judged on them (left out); the rest are samples of the other groups. Training saw "
+    "none of their patients. Mean over seeds, intervals by patient."
 )
 
 
@@ -37,18 +38,18 @@ def held_apart(tables: Iterable[pd.DataFrame], manifest: Mapping[str, Any]) -> d
 
 
 def left_out_table(every: Cohort, replicates: int, seed: int = 0) -> pd.DataFrame:
-    """Every metric of each paradigm and label on `left out` (test) and `rest`, and `left out − rest`. Empty without `rest`."""
+    """Every metric of each paradigm and label on `left out` (test) and `rest`, and `left out − rest`.
+
+    Empty without `rest`, and where either holds fewer than ten patients.
+    """
     parts = [every.of(split) for split in ("test", REST)]
     parts = [part.take(part.common) for part in parts]
-    if any(not len(part.first.samples) for part in parts):
+    names = [part.first.samples["patient"].drop_duplicates() for part in parts]
+    if min(map(len, names)) < FEWEST:
         return pd.DataFrame(columns=COLUMNS)
-    weights = [
-        draw_weights(part.first.samples["patient"].nunique(), replicates, seed + number)
-        for number, part in enumerate(parts)
-    ]
-    if min(each.shape[1] for each in weights) < 2:
-        weights = [each[:, :1] for each in weights]
-    cubes = [replicate_cube(part, each) for part, each in zip(parts, weights, strict=True)]
+    both = pd.Index(pd.concat(names).drop_duplicates())  # who has samples of either is drawn once for both
+    weights = draw_weights(len(both), replicates, seed)
+    cubes = [replicate_cube(part, weights[both.get_indexer(pd.Index(who))]) for part, who in zip(parts, names, strict=True)]
     rows: list[Row] = []
     for paradigm in every.paradigms:
         own = members(every, paradigm)

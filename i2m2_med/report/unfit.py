@@ -31,6 +31,9 @@ def refuse_tables(
     of every label, a NaN, or one score for all from the reference."""
     every = read_cohort(tables, fingerprints)
     judged = every.of(split)
+    if not len(judged.first.samples):
+        there = ", ".join(dict.fromkeys(every.first.samples["split"]))
+        raise SourceError(f"there are no predictions on a split '{split}'; there are on {there}")
     if not len(every.first.of("valid").samples):
         raise SourceError(
             "the run holds no predictions on validation samples, which operating points and calibration are chosen on; "

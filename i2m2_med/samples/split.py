@@ -1,7 +1,9 @@
 """Patients into training, validation and test: by a hash, so that a patient keeps their place when the cohort changes.
 
-With `split.test_group` a whole group (an acquisition, a database) is left out of training and becomes the test split; what
-would have been test is `rest`: patients of the other groups that training never saw either, to hold the group against.
+With `split.test_group` a group (an acquisition, a database) is left out of training: its samples are test, as far as training
+knows nothing of their patients; other samples of patients whom training does not know are `rest`, to hold the group against. A
+patient of training who has samples of the group too (a knee scanned with and without fat suppression) trains with the others;
+those of the group are `unused`.
 """
 
 import hashlib
@@ -13,6 +15,7 @@ from i2m2_med.errors import ConfigError, SourceError
 
 SPLITS = ("train", "valid", "test")
 REST = "rest"
+UNUSED = "unused"
 RANKED = "rank of the patient's hash, because the cohort is too small for shares of it"
 
 
@@ -36,24 +39,36 @@ def assign(records: pl.DataFrame, split: Split) -> tuple[pl.DataFrame, str]:
 
     In a cohort so small that the hash leaves a split empty, patients are ranked by their hash instead and cut at the shares:
     then a patient's place depends on the cohort. Raises SourceError if a patient stands in two splits, or one is empty still,
-    ConfigError if there is no such group to leave out.
+    ConfigError if there is no such group to leave out, or validation or test has no share.
     """
     left = left_out(records, split)
-    away = records["patient"].is_in(records.filter(left)["patient"].unique().implode())
     how = "the data set's own"
     if "split" not in records.columns:
-        patients: list[str] = records.filter(~away)["patient"].unique().sort().to_list()
+        need_shares(split)
+        away = set(records["patient"]) - set(records.filter(~left)["patient"])
+        patients = sorted(set(records["patient"]) - away)
         how, places = "hash of the patient", [bucket(patient, split) for patient in patients]
         if set(places) != set(SPLITS):
             how, places = RANKED, ranked(patients, split)
         table = pl.DataFrame({"patient": patients, "split": places}, schema={"patient": pl.String, "split": pl.String})
         records = records.join(table, on="patient", how="left", maintain_order="left")
     if split.test_group:
-        unseen = pl.when(away | (pl.col("split") == "test")).then(pl.lit(REST)).otherwise("split")
-        records = records.with_columns(split=pl.when(left).then(pl.lit("test")).otherwise(unseen))
+        records = leave_out(records, left)
+        unused = int((records["split"] == UNUSED).sum())
         how = f"{how}; test is what was left out of training: {told(split)}"
+        how += f" ({unused} samples of it are unused: their patients train)" if unused else ""
     refuse(records)
     return records, how
+
+
+def leave_out(records: pl.DataFrame, left: pl.Series) -> pl.DataFrame:
+    """`records` with the samples of a group out of training. left: which are of it, (sample,) bool."""
+    trained = records.filter(~left & records["split"].is_in(["train", "valid"]))["patient"].unique().implode()
+    known = records["patient"].is_in(trained)
+    others = pl.when(pl.col("split") == "test").then(pl.lit(REST)).otherwise("split")
+    return records.with_columns(
+        split=pl.when(left & ~known).then(pl.lit("test")).when(left).then(pl.lit(UNUSED)).otherwise(others)
+    )
 
 
 def left_out(records: pl.DataFrame, split: Split) -> pl.Series:
@@ -78,10 +93,19 @@ def told(split: Split) -> str:
     return ", ".join(f"{name} = {value if isinstance(value, str) else ' or '.join(value)}" for name, value in groups)
 
 
+def need_shares(split: Split) -> None:
+    """Raise ConfigError where validation or test gets nobody: calibration and operating points need the one, metrics the other."""
+    for name, part in (("valid", split.valid), ("test", split.test)):
+        if part == 0:
+            raise ConfigError(
+                f"split.{name} is 0: nothing can be calibrated and judged without it; give it a share such as 0.15"
+            )
+
+
 def refuse(records: pl.DataFrame) -> None:
     """Raise SourceError if a patient stands in two splits (test and rest are both unseen), or one is empty."""
-    unseen = pl.col("split").replace(REST, "test")
-    apart = records.group_by("patient").agg(unseen.n_unique().alias("splits")).filter(pl.col("splits") > 1)
+    unseen, used = pl.col("split").replace(REST, "test"), pl.col("split") != UNUSED
+    apart = records.filter(used).group_by("patient").agg(unseen.n_unique().alias("splits")).filter(pl.col("splits") > 1)
     if len(apart):
         raise SourceError(f"{len(apart)} patients stand in more than one split; split by patient")
     empty = [name for name in SPLITS if name not in set(records["split"])]

@@ -27,14 +27,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 
 def write_splits(folder: Path) -> None:
-    """A third of the patients for each split, whole patients together."""
+    """A third of the patients for each split, whole patients together; each third has some without fat suppression."""
     import h5py
 
     patients: dict[str, list[str]] = {}
+    plain: set[str] = set()
     for name in reviewed_volumes(folder / "knee_file_list.csv"):
         with h5py.File(next(folder.rglob(f"{name}.h5"))) as file:
             patients.setdefault(file.attrs["patient_id"], []).append(name)
-    rows = [(name, ("train", "valid", "test")[n % 3]) for n, names in enumerate(patients.values()) for name in names]
+            plain |= {file.attrs["patient_id"]} if file.attrs["acquisition"] == "CORPD_FBK" else set()
+    order = sorted(patients, key=lambda patient: patient not in plain)
+    rows = [(name, ("train", "valid", "test")[n % 3]) for n, one in enumerate(order) for name in patients[one]]
     pl.DataFrame(rows, schema=["file", "split"], orient="row").write_csv(folder / "splits.csv")
 
 

@@ -65,3 +65,13 @@ def test_the_ceiling_is_that_of_what_the_run_reads():
     variant = {"variants": {"clean:static+series": {"died": {"i2m2": 0.7}}}}
     assert ideal_observer(run, {"ideal": best | variant})["i2m2"] == {"died": 0.7}
     assert not any(ideal_observer(run, {}).values())
+
+
+def test_a_control_has_the_ceiling_of_what_it_reads():
+    run, _ = load_config("mimic3_controls", ["source.root=."])
+    best = {"auroc": {"died": {"unimodal_series": 0.6, "intra": 0.7, "inter": 0.8, "i2m2": 0.8}}}
+    found = {name: one.get("died") for name, one in ideal_observer(run, {"ideal": best}).items()}
+    assert found["unimodal_static"] is None
+    assert found["ensemble_series"] == found["unimodal_series"] == 0.6
+    assert found["intra"] == 0.7
+    assert {found[name] for name in ("inter_long", "inter_wide", "ensemble_joint", "i2m2_gated", "i2m2")} == {0.8}

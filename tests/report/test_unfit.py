@@ -36,6 +36,11 @@ def test_no_validation(make_table):
     assert "no predictions on validation samples" in line(refuse_tables, alone, "test", "i2m2")
 
 
+def test_a_split_that_is_not_there(make_table):
+    said = line(refuse_tables, {("i2m2", 0): make_table()}, "tests", "i2m2")
+    assert said == "there are no predictions on a split 'tests'; there are on valid, test"
+
+
 def test_no_positives_of_any_label(make_table):
     none = {"acl": {"no": 9, "yes": 0}, "cyst": {"no": 9, "yes": 0}}
     assert "holds one class only of acl, cyst (no positives" in line(refuse_splits, manifest(classes=none))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from i2m2_med.config import Split
 from i2m2_med.errors import ConfigError, SourceError
-from i2m2_med.samples.split import REST, assign, bucket
+from i2m2_med.samples.split import REST, UNUSED, assign, bucket
 
 
 def records(patients: list[str]) -> pl.DataFrame:
@@ -59,35 +59,40 @@ def test_an_empty_split_is_said():
 
 
 def scanned(n_patients: int = 40) -> pl.DataFrame:
-    """Two samples a patient; every third patient by the scanner `new`, patient 1 by both."""
+    """Two samples a patient: of every four patients one by the scanner `new`, one by both, two by `old`."""
     names = [str(i // 2) for i in range(2 * n_patients)]
-    by = ["new" if int(name) % 3 == 0 else "old" for name in names]
-    by[2] = "new"
+    kinds = [("new", "new"), ("new", "old"), ("old", "old"), ("old", "old")]
+    by = [kinds[int(name) % 4][at % 2] for at, name in enumerate(names)]
     return pl.DataFrame({"patient": names, "item": range(len(names)), "group_scanner": by})
 
 
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("n_patients", [9, 40])
+@pytest.mark.parametrize("n_patients", [12, 40])
 def test_a_group_left_out_is_test_and_nobody_of_it_trains(own, n_patients):
     given = scanned(n_patients)
     if own:
-        places = [("train", "valid", "test")[int(name) // 3 % 3] for name in given["patient"]]
-        given = given.with_columns(split=pl.Series(places))
+        given = given.with_columns(
+            split=pl.Series([("train", "valid", "test")[int(name) // 4 % 3] for name in given["patient"]])
+        )
     split, how = assign(given, Split(test_group={"scanner": ("new",)}))
-    assert how.endswith("left out of training: scanner = new")
-    assert split.filter(pl.col("split") == "test")["group_scanner"].unique().to_list() == ["new"]
-    assert split.filter(pl.col("group_scanner") == "new")["split"].unique().to_list() == ["test"]
+    assert "left out of training: scanner = new (" in how
+    assert split.drop("split").equals(given.drop("split", strict=False))
+    places = {name: set(part["split"]) for (name,), part in split.group_by("group_scanner")}
+    assert places["new"] <= {"test", UNUSED}
+    assert places["old"] == {"train", "valid", REST}
     unseen = split.filter(pl.col("split").is_in(["test", REST]))["patient"].unique().to_list()
     seen = split.filter(pl.col("split").is_in(["train", "valid"]))["patient"].unique().to_list()
     assert not set(unseen) & set(seen)
-    assert split.filter(pl.col("item") == 3)["split"].item() == REST  # the other sample of the patient who has both
-    assert set(split["split"]) == {"train", "valid", "test", REST}
+    unused = split.filter(pl.col("split") == UNUSED)
+    assert set(unused["patient"]) <= set(seen)  # nobody is lost for nothing
+    only_new = split.filter(pl.col("patient").cast(pl.Int64) % 4 == 0)
+    assert set(only_new["split"]) == {"test"}
 
 
 def test_leaving_a_group_out_moves_nobody_else():
     before = assign(scanned(300), Split())[0]
     after = assign(scanned(300), Split(test_group={"scanner": "new"}))[0]
-    others = before["patient"].is_in(["1"]).not_() & (before["group_scanner"] == "old")
+    others = before["group_scanner"] == "old"
     assert before.filter(others)["split"].replace("test", REST).equals(after.filter(others)["split"])
 
 
@@ -101,3 +106,9 @@ def test_leaving_a_group_out_moves_nobody_else():
 def test_a_group_that_is_not_there_is_one_line(group, said):
     with pytest.raises(ConfigError, match=said):
         assign(scanned(), Split(test_group=group))
+
+
+@pytest.mark.parametrize("name", ["valid", "test"])
+def test_a_share_of_nothing_is_one_line(name):
+    with pytest.raises(ConfigError, match=f"split.{name} is 0: nothing can be calibrated and judged"):
+        assign(scanned().drop("group_scanner"), Split(**{name: 0}))
