@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, relu
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.experts.halving import first_block, fits
+from i2m2_med.experts.halving import halve
 from i2m2_med.experts.mlp import MLP
 from i2m2_med.experts.published import published_names
 from i2m2_med.types import Image, Logits
@@ -38,11 +36,9 @@ class LeNetEncoder(nn.Module):
 
     def forward(self, image: Image) -> Float[Tensor, "batch features"]:
         """(batch, channel, size, size) → (batch, features)."""
-        blocks: list[Any] = list(zip(self.convs, self.bns, strict=True))
-        if self.training and fits(image):
-            image = first_block(image, *blocks.pop(0)).contiguous(memory_format=torch.channels_last)
+        blocks: Any = zip(self.convs, self.bns, strict=True)
         for conv, norm in blocks:
-            image = relu(max_pool2d(norm(conv(image)), 2))  # the same as pooling after ReLU, on a quarter of the pixels
+            image = halve(image, conv, norm)
         return image.flatten(1)
 
 

@@ -74,7 +74,8 @@ class Samples(Dataset[Batch]):
         index = torch.as_tensor(rows, dtype=torch.int64)
         inputs = {name: self.take(name, index.numpy()) for name in self.arrays}
         present = {
-            name: self.presence[name][index] if name in self.presence else acquired(inputs[name]) for name in inputs
+            name: self.presence[name][index] if name in self.presence else self.acquired(name, inputs[name])
+            for name in inputs
         }
         if self.transform is not None:
             made, there = collate(
@@ -82,6 +83,10 @@ class Samples(Dataset[Batch]):
             )
             inputs, present = inputs | made, present | there
         return Batch(inputs, present, self.target[index], index)
+
+    def acquired(self, name: str, taken: Tensor) -> Tensor:
+        """Which of the rows taken of an array hold a number, (batch,) bool: whole numbers are always there."""
+        return acquired(taken) if self.arrays[name].dtype.kind == "f" else torch.ones(len(taken), dtype=torch.bool)
 
     def take(self, name: str, rows: np.ndarray) -> Tensor:
         """The rows of an array modality, as the model reads them: floats in float32, bytes / 255 too, integers in int64."""
