@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,20 @@ def to_disk(path: Path) -> None:
 
 
 @contextmanager
-def sole_user(folder: Path) -> Generator[None]:
-    """Hold `folder` for this process; another process that holds it already is a UserError. Freed when the process ends."""
+def sole_user(folder: Path, waiting: Callable[[], None] | None = None) -> Generator[None]:
+    """Hold `folder` for this process; freed when the process ends.
+
+    Another process that holds it already is a UserError, or, where `waiting` is given, waited for after calling it once.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(f"{folder} is in use by another run; wait for it, or name another folder") from error
+            if waiting is None:
+                raise UserError(f"{folder} is in use by another run; wait for it, or name another folder") from error
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -1,12 +1,15 @@
 """Nothing half-written, also when the power fails."""
 
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from i2m2_med.errors import UserError
-from i2m2_med.files import replace_file, replace_folder
+from i2m2_med.files import replace_file, replace_folder, sole_user
 
 
 @pytest.fixture
@@ -41,3 +44,30 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
     assert (tmp_path / "one").read_text() == "old"
+
+
+def test_a_folder_in_use_is_an_error_or_waited_for(tmp_path: Path) -> None:
+    told, order = threading.Event(), list[str]()
+
+    def hold() -> None:
+        with sole_user(tmp_path):
+            told.wait(10)
+            order.append("first")
+
+    with ThreadPoolExecutor() as threads:
+        holder = threads.submit(hold)
+        while not is_held(tmp_path):
+            time.sleep(0.01)
+        with sole_user(tmp_path, waiting=told.set):
+            order.append("second")
+        holder.result()
+    assert order == ["first", "second"]
+
+
+def is_held(folder: Path) -> bool:
+    try:
+        with sole_user(folder):
+            return False
+    except UserError as error:
+        assert "in use" in str(error)
+        return True

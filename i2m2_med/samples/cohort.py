@@ -50,7 +50,7 @@ class Cohort:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """train, valid, test, and rest where a group was left out of training."""
+        """train, valid, test, and rest where a group was left out of training (`samples/split.py`)."""
         return tuple(self.manifest["splits"])
 
     def samples(self, split: str) -> Samples:
@@ -108,7 +108,8 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
     folder = workspace / "prepared" / f"{name}-{key_of(run, files)}"
     if (folder / "manifest.json").exists():
         return folder
-    with sole_user(folder.with_suffix(".preparing")):
+    busy = f"another run is preparing {name}; waiting for it"
+    with sole_user(folder.with_suffix(".preparing"), waiting=lambda: progress.say(busy)):
         if not (folder / "manifest.json").exists():
             progress.say(f"preparing {name} from {len(files)} files")
             with replace_folder(folder) as beside:
