@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from i2m2_med import settings
+from i2m2_med.sources.mimic3.database import copied_to, is_address
 
 CLEAN: dict[str, Any] = {
     "unit": "first_stay",
@@ -78,7 +79,10 @@ class Settings(settings.Settings):
 
     name: Literal["mimic3"] = "mimic3"
     root: Path
-    """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case."""
+    """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case. Or a database,
+    `postgresql://user@host/mimic`: its tables are copied into the workspace first; the password is $PGPASSWORD or in ~/.pgpass."""
+    database: str | None = Field(None, exclude=True, repr=False)
+    """The database that `root` was copied from: follows from `root`, and is never written down."""
     profile: Literal["clean", "i2m2_compat"] = "clean"
     """`clean` holds nothing from after the prediction time; `i2m2_compat` is the published task, leaks included."""
     task: Literal["mortality", "icd9", "ihm48"] = "mortality"
@@ -126,6 +130,9 @@ class Settings(settings.Settings):
         """Fill in what the profile and the task say where nothing is given."""
         if not isinstance(given, dict):
             return given
+        if is_address(given.get("root")):
+            address = str(given["root"])
+            given = {**given, "root": copied_to(address), "database": address}
         profile = PROFILES.get(given.get("profile", "clean"), CLEAN)
         task = IHM48 if given.get("task") == "ihm48" else {}
         return {**profile, **task, **given}

@@ -12,6 +12,7 @@ from i2m2_med.files import replace_file
 from i2m2_med.sources.mimic3 import settings as mimic3_settings
 from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
 from i2m2_med.sources.mimic3.cohort import gather, keep_long_enough, select, with_times
+from i2m2_med.sources.mimic3.database import copy_tables
 from i2m2_med.sources.mimic3.grid import series
 from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table
 from i2m2_med.sources.mimic3.labels import labels_of
@@ -39,6 +40,8 @@ class Source(BaseSource):
     def tables(self) -> dict[str, Path]:
         """The files of the tables that are read. Raises SourceError that names all missing ones."""
         wanted = [name for name in TABLES if name != "NOTEEVENTS" or self.settings.notes]
+        if self.settings.database is not None:
+            copy_tables(self.settings.database, wanted, self.settings.root)
         found = {name: find_table(self.settings.root, name) for name in wanted}
         missing = [name for name, path in found.items() if path is None]
         if missing:

@@ -1,0 +1,73 @@
+"""MIMIC-III in PostgreSQL, as mimic-code builds it (lower-case tables in the schema `mimiciii`) → NAME.csv.gz, once per table.
+
+What follows reads those files as if they had been downloaded: same counts, same checks, same hashes in the manifest. All rows
+of the kept columns are copied, so the row counts of the full release hold. A copied table is not asked for again: delete the
+folder when the database has changed.
+"""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from i2m2_med.console import say
+from i2m2_med.errors import SourceError
+from i2m2_med.files import digest, replace_file
+from i2m2_med.sources.mimic3.tables import TABLES
+from i2m2_med.workspace import workspace
+
+SCHEMA = "mimiciii"
+PASSWORD = "give the password as $PGPASSWORD or in ~/.pgpass"
+
+
+def is_address(root: object) -> bool:
+    """Whether `source.root` names a database."""
+    return str(root).startswith(("postgresql:", "postgres:"))
+
+
+def copied_to(address: str) -> Path:
+    """The folder of the workspace that a database's tables are copied to. Raises ValueError for an address that holds a password."""
+    if urlsplit(address).password or "password=" in address:
+        raise ValueError(f"take the password out of the address; {PASSWORD}")
+    return workspace() / "tables" / digest(address)[:12]
+
+
+def copy_tables(address: str, names: Sequence[str], folder: Path) -> None:
+    """Copy the tables that `folder` lacks. Raises SourceError where the database can't be reached, or lacks a table or column."""
+    missing = [name for name in names if not (folder / f"{name}.csv.gz").exists()]
+    if not missing:
+        return
+    try:
+        import psycopg
+    except ImportError as error:
+        raise SourceError("reading PostgreSQL needs psycopg: pip install 'i2m2-med[server]'") from error
+    try:
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("SET datestyle TO ISO")
+            path = f"'{SCHEMA},' || current_setting('search_path')"
+            connection.execute(f"SELECT set_config('search_path', {path}, false)")
+            for name in missing:
+                say(f"copying {name} from PostgreSQL")
+                copy_table(connection, name, folder / f"{name}.csv.gz")
+    except psycopg.Error as error:
+        raise SourceError(f"PostgreSQL: {said(error)}. Check source.root, and {PASSWORD}.") from error
+
+
+def copy_table(connection: Any, name: str, out: Path) -> None:
+    """One table as csv.gz, whole or not at all; connection: psycopg's."""
+    columns = ", ".join(f'{column.lower()} AS "{column}"' for column in TABLES[name].columns)
+    query = f"COPY (SELECT {columns} FROM {name.lower()}) TO STDOUT WITH (FORMAT csv, HEADER)"
+    with (
+        replace_file(out) as beside,
+        gzip.open(beside, "wb", compresslevel=1) as file,
+        connection.cursor() as cursor,
+        cursor.copy(query) as rows,
+    ):
+        for block in rows:
+            file.write(block)
+
+
+def said(error: Exception) -> str:
+    """What the server says, on one line, without the statement."""
+    return " ".join(str(error).split("\nLINE")[0].split()).rstrip(".")
