@@ -14,7 +14,7 @@ import i2m2_med
 from i2m2_med.config import RunConfig
 from i2m2_med.engine.build import build_model, give_shares
 from i2m2_med.engine.calibrate import calibrate_table
-from i2m2_med.engine.model_files import read_json, read_portable
+from i2m2_med.engine.model_files import read_about, read_json, read_portable
 from i2m2_med.engine.predict import patterns, prediction_table, run_model
 from i2m2_med.engine.seed import best_device
 from i2m2_med.errors import ModelError
@@ -110,8 +110,9 @@ def save_model(predictor: Predictor, folder: Path) -> None:
 
 def load_model(folder: Path, device: str | None = None) -> Predictor:
     """Open a model folder. It may come from a stranger: its config goes through the same allow list, and no pickle is read."""
-    about, state, calibration = (read_json(folder / f"{name}.json") for name in ("model", "state", "calibration"))
     run = read_portable(folder / "config.yaml")
+    about = read_about(folder, run)
+    state, calibration = (read_json(folder / f"{name}.json") for name in ("state", "calibration"))
     labels = Labels(tuple(about["labels"]), tuple(about["classes"]))
     try:
         paradigm = run.paradigms[about["paradigm"]]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from i2m2_med.engine.artifact import Predictor, load_model
+from i2m2_med.errors import ModelError
 from i2m2_med.model import Opinions
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.judge import Judged, judge, judge_whole
@@ -41,7 +42,18 @@ class Answerer:
         self.job = job
         self.predictor: Predictor = load_model(job.model, job.device)
         self.predictor.model.to(self.predictor.device)
+        self.check_calibration()
         self.backend: Backend = make_backend(self.predictor, job.backend)
+
+    def check_calibration(self) -> None:
+        """Raise ModelError where `calibration.json` (from a stranger, perhaps) does not fit the model."""
+        labels, classes = self.predictor.model.shape
+        even = np.full((1, labels, classes), 1 / classes)
+        try:
+            for pattern in ("", *self.predictor.calibration.get("patterns", ())):
+                judge(even, even[None], [pattern], self.predictor.calibration)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"{self.job.model / 'calibration.json'} does not fit the model") from error
 
     def hear(self, asked: Asked, piece: Chunk | Refusal) -> None:
         """Ask the model about one more piece of a study."""

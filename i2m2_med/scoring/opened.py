@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2m2_med.engine.model_files import read_portable
+from i2m2_med.engine.model_files import read_about, read_portable
 from i2m2_med.errors import ModelError
 from i2m2_med.scoring.job import MODEL_FILES, model_hash
 from i2m2_med.workspace import workspace
@@ -61,8 +61,10 @@ def find(reference: str, uri: str | None) -> tuple[Path, str]:
 
 
 def check_trust(folder: Path, trust: Sequence[str]) -> None:
-    """A model from a stranger may name only the usual `_target_`s; more than those only where the user says so."""
-    asked = [plugin for plugin in read_portable(folder / "config.yaml").plugins if plugin not in trust]
+    """A model from a stranger says what it is, and may name only the usual `_target_`s; more only where the user says so."""
+    run = read_portable(folder / "config.yaml")
+    read_about(folder, run)
+    asked = [plugin for plugin in run.plugins if plugin not in trust]
     if asked:
         raise ModelError(
             f"{folder}: the model's config wants to run code from {', '.join(asked)}; if you trust that code, add --trust {asked[0]}"

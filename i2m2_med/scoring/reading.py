@@ -10,7 +10,7 @@ from traceback import extract_tb
 import numpy as np
 import torch
 
-from i2m2_med.engine.model_files import read_json, read_portable
+from i2m2_med.engine.model_files import read_about, read_json, read_portable
 from i2m2_med.errors import SourceError, UserError
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import compose, open_source
@@ -57,8 +57,8 @@ class Reader:
     """Opens study folders as a model's training data were opened; needs no weights."""
 
     def __init__(self, model: Path) -> None:
-        about = read_json(model / "model.json")
         self.run = read_portable(model / "config.yaml")
+        about = read_about(model, self.run)
         self.state = read_json(model / "state.json")
         self.envelope = about.get("envelope", {})
         self.source = open_source(self.run)

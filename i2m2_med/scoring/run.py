@@ -79,10 +79,10 @@ def finish(shelf: Shelf, names: Sequence[str], experts: Sequence[str], part: Par
 
 def experts_of(job: Job) -> tuple[str, ...]:
     """The experts of the job's model, in their order."""
-    from i2m2_med.engine.model_files import read_json, read_portable
+    from i2m2_med.engine.model_files import read_about, read_portable
 
-    paradigm = read_json(job.model / "model.json")["paradigm"]
-    return read_portable(job.model / "config.yaml").paradigms[paradigm].experts
+    run = read_portable(job.model / "config.yaml")
+    return run.paradigms[read_about(job.model, run)["paradigm"]].experts
 
 
 def merge(out: Path) -> Summary:

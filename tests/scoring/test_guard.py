@@ -139,3 +139,32 @@ def test_nothing_is_written_beside_out(digits_studies: Path, digits_model: Path,
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "out"])
     assert len(contents(tmp_path / "out")) == 3
     assert json.loads(next((tmp_path / "out").glob("*.json")).read_text())["status"] == "ok"
+
+
+@pytest.mark.parametrize("config", ["!!python/object/apply:os.getcwd []", "a: [", "- 1\n- 2", "7", "", "\x00"])
+def test_a_config_that_is_none_is_one_line(digits_model: Path, tmp_path: Path, config: str) -> None:
+    shutil.copytree(digits_model, tmp_path / "model")
+    (tmp_path / "model" / "config.yaml").write_text(config)
+    with pytest.raises(ModelError, match=r"^[^\n]*config[^\n]*$"):
+        open_model(str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("model.json", content) for content in ("{}", "[]", "{", '{"paradigm": 1}')),
+        *(("state.json", content) for content in ("[]", "x")),
+        *(("calibration.json", content) for content in ("[]", '{"patterns": 1}', '{"patterns": {"audio": {}}}')),
+        ("paradigm", "another"),
+    ],
+)
+def test_a_model_file_that_is_none_is_one_line(
+    digits_model: Path, digits_studies: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    shutil.copytree(digits_model, tmp_path / "model")
+    if name == "paradigm":
+        about = json.loads((digits_model / "model.json").read_text())
+        name, content = "model.json", json.dumps(about | {"paradigm": content})
+    (tmp_path / "model" / name).write_text(content)
+    with pytest.raises(ModelError, match=r"^[^\n]+$"):
+        score_all(digits_studies, open_model(str(tmp_path / "model")).folder, tmp_path / "out")
