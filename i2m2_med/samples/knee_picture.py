@@ -32,12 +32,12 @@ def picture(annotations: Path, records: pl.DataFrame, path: Path) -> None:
 
 
 def chosen(records: pl.DataFrame) -> list[dict[str, Any]]:
-    """Up to six records: the first with each label that adds one not shown yet, then one without any, then more findings."""
+    """Up to six records: for each label one with as little else as there is, then one without any, then more findings."""
     labels = [name for name in records.columns if name.startswith("label_")]
     counted = records.with_row_index("row").with_columns(found=pl.sum_horizontal(pl.col(labels).clip(0)))
     rows: list[int] = []
     for name in labels:
-        positive = counted.filter(pl.col(name) == 1).sort("found", descending=True, maintain_order=True)
+        positive = counted.filter(pl.col(name) == 1).sort("found", maintain_order=True)
         rows += [row for row in positive["row"].to_list() if row not in rows][:1]
     rows += counted.filter(pl.col("found") == 0)["row"].to_list()[:1]
     rest = (

@@ -1,5 +1,6 @@
 """Pictures of images: slices side by side, magnitude in grey, phase in a circular colour map, boxes where findings are."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ class Panel:
 
 
 def draw_grid(panels: Sequence[Panel], path: Path, title: str) -> None:
-    """Write a PNG: a column per slice, magnitude above phase; pixels as they are stored, row 0 on top."""
+    """Write a PNG: a column per slice, magnitude above phase, what its numbered boxes say below; row 0 on top, as stored."""
     figure = Figure(figsize=(2.6 * len(panels) + 0.8, 6.2), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=10)
@@ -35,7 +36,9 @@ def draw_grid(panels: Sequence[Panel], path: Path, title: str) -> None:
         top, bottom = axes[0, column], axes[1, column]
         top.imshow(panel.magnitude, cmap="gray", vmin=0, vmax=np.quantile(panel.magnitude, 0.995))
         bottom.imshow(panel.phase, cmap=turn.cmap, norm=turn.norm)
-        top.set_title(panel.title, fontsize=8)
+        top.set_title(textwrap.fill(panel.title, 34), fontsize=8)
+        named = [f"{number} {text}" for number, (*_, text) in enumerate(panel.boxes, 1)]
+        bottom.set_xlabel("\n".join(named), fontsize=6, loc="left")
         for axis in (top, bottom):
             axis.set_xticks([])
             axis.set_yticks([])
@@ -47,7 +50,7 @@ def draw_grid(panels: Sequence[Panel], path: Path, title: str) -> None:
 
 
 def _draw_boxes(axis: Axes, boxes: Sequence[tuple[float, float, float, float, str]]) -> None:
-    for number, (x, y, width, height, text) in enumerate(boxes):
-        colour = f"C{number % 10}"
+    for number, (x, y, width, height, _) in enumerate(boxes, 1):
+        colour = f"C{(number - 1) % 10}"
         axis.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=colour, linewidth=1.2))
-        axis.text(x, y - 2, text, color=colour, fontsize=5, clip_on=True)
+        axis.annotate(str(number), (x - 0.5, y - 0.5), (2, -7), textcoords="offset points", color=colour, fontsize=7)

@@ -37,8 +37,8 @@ class Flow:
     """`prepare --skip-bad`: a bad file is listed in `refused` and left out, instead of stopping the run."""
 
     def step(self, step: str, kept: int, dropped: int = 0, why: str = "") -> None:
-        """Count one step of the cohort flow: units kept and dropped, in the unit that the step's name says."""
-        self.steps.append({"step": step, "kept": kept, "dropped": dropped, "why": why})
+        """Count one step of the cohort flow: units kept and dropped, in the unit that the step's name says; why, where any was."""
+        self.steps.append({"step": step, "kept": kept, "dropped": dropped, "why": why if dropped else ""})
 
     def refuse(self, name: str, error: Exception) -> None:
         """Raise `error`, or with `skip_bad` list the file (by its name inside the data folder) and go on."""
