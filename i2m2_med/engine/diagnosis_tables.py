@@ -12,7 +12,7 @@ from i2m2_med.config import RunConfig
 from i2m2_med.console import Progress
 from i2m2_med.engine.artifact import Predictor, load_model, read_portable
 from i2m2_med.engine.perturb import permuted_tables
-from i2m2_med.engine.tracking_read import FoundRun, children, download, find_run
+from i2m2_med.engine.tracking_read import FoundRun, children, download, find_run, predictions
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
 from i2m2_med.samples.dataset import Samples
@@ -127,7 +127,4 @@ def with_root(config: RunConfig, root: Path) -> RunConfig:
 
 def tables_of(runs: Sequence[FoundRun]) -> dict[tuple[str, int], pd.DataFrame]:
     """(paradigm, seed) → the predictions that a run kept."""
-    return {
-        (one.tags["paradigm"], int(one.tags["seed"])): pd.read_parquet(download(one, "predictions.parquet"))
-        for one in runs
-    }
+    return {(one.tags["paradigm"], int(one.tags["seed"])): predictions(one) for one in runs}

@@ -1,13 +1,12 @@
 """What a run has to show before it gets a name in the registry; and whom it has to be no worse than."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from i2m2_med.engine.registry import Registered, champion, give_name
-from i2m2_med.engine.tracking_read import FoundRun, download
-from i2m2_med.engine.verification import is_verified
+from i2m2_med.engine.tracking_read import FoundRun, download, predictions
+from i2m2_med.engine.verification import check_model, is_verified
 from i2m2_med.errors import StoreError
 
 
@@ -21,7 +20,7 @@ class Contest:
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Predictions of the run and of the holder."""
         assert self.holder is not None
-        return _predictions(self.run), _predictions(self.holder.run)
+        return predictions(self.run), predictions(self.holder.run)
 
 
 def open_contest(run: FoundRun, name: str, alias: str, allow_dirty: bool) -> Contest:
@@ -32,6 +31,10 @@ def open_contest(run: FoundRun, name: str, alias: str, allow_dirty: bool) -> Con
         said = {"false": "failed its verification", "true": "was changed after its verification"}
         why = said.get(run.tags.get("verified", ""), "was never verified")
         raise StoreError(f"run {run.run_id} {why}; `i2m2 verify {run.run_id[:8]}` first")
+    if "i2m2.model_sha256" not in run.tags:
+        raise StoreError(f"run {run.run_id} holds no model to register; name a training run, not a comparison")
+    if check_model(run, download(run, "model")).failed:
+        raise StoreError(f"the model of run {run.run_id} is not the one that was verified; train again")
     if run.tags.get("i2m2.dirty") == "true" and not allow_dirty:
         raise StoreError(
             f"run {run.run_id} was made with uncommitted changes to {run.tags['i2m2.commit'][:12]}, so nobody can find its code"
@@ -55,8 +58,3 @@ def promote(contest: Contest, name: str, alias: str, worse: str | None, force: s
         "compared_with": f"version {holder.version}: {worse or 'not worse'}" if holder else "nobody: the first",
     }
     return give_name(run, name, alias, tags | ({"forced": force} if force else {}))
-
-
-def _predictions(run: FoundRun) -> pd.DataFrame:
-    path: Path = download(run, "predictions.parquet")
-    return pd.read_parquet(path)

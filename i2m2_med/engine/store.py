@@ -162,6 +162,8 @@ def explain(error: Exception, uri: str) -> StoreError | None:
         return StoreError(f"the disk under {where} is full; free some space, then start again with --resume")
     if _any(words, "readonly database", "Permission denied", "unable to open database file"):
         return StoreError(f"no right to write to {where}; check who owns its folder")
+    if _any(words, "file is not a database", "disk image is malformed"):
+        return _no_database(where, words)
     if _any(words, "out-of-date database schema", "Can't locate revision", "no such table", "no such column"):
         return _schema_trouble(where)
     return _missing_or_away(error, words, code, where)
@@ -220,7 +222,7 @@ def _has_schema(database: Path, uri: str) -> bool:
     except sqlite3.OperationalError:
         return False
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{shown(uri)} is not an MLflow database ({error}); move it away or name another") from error
+        raise _no_database(shown(uri), str(error)) from error
 
 
 def _make_once(database: Path, uri: str) -> None:
@@ -254,6 +256,12 @@ def _newer_schema_refused(database: Path) -> None:
         revision = store.execute("SELECT version_num FROM alembic_version").fetchone()[0]
     if not any(file.name.startswith(revision) for file in known):
         raise _schema_trouble(str(database))
+
+
+def _no_database(where: str, words: str) -> StoreError:
+    return StoreError(
+        f"{where} is not an MLflow database, or a damaged one ({_first_line(words)}); move it away or name another"
+    )
 
 
 def _schema_trouble(where: str) -> StoreError:

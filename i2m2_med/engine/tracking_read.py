@@ -11,6 +11,7 @@ from i2m2_med.engine.store import Missing, connect, shown, sqlite_file, translat
 from i2m2_med.workspace import workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow.entities import Run
 
 
@@ -84,6 +85,19 @@ def download(run: FoundRun, path: str) -> Path:
         with translated(run.uri):  # away, or refused, is said as such
             connect(run.uri).get_run(run.run_id)
         raise _no_artifact(run, path) from error
+
+
+def predictions(run: FoundRun) -> "pd.DataFrame":
+    """The run's prediction table. Raises Missing if it is gone or damaged."""
+    import pandas as pd
+
+    path = download(run, "predictions.parquet")
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+        raise Missing(
+            f"run {run.run_id}: predictions.parquet in {shown(run.artifacts)} is damaged; train again"
+        ) from error
 
 
 def _no_artifact(run: FoundRun, path: str) -> Missing:

@@ -54,7 +54,7 @@ def check_environment(run: FoundRun) -> list[Check]:
     recorded = run.tags.get("i2m2.lock_sha256", "none")
     checks = [_alike("lock here", recorded, provenance.lock_digest())]
     installed = provenance.packages()
-    wanted: dict[str, str] = json.loads(download(run, "environment.json").read_text())["packages"]
+    wanted = recorded_packages(run)
     if recorded != "none":
         kept = download(run, "requirements.lock")
         checks.append(_alike("lock kept with the run", recorded, sha256_of(kept)))
@@ -68,6 +68,14 @@ def check_environment(run: FoundRun) -> list[Check]:
     code = provenance.source_digest()
     before = run.tags.get("i2m2.code_sha256", "")
     return [*checks, Check("code of i2m2_med", before[:12], code[:12], "same" if code == before else "noted")]
+
+
+def recorded_packages(run: FoundRun) -> dict[str, str]:
+    """`name: version` of what was installed. Raises Missing if the run's note of it is gone or damaged."""
+    try:
+        return json.loads(download(run, "environment.json").read_text())["packages"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Missing(f"run {run.run_id}: environment.json is damaged; train again") from error
 
 
 def locked(lock: Path) -> dict[str, str]:
@@ -178,14 +186,6 @@ def write_back(run: FoundRun, checks: Sequence[Check], how: str, exact: bool) ->
 def is_verified(run: FoundRun) -> bool:
     """Whether the last verification passed and no metric was changed since."""
     return run.tags.get("verified") == "true" and run.tags.get("i2m2.verified_metrics") == digest(run.metrics)
-
-
-def artifact_or_check(run: FoundRun, path: str) -> Path | Check:
-    """The run's artifact, or the check that says that it is gone."""
-    try:
-        return download(run, path)
-    except Missing:
-        return Check(path, "there", "gone from the store", "DIFFERS")
 
 
 def _alike(what: str, was: str, now: str) -> Check:

@@ -13,10 +13,10 @@ from i2m2_med.console import Progress
 from i2m2_med.engine import verification as verify
 from i2m2_med.engine.artifact import load_model, read_portable
 from i2m2_med.engine.experiment import Experiment, comparison_values, metric_values
-from i2m2_med.engine.store import ensure_store
-from i2m2_med.engine.tracking_read import FoundRun, download, find_run
+from i2m2_med.engine.store import Missing, ensure_store
+from i2m2_med.engine.tracking_read import FoundRun, download, find_run, predictions
 from i2m2_med.engine.verification import Check
-from i2m2_med.errors import UserError
+from i2m2_med.errors import ModelError, UserError
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
 from i2m2_med.workspace import workspace
 from i2m2_med.yaml_source import Values
@@ -39,7 +39,7 @@ class Verified:
     exact: bool
     """Whether equality to the last bit was asked for."""
     table: pd.DataFrame
-    """The predictions made again; the kept ones where that was impossible."""
+    """The predictions made again; the kept ones where that was impossible, none where there are none."""
 
     @property
     def passed(self) -> bool:
@@ -48,9 +48,18 @@ class Verified:
 
 
 def verify_run(run: FoundRun, judge: Judge, progress: Progress, retrain: bool) -> Verified:
-    """One training run: environment, model, data, then evaluation and (if asked) training again."""
+    """One training run. What the store has lost of it, or holds damaged, refutes it."""
+    try:
+        return verify_whole_run(run, judge, progress, retrain)
+    except (Missing, ModelError) as error:
+        lost = Check("what the run holds", "whole", str(error), "DIFFERS")
+        return Verified(run, [lost], "nothing, because the run is not whole", verify.same_machine(run), pd.DataFrame())
+
+
+def verify_whole_run(run: FoundRun, judge: Judge, progress: Progress, retrain: bool) -> Verified:
+    """Environment, model, data, then evaluation and (if asked) training again."""
     config = stored_config(run)
-    kept = pd.read_parquet(download(run, "predictions.parquet"))
+    kept = predictions(run)
     model = download(run, "model")
     exact = verify.same_machine(run)
     cohort, checks = data_again(run, config, progress)
@@ -73,8 +82,10 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], judge: Judge) -> V
     exact = verify.same_machine(parent)
     good = sum(one.passed for one in runs)
     children = Check("runs verified", str(len(runs)), str(good), "same" if good == len(runs) else "DIFFERS")
-    values = comparison_values(judge(config, tables, reference))
-    checks = [children, *verify.check_metrics(parent.metrics, values, exact)]
+    checks = [children]
+    if all(len(table) for table in tables.values()):
+        values = comparison_values(judge(config, tables, reference))
+        checks += verify.check_metrics(parent.metrics, values, exact)
     return Verified(parent, checks, "the comparison of its runs", exact, pd.DataFrame())
 
 

@@ -40,6 +40,17 @@ def test_a_run_changed_after_its_verification_is_refused(verified) -> None:
     client.log_metric(run.run_id, "test_auroc_macro", run.metrics["test_auroc_macro"])
 
 
+def test_a_model_changed_after_its_verification_is_refused(verified) -> None:
+    weights = download(verified.run("right"), "model") / "weights.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        with pytest.raises(StoreError, match="is not the one that was verified"):
+            main(verified.runs["right"], name="knee")
+    finally:
+        weights.write_bytes(content)
+
+
 def test_a_run_of_uncommitted_code_is_refused_unless_allowed(verified) -> None:
     connect(verified.uri).set_tag(verified.runs["left"], "i2m2.dirty", "true")
     with pytest.raises(StoreError, match=r"uncommitted changes .* --allow-dirty"):
@@ -64,7 +75,7 @@ def test_a_run_worse_than_the_champion_is_refused_unless_someone_says_why(
     main(verified.runs["left"], name="contest")
     table = many_patients(pd.read_parquet(download(verified.run("left"), "predictions.parquet")))
     told = {verified.runs["left"]: sure(table, 0.9), verified.runs["right"]: sure(table, 0.5)}
-    monkeypatch.setattr(promotion, "_predictions", lambda run: told[run.run_id])
+    monkeypatch.setattr(promotion, "predictions", lambda run: told[run.run_id])
     with pytest.raises(StoreError, match=r"is worse than the champion \(version 1\): .*auroc of"):
         main(verified.runs["right"], name="contest")
     found = champion(verified.uri, "contest", "champion")
@@ -85,7 +96,7 @@ def test_a_champion_of_other_patients_can_not_be_compared(verified, monkeypatch:
     main(verified.runs["left"], name="others")
     table = pd.read_parquet(download(verified.run("left"), "predictions.parquet"))
     told = {verified.runs["left"]: table, verified.runs["right"]: table.assign(study="x" + table["study"])}
-    monkeypatch.setattr(promotion, "_predictions", lambda run: told[run.run_id])
+    monkeypatch.setattr(promotion, "predictions", lambda run: told[run.run_id])
     contest = open_contest(verified.run("right"), "others", "champion", allow_dirty=False)
     assert "can't be compared" in str(how_worse(contest, "champion"))
 

@@ -181,6 +181,23 @@ def test_another_prediction_is_caught(compared) -> None:
         path.write_bytes(content)
 
 
+@pytest.mark.parametrize(
+    "name", ["predictions.parquet", "config.yaml", "environment.json", "model/weights.safetensors"]
+)
+def test_an_artifact_that_is_gone_or_damaged_unverifies(compared, name: str) -> None:
+    path = download(compared.run("left"), name)
+    content = path.read_bytes()
+    try:
+        path.unlink()
+        gone = main(compared.runs["left"])
+        path.write_bytes(b"\x00damaged")
+        damaged = main(compared.runs["left"])
+    finally:
+        path.write_bytes(content)
+    assert (gone["exit"], damaged["exit"]) == (1, 1)
+    assert not is_verified(compared.run("left"))
+
+
 def test_elsewhere_a_metric_may_differ_by_rounding_and_no_more() -> None:
     recorded = {"test_auroc_macro": 0.75, "test_nll_macro": 0.5, "test_auroc_macro_low": 0.6}
     again = {"test_auroc_macro": 0.7505, "test_nll_macro": 0.502, "test_auroc_macro_low": 0.5}
