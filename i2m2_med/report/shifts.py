@@ -11,6 +11,8 @@ from jaxtyping import Float
 from i2m2_med.report.cube import Row
 from i2m2_med.report.intervals import draw_weights, interval, metric_interval
 from i2m2_med.report.metrics import metric_replicates
+from i2m2_med.report.patterns import FEWEST
+from i2m2_med.report.subgroups import SUPPRESSED
 from i2m2_med.report.table import Predictions, Scores, read_predictions
 
 MODEL = "model"
@@ -82,10 +84,16 @@ def judge(seeds: Sequence[Predictions], weights: Float[np.ndarray, "patient draw
 
 
 def group_table(groups: Mapping[str, Sequence[Predictions]], draws: int = 500) -> pd.DataFrame:
-    """The same metrics on samples of one acquisition or database alone, and on what was left out of training."""
+    """The same metrics on samples of one acquisition or database alone, and on what was left out of training.
+
+    A group of fewer than ten patients is named with its metrics suppressed.
+    """
     rows: list[Row] = []
     for name, seeds in groups.items():
         patients = len(np.unique(seeds[0].patient))
+        if patients < FEWEST:
+            rows.append({"samples of": name, "patients": patients, "who": MODEL, "metric": SUPPRESSED})
+            continue
         for (who, metric), values in judge(seeds, draw_weights(patients, draws)).items():
             rows.append(
                 {
@@ -96,7 +104,7 @@ def group_table(groups: Mapping[str, Sequence[Predictions]], draws: int = 500) -
                     **metric_interval(metric, values)._asdict(),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["samples of", "patients", "who", "metric", "value", "low", "high"])
 
 
 def _judge_one(said: Predictions, weights: Float[np.ndarray, "patient draw"]) -> dict[tuple[str, str], Draws]:

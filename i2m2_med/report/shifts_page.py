@@ -13,6 +13,7 @@ from i2m2_med.report.figures import COLOURS, nice, png
 from i2m2_med.report.html import Section, render_html
 from i2m2_med.report.pages import facts_of, said_table
 from i2m2_med.report.shifts import MODEL
+from i2m2_med.report.subgroups import SUPPRESSED
 
 HOW = (
     "Means over labels and seeds on the same patients at every severity, with intervals by patient. Step 0 is no shift. "
@@ -72,7 +73,7 @@ def write_shifts(
 
 def main_groups(groups: pd.DataFrame) -> pd.DataFrame:
     """The model's own rows of `group_table`."""
-    return groups[(groups["who"] == MODEL) & groups["metric"].isin(["auroc", "accuracy", "nll"])]
+    return groups[(groups["who"] == MODEL) & groups["metric"].isin(["auroc", "accuracy", "nll", SUPPRESSED])]
 
 
 def severity_curves(table: pd.DataFrame, title: str, synthetic: bool) -> bytes:

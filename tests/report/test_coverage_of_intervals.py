@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import norm
 
 from i2m2_med.report.intervals import draw_weights, metric_interval
-from i2m2_med.report.metrics import metric_replicates
 from i2m2_med.report.paired import delong
+from i2m2_med.report.ranking import rank_replicates
 
 WORLDS, PATIENTS = 1000, 300
 SEPARATION = 1.5
@@ -28,10 +28,8 @@ def held(rng: np.random.Generator, patients: int, per: int, by: str = "patient")
     """Whether the interval holds the truth."""
     score, target, patient = world(rng, patients, per, shared=0.7)
     unit = patient if by == "patient" else np.arange(len(patient))
-    p = norm.cdf(score)
     weights = draw_weights(int(unit.max()) + 1, 400, seed=int(rng.integers(2**31)))
-    draws = metric_replicates(np.stack([1 - p, p], axis=1), target.astype(np.int64), unit, weights)["auroc"]
-    found = metric_interval("auroc", draws)
+    found = metric_interval("auroc", rank_replicates(score, target, unit, weights).auroc)
     return found.low <= TRUTH <= found.high
 
 

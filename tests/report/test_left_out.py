@@ -7,6 +7,8 @@ from i2m2_med.report.build import write_report
 from i2m2_med.report.ceiling import ideal_observer
 from i2m2_med.report.cohort import read_cohort
 from i2m2_med.report.left_out import held_apart, left_out_table
+from i2m2_med.report.shifts import group_table
+from i2m2_med.report.table import read_predictions
 
 MANIFEST = {"settings": {"split": {"test_group": {"acquisition": "CORPDFS_FBK"}}}}
 
@@ -51,6 +53,13 @@ def test_the_shift_report_has_it_apart(tables):
     ]
     assert all(set(table["split"]) == {"test"} for table in next(iter(apart.values())))
     assert held_apart(tables.values(), {}) == {}
+
+
+def test_a_group_of_few_is_suppressed(make_table):
+    seeds = {name: [read_predictions(make_table(patients=count))] for name, count in (("few", 9), ("many", 10))}
+    table = group_table(seeds, draws=10)
+    assert table[table["samples of"] == "few"]["metric"].tolist() == ["suppressed: fewer than 10 patients"]
+    assert table[table["samples of"] == "many"]["value"].notna().all()
 
 
 def test_nothing_left_out_is_no_section(make_table, tmp_path):
