@@ -57,6 +57,14 @@ def bare(model: Path, studies: Path) -> Callable[[], None]:
     return work
 
 
+def volumes(studies: Path, count: int, slices: int) -> None:
+    """Whole knee volumes of fastMRI's size, one per study."""
+    simulate_knee(studies / ".data", volumes=count, slices=slices, matrix="640x368", seed=2)
+    for path in sorted((studies / ".data").rglob("*.h5")):
+        (studies / path.stem).mkdir()
+        path.rename(studies / path.stem / path.name)
+
+
 def test_knee_time_outside_the_network(benchmark: Any, tmp_path: Path) -> None:
     """The published networks on 640 × 368 slices, in one process on one thread: nothing overlaps."""
     simulate(tmp_path / "studies", kind="knee", count=3, seed=1, matrix="640x368", slices=2)
@@ -83,11 +91,7 @@ def test_knee_time_outside_the_network(benchmark: Any, tmp_path: Path) -> None:
 
 def test_cheap_expert_slices_per_second_and_core(benchmark: Any, tmp_path: Path) -> None:
     """File to row with a network that costs next to nothing; fastMRI volumes, as downloaded."""
-    volumes = simulate_knee(tmp_path / "data", volumes=3, slices=20, matrix="640x368", seed=2)
-    assert volumes
-    for path in sorted((tmp_path / "data").rglob("*.h5")):
-        (tmp_path / "studies" / path.stem).mkdir(parents=True)
-        path.rename(tmp_path / "studies" / path.stem / path.name)
+    volumes(tmp_path / "studies", count=3, slices=20)
     cheap = "{reads: [magnitude], network: {_target_: i2m2_med.experts.PreActResNet18, channels: 1, stem: strided, width: 2, pool: 2}}"
     overrides = (f"source.root={tmp_path}", f"experts={{magnitude: {cheap}}}", "scoring.batch=10")
     model = untrained("knee_demo", tmp_path / "model", overrides)
@@ -134,10 +138,12 @@ def test_start_to_first_row(benchmark: Any, tmp_path: Path) -> None:
 
 
 def test_two_processes(benchmark: Any, tmp_path: Path) -> None:
-    """Wall time of one model process against two, each on one thread, both reading for themselves."""
-    simulate(tmp_path / "studies", kind="knee", count=24, seed=1, matrix="256x192", slices=4)
-    model = untrained("knee_demo", tmp_path / "model", (f"source.root={tmp_path}",))
-    run(model, tmp_path / "studies", tmp_path / "warm", local_engine(1, 1, 600.0))  # starts the fork server
+    """Wall time of one model process against two, networks on one thread each, both reading for themselves."""
+    volumes(tmp_path / "studies", count=12, slices=1)
+    volumes(tmp_path / "few", count=1, slices=1)
+    model = untrained("knee_i2m2", tmp_path / "model", (f"source.root={tmp_path}",))
+    torch.set_num_threads(1)
+    run(model, tmp_path / "few", tmp_path / "warm", local_engine(1, 1, 600.0))  # starts the fork server
     one = timed(lambda: run(model, tmp_path / "studies", tmp_path / "one", local_engine(1, 1, 600.0)))
     two = benchmark.pedantic(
         lambda: timed(lambda: run(model, tmp_path / "studies", tmp_path / "two", local_engine(1, 2, 600.0))), rounds=1
