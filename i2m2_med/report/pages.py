@@ -18,6 +18,10 @@ HOW = (
     "AUROC and average precision rank on log-odds. Macro rows are means over the labels that define the metric. "
     "Lower is better for NLL (nats), Brier and ECE."
 )
+CHANCE = (
+    "ECE of chance is what a perfectly calibrated model of the same probabilities would show on so many samples (mean and 95 % of "
+    "simulated draws): each sample by itself, and with a patient's samples as repeats of one. The truth lies between the two."
+)
 
 
 def result_sections(
@@ -37,6 +41,7 @@ def result_sections(
         calibration_section(trust, pictures),
         Section(
             "Missing modalities",
+            [CHANCE],
             tables=[("Performance per availability pattern, mean over labels and seeds", said_table(found.patterns))],
         ),
         Section(

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from i2m2_med.report.calibration_floor import Floor, calibration_floor
 from i2m2_med.report.cohort import Cohort
 from i2m2_med.report.cube import MACRO, Cube, Row, by_label, members, replicate_cube
 from i2m2_med.report.intervals import REPLICATES, draw_weights, metric_interval
@@ -11,6 +12,8 @@ from i2m2_med.report.table import Mask
 FEWEST = 10
 """Groups of fewer patients are not reported."""
 PER_PATTERN = ("auroc", "accuracy", "nll", "ece")
+FLOORS = ("ece of chance", "ece of chance, by patient")
+"""What a perfectly calibrated model would show: samples alone, and samples of a patient as repeats of one."""
 
 
 def pattern_table(cohort: Cohort, cube: Cube, replicates: int = REPLICATES, seed: int = 0) -> pd.DataFrame:
@@ -47,7 +50,21 @@ def _pattern_rows(chosen: Cohort, known: Cube | None, replicates: int, seed: int
         if label == overall and metric in PER_PATTERN:
             found = metric_interval(metric, draws)._asdict()
             rows.append({"patients": patients, "metric": metric, **found})
-    return rows
+    return rows + [{"patients": patients, "metric": name, **floor._asdict()} for name, floor in _floors(chosen, seed)]
+
+
+def _floors(chosen: Cohort, seed: int) -> list[tuple[str, Floor]]:
+    """What `ece` would be by chance alone, samples drawn one by one and by patient: mean over seeds and labels."""
+    found: dict[str, list[Floor]] = {name: [] for name in FLOORS}
+    for said in chosen.models.values():
+        for at in range(len(said.labels)):
+            known = said.target[:, at] >= 0
+            if not known.any():
+                continue
+            p, patient = said.p[known, at], said.patient[known]
+            found[FLOORS[0]].append(calibration_floor(p, seed=seed))
+            found[FLOORS[1]].append(calibration_floor(p, patient, seed=seed))
+    return [(name, Floor(*np.mean(floors, axis=0).tolist())) for name, floors in found.items() if floors]
 
 
 def _rows_of(cohort: Cohort) -> dict[str, Mask]:
