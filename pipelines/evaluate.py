@@ -27,6 +27,7 @@ def main(
     out: Path | None = None,
     uri: str | None = None,
     shifts: str | None = None,
+    without: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate the model of a run (of a comparison: one paradigm, all of its seeds) and write its report.
 
@@ -44,6 +45,8 @@ def main(
         The store of the run; the workspace's own where not said.
     shifts
         A suite of shifts (knee, mimic3) or one of them (knee.noise): severity curves beside the report.
+    without
+        A modality, or several with commas between: what the model is worth where they are missing, calibrated as for such studies.
     """
     from i2m2_med.engine.other_data import open_data, open_models_for
     from i2m2_med.engine.store import store_uri
@@ -52,12 +55,15 @@ def main(
     from i2m2_med.samples.shifts import suite_for
 
     found = open_models_for(str(run), store_uri(workspace(), uri), paradigm, root)
+    lost = [name.strip() for name in without.split(",")] if without else []
     suite = suite_for(shifts, found.config.source.model_dump()["name"]) if shifts else {}
     opened = open_data(found, TerminalProgress())
-    folder = out or workspace() / "runs" / f"evaluate-{opened.run_id[:32]}-{split}-{opened.cohort.fingerprint[:12]}"
-    tables, reference = opened.predictions(split), opened.models[0].paradigm
+    taken = f"-without-{'-'.join(lost)}" if lost else ""
+    name = f"evaluate-{opened.run_id[:32]}-{split}-{opened.cohort.fingerprint[:12]}{taken}"
+    folder = out or workspace() / "runs" / name
+    tables, reference = opened.predictions(split, lost), opened.models[0].paradigm
     refuse_tables(tables, split, reference)
-    title = f"{opened.config.task}: {reference} on {split}"
+    title = f"{opened.config.task}: {reference} on {split}{taken.replace('-', ' ')}"
     report = report_on(
         folder, opened.config, tables, opened.cohort.manifest, title=title, reference=reference, split=split
     )

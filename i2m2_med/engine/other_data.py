@@ -10,6 +10,7 @@ from i2m2_med.config import RunConfig
 from i2m2_med.console import Progress
 from i2m2_med.engine.artifact import Predictor
 from i2m2_med.engine.diagnosis_tables import open_models, with_root
+from i2m2_med.engine.withheld import withhold
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
 from i2m2_med.samples.dataset import Samples
@@ -42,12 +43,19 @@ class OtherData:
         """The samples of a split as each model reads them: with its own training statistics, never augmented."""
         return [replace(self.cohort, state=one.state, opened={}, augment=None).samples(split) for one in self.models]
 
-    def predictions(self, split: str) -> dict[tuple[str, int], pd.DataFrame]:
-        """(paradigm, seed) → predictions on validation, the split, and what is beside a group that was left out."""
+    def predictions(self, split: str, without: Sequence[str] = ()) -> dict[tuple[str, int], pd.DataFrame]:
+        """(paradigm, seed) → predictions on validation, the split, and what is beside a group that was left out.
+
+        without: modalities that are withheld from every sample; those that lack one of the rest are left out then.
+        """
         if split not in self.cohort.splits:
             raise ConfigError(f"these data have no split '{split}'; they have {', '.join(self.cohort.splits)}")
         beside = (REST,) if REST in self.cohort.splits else ()
         parts = [self.samples(part) for part in dict.fromkeys(("valid", split, *beside))]
+        if without:
+            parts = [
+                [withhold(model, one, without) for model, one in zip(self.models, part, strict=True)] for part in parts
+            ]
         return {
             (model.paradigm, model.seed): pd.concat(
                 [model.predict(samples[number], self.run_id) for samples in parts], ignore_index=True

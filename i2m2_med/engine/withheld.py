@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from i2m2_med.config import nearest
 from i2m2_med.engine.artifact import Predictor
 from i2m2_med.engine.calibrate import fit_calibration
 from i2m2_med.engine.predict import patterns
+from i2m2_med.errors import ConfigError
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.dataset import Samples
 
@@ -48,6 +50,17 @@ def fit_withheld(predictor: Predictor, samples: Samples) -> dict[str, Any]:
         if len(part):
             fitted[name] = fit_calibration(bare.predict(part))["patterns"][name]
     return fitted
+
+
+def withhold(predictor: Predictor, samples: Samples, without: Sequence[str]) -> Withheld:
+    """The samples without some modalities. Raises ConfigError for a name that there is not, or where no expert could answer."""
+    for name in without:
+        if name not in samples.modalities:
+            raise ConfigError(f"there is no modality '{name}' to leave out{nearest(name, samples.modalities)}")
+    kept = frozenset(samples.modalities) - set(without)
+    if kept not in answerable(predictor, sorted(kept)):
+        raise ConfigError(f"no expert of this model can answer without {' and '.join(without)}")
+    return Withheld(samples, kept, patterns(samples))
 
 
 def answerable(predictor: Predictor, modalities: Sequence[str]) -> Iterator[frozenset[str]]:

@@ -13,7 +13,8 @@ from i2m2_med.config_reader import load_config
 from i2m2_med.engine.artifact import Predictor
 from i2m2_med.engine.calibrate import fit_calibration
 from i2m2_med.engine.predict import patterns
-from i2m2_med.engine.withheld import Withheld, fit_withheld
+from i2m2_med.engine.withheld import Withheld, fit_withheld, withhold
+from i2m2_med.errors import ConfigError
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
@@ -89,3 +90,13 @@ def test_what_validation_has_is_left_as_it_is_and_what_no_expert_reads_is_left_o
     assert predictor.calibration == before
     predictor.model.reads["b"] = ("a", "b")
     assert fit_withheld(predictor, samples) == {}
+
+
+def test_what_is_withheld_is_a_known_modality_that_an_expert_can_do_without(predictor, samples):
+    assert set(patterns(withhold(predictor, samples, ["b"]))) == {"a"}
+    with pytest.raises(ConfigError, match="there is no modality 'bb'"):
+        withhold(predictor, samples, ["bb"])
+    for without in (["a", "b"], ["a"]):
+        predictor.model.reads["b"] = ("a", "b")
+        with pytest.raises(ConfigError, match=f"without {' and '.join(without)}"):
+            withhold(predictor, samples, without)

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from i2m2_med.pipelines.compare import main
+from i2m2_med.pipelines.evaluate import main as evaluate
 
 
 def write_arrays(folder: Path) -> Path:
@@ -34,3 +36,8 @@ def test_every_paradigm_and_no_stage_twice(tmp_path, work):
     assert len(list((folder / "stages").iterdir())) == alone + together
     calibration = json.loads((folder / "i2m2-0" / "model" / "calibration.json").read_text())
     assert set(calibration["patterns"]) == {"audio+image", "audio", "image"}
+    alone = evaluate(result["run"], paradigm="i2m2_aux", without="audio", out=tmp_path / "alone")
+    told = pd.read_csv(tmp_path / "alone" / "patterns.csv").set_index("metric")
+    assert set(told["pattern"]) == {"image"}
+    assert {row["metric"]: row["value"] for row in alone["rows"]}["ece"] == pytest.approx(told["value"]["ece"])
+    assert 0 < told["low"]["ece of chance"] <= told["value"]["ece of chance"] <= told["high"]["ece of chance"] < 1
