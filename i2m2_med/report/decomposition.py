@@ -5,6 +5,7 @@ Jost and Ay (BROJA, 2014): the union information is the least I(Y; X₁X₂) ove
 (X₁, Y) and (X₂, Y). An expert's probability is a sufficient statistic of its modality, so binning it loses little.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from scipy import sparse
 BINS = 8
 PER_BIN = 40
 """Samples that a bin needs: information counted from few samples comes out too large."""
+MOVES = 20
+"""How often targets are moved, to see what comes out by chance."""
 ROUNDS = 400
 SINKHORN = 30
 SETTLED = 1e-7
@@ -40,16 +43,52 @@ def decompose(
     """R, U₁, U₂ from the probabilities that either modality's expert gives; S = mean gain − (R + U₁ + U₂); per column of weights.
 
     gain: nats that all that is known from both modalities saves on each sample, as held-out NLL shows it (`subsets.py`).
+    Information counted from a sample comes out too large, also where there is none: what it comes out as when targets are moved
+    to other patients is taken off.
     """
     one, other = bin_by_rank(first), bin_by_rank(second)
     shape = (int(one.max()) + 1, int(other.max()) + 1, first.shape[1])
+    observed = _joint(one, other, target, patient, weights, shape)
+    moved = [_joint(one, other, each, patient, weights[:, :1], shape) for each in _moved(target, patient)]
+    found = broja(np.concatenate([observed, *moved]))
+    draws = weights.shape[1]
+    left, right, union = (
+        np.maximum(each[:draws] - each[draws:].mean(), 0.0)
+        for each in (
+            found.redundant + found.unique_first,
+            found.redundant + found.unique_second,
+            found.redundant + found.unique_first + found.unique_second,
+        )
+    )
+    redundant = np.clip(left + right - union, 0.0, np.minimum(left, right))
+    size = np.bincount(patient, minlength=len(weights)) @ weights
+    gained = np.bincount(patient, weights=gain, minlength=len(weights)) @ weights / size
+    return Parts(redundant, left - redundant, right - redundant, gained - (left + right - redundant))
+
+
+def _joint(
+    one: np.ndarray,
+    other: np.ndarray,
+    target: np.ndarray,
+    patient: np.ndarray,
+    weights: np.ndarray,
+    shape: tuple[int, ...],
+) -> np.ndarray:
+    """(draw, first, second, target): the shares of bins and classes, per column of weights."""
     cell = np.ravel_multi_index((one, other, target), shape)
     counts = sparse.coo_array((np.ones(len(cell)), (cell, patient)), shape=(int(np.prod(shape)), len(weights)))
     sums = counts.tocsr() @ weights
-    total = sums.sum(axis=0)
-    found = broja((sums / total).T.reshape(-1, *shape))
-    gained = np.bincount(patient, weights=gain, minlength=len(weights)) @ weights / total
-    return found._replace(synergistic=gained - (found.redundant + found.unique_first + found.unique_second))
+    return (sums / sums.sum(axis=0)).T.reshape(-1, *shape)
+
+
+def _moved(target: np.ndarray, patient: np.ndarray) -> Iterator[np.ndarray]:
+    """Targets given to other patients: turned by more than a patient has samples, so that those of a patient stay together."""
+    order = np.argsort(patient, kind="stable")
+    largest = int(np.bincount(patient).max())
+    for step in np.random.default_rng(0).integers(largest, max(largest + 1, len(order) - largest), size=MOVES):
+        given = np.empty_like(target)
+        given[order] = target[np.roll(order, int(step))]
+        yield given
 
 
 def broja(joint: Float[np.ndarray, "*draw first second target"]) -> Parts:

@@ -87,3 +87,13 @@ def test_bins_hold_as_many_samples_each():
     p = np.random.default_rng(0).random(800)
     counts = np.bincount(bin_by_rank(np.stack([1 - p, p], axis=1)))
     assert counts.tolist() == [100] * 8
+
+
+@pytest.mark.parametrize("classes", [2, 6])
+def test_few_samples_without_information_give_none(classes):
+    """Counted as they are, 90 samples of six classes seem to hold half a nat."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(classes), size=(2, 90))
+    target, patient = rng.integers(0, classes, 90), np.arange(90) // 2
+    found = decompose(p[0], p[1], target, np.zeros(90), patient, np.ones((45, 1)))
+    assert np.abs(np.array(found)).max() < 0.08
