@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, existing_folder, replace_file, sha256_of, write_json
 from i2m2_med.sources.mimic3.items import all_item_ids, word_items
+from i2m2_med.sources.mimic3.mimic4 import folders_of, made_columns
 from i2m2_med.sources.mimic3.tables import TABLES, Table
 from i2m2_med.sources.source import Progress
 
@@ -40,10 +41,10 @@ class Ingested:
 
 
 def find_table(root: Path, name: str) -> Path | None:
-    """The file of a table in `root`, in either case and any of the formats; None where there is none."""
+    """The file of a table in `root` (MIMIC-IV: in `hosp` or `icu`), in either case and any of the formats; None where there is none."""
     existing_folder(root, "it should hold the MIMIC-III tables (PATIENTS.csv.gz, …)")
     wanted = {name.lower() + ending: ending for ending in ENDINGS}
-    found = [path for path in sorted(root.iterdir()) if path.name.lower() in wanted]
+    found = [path for folder in folders_of(root) for path in sorted(folder.iterdir()) if path.name.lower() in wanted]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise SourceError(f"{root} holds {name} more than once ({names}); keep one of them")
@@ -119,13 +120,15 @@ def scan(path: Path, name: str, table: Table) -> pl.LazyFrame:
         kinds: dict[str, Any] = {c: pl.Int32 if table.by_item and c.upper() == "ITEMID" else pl.String for c in there}
         lazy = pl.scan_csv(path, schema=kinds, encoding="utf8-lossy", ignore_errors=table.by_item)
     by_upper = {column.upper(): column for column in there}
-    missing = [column for column in table.columns if column not in by_upper]
+    made = made_columns(name, by_upper)
+    missing = [column for column in table.columns if column not in by_upper and column not in made]
     if missing:
         raise SourceError(
             f"{path.name} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)} (it has {', '.join(there[:20])}); "
             f"export {name} again from MIMIC-III 1.4"
         )
-    return lazy.select(pl.col(by_upper[column]).alias(column) for column in table.columns)
+    known = {column: pl.col(written) for column, written in by_upper.items()} | made
+    return lazy.select(known[column].alias(column) for column in table.columns)
 
 
 def header_of(path: Path) -> list[str]:

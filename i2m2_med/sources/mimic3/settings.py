@@ -79,7 +79,8 @@ class Settings(settings.Settings):
 
     name: Literal["mimic3"] = "mimic3"
     root: Path
-    """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case. Or a database,
+    """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case, or MIMIC-IV's
+    with `hosp` and `icu` (`mimic4.py` says what is not as in MIMIC-III). Or a database,
     `postgresql://user@host/mimic`: its tables are copied into the workspace first; the password is $PGPASSWORD or in ~/.pgpass."""
     database: str | None = Field(None, exclude=True, repr=False)
     """The database that `root` was copied from: follows from `root`, and is never written down."""

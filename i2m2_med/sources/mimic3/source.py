@@ -17,6 +17,7 @@ from i2m2_med.sources.mimic3.grid import series
 from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table
 from i2m2_med.sources.mimic3.labels import labels_of
 from i2m2_med.sources.mimic3.measure import measured
+from i2m2_med.sources.mimic3.mimic4 import REMARK, is_mimic4
 from i2m2_med.sources.mimic3.notes import read_notes, tokens
 from i2m2_med.sources.mimic3.records import records
 from i2m2_med.sources.mimic3.static import static
@@ -60,6 +61,8 @@ class Source(BaseSource):
             name: ingest_table(path, name, cache / "mimic3", progress)
             for name, path in progress.track(files.items(), "tables", len(files))
         }
+        if is_mimic4(self.settings.root):
+            flow.audits["release"] = REMARK
         audit_ingest(tables, files, self.settings, flow)
         stays, admissions = gather(tables, flow)
         cohort = select(self.settings, stays, admissions, flow)
