@@ -60,9 +60,8 @@ class Recurrence(torch.autograd.Function):
         reset, update, new = gates.unflatten(1, (3, size)).unbind(1)
         inner = (1 - update).mul_(1 - new * new)  # of what tanh is taken of
         past = torch.empty_like(gates).unflatten(1, (3, size))
-        torch.matmul(u[2 * size :], before, out=past[:, 0]).add_(c[2 * size :, None]).mul_(inner).mul_(
-            reset - reset * reset
-        )
+        recalled = torch.matmul(u[2 * size :], before).add_(c[2 * size :, None])
+        torch.mul(recalled, inner, out=past[:, 0]).mul_(reset - reset * reset)
         torch.sub(before, new, out=past[:, 1]).mul_(update - update * update)
         torch.mul(inner, reset, out=past[:, 2])
         delta, u_back = gradient.permute(1, 2, 0).contiguous(), u.T.contiguous()
