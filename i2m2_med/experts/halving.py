@@ -18,15 +18,18 @@ Images = Float[Tensor, "batch _ _ _"]
 Pooled = Float[Tensor, "batch channel height width"]
 LAST = torch.channels_last
 MANY = 500_000
-"""Values of a convolution in one batch from which on it pays to save passes over them."""
+"""Values of a convolution in one batch from which on it pays to save passes over them; what evaluation makes at a time."""
 
 
 def halve(image: Images, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Pooled:
     """relu(max_pool2d(norm(conv(image)), 2)), in the fastest way there is for it; training updates `norm`'s statistics."""
     if image.device.type != "cpu":
         return plain_block(image, conv, norm)
-    values = conv.out_channels * image[:, 0].numel()
-    if not norm.training or values < MANY:
+    values = conv.out_channels * image.shape[2] * image.shape[3]
+    if not norm.training:
+        pieces = image.split(max(1, MANY // values))  # no statistics of the batch: no need of it all at once
+        return torch.cat([plain_block(piece.contiguous(memory_format=LAST), conv, norm) for piece in pieces])
+    if len(image) * values < MANY:
         return plain_block(image.contiguous(memory_format=LAST), conv, norm)
     even = image.shape[2] % 2 == 0 and image.shape[3] % 2 == 0
     if even and conv.kernel_size == (5, 5) and not image.requires_grad:

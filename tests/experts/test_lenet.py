@@ -73,6 +73,15 @@ def test_float32_training_is_the_published_blocks_to_rounding():
         assert torch.linalg.vector_norm(ours[name] - exact) <= 1e-4 * torch.linalg.vector_norm(exact), name
 
 
+def test_evaluation_piece_by_piece_is_the_same(monkeypatch):
+    network = LeNet(size=9).encoder.double().eval()
+    image = torch.randn(7, 1, 9, 9, dtype=torch.float64)
+    whole = network(image)
+    monkeypatch.setattr(halving, "MANY", 500)  # three pieces in the first block
+    torch.testing.assert_close(network(image), whole)
+    assert network(image[:0]).shape == (0, network.features)
+
+
 def test_an_image_that_asks_for_its_gradient_gets_it(monkeypatch):
     monkeypatch.setattr(halving, "MANY", 0)
     network = LeNet(size=8).encoder.double()
