@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 
 Grid = Float[Tensor, "batch channel height width"]
 PIECE = 4
-"""Images at a time: their patches and values fit in a core's second-level cache."""
+"""Images at a time for each thread: their patches and values fit in a core's second-level cache."""
 
 
 def by_phase(kernel: Float[Tensor, "output channel 5 5"]) -> Float[Tensor, "phase tap"]:
@@ -63,7 +63,8 @@ class FirstBlock(torch.autograd.Function):
         mean = (kernel @ sums).view(-1, 4).sum(dim=1) / count
         mean_by_phase = mean.repeat_interleave(4)[:, None]
         peaks, winners, squares = [], [], []
-        for images in grid.split(PIECE):
+        ctx.piece = PIECE * torch.get_num_threads()
+        for images in grid.split(ctx.piece):
             centred = torch.bmm(kernel.expand(len(images), -1, -1), patches(images)).sub_(mean_by_phase)
             peak, winner = torch.ops.aten.max_pool2d_with_indices(windows(centred), [2, 2])
             peaks.append(peak.view(len(images), len(scale), -1))
@@ -71,11 +72,11 @@ class FirstBlock(torch.autograd.Function):
             squares.append(
                 torch.linalg.vector_norm(centred.view(len(images), len(scale), -1), dim=2).square().sum(dim=0)
             )
-        inverse = (torch.stack(squares).sum(dim=0) / count + eps).rsqrt()
+        variance = torch.stack(squares).sum(dim=0) / count
+        inverse = (variance + eps).rsqrt()
         peak = torch.cat(peaks)
         pooled = torch.addcmul(shift[:, None], peak, (scale * inverse)[:, None]).relu_()
         ctx.save_for_backward(kernel, grid, sums, peak, pooled, scale, inverse, mean, *winners)
-        variance = inverse.square().reciprocal() - eps
         ctx.mark_non_differentiable(mean, variance)
         return pooled, mean, variance
 
@@ -90,7 +91,7 @@ class FirstBlock(torch.autograd.Function):
         sloped = -slope.repeat_interleave(4)[:, None] * kernel
         arrived.mul_(gain[:, None])
         total = (slope * mean - level).repeat_interleave(4)[:, None] * sums
-        for images, won, winner in zip(grid.split(PIECE), arrived.split(PIECE), winners, strict=True):
+        for images, won, winner in zip(grid.split(ctx.piece), arrived.split(ctx.piece), winners, strict=True):
             taps = patches(images)
             spread = unpool(won, winner)
             spread.baddbmm_(sloped.expand(len(images), -1, -1), taps)
