@@ -64,6 +64,7 @@ def subset(samples: Samples, rows: np.ndarray) -> Samples:
     """Some rows of the samples."""
     part = Samples.__new__(Samples)
     part.__dict__.update(samples.__dict__)
+    part.cached = None  # its rows have other numbers
     part.records = samples.records[rows]
     part.arrays = {name: array[rows] for name, array in samples.arrays.items()}
     part.target = samples.target[rows]

@@ -124,6 +124,7 @@ def insert(
     changed = Changed(key, name, severity, change, wants_record)
     shifted = Samples.__new__(Samples)
     shifted.__dict__.update(samples.__dict__)
+    shifted.cached = None  # what is in memory there is unshifted
     shifted.transform = cast(Transform, Compose([*steps[: places[0] + 1], changed, *steps[places[0] + 1 :]]))
     return shifted
 

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from monai.transforms.compose import Compose
 
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples import shifts_knee as knee
@@ -135,6 +136,46 @@ def test_unit_errors_turn_degrees():
     assert made[:, :, 3] == pytest.approx(98.6)
     with pytest.raises(ConfigError, match="12 channels"):
         mimic3.mistake_units(np.ones((4, 24, 17)), 1.0, np.random.default_rng(0))
+
+
+class LoadSliced:
+    """As in a config: a record's k-space."""
+
+    def __call__(self, record: dict) -> dict:
+        kspace = torch.randn(SHAPE, dtype=torch.complex64, generator=torch.Generator().manual_seed(record["item"]))
+        return {**record, "kspace": kspace}
+
+
+class Magnitude:
+    def __call__(self, record: dict) -> dict:
+        return {"magnitude": record["kspace"].abs()}
+
+
+def slices(cache: bool) -> Samples:
+    records = pl.DataFrame({"item": range(5), "_data": ["a.h5"] * 2 + ["b.h5"] * 3, "label_acl": [0, 1, 0, 1, 1]})
+    return Samples(
+        records.with_columns(group_acquisition=pl.Series(["PD", "PD", "PDFS", "PDFS", "PDFS"])),
+        Labels(("acl",), ("no", "yes")),
+        ["magnitude"],
+        transform=Compose([LoadSliced(), Magnitude()]),
+        cache=cache,
+    )
+
+
+def test_what_is_kept_in_memory_is_not_taken_for_shifted_or_for_other_rows():
+    kept, plain = slices(cache=True), slices(cache=False)
+    for _ in range(2):  # the second time from memory
+        whole = everything(kept)["magnitude"]
+        torch.testing.assert_close(whole, everything(plain)["magnitude"])
+        for name in ("noise", "spikes", "coil_drop"):
+            shift = SUITES["knee"][name]
+            for severity in shift.severities:
+                ours, theirs = (everything(shift.change(one, severity))["magnitude"] for one in (kept, plain))
+                torch.testing.assert_close(ours, theirs)
+                assert not torch.equal(ours, whole)
+        for name, part in groups_apart(kept, "fastmri").items():
+            rows = slice(0, 2) if name == "only PD" else slice(2, 5)
+            torch.testing.assert_close(everything(part)["magnitude"], whole[rows])
 
 
 def test_sources_are_evaluated_apart():
