@@ -49,7 +49,9 @@ def left_out_table(every: Cohort, replicates: int, seed: int = 0) -> pd.DataFram
         return pd.DataFrame(columns=COLUMNS)
     both = pd.Index(pd.concat(names).drop_duplicates())  # who has samples of either is drawn once for both
     weights = draw_weights(len(both), replicates, seed)
-    cubes = [replicate_cube(part, weights[both.get_indexer(pd.Index(who))]) for part, who in zip(parts, names, strict=True)]
+    cubes = [
+        replicate_cube(part, weights[both.get_indexer(pd.Index(who))]) for part, who in zip(parts, names, strict=True)
+    ]
     rows: list[Row] = []
     for paradigm in every.paradigms:
         own = members(every, paradigm)
