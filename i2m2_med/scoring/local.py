@@ -4,13 +4,17 @@ A reader holds one chunk until the model takes it, so memory does not grow with 
 Each reader has its own pipe: one that dies (killed for want of memory, or crashed) costs the study it was reading, no more.
 """
 
+import resource
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
+
+import psutil
 
 from i2m2_med.console import say
 from i2m2_med.scoring.answer import Answerer
@@ -27,6 +31,9 @@ SENT_AT_ONCE = 4 * 2**20
 """Bytes of tensors that a reader collects before it sends them."""
 STARTUP = 300.0
 """Seconds that a reader may take to start, on a machine with much else to do."""
+READER_MEMORY = 4 * 2**30
+"""Bytes that a reader may take for studies. The largest that pass the guard need 1 GiB and what is made of it; a damaged HDF5
+file of a few kilobytes can ask for any amount."""
 TRIES = 2
 """How often a study is read before it is held to be what kills the reader."""
 
@@ -48,6 +55,7 @@ def serve(pipe: Connection, job: Job, shelf: Shelf) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the model process decides
     torch.set_num_threads(1)
     reader = Reader(job.model)
+    bound_memory()
     try:
         pipe.send([])  # ready: from now on silence counts
         while (place := pipe.recv()) is not None:
@@ -62,6 +70,15 @@ def serve(pipe: Connection, job: Job, shelf: Shelf) -> None:
             pipe.send(parcel)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+
+
+def bound_memory() -> None:
+    """Let this process take `READER_MEMORY` beside what it has; asking for more fails at once, and refuses the study."""
+    if sys.platform != "linux":
+        return
+    limit = psutil.Process().memory_info().data + READER_MEMORY
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
 
 
 @dataclass

@@ -144,7 +144,7 @@ def refusal(error: BaseException, folder: Path | None = None) -> Refusal:
     while seen is not None:
         if isinstance(seen, UserError):
             return Refusal(one_line(nameless(str(seen), folder)))
-        if isinstance(seen, MemoryError):
+        if isinstance(seen, MemoryError) or "can't allocate memory" in str(seen):  # torch's is a RuntimeError
             return Refusal("reading it needs more memory than there is", lasting=False)
         if isinstance(seen, OSError):
             return Refusal(f"a file of the study can't be read ({type(seen).__name__})", lasting=False)

@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from i2m2_med.console import Progress
 from i2m2_med.scoring.examine import Report
 from i2m2_med.scoring.hold import Part, hold
-from i2m2_med.scoring.local import Hand, Pool
+from i2m2_med.scoring.local import READER_MEMORY, Hand, Pool
 from i2m2_med.scoring.run import local_engine, score
 from i2m2_med.scoring.studies import find_studies
 
@@ -80,23 +82,39 @@ def test_a_hanging_reader_is_given_up(digits_studies: Path, digits_model: Path, 
     assert "more than 3 s" in reports["study00"].why
 
 
-BUSY = {10315: 217, 10316: 50, 10317: 38, 10318: 22}
-"""Bytes of the phantom's chunk index with which HDF5 is busy for a minute and more, deaf to everything but SIGKILL."""
+GIGABYTES = {10315: 217, 10316: 50, 10317: 38, 10318: 22}
+"""Bytes of the phantom's chunk index with which HDF5 takes gigabytes, for a minute and more, deaf to everything but SIGKILL."""
 
 
 @pytest.mark.slow
-def test_a_file_that_keeps_hdf5_busy_is_given_up(
+def test_a_file_that_asks_for_gigabytes_is_refused_at_once(
     shared_data: Path, knee_studies: Path, knee_model: Path, tmp_path: Path
 ) -> None:
     content = bytearray((shared_data / "kspace_phantom" / "ismrmrd_sl_64_4ch.h5").read_bytes())
-    for at, value in BUSY.items():
+    for at, value in GIGABYTES.items():
         content[at] = value
     shutil.copytree(knee_studies / "knee 01", tmp_path / "studies" / "sound")
     (tmp_path / "studies" / "damaged").mkdir()
     (tmp_path / "studies" / "damaged" / "phantom.h5").write_bytes(content)
     out = tmp_path / "out"
-    engine = local_engine(1, 1, 3.0)
+    engine = local_engine(1, 1, 60.0)
     summary = score(job_of(knee_model, out), find_studies(str(tmp_path / "studies")), engine, Part(), Progress())
     assert (summary.ok, summary.refused) == (1, 1)
-    assert summary.reasons == [("reading it took more than 3 s", 1)]
-    assert summary.seconds < 120
+    assert summary.reasons == [("phantom.h5: dataset/data is no table of ISMRMRD acquisitions.", 1)]
+
+
+TAKE = """
+import numpy as np
+from i2m2_med.scoring.local import READER_MEMORY, bound_memory
+bound_memory()
+print(len(np.ones(READER_MEMORY // 32, dtype=np.uint8)))
+try:
+    np.empty(2 * READER_MEMORY, dtype=np.uint8)
+except MemoryError:
+    print("refused")
+"""
+
+
+def test_a_reader_takes_only_so_much() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", TAKE], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(READER_MEMORY // 32), "refused"]
