@@ -48,10 +48,15 @@ def score_here(answerer: Answerer, reader: Reader, shelf: Shelf, places: Sequenc
                 yield report
 
 
-def serve(pipe: Connection, job: Job, shelf: Shelf) -> None:
-    """A reader's life: study folders in, pieces out, until the other end closes."""
+def serve(pipe: Connection, job: Job, shelf: Shelf, inherited: Sequence[Connection] = ()) -> None:
+    """A reader's life: study folders in, pieces out, until the other end closes.
+
+    inherited: other ends that a forked reader has got copies of; while it holds them nobody hears that one has closed.
+    """
     import torch
 
+    for other in inherited:
+        other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the model process decides
     torch.set_num_threads(1)
     reader = Reader(job.model)
@@ -110,7 +115,9 @@ class Pool:
         """context: how reader processes start, by `start_method` where not said; answerer: the model, if it is loaded."""
         self.job, self.shelf, self.timeout = job, shelf, timeout
         self.context = context or start_method(modules_of(job.model))
-        self.hands = [self.hire() for _ in range(n_readers)]
+        self.hands: list[Hand] = []
+        for _ in range(n_readers):
+            self.hands.append(self.hire())
         self.answerer = answerer or Answerer(job)
         self.waiting: deque[Place] = deque()
         self.tries: dict[Place, int] = {}
@@ -118,7 +125,9 @@ class Pool:
     def hire(self) -> Hand:
         """Start one reader."""
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=serve, args=(theirs, self.job, self.shelf), daemon=True)
+        forked = self.context.get_start_method() == "fork"
+        inherited = [ours, *(hand.pipe for hand in self.hands)] if forked else []
+        process = self.context.Process(target=serve, args=(theirs, self.job, self.shelf, inherited), daemon=True)
         process.start()
         theirs.close()
         return Hand(process, ours)

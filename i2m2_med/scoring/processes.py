@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 
 from i2m2_med.errors import UserError
 from i2m2_med.scoring.examine import Report
@@ -23,7 +24,7 @@ def spread(
     Raises UserError where one dies; what is done is kept.
     """
     context = start_method(modules_of(job.model))
-    running: dict[Connection, multiprocessing.Process] = {}
+    running: dict[Connection, BaseProcess] = {}
     try:
         for index in range(count):
             ours, theirs = context.Pipe(duplex=False)
@@ -64,7 +65,7 @@ def serve(pipe: Connection, job: Job, shelf: Shelf, places: Sequence[Place], rea
         pool.close()
 
 
-def lost(process: multiprocessing.Process) -> UserError:
+def lost(process: BaseProcess) -> UserError:
     """What to say of a model process that died."""
     process.join()
     code = process.exitcode

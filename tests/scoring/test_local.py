@@ -8,12 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from i2m2_med.console import Progress
+from i2m2_med.errors import UserError
 from i2m2_med.scoring.examine import Report
 from i2m2_med.scoring.hold import Part, hold
 from i2m2_med.scoring.local import READER_MEMORY, Hand, Pool
+from i2m2_med.scoring.processes import spread
 from i2m2_med.scoring.run import local_engine, score
 from i2m2_med.scoring.studies import find_studies
 
@@ -118,3 +121,21 @@ except MemoryError:
 def test_a_reader_takes_only_so_much() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", TAKE], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(READER_MEMORY // 32), "refused"]
+
+
+@pytest.mark.slow
+def test_a_killed_model_process_is_noticed_and_leaves_no_reader(
+    digits_studies: Path, digits_model: Path, tmp_path: Path
+) -> None:
+    with hold(tmp_path, Part()) as shelf:
+        places = find_studies(str(digits_studies)) * 50
+        reports = spread(job_of(digits_model, tmp_path), shelf, places, 2, 1, 60.0)
+        next(reports)
+        models = [each for each in psutil.Process().children(recursive=True) if each.children()]
+        [victim, *_] = [each for each in models if each.parent() in models]
+        readers = victim.children()
+        victim.kill()
+        with pytest.raises(UserError, match="a model process was killed, most likely for want of memory"):
+            list(reports)
+    assert readers
+    assert not psutil.wait_procs(readers, timeout=30)[1]
