@@ -114,7 +114,8 @@ def broja(joint: Float[np.ndarray, "*draw first second target"]) -> Parts:
 def mutual_information(joint: Float[np.ndarray, "*draw x y"]) -> Float[np.ndarray, "*draw"]:
     """I(X; Y) in nats."""
     ratio = _over(joint, joint.sum(axis=-1, keepdims=True) * joint.sum(axis=-2, keepdims=True))
-    return np.asarray((joint * np.log(np.where(joint > 0, ratio, 1.0))).sum(axis=(-2, -1)))
+    # a share so small that its product with another vanishes counts as none, as in `_over`
+    return np.asarray((joint * np.log(np.where(ratio > 0, ratio, 1.0))).sum(axis=(-2, -1)))
 
 
 def bin_by_rank(p: Float[np.ndarray, "sample classes"]) -> Int[np.ndarray, "sample"]:

@@ -97,3 +97,8 @@ def test_few_samples_without_information_give_none(classes):
     target, patient = rng.integers(0, classes, 90), np.arange(90) // 2
     found = decompose(p[0], p[1], target, np.zeros(90), patient, np.ones((45, 1)))
     assert np.abs(np.array(found)).max() < 0.08
+
+
+def test_a_share_that_all_but_vanishes_is_worth_nothing():
+    joint = np.array([[1 - 1e-200, 0.0], [0.0, 1e-200]])  # 1e-200 · 1e-200 is zero in floats
+    assert mutual_information(joint) == pytest.approx(0, abs=1e-12)
