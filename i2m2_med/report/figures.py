@@ -67,7 +67,7 @@ def bars(
     _label_axes(axes, labels, metric, table)
     axes.set_title(title, loc="left", fontsize=11)
     handles, names = axes.get_legend_handles_labels()
-    if ideal and metric == "auroc":
+    if ideal and any(ideal.values()) and metric == "auroc":
         handles, names = [*handles, Line2D([], [], color="black", lw=2)], [*names, "ideal observer"]
     figure.legend(
         handles,
