@@ -7,7 +7,6 @@ from i2m2_med.config_reader import load_config
 from i2m2_med.engine.build import build_model, training_of
 from i2m2_med.samples.cohort import open_source
 
-
 TASKS = ["knee_controls", "mimic3_controls", "mimic3_controls source.task=mortality", "avmnist_controls"]
 
 
