@@ -21,7 +21,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 demo: setup
-	@OMP_NUM_THREADS= $(BIN)/i2m2 demo
+	@env -u OMP_NUM_THREADS $(BIN)/i2m2 demo
 
 test: setup
 	$(PYTEST) -m "not slow and not cuda"
