@@ -66,14 +66,15 @@ def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
 
 
 def show(report: "Report", run: RunConfig, experiment: "Experiment") -> None:
-    """AUROC per paradigm and label beside the ceiling, and what may not be claimed."""
+    """The main metric per paradigm and label, AUROC beside its ceiling, and what may not be claimed."""
     from i2m2_med.report.ceiling import ideal_observer
-    from i2m2_med.report.judge import value
+    from i2m2_med.report.judge import headline, value
 
-    ceiling = ideal_observer(run, experiment.manifest)
+    metric = headline(run)
+    ceiling = ideal_observer(run, experiment.manifest) if metric == "auroc" else {}
     labels = list(dict.fromkeys(row["label"] for row in report.rows))
     found = {
-        (row["paradigm"], row["label"]): row for row in report.rows if row["metric"] == "auroc"
+        (row["paradigm"], row["label"]): row for row in report.rows if row["metric"] == metric
     }  # the mean over seeds comes last
     lines: list[list[str]] = []
     for paradigm in run.paradigms:
@@ -82,7 +83,8 @@ def show(report: "Report", run: RunConfig, experiment: "Experiment") -> None:
         if best:
             lines.append(["  ideal observer", *(f"{best[label]:.3f}" if label in best else "" for label in labels)])
     named = "synthetic data, " if run.synthetic else ""
-    table(f"{run.task}: AUROC ({named}test split, 95 % intervals by patient)", ["paradigm", *labels], lines)
+    shown = {"auroc": "AUROC"}.get(metric, metric)
+    table(f"{run.task}: {shown} ({named}test split, 95 % intervals by patient)", ["paradigm", *labels], lines)
     for remark in [*experiment.manifest["remarks"], *report.comparison.notes]:
         say(remark)
 

@@ -13,7 +13,7 @@ def main(
     *,
     out: Path | None = None,
     split: str = "test",
-    metric: str = "auroc",
+    metric: str | None = None,
     reference: str | None = None,
     uri: str | None = None,
 ) -> dict[str, Any]:
@@ -26,7 +26,8 @@ def main(
     split
         The samples that are judged: test or valid.
     metric
-        What the main figure shows: auroc, average_precision, accuracy, balanced_accuracy, nll, brier or ece.
+        What the main figure shows: auroc, average_precision, accuracy, balanced_accuracy, nll, brier or ece; where not said,
+        accuracy if training chooses its epoch by it, else auroc.
     reference
         The paradigm that the others are paired with; the config's where not said.
     uri
@@ -40,7 +41,7 @@ def main(
     from i2m2_med.report.metrics import METRICS
     from i2m2_med.report.unfit import refuse_tables
 
-    if metric not in METRICS:
+    if metric and metric not in METRICS:
         raise ConfigError(f"--metric {metric} is not one of {', '.join(METRICS)}")
     found = read_runs(str(run), store_uri(workspace(), uri))
     config, paradigms = found.config, list(dict.fromkeys(paradigm for paradigm, _ in found.tables))

@@ -40,10 +40,13 @@ def report_on(
     title: str,
     reference: str,
     split: str = "test",
-    metric: str = "auroc",
+    metric: str | None = None,
     fingerprints: Mapping[Model, str] | None = None,
 ) -> Report:
-    """The report of a run or comparison, as its config asks for it: with the ceiling of simulated data, and by volume."""
+    """The report of a run or comparison, as its config asks for it: with the ceiling of simulated data, and by volume.
+
+    metric: what the main figure shows, `headline(run)` where not said.
+    """
     return write_report(
         folder,
         tables=tables,
@@ -52,13 +55,18 @@ def report_on(
         synthetic=run.synthetic,
         ideal=ideal_observer(run, manifest) or None,
         facts=facts_of_run(run),
-        metric=metric,
+        metric=metric or headline(run),
         split=split,
         reference=reference,
         replicates=run.evaluation.bootstrap,
         fingerprints=fingerprints,
         further=volume_sections(run, tables, reference, split),
     )
+
+
+def headline(run: RunConfig) -> str:
+    """What the main figure and the terminal's table show: accuracy where epochs are chosen by it, else AUROC."""
+    return "accuracy" if run.training.select == "accuracy" else "auroc"
 
 
 def facts_of_run(run: RunConfig) -> dict[str, str]:
