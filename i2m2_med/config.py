@@ -1,6 +1,6 @@
 """RunConfig: a run's settings, closed and typed. MONAI `_target_` blocks stand inside; only listed prefixes may be named."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -188,6 +188,11 @@ class RunConfig(Settings):
                 f"paradigm '{self.paradigm}' is not one of the run's{nearest(self.paradigm, self.paradigms)}"
             )
         return self
+
+    def reference_among(self, paradigms: Collection[str]) -> str:
+        """The paradigm that the others are paired with: `evaluation.reference` where it is one of them, else what `train` trains."""
+        asked = self.evaluation.reference
+        return asked if asked in paradigms else self.paradigm
 
 
 def derive_paradigms(experts: Mapping[str, Expert]) -> dict[str, Paradigm]:

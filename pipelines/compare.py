@@ -59,7 +59,7 @@ def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
     run = experiment.run
     tables = {(one.paradigm, one.seed): one.table for one in made}
     marks = {(one.paradigm, one.seed): experiment.cohort.fingerprint for one in made}
-    reference = run.evaluation.reference if run.evaluation.reference in run.paradigms else run.paradigm
+    reference = run.reference_among(run.paradigms)
     refuse_tables(tables, "test", reference)
     folder = experiment.folder / "report"
     return report_on(folder, run, tables, experiment.manifest, title=run.task, reference=reference, fingerprints=marks)

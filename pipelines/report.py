@@ -45,8 +45,7 @@ def main(
         raise ConfigError(f"--metric {metric} is not one of {', '.join(METRICS)}")
     found = read_runs(str(run), store_uri(workspace(), uri))
     config, paradigms = found.config, list(dict.fromkeys(paradigm for paradigm, _ in found.tables))
-    usual = config.evaluation.reference if config.evaluation.reference in paradigms else config.paradigm
-    reference = reference or (usual if len(paradigms) > 1 else paradigms[0])
+    reference = reference or (config.reference_among(paradigms) if len(paradigms) > 1 else paradigms[0])
     if reference not in paradigms:
         raise ConfigError(f"--reference {reference} is not a paradigm of this run{nearest(reference, paradigms)}")
     refuse_tables(found.tables, split, reference, found.fingerprints)

@@ -78,7 +78,7 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], judge: Judge) -> V
     """The numbers of a comparison, from the predictions that were made again for each of its runs."""
     config = stored_config(parent)
     tables = {(one.run.tags["paradigm"], int(one.run.tags["seed"])): one.table for one in runs}
-    reference = config.evaluation.reference if config.evaluation.reference in config.paradigms else config.paradigm
+    reference = config.reference_among(config.paradigms)
     exact = verify.same_machine(parent)
     good = sum(one.passed for one in runs)
     children = Check("runs verified", str(len(runs)), str(good), "same" if good == len(runs) else "DIFFERS")
