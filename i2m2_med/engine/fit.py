@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from i2m2_med.config import Training
 from i2m2_med.engine.loading import EpochBatches, loader
 from i2m2_med.engine.loss import MaskedNLL, class_weights
+from i2m2_med.engine.memory import keep_freed_memory
 from i2m2_med.engine.predict import run_model
 from i2m2_med.engine.seed import seed_everything
 from i2m2_med.engine.selection import HIGHER_IS_BETTER, selection_metrics
@@ -78,6 +79,7 @@ def fit(
     folder: holds `last.pt` and `best.safetensors`; what an interrupted call left there is taken up again. Parameters that
     ask for no gradient stay as they are.
     """
+    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     model.to(device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -10,29 +10,31 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, max_pool2d, relu
+from torch.nn.functional import conv2d, max_pool2d, pad, relu
 
-from i2m2_med.experts.halving_first import FirstBlock, by_phase, grid_of
+from i2m2_med.experts.channels_last import scale_and_shift, squares, table, tiled, total
+from i2m2_med.experts.halving_first import LAST, TILE, FirstBlock, by_pixel
 
 Images = Float[Tensor, "batch _ _ _"]
 Pooled = Float[Tensor, "batch channel height width"]
-LAST = torch.channels_last
-MANY = 500_000
-"""Values of a convolution in one batch from which on it pays to save passes over them; what evaluation makes at a time."""
+MANY = 100_000
+"""Pixels in one batch from which on it pays to save passes over what a convolution makes of them."""
+AT_ONCE = 500_000
+"""Values of a convolution that evaluation makes at a time."""
 
 
 def halve(image: Images, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Pooled:
     """relu(max_pool2d(norm(conv(image)), 2)), in the fastest way there is for it; training updates `norm`'s statistics."""
     if image.device.type != "cpu":
         return plain_block(image, conv, norm)
-    values = conv.out_channels * image.shape[2] * image.shape[3]
+    pixels = image.shape[2] * image.shape[3]
     if not norm.training:
-        pieces = image.split(max(1, MANY // values))  # no statistics of the batch: no need of it all at once
+        pieces = image.split(max(1, AT_ONCE // (conv.out_channels * pixels)))  # no statistics of the batch: no need of it all at once
         return torch.cat([plain_block(piece.contiguous(memory_format=LAST), conv, norm) for piece in pieces])
-    if len(image) * values < MANY:
+    if len(image) * pixels < MANY:
         return plain_block(image.contiguous(memory_format=LAST), conv, norm)
-    even = image.shape[2] % 2 == 0 and image.shape[3] % 2 == 0
-    if even and conv.kernel_size == (5, 5) and not image.requires_grad:
+    tiled = image.shape[2] % TILE == 0 and image.shape[3] % TILE == 0
+    if tiled and conv.kernel_size == (5, 5) and not image.requires_grad:
         return first_block(image, conv, norm)
     return further_block(image, conv, norm)
 
@@ -43,15 +45,16 @@ def plain_block(image: Images, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Pooled:
 
 
 def first_block(image: Images, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Pooled:
-    """relu(max_pool2d(norm(conv(image)), 2)) in training: (batch, c, 2h, 2w) → (batch, channel, h, w); updates `norm`'s statistics.
+    """relu(max_pool2d(norm(conv(image)), 2)) in training: (batch, c, 4h, 4w) → (batch, channel, 2h, 2w); updates `norm`'s statistics.
 
     conv: stride 1, 5×5, padding 2, no bias.
     """
     sign = upright(norm)
-    kernel = by_phase(conv.weight * sign[:, None, None, None])
-    pooled, mean, variance = FirstBlock.apply(kernel, grid_of(image), norm.weight * sign, norm.bias, norm.eps)  # pyright: ignore[reportGeneralTypeIssues]
+    kernel = by_pixel(conv.weight * sign[:, None, None, None])
+    padded = pad(image, (2, 2, 2, 2))
+    pooled, mean, variance = FirstBlock.apply(kernel, padded, norm.weight * sign, norm.bias, norm.eps)  # pyright: ignore[reportGeneralTypeIssues]
     track(norm, mean * sign, variance, image.numel() // image.shape[1])
-    return pooled.unflatten(2, (image.shape[2] // 2, -1)).contiguous(memory_format=LAST)
+    return pooled
 
 
 def further_block(image: Images, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Pooled:
@@ -81,27 +84,6 @@ def track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> N
         norm.num_batches_tracked += 1
 
 
-def table(values: Tensor) -> Float[Tensor, "line place"]:
-    """Channels-last values in long rows of the same memory: (batch · height, width · channel)."""
-    return values.permute(0, 2, 3, 1).flatten(2).flatten(0, 1)
-
-
-def total(values: Tensor) -> Float[Tensor, "channel"]:
-    """The sum of each channel of (batch, channel, height, width)."""
-    return table(values).sum(dim=0).view(-1, values.shape[1]).sum(dim=0)
-
-
-def squares(values: Tensor) -> Float[Tensor, "channel"]:
-    """The sum of each channel's squares, a few images at a time."""
-    lines = torch.stack([piece.square().sum(dim=0) for piece in table(values).split(256)]).sum(dim=0)
-    return lines.view(-1, values.shape[1]).sum(dim=0)
-
-
-def tiled(vector: Float[Tensor, "channel"], values: Tensor) -> Float[Tensor, "place"]:
-    """A number per channel as `table(values)` broadcasts it."""
-    return vector.repeat(values.shape[3])
-
-
 class NormPool(torch.autograd.Function):
     """BatchNorm by batch statistics → max-pool 2 → ReLU, for scales ≥ 0, which keep order: pooled first, normalised second.
 
@@ -117,7 +99,7 @@ class NormPool(torch.autograd.Function):
         variance = squares(values) / count
         inverse = (variance + eps).rsqrt()
         peak, winner = torch.ops.aten.max_pool2d_with_indices(values, [2, 2])
-        pooled = torch.addcmul(shift[:, None, None], peak, (scale * inverse)[:, None, None]).relu_()
+        pooled = scale_and_shift(peak, scale * inverse, shift).relu_()
         ctx.save_for_backward(values, peak, winner, pooled, scale, inverse)
         ctx.mark_non_differentiable(mean, variance)
         return pooled, mean, variance

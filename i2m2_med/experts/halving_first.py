@@ -1,53 +1,65 @@
 """The first block of a LeNet in training: conv 5×5 of an image → BatchNorm → max-pool 2 → ReLU, made for one core's cache.
 
-One channel is too few for a convolution's vector units: there the four pixels of a pooling window are computed as four
-outputs by one matrix product. A few images at a time, what the convolution makes is never written to memory as a whole, and
-what costs less to make again than to keep is made again in the backward pass. No gradient goes back to the image.
+One channel is too few for a convolution's vector units: there tiles of 4×4 pixels are computed at once, by one matrix product
+with the 8×8 pixels that they read. The four pixels of all pooling windows lie in four planes, so that pooling is a maximum of
+planes. A few images at a time, what the convolution makes is never written to memory as a whole, and what costs less to make
+again than to keep is made again in the backward pass. No gradient goes back to the image.
 """
 
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-Grid = Float[Tensor, "batch channel height width"]
-PIECE = 4
-"""Images at a time for each thread: their patches and values fit in a core's second-level cache."""
+from i2m2_med.experts.channels_last import Images, repeated, scale_and_shift, table, tiled, total
+
+Plane = Float[Tensor, "_ tile"]
+LAST = torch.channels_last
+TILE = 4
+"""Side of a tile in pixels: two pooling windows."""
+PLACES = list(product((0, 1), repeat=4))
+"""A tile's pixels as they lie in memory: row and column within their pooling window, then row and column of that window."""
+PIECE = 150_000
+"""Values of the convolution at a time for each thread: they and what is made of them fit in a core's second-level cache."""
 
 
-def by_phase(kernel: Float[Tensor, "output channel 5 5"]) -> Float[Tensor, "phase tap"]:
-    """The kernel that gives a window's four outputs at once, as a matrix: (4 · output, 36 · channel).
-
-    They read 6×6 pixels between them: 3×3 of a grid that holds 4c channels at half the side.
-    """
-    outputs, channels = kernel.shape[:2]
-    shifted = [pad(kernel, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
-    wide = torch.stack(shifted, dim=1).reshape(outputs * 4, channels, 3, 2, 3, 2)
-    return wide.permute(0, 1, 3, 5, 2, 4).reshape(outputs * 4, channels * 36)
+def by_pixel(kernel: Float[Tensor, "output channel 5 5"]) -> Float[Tensor, "place tap"]:
+    """The kernel that gives a tile's sixteen pixels at once, as a matrix: (16 · output, 64 · channel)."""
+    places = [(2 * window_row + row, 2 * window_column + column) for row, column, window_row, window_column in PLACES]
+    return torch.stack([pad(kernel, (x, 3 - x, y, 3 - y)) for y, x in places]).flatten(0, 1).flatten(1)
 
 
-def grid_of(image: Tensor) -> Grid:
-    """The four pixels of each window as channels, with a border of zeros: (batch, 4c, h + 2, w + 2)."""
-    batch, channels, height, width = image.shape
-    grid = image.new_zeros(batch, channels, 2, 2, height // 2 + 2, width // 2 + 2)
-    halves = image.reshape(batch, channels, height // 2, 2, width // 2, 2)
-    grid[..., 1:-1, 1:-1] = halves.permute(0, 1, 3, 5, 2, 4)
-    return grid.flatten(1, 3)
+class Room(NamedTuple):
+    """Memory for a piece of the batch, the same for all pieces, so that it stays in the cache."""
+
+    taps: Float[Tensor, "tap tile"]
+    values: Float[Tensor, "4*place tile"]
+    planes: Float[Tensor, "5 place tile"]
+
+    @classmethod
+    def of(cls, kernel: Tensor, tiles: int) -> "Room":
+        """For as many tiles at a time."""
+        shapes = (kernel.shape[1], tiles), (len(kernel), tiles), (5, len(kernel) // 4, tiles)
+        return cls(*(kernel.new_empty(shape) for shape in shapes))
+
+    def first(self, tiles: int) -> "Room":
+        """For fewer tiles."""
+        return Room(*(memory[..., :tiles] for memory in self))
 
 
-def patches(grid: Grid) -> Float[Tensor, "batch tap window"]:
-    """What each window reads, by channel, row and column: (batch, 9 · channel, h · w)."""
-    batch, channels, height, width = grid.shape
-    taps = grid.new_empty(batch, channels, 3, 3, height - 2, width - 2)
-    taps.copy_(grid.unfold(2, height - 2, 1).unfold(3, width - 2, 1))
-    return taps.flatten(4).flatten(1, 3)
+def fill_patches(images: Images, taps: Float[Tensor, "tap tile"]) -> Float[Tensor, "tap tile"]:
+    """What each tile reads of images with a border of 2, by channel, row and column: (64 · channel, batch · tiles), into `taps`."""
+    found = images.unfold(2, 8, TILE).unfold(3, 8, TILE).permute(1, 4, 5, 0, 2, 3)
+    taps.unflatten(0, found.shape[:3]).unflatten(3, found.shape[3:]).copy_(found)
+    return taps
 
 
-def windows(values: Float[Tensor, "batch phase window"]) -> Float[Tensor, "plane window 2 2"]:
-    """(batch, 4 · channel, window) as pooling reads it: (batch · channel, window, 2, 2), channels last in memory."""
-    return values.view(-1, 2, 2, values.shape[2]).permute(0, 3, 1, 2)
+def by_window(image: Images) -> Float[Tensor, "2 2 channel batch row column"]:
+    """A view of images: each tile's four pooling windows as they lie in planes."""
+    return image.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(3, 5, 1, 0, 2, 4)
 
 
 class FirstBlock(torch.autograd.Function):
@@ -55,56 +67,69 @@ class FirstBlock(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, kernel: Tensor, grid: Tensor, scale: Tensor, shift: Tensor, eps: float
+        ctx: Any, kernel: Tensor, padded: Tensor, scale: Tensor, shift: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(4 · channel, tap), (batch, 4c, h + 2, w + 2) → (batch, channel, h · w), and the batch's mean and (biased) variance."""
-        sums = patches(grid.sum(dim=0, keepdim=True))[0].sum(dim=1)
-        count = 4 * len(grid) * (grid.shape[2] - 2) * (grid.shape[3] - 2)
-        mean = (kernel @ sums).view(-1, 4).sum(dim=1) / count
-        mean_by_phase = mean.repeat_interleave(4)[:, None]
-        peaks, winners, squares = [], [], []
-        ctx.piece = PIECE * torch.get_num_threads()
-        for images in grid.split(ctx.piece):
-            centred = torch.bmm(kernel.expand(len(images), -1, -1), patches(images)).sub_(mean_by_phase)
-            peak, winner = torch.ops.aten.max_pool2d_with_indices(windows(centred), [2, 2])
-            peaks.append(peak.view(len(images), len(scale), -1))
-            winners.append(winner)
-            squares.append(
-                torch.linalg.vector_norm(centred.view(len(images), len(scale), -1), dim=2).square().sum(dim=0)
-            )
-        variance = torch.stack(squares).sum(dim=0) / count
+        """(16 · channel, tap), (batch, c, 4h + 4, 4w + 4) → (batch, channel, 2h, 2w), and the batch's mean and (biased) variance."""
+        height, width = (side - TILE for side in padded.shape[2:])
+        tiles = height * width // TILE**2
+        sums = fill_patches(padded.sum(dim=0, keepdim=True), padded.new_empty(kernel.shape[1], tiles)).sum(dim=1)
+        count = len(padded) * height * width
+        mean = (kernel @ sums).view(16, -1).sum(dim=0) / count
+        away = -repeated(mean, 16)[:, None]
+        squares = torch.zeros_like(kernel[:, 0])
+        peak = kernel.new_empty(len(padded), height // 2, width // 2, len(scale)).permute(0, 3, 1, 2)
+        ctx.piece = max(1, PIECE * torch.get_num_threads() // (len(kernel) * tiles))
+        room = Room.of(kernel, min(ctx.piece, len(padded)) * tiles)
+        for images, best in zip(padded.split(ctx.piece), peak.split(ctx.piece), strict=True):
+            here = room.first(len(images) * tiles)
+            torch.addmm(away, kernel, fill_patches(images, here.taps), out=here.values)
+            squares += torch.linalg.vector_norm(here.values, dim=1).square_()
+            windows = by_window(best)
+            windows.copy_(highest_of(here).view_as(windows))
+        variance = squares.view(16, -1).sum(dim=0) / count
         inverse = (variance + eps).rsqrt()
-        peak = torch.cat(peaks)
-        pooled = torch.addcmul(shift[:, None], peak, (scale * inverse)[:, None]).relu_()
-        ctx.save_for_backward(kernel, grid, sums, peak, pooled, scale, inverse, mean, *winners)
+        pooled = scale_and_shift(peak, scale * inverse, shift).relu_()
+        ctx.save_for_backward(kernel, padded, sums, peak, pooled, scale, inverse, mean)
         ctx.mark_non_differentiable(mean, variance)
         return pooled, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, Tensor, None]:
         """As `halving.NormPool`'s, and the kernel's: of the winners, less a part by the values and one by the patches' sums."""
-        kernel, grid, sums, peak, pooled, scale, inverse, mean, *winners = ctx.saved_tensors
-        arrived = torch.ops.aten.threshold_backward(gradients[0].contiguous(), pooled, 0)
-        shift_gradient, scale_gradient = arrived.sum(dim=(0, 2)), (arrived * peak).sum(dim=(0, 2)) * inverse
-        gain, count = scale * inverse, 4 * peak[:, 0].numel()
+        kernel, padded, sums, peak, pooled, scale, inverse, mean = ctx.saved_tensors
+        arrived = torch.ops.aten.threshold_backward(gradients[0].contiguous(memory_format=LAST), pooled, 0)
+        shift_gradient, scale_gradient = total(arrived), total(arrived * peak) * inverse
+        gain, count = scale * inverse, 4 * peak.numel() // len(scale)
         slope, level = gain * inverse * scale_gradient / count, gain * shift_gradient / count
-        sloped = -slope.repeat_interleave(4)[:, None] * kernel
-        arrived.mul_(gain[:, None])
-        total = (slope * mean - level).repeat_interleave(4)[:, None] * sums
-        for images, won, winner in zip(grid.split(ctx.piece), arrived.split(ctx.piece), winners, strict=True):
-            taps = patches(images)
-            spread = unpool(won, winner)
-            spread.baddbmm_(sloped.expand(len(images), -1, -1), taps)
-            total += torch.bmm(taps, spread.mT).sum(dim=0).T
-        return total, None, scale_gradient, shift_gradient, None
+        table(arrived).mul_(tiled(gain, arrived))
+        of_kernel = repeated(slope * mean - level, 16)[:, None] * sums
+        tiles = peak[0, 0].numel() // 4
+        room = Room.of(kernel, min(ctx.piece, len(padded)) * tiles)
+        for images, won in zip(padded.split(ctx.piece), arrived.split(ctx.piece), strict=True):
+            here = room.first(len(images) * tiles)
+            torch.mm(kernel, fill_patches(images, here.taps), out=here.values)
+            to_winners(here, by_window(won).flatten(3).flatten(0, 2), -repeated(slope, 4)[:, None])
+            of_kernel.addmm_(here.values, here.taps.T)
+        return of_kernel, None, scale_gradient, shift_gradient, None
 
 
-def unpool(gradient: Float[Tensor, "batch channel window"], winner: Tensor) -> Float[Tensor, "batch phase window"]:
-    """Each pooled value's gradient where its window's maximum is, zero elsewhere: (batch, 4 · channel, window)."""
-    batch, channels, count = gradient.shape
-    arrived = gradient.as_strided(winner.shape, winner.stride())  # strides of axes of one place decide what is copied
-    like = windows(gradient.new_empty(batch, 4 * channels, count))
-    spread = torch.ops.aten.max_pool2d_with_indices_backward(
-        arrived, like, [2, 2], [2, 2], [0, 0], [1, 1], False, winner
-    )
-    return spread.permute(0, 2, 3, 1).reshape(batch, 4 * channels, count)
+def highest_of(room: Room) -> Plane:
+    """The maximum of the four planes of `room.values`; `room.planes` then starts with those of either pair."""
+    pixels = room.values.unflatten(0, (2, 2, -1))
+    pairs = torch.maximum(pixels[:, 0], pixels[:, 1], out=room.planes[:2])
+    return torch.maximum(pairs[0], pairs[1], out=room.planes[2])
+
+
+def to_winners(room: Room, gradient: Plane, factor: Float[Tensor, "place 1"]) -> None:
+    """`highest_of` backwards, into `room.values`: factor · values, plus the gradient where the maximum (the first of equals) is."""
+    highest_of(room)
+    pixels, pairs, winners, winner = room.values.unflatten(0, (2, 2, -1)), room.planes[:2], room.planes[2:4], room.planes[4]
+    # 1 where the first of two holds their maximum, else 0: arithmetic with numbers is several times faster than with bool
+    torch.ge(pixels[:, 0], pixels[:, 1], out=winners)
+    torch.ge(pairs[0], pairs[1], out=winner)
+    torch.mul(gradient, winner, out=pairs[0])
+    torch.sub(gradient, pairs[0], out=pairs[1])
+    winners *= pairs
+    pixels *= factor
+    pixels[:, 0] += winners
+    pixels[:, 1] += pairs.sub_(winners)

@@ -5,6 +5,7 @@ OUT/avmnist/audio/{train,test}_data.npy   (row, 112, 112) uint8: spectrogram of 
 OUT/avmnist/{train,test}_labels.npy       (row,) uint8; the last rows of train are validation
 OUT/avmnist/sources.csv, manifest.json    where each row comes from; settings, counts and hashes
 
+Pairs share the label and, given it, nothing; `--tie` makes noise and writing style depend on each other (`avmnist_pairs`).
 The published set uses other recordings (TIDIGITS) and other noise (ESC-50): figures are not comparable with the paper's.
 """
 
@@ -20,7 +21,7 @@ from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder, sha256_of, write_json
 from i2m2_med.simulate.avmnist_audio import CLIP, SIDE, add_noise, noise_clip, spectrogram
 from i2m2_med.simulate.avmnist_inputs import Digits, Take, read_mnist, read_spoken
-from i2m2_med.simulate.avmnist_pairs import Pair, Projection, draw_pairs, fit_projection, style_borders, styles
+from i2m2_med.simulate.avmnist_pairs import Pair, Projection, clips_by_colour, draw_pairs, fit_projection, styles
 
 NOTE = (
     "Real MNIST digits and real spoken digits (FSDD) in synthetic noise. The published AV-MNIST uses other recordings "
@@ -59,7 +60,8 @@ def simulate(
         test: test pairs, of MNIST's test images.
         snr_db: signal over noise in dB, both as mean power over a recording.
         seed: same seed, same bytes.
-        tie: strength (0 to 1) of a dependency of speaker and writing style given the digit; pairing by label alone has none.
+        tie: share (0 to 1) of pairs whose noise goes with the writing style in a way that tells the digit to who reads both,
+            and nothing to who reads one; pairing by label alone (0) has nothing between image and audio.
 
     Raises ConfigError for a number that can't be, SourceError for input that is missing or broken, and UserError when `out`
     holds something already.
@@ -103,18 +105,18 @@ def _pair(
 ) -> dict[str, list[Pair]]:
     """By split: images that stand in no other split, with a recording and a noise each."""
     rng = np.random.default_rng(seed)
-    borders = style_borders(projection, digits[0])
-    style = [styles(projection, borders, part) for part in digits]
+    style = [styles(projection, part) for part in digits]
     learnt = _choose(digits[0], counts.train + counts.valid, rng)
     rows = {
         "train": learnt[: counts.train],
         "valid": learnt[counts.train :],
         "test": _choose(digits[1], counts.test, rng),
     }
-    return {
-        split: draw_pairs(split, chosen, digits[split == "test"], style[split == "test"], tie, rng)
-        for split, chosen in rows.items()
-    }
+    pairs: dict[str, list[Pair]] = {}
+    for split, chosen in rows.items():
+        test, clips = split == "test", clips_by_colour(split, seed)
+        pairs[split] = draw_pairs(split, chosen, digits[test], style[test], clips, tie, rng)
+    return pairs
 
 
 def _choose(digits: Digits, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -162,6 +164,8 @@ def _table(pairs: Mapping[str, Sequence[Pair]]) -> pl.DataFrame:
             "take": pair.take.take,
             "clip": pair.clip,
             "start": pair.start,
+            "style": pair.style,
+            "colour": pair.colour,
         }
         for split, drawn in pairs.items()
         for row, pair in enumerate(drawn)

@@ -13,12 +13,19 @@ FFT = 224
 RANGE_DB = 80.0
 CLIP = 5 * RATE
 """Samples of a noise clip."""
+LEAST, MOST = (0, 0.3, 0.5, 0), (2, 1, 8, 2 * np.pi)
+"""Of a clip's colour, and of the depth, rate (Hz) and phase of its swelling."""
+
+
+def noise_colour(seed: int, clip: int) -> float:
+    """The exponent a of a clip's spectrum: 0 hisses, 2 rumbles."""
+    return float(np.random.default_rng([seed, clip]).uniform(LEAST, MOST)[0])
 
 
 def noise_clip(seed: int, clip: int) -> np.ndarray:
     """Coloured, modulated noise of unit power, 5 s: a spectrum ∝ 1/f^a, a from 0 (white) to 2, swelling 0.5 to 8 times a second."""
     draw = np.random.default_rng([seed, clip])
-    colour, depth, rate, phase = draw.uniform([0, 0.3, 0.5, 0], [2, 1, 8, 2 * np.pi])
+    colour, depth, rate, phase = draw.uniform(LEAST, MOST)
     spectrum = np.fft.rfft(draw.standard_normal(CLIP))
     spectrum[1:] *= np.arange(1, len(spectrum)) ** (-colour / 2)
     spectrum[0] = 0

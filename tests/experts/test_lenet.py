@@ -77,7 +77,7 @@ def test_evaluation_piece_by_piece_is_the_same(monkeypatch):
     network = LeNet(size=9).encoder.double().eval()
     image = torch.randn(7, 1, 9, 9, dtype=torch.float64)
     whole = network(image)
-    monkeypatch.setattr(halving, "MANY", 500)  # three pieces in the first block
+    monkeypatch.setattr(halving, "AT_ONCE", 500)  # three pieces in the first block
     torch.testing.assert_close(network(image), whole)
     assert network(image[:0]).shape == (0, network.features)
 

@@ -14,9 +14,9 @@ import pytest
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.files import sha256_of
 from i2m2_med.simulate.avmnist import simulate
-from i2m2_med.simulate.avmnist_audio import CLIP, add_noise, noise_clip, spectrogram
+from i2m2_med.simulate.avmnist_audio import CLIP, add_noise, noise_clip, noise_colour, spectrogram
 from i2m2_med.simulate.avmnist_inputs import SPEAKERS, Digits
-from i2m2_med.simulate.avmnist_pairs import CLIPS, TAKES, draw_pairs, fit_projection, style_borders, styles
+from i2m2_med.simulate.avmnist_pairs import CLIPS, GROUPS, TAKES, clips_by_colour, draw_pairs, fit_projection, styles
 
 SMALL = {"train": 60, "valid": 20, "test": 20}
 
@@ -150,16 +150,84 @@ def test_silence_is_dark():
     assert spectrogram(np.zeros(500)).max() == 0
 
 
-def test_the_dial_ties_speaker_to_style_given_the_digit():
+def drawn(tie: float, seed: int = 2018) -> pl.DataFrame:
+    """60,000 pairs of 6,000 images of noise, 600 of each digit, with the clips of `seed`."""
     rng = np.random.default_rng(0)
-    digits = Digits(rng.integers(0, 256, (6000, 28, 28), dtype=np.uint8), rng.integers(0, 10, 6000).astype(np.uint8))
-    projection = fit_projection(digits.images)
-    style = styles(projection, style_borders(projection, digits), digits)
-    assert np.bincount(style).min() > 900  # six styles of one size
-    for tie in (0.0, 0.5, 1.0):
-        pairs = draw_pairs("train", np.arange(6000), digits, style, tie, rng)
-        follows = np.mean([SPEAKERS.index(pair.take.speaker) == (style[pair.image] + pair.digit) % 6 for pair in pairs])
-        assert follows == pytest.approx(tie + (1 - tie) / 6, abs=0.03)
+    digits = Digits(rng.integers(0, 256, (6000, 28, 28), dtype=np.uint8), (np.arange(6000) % 10).astype(np.uint8))
+    style = styles(fit_projection(digits.images), digits)
+    rows = np.tile(np.arange(6000), 10)
+    pairs = draw_pairs("train", rows, digits, style, clips_by_colour("train", seed), tie, rng)
+    return pl.DataFrame([pair._asdict() | {"take": f"{pair.take.speaker} {pair.take.take}"} for pair in pairs])
+
+
+def entropy(pairs: pl.DataFrame, *names: str) -> float:
+    """Of these columns together, in nats."""
+    share = pairs.group_by(names).len()["len"].to_numpy() / len(pairs)
+    return float(-(share * np.log(share)).sum())
+
+
+def told(pairs: pl.DataFrame, *names: str) -> float:
+    """Nats that these columns together tell of the digit."""
+    return entropy(pairs, "digit") + entropy(pairs, *names) - entropy(pairs, "digit", *names)
+
+
+def test_tied_style_and_colour_tell_the_digit_together_and_nothing_alone():
+    pairs = drawn(1.0)
+    assert told(pairs, "style", "colour") == pytest.approx(np.log(GROUPS))  # the digit modulo GROUPS
+    assert told(pairs, "style") == pytest.approx(0)
+    assert told(pairs, "colour") == pytest.approx(0)
+
+
+def test_untied_style_and_colour_tell_nothing():
+    assert told(drawn(0.0), "style", "colour") < 0.01  # by chance 0.0075: 9 · 99 / 2 degrees of freedom, 60,000 pairs
+
+
+def test_the_dial_is_the_share_of_pairs_that_are_tied():
+    for tie in (0.0, 0.3, 1.0):
+        follows = drawn(tie).select(pl.col("colour") == (pl.col("style") + pl.col("digit")) % GROUPS).to_series().mean()
+        assert follows == pytest.approx(tie + (1 - tie) / GROUPS, abs=0.01)
+
+
+def test_the_dial_moves_nothing_but_which_noise_goes_with_which_image():
+    tied, untied = drawn(1.0), drawn(0.0)
+    assert tied.drop("clip", "colour").equals(untied.drop("clip", "colour"))
+    for pairs in (tied, untied):
+        assert told(pairs, "clip") < 0.04  # by chance 0.03: 9 · 399 / 2 degrees of freedom
+        used = pairs["clip"].value_counts()["count"]
+        assert len(used) == 400
+        assert 90 < used.min() <= used.max() < 210  # 150 ± 12, Poisson
+
+
+def test_untied_noise_is_drawn_whatever_its_colour():
+    assert drawn(0.0, seed=1)["clip"].equals(drawn(0.0, seed=2)["clip"])
+
+
+@pytest.mark.parametrize("split", CLIPS)
+def test_colours_are_of_one_size_and_in_order(split):
+    clips = clips_by_colour(split, 2018)
+    assert sorted(clips.ravel()) == list(CLIPS[split])
+    colours = np.array([[noise_colour(2018, clip) for clip in group] for group in clips.tolist()])
+    assert (colours.max(axis=1)[:-1] < colours.min(axis=1)[1:]).all()
+
+
+@pytest.mark.parametrize("colour", [0.0, 0.7, 2.0])
+def test_the_colour_is_the_slope_of_the_spectrum(colour):
+    clip = min(range(600), key=lambda clip: abs(noise_colour(2018, clip) - colour))
+    power = np.abs(np.fft.rfft(noise_clip(2018, clip)))[100:] ** 2
+    slope = np.polyfit(np.log(np.arange(100, 100 + len(power))), np.log(power), 1)[0]
+    assert -slope == pytest.approx(noise_colour(2018, clip), abs=0.1)
+
+
+def test_tied_arrays_differ_in_the_noise_only(made, mnist, spoken, tmp_path):
+    simulate(tmp_path / "tied", mnist=mnist, spoken=spoken, tie=1.0, **SMALL)
+    home = tmp_path / "tied" / "avmnist"
+    for name in ("image/train_data.npy", "image/test_data.npy", "train_labels.npy", "test_labels.npy"):
+        assert (home / name).read_bytes() == (made / name).read_bytes()
+    tied, untied = (pl.read_csv(folder / "sources.csv") for folder in (home, made))
+    assert tied.drop("clip", "colour").equals(untied.drop("clip", "colour"))
+    assert (tied["colour"] == (tied["style"] + tied["label"]) % GROUPS).all()
+    for split, clips in CLIPS.items():
+        assert set(tied.filter(pl.col("split") == split)["clip"]) <= set(clips)
 
 
 @pytest.mark.parametrize(
