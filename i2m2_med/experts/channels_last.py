@@ -31,12 +31,6 @@ def total(values: Images) -> PerChannel:
     return table(values).sum(dim=0).view(-1, values.shape[1]).sum(dim=0)
 
 
-def squares(values: Images) -> PerChannel:
-    """The sum of each channel's squares, a few rows at a time."""
-    lines = torch.stack([piece.square().sum(dim=0) for piece in table(values).split(64)]).sum(dim=0)
-    return lines.view(-1, values.shape[1]).sum(dim=0)
-
-
 def scale_and_shift(values: Images, scale: PerChannel, shift: PerChannel) -> Images:
     """scale · values + shift, in new memory."""
     made = torch.addcmul(tiled(shift, values), table(values), tiled(scale, values))

@@ -123,7 +123,12 @@ def highest_of(room: Room) -> Plane:
 def to_winners(room: Room, gradient: Plane, factor: Float[Tensor, "place 1"]) -> None:
     """`highest_of` backwards, into `room.values`: factor · values, plus the gradient where the maximum (the first of equals) is."""
     highest_of(room)
-    pixels, pairs, winners, winner = room.values.unflatten(0, (2, 2, -1)), room.planes[:2], room.planes[2:4], room.planes[4]
+    pixels, pairs, winners, winner = (
+        room.values.unflatten(0, (2, 2, -1)),
+        room.planes[:2],
+        room.planes[2:4],
+        room.planes[4],
+    )
     # 1 where the first of two holds their maximum, else 0: arithmetic with numbers is several times faster than with bool
     torch.ge(pixels[:, 0], pixels[:, 1], out=winners)
     torch.ge(pairs[0], pairs[1], out=winner)

@@ -97,7 +97,11 @@ def epoch_of_random_arrays(whose: str, paradigm: str) -> float:
 
 def in_a_process(script: str, *arguments: object) -> float:
     """The number that a Python script prints, run by itself (what one does with the allocator must not help the other)."""
-    command = [sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv[1]); import test_avmnist as bench; " + script]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_avmnist as bench; " + script,
+    ]
     run = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=True)
     return float(run.stdout)
 

@@ -64,9 +64,10 @@ def test_training_is_the_published_blocks_gradients_and_statistics_too(size, cha
 
 
 def test_float32_training_is_the_published_blocks_to_rounding():
+    torch.manual_seed(0)  # some draws hold windows that tie to float32's rounding: another pixel may then win
     fast = LeNet(size=112, width=6).encoder
     slow = copy.deepcopy(fast).double()
-    image, weights = torch.rand(9, 1, 112, 112), torch.randn(9, fast.features)  # without ties: those may be broken anew
+    image, weights = torch.rand(9, 1, 112, 112), torch.randn(9, fast.features)
     ours = step(fast, lambda network, image: network(image), image, weights)
     theirs = step(slow, plain, image.double(), weights.double())
     for name, exact in ((name, value.double()) for name, value in theirs.items()):

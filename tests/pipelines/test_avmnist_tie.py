@@ -8,7 +8,10 @@ from i2m2_med.pipelines import diagnose, train
 
 from i2m2_med.simulate.avmnist import simulate
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
 
 
 def diagnosed(shared_data: Path, place: Path, tie: float) -> tuple[dict[str, Any], str]:
@@ -17,7 +20,7 @@ def diagnosed(shared_data: Path, place: Path, tie: float) -> tuple[dict[str, Any
     At -25 dB a spectrogram shows the noise and little of the digit: what a pair tells, its relation tells a good part of.
     """
     inputs = {"mnist": shared_data / "mnist", "spoken": shared_data / "fsdd"}
-    simulate(place / "arrays", **inputs, train=4000, valid=1000, test=1000, snr_db=-25, tie=tie)
+    simulate(place / "arrays", **inputs, train=4000, valid=1000, test=1000, snr_db=-25.0, tie=tie)
     few = ("training.epochs=3", "training.batch=20", "seeds=[0]", "evaluation.bootstrap=20")
     made = train.main("avmnist_inter_concat", set_=(f"source.root={place / 'arrays'}", *few))
     found = diagnose.main(made["run"], out=place / "diagnosis")
