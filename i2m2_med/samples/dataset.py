@@ -95,7 +95,7 @@ class Samples(Dataset[Batch]):
         if isinstance(array, np.memmap):
             taken = normalise.apply(name, taken, self.state)
         if taken.dtype == np.uint8:
-            return torch.from_numpy(taken.astype(np.float32) / np.float32(255))
+            return torch.from_numpy(taken).float().div_(255)
         wide = np.int64 if taken.dtype.kind in "iu" else np.float32
         return torch.from_numpy(np.ascontiguousarray(taken, dtype=wide))
 
