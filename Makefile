@@ -37,7 +37,7 @@ check: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/contracts tests/combiners -m "not slow and not cuda"
 
 bench: setup
-	$(BIN)/python -m pytest -q -s tests/benchmarks --benchmark-enable --benchmark-only
+	JAXTYPING_DISABLE=1 $(BIN)/python -m pytest -q -s tests/benchmarks --benchmark-enable --benchmark-only
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info i2m2_work

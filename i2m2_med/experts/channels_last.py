@@ -9,6 +9,7 @@ from torch import Tensor
 
 Images = Float[Tensor, "batch channel height width"]
 PerChannel = Float[Tensor, "channel"]
+LAST = torch.channels_last
 
 
 def table(values: Images) -> Float[Tensor, "line place"]:

@@ -14,10 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from i2m2_med.experts.channels_last import Images, repeated, scale_and_shift, table, tiled, total
+from i2m2_med.experts.channels_last import LAST, Images, repeated, scale_and_shift, table, tiled, total
 
 Plane = Float[Tensor, "_ tile"]
-LAST = torch.channels_last
 TILE = 4
 """Side of a tile in pixels: two pooling windows."""
 PLACES = list(product((0, 1), repeat=4))
@@ -95,7 +94,7 @@ class FirstBlock(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, Tensor, None]:
-        """As `halving.NormPool`'s, and the kernel's: of the winners, less a part by the values and one by the patches' sums."""
+        """As `halving_further.NormPool`'s, and the kernel's: of the winners, less a part by the values and one by the patches' sums."""
         kernel, padded, sums, peak, pooled, scale, inverse, mean = ctx.saved_tensors
         arrived = torch.ops.aten.threshold_backward(gradients[0].contiguous(memory_format=LAST), pooled, 0)
         shift_gradient, scale_gradient = total(arrived), total(arrived * peak) * inverse
@@ -123,12 +122,8 @@ def highest_of(room: Room) -> Plane:
 def to_winners(room: Room, gradient: Plane, factor: Float[Tensor, "place 1"]) -> None:
     """`highest_of` backwards, into `room.values`: factor · values, plus the gradient where the maximum (the first of equals) is."""
     highest_of(room)
-    pixels, pairs, winners, winner = (
-        room.values.unflatten(0, (2, 2, -1)),
-        room.planes[:2],
-        room.planes[2:4],
-        room.planes[4],
-    )
+    pixels = room.values.unflatten(0, (2, 2, -1))
+    pairs, winners, winner = room.planes[:2], room.planes[2:4], room.planes[4]
     # 1 where the first of two holds their maximum, else 0: arithmetic with numbers is several times faster than with bool
     torch.ge(pixels[:, 0], pixels[:, 1], out=winners)
     torch.ge(pairs[0], pairs[1], out=winner)

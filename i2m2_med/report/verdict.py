@@ -27,15 +27,15 @@ def verdicts(found: Mapping[tuple[str, str], Mapping[str, Amount]]) -> dict[str,
 
 
 def carried_by(intra: Amount, inter: Amount) -> str:
-    """`single`, `between`, `both`, `none` or `unclear`."""
+    """`single`, `between`, `both`, `none` or `unclear`; `mostly single`, `mostly between` where the minor amount is there for sure."""
     if not np.isfinite([intra.value, inter.value, intra.margin, inter.margin]).all():
         return "unclear"
     within, between = (each.low > 0 and each.value >= LEAST for each in (intra, inter))
     minor = max(LEAST, MINOR * (max(intra.value, 0.0) + max(inter.value, 0.0)))
     if within and inter.high < minor:
-        return "single"
+        return "mostly single" if between else "single"
     if between and intra.high < minor:
-        return "between"
+        return "mostly between" if within else "between"
     if within and between:
         return "both"
     return "none" if max(intra.high, inter.high) < 2 * LEAST else "unclear"
@@ -44,7 +44,9 @@ def carried_by(intra: Amount, inter: Amount) -> str:
 def _conclusion(intra: Amount, inter: Amount) -> str:
     return {
         "single": "this data set is carried by single modalities",
+        "mostly single": "this data set is carried by single modalities, and to a smaller part by their relation",
         "between": "this data set is carried by the relation between modalities",
+        "mostly between": "this data set is carried by the relation between modalities, and to a smaller part by single ones",
         "both": "this data set is carried by single modalities and by their relation",
         "none": "this model finds no signal here",
         "unclear": "these samples are too few to tell",

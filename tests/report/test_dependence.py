@@ -141,5 +141,8 @@ def test_shares_do_not_follow_the_size_of_logits(long_table):
 def test_the_sentence():
     said = verdict(Amount(0.21, 0.02, 0.01), Amount(0.01, 0.01, 0.0))
     assert said == "intra: 0.210 ± 0.020 nats, inter: 0.010 ± 0.010 nats: this data set is carried by single modalities"
+    assert carried_by(Amount(1.7, 0.05, 0.0), Amount(0.4, 0.06, 0.0)) == "mostly single"
+    assert carried_by(Amount(0.4, 0.06, 0.0), Amount(1.7, 0.05, 0.0)) == "mostly between"
+    assert "smaller part by their relation" in verdict(Amount(1.7, 0.05, 0.0), Amount(0.4, 0.06, 0.0))
     assert carried_by(Amount(0.2, 0.3, 0.0), Amount(0.2, 0.3, 0.0)) == "unclear"
     assert carried_by(Amount(float("nan"), 0.1, 0.0), Amount(0.2, 0.01, 0.0)) == "unclear"
