@@ -100,7 +100,7 @@ class Evaluation(Settings):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Conformal sets miss the truth in at most this share."""
     calibrate: bool = True
-    """Fit a temperature per availability pattern on validation."""
+    """Fit scales and shifts of log-probabilities per availability pattern on validation."""
     prior: dict[str, tuple[Annotated[float, Field(gt=0, lt=1)], ...]] = {}
     """By label, the share of each class where the model will be used, such as `{acl: [0.95, 0.05]}`: probabilities are mended
     from the shares of validation to these. Operating points and conformal sets don't depend on shares and stay."""

@@ -1,8 +1,10 @@
 """Calibration fitted on validation data, per availability pattern: what a study lacks changes how sure the product is.
 
-Two classes: log-odds become scale · log-odds + shift (vector scaling). More: log-probabilities are divided by a
-temperature (scale = 1/T). A pattern that validation has not (or hardly) seen takes the nearest one's numbers and says so
-(`calibrated` is false). All of it is plain values, kept as `calibration.json`.
+Log-probabilities become scale · e^(bend · uncertainty) · log-probabilities + shift, renormalised. Two classes: bend is zero, so
+that order is kept (Platt). More: the scale follows the uncertainty (Balanya, Maroñas and Ramos 2022), and every class has its
+shift (vector scaling, Guo et al. 2017): a product that is trained jointly leaves open which expert carries a class's offset, so
+one that is left alone is biased. A pattern that validation has not (or hardly) seen takes the nearest one's numbers and says
+so (`calibrated` is false). All of it is plain values, kept as `calibration.json`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +24,8 @@ FEWEST = 10
 """Patients of known label that a pattern needs in validation to have numbers of its own."""
 STIFFNESS = 0.25
 """Pull of log scale and shift towards zero, in nats: decides where validation is small or separates the classes."""
+STIFFNESS_OF_MORE = 2.0
+"""That of bend and shifts where there are more than two classes: with 50 samples of ten classes they don't harm yet."""
 SMALLEST_P = 1e-30
 
 LogProbabilities = Float[np.ndarray, "sample label classes"]
@@ -136,8 +140,8 @@ def rescale(
         for at in range(log_probs.shape[1]):
             numbers, own[at] = _numbers(str(name), at, calibration["patterns"])
             if numbers is not None:
-                shift = np.asarray(numbers["shift"])
-                p[rows, at] = np.exp(log_softmax(numbers["scale"] * log_probs[rows, at] + shift, axis=-1))
+                own_scale = numbers["scale"] * np.exp(numbers.get("bend", 0.0) * uncertainty(log_probs[rows, at]))
+                p[rows, at] = np.exp(log_softmax(own_scale * log_probs[rows, at] + numbers["shift"], axis=-1))
         known[rows] = all(own)
     return p, known
 
@@ -155,8 +159,14 @@ def arrays_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     return log_probs, target, pd.factorize(first["patient"])[0], first["pattern"].to_numpy(dtype=str)
 
 
+def uncertainty(log_probs: Float[np.ndarray, "sample classes"]) -> Float[np.ndarray, "sample 1"]:
+    """The entropy of each sample's probabilities as a share of the largest possible: 0 (certain) to 1 (uniform)."""
+    log_p = log_softmax(log_probs, axis=-1)
+    return -(np.exp(log_p) * log_p).sum(axis=-1, keepdims=True) / np.log(log_p.shape[1])
+
+
 def _fit_label(log_probs: np.ndarray, target: np.ndarray, patient: np.ndarray) -> dict[str, Any] | None:
-    """Scale and shift that minimise NLL on (sample, classes), or None where too few patients or one class only."""
+    """Scale, bend and shift that minimise NLL on (sample, classes), or None where too few patients or one class only."""
     known = target >= 0
     log_probs, target = log_probs[known], target[known]
     if len(np.unique(patient[known])) < FEWEST or len(np.unique(target)) < 2:
@@ -164,22 +174,23 @@ def _fit_label(log_probs: np.ndarray, target: np.ndarray, patient: np.ndarray) -
     from scipy.optimize import minimize
 
     n_classes, rows = log_probs.shape[1], np.arange(len(target))
+    unsure = uncertainty(log_probs)
+    fixed, turn, shift = (0.0, 0.0), (-4.0, 4.0), (-12.0, 12.0)
     two = n_classes == 2
+    bounds = [turn, *([fixed, fixed, shift] if two else [turn, *[shift] * n_classes])]  # log scale, bend, shifts
+    stiff = np.array([STIFFNESS] + [STIFFNESS if two else STIFFNESS_OF_MORE] * (1 + n_classes))
 
     def cost(at: np.ndarray) -> tuple[float, np.ndarray]:
-        scale = np.exp(at[0])
-        shift = np.array([0.0, at[1]]) if two else np.zeros(n_classes)
-        said = log_softmax(scale * log_probs + shift, axis=-1)
+        scaled = np.exp(at[0] + at[1] * unsure) * log_probs
+        said = log_softmax(scaled + at[2:], axis=-1)
         slope = np.exp(said)
         slope[rows, target] -= 1
-        gradient = [scale * float((slope * log_probs).sum()), *([float(slope[:, 1].sum())] if two else [])]
-        return -float(said[rows, target].sum()) + STIFFNESS * float(at @ at), np.array(gradient) + 2 * STIFFNESS * at
+        by_scale = (slope * scaled).sum(axis=1)
+        gradient = np.array([by_scale.sum(), by_scale @ unsure[:, 0], *slope.sum(axis=0)])
+        return -float(said[rows, target].sum()) + float(stiff @ at**2), gradient + 2 * stiff * at
 
-    found = minimize(
-        cost, np.zeros(2 if two else 1), jac=True, method="L-BFGS-B", bounds=[(-4.0, 4.0)] + [(-12.0, 12.0)] * two
-    )
-    shift = [0.0, float(found.x[1])] if two else [0.0] * n_classes
-    return {"scale": float(np.exp(found.x[0])), "shift": shift}
+    at = minimize(cost, np.zeros(2 + n_classes), jac=True, method="L-BFGS-B", bounds=bounds).x
+    return {"scale": float(np.exp(at[0])), "bend": float(at[1]), "shift": at[2:].tolist()}
 
 
 def _numbers(name: str, label: int, patterns: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import log_softmax
 
 from i2m2_med.config import Evaluation
-from i2m2_med.engine.calibrate import arrays_of, calibrate, calibrate_table, fit_calibration
+from i2m2_med.engine.calibrate import arrays_of, calibrate, calibrate_table, fit_calibration, uncertainty
 from i2m2_med.engine.prior import check_prior, mend_prior
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.sources.source import Labels
@@ -56,7 +56,8 @@ def test_each_pattern_gets_its_own_scale(overconfident, classes):
     fitted = fit_calibration(overconfident(0, classes))
     for name, scale in (("audio+image", 3.0), ("image", 1.5)):
         for label in fitted["patterns"][name]["labels"]:
-            assert label["scale"] == pytest.approx(1 / scale, rel=0.15)
+            here = label["scale"] * np.exp(label["bend"] * 0.7)  # where most of these samples are as unsure as that
+            assert here == pytest.approx(1 / scale, rel=0.15)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -66,6 +67,41 @@ def test_new_samples_are_calibrated(overconfident, classes):
     assert nll(mended) < nll(mended.assign(p=mended["uncalibrated"])) - 0.1
     sums = mended.groupby(["patient", "label"])["p"].sum()
     np.testing.assert_allclose(sums, 1)
+
+
+def of_ten_classes(
+    rng: np.random.Generator, n: int, bend: float = 0.0, bias: float = 0.0
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """What a model says that is right but for a scale that follows its uncertainty and a bias of the classes; and the truth."""
+    said = log_softmax(rng.normal(scale=2.5, size=(n, 1, 10)), axis=-1)
+    truth = log_softmax(np.exp(bend * uncertainty(said[:, 0]))[:, None] * said + bias * np.linspace(-1, 1, 10), axis=-1)
+    target = (rng.random((n, 1, 1)) > np.exp(truth).cumsum(axis=-1)).sum(axis=-1).clip(0, 9)
+    return prediction_table(said, target, np.arange(n), np.full(n, "image")), np.exp(truth)
+
+
+@pytest.mark.parametrize(("bend", "bias"), [(1.0, 0.0), (-1.0, 0.0), (0.0, 0.8), (0.7, 0.5)])
+def test_a_bent_scale_and_biased_classes_are_mended(bend, bias):
+    table, truth = of_ten_classes(np.random.default_rng(0), 6000, bend, bias)
+    mended = calibrate_table(table, fit_calibration(table))["p"].to_numpy().reshape(truth.shape)
+    before = table["p"].to_numpy().reshape(truth.shape)
+    assert np.abs(mended - truth).mean() < 0.2 * np.abs(before - truth).mean()
+
+
+def test_two_classes_keep_their_order_and_have_no_bend(overconfident):
+    for label in fit_calibration(overconfident(0))["patterns"]["image"]["labels"]:
+        assert label["bend"] == 0
+        assert label["shift"][0] == 0
+
+
+def test_few_samples_do_not_spoil_what_is_calibrated():
+    """Fifty samples of ten classes could fit twelve numbers to chance: the loss stays within a twentieth."""
+    rng = np.random.default_rng(0)
+    judged, _ = of_ten_classes(rng, 6000)
+    losses = [
+        nll(calibrate_table(judged, fit_calibration(of_ten_classes(np.random.default_rng(seed), 50)[0])))
+        for seed in range(1, 21)
+    ]
+    assert np.mean(losses) < 1.05 * nll(judged)
 
 
 def test_a_lacking_modality_ends_calibrated(overconfident):
