@@ -128,8 +128,9 @@ def ceiling_table(rows: pd.DataFrame, ideal: Ideal) -> pd.DataFrame:
 
 
 def facts_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Statements for the head of the page: task, cohort, the rules behind labels, versions."""
+    """Statements for the head of the page: task, cohort, what may not be claimed, the rules behind labels, versions."""
     facts = {"Task": manifest.get("task"), "Cohort fingerprint": str(manifest.get("fingerprint", "unknown"))[:16]}
+    facts["Not to be claimed"] = " ".join(manifest.get("remarks", []))
     source = manifest.get("settings", {}).get("source", {})
     if "abnormal" in source:
         meaning = {"other": "any finding other than the named ones (as published)", "any": "any finding at all"}

@@ -222,6 +222,7 @@ def describe_file(path: Path, root: Path | None, how: str) -> dict[str, Any]:
 def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
     """What may not be claimed from these data; every table and report repeats it."""
     said = ["The data are synthetic: no figure says anything about patients."] if run.synthetic else []
+    said += flow.remarks
     patients = splits["test"]["patients"]
     if patients < FEWEST_PATIENTS:
         said.append(f"Too few patients in the test split ({patients}): no accuracy can be claimed from it.")

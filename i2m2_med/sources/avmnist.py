@@ -25,6 +25,10 @@ from i2m2_med.sources.source import Source as BaseSource
 SIDES = {"image": 28, "audio": 112}
 BLOCK = 2048
 """Rows that are checked and copied at a time."""
+SIMULATED = (
+    "The arrays are of `i2m2 simulate avmnist`: real digits and real speech in synthetic noise, other recordings than the "
+    "published set's, so no figure is comparable with the paper's."
+)
 PUBLISHED_VALID = 12
 """One row of train in twelve is validation: 5,000 of the published 60,000."""
 
@@ -76,6 +80,8 @@ class Source(BaseSource):
             parts = {path: open_pixels(path, SIDES[modality], len(labels[part])) for part, path in paths.items()}
             write_pixels(parts, folder / f"{modality}.npy", progress)
         table = read_table(home / "sources.csv", labels)
+        if table is not None:
+            flow.remarks.append(SIMULATED)
         flow.step("pairs of a digit's image and sound", sum(map(len, labels.values())))
         return make_records(labels, table, self.settings.valid)
 

@@ -33,6 +33,8 @@ class Flow:
     steps: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
     audits: dict[str, Any] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    """What may not be claimed from these data."""
     skip_bad: bool = False
     """`prepare --skip-bad`: a bad file is listed in `refused` and left out, instead of stopping the run."""
 

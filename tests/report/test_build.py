@@ -13,6 +13,7 @@ MANIFEST = {
     "flow": [{"step": "volumes", "kept": 90, "dropped": 10, "why": "never reviewed <by anyone>"}],
     "audits": {"doubled rows": 5},
     "refused": [],
+    "remarks": ["Too few patients in the <test> split."],
     "splits": {
         "test": {
             "patients": 40,
@@ -50,6 +51,11 @@ def test_all_parts_are_written_and_said(report):
         == len(pd.read_csv(report.paths["comparison.csv"]))
         == len(report.rows)
     )
+
+
+def test_page_and_card_say_what_may_not_be_claimed(report):
+    assert "Too few patients in the &lt;test&gt; split." in report.paths["report.html"].read_text()
+    assert "Too few patients in the <test> split." in report.paths["model_card.md"].read_text()
 
 
 def test_the_page_stands_alone(report):
