@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from i2m2_med.arguments import Config, Overrides
-from i2m2_med.config import RunConfig
-from i2m2_med.config_reader import load_config
+from i2m2_med.config.reader import load_config
+from i2m2_med.config.run import RunConfig
+from i2m2_med.config.yaml_source import shipped
 from i2m2_med.console import say, table
-from i2m2_med.yaml_source import shipped
+
+from .arguments import Config, Overrides
 
 
 def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data: bool = True) -> dict[str, Any]:
@@ -34,9 +35,9 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
 
 def check_networks(run: RunConfig) -> int:
     """Build every expert of every paradigm; raises ConfigError where one can't be."""
-    from i2m2_med.engine.build import build_model, training_of
+    from i2m2_med.config.targets import resolve
+    from i2m2_med.engine.prediction.build import build_model, training_of
     from i2m2_med.samples.cohort import compose, open_source
-    from i2m2_med.targets import resolve
 
     source = open_source(run)
     for which in ("transforms", "train_transforms"):
@@ -52,8 +53,8 @@ def check_networks(run: RunConfig) -> int:
 def check_data(run: RunConfig, name: str) -> dict[str, Any]:
     """Prepare the data, put one batch through the model, show label counts per split."""
     from i2m2_med.console import TerminalProgress
-    from i2m2_med.engine.build import build_model, check_shapes
-    from i2m2_med.engine.paradigm import probe_rows
+    from i2m2_med.engine.prediction.build import build_model, check_shapes
+    from i2m2_med.engine.training.paradigm import probe_rows
     from i2m2_med.samples.cohort import open_cohort, prepare
     from i2m2_med.workspace import workspace
 

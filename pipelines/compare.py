@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2m2_med.arguments import Config, Overrides
-from i2m2_med.config import RunConfig
-from i2m2_med.config_reader import load_config
+from i2m2_med.config.reader import load_config
+from i2m2_med.config.run import RunConfig
 from i2m2_med.console import TerminalProgress, say, table
 
+from .arguments import Config, Overrides
+
 if TYPE_CHECKING:
-    from i2m2_med.engine.experiment import Experiment, Trained
-    from i2m2_med.report.build import Report
+    from i2m2_med.engine.training.experiment import Experiment, Trained
+    from i2m2_med.report.comparison_report import Report
 
 
 def main(
@@ -27,9 +28,9 @@ def main(
     out
         Also put the report, tables and figure into this folder.
     """
-    from i2m2_med.engine.experiment import open_experiment
-    from i2m2_med.report.judge import judge
-    from i2m2_med.report.unfit import refuse_splits
+    from i2m2_med.engine.training.experiment import open_experiment
+    from i2m2_med.report.run_report import judge
+    from i2m2_med.report.statistics.refusals import refuse_splits
 
     run, values = load_config(config, set_)
     with open_experiment(
@@ -53,8 +54,8 @@ def main(
 
 def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
     """The comparison's report: tables, figure, page."""
-    from i2m2_med.report.judge import report_on
-    from i2m2_med.report.unfit import refuse_tables
+    from i2m2_med.report.run_report import report_on
+    from i2m2_med.report.statistics.refusals import refuse_tables
 
     run = experiment.run
     tables = {(one.paradigm, one.seed): one.table for one in made}
@@ -67,8 +68,8 @@ def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
 
 def show(report: "Report", run: RunConfig, experiment: "Experiment") -> None:
     """The main metric per paradigm and label, AUROC beside its ceiling, and what may not be claimed."""
-    from i2m2_med.report.ceiling import ideal_observer
-    from i2m2_med.report.judge import headline, value
+    from i2m2_med.report.pages.ceiling import ideal_observer
+    from i2m2_med.report.run_report import headline, value
 
     metric = headline(run)
     ceiling = ideal_observer(run, experiment.manifest) if metric == "auroc" else {}

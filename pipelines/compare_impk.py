@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from i2m2_med.arguments import Config, Overrides
-from i2m2_med.config_reader import load_config
+from i2m2_med.config.reader import load_config
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.workspace import workspace
+
+from .arguments import Config, Overrides
 
 
 def main(im_pk: Path, config: Config = "mimic3_mortality", *, set_: Overrides = ()) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def main(im_pk: Path, config: Config = "mimic3_mortality", *, set_: Overrides = 
     im_pk
         MultiBench's file of MIMIC-III arrays, or the folder in which it is called im.pk.
     """
-    from i2m2_med.sources.impk_comparison import compare, our_table, their_table
+    from i2m2_med.sources.impk.comparison import compare, our_table, their_table
 
     run, _ = load_config(config, (*set_, "source.profile=i2m2_compat", "source.normalise=train"))
     theirs = their_table(im_pk, run.source)

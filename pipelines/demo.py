@@ -27,7 +27,8 @@ def main(out: Path = Path("i2m2_demo"), *, seed: int = 0) -> dict[str, Any]:
     seed
         Seed of the simulated data.
     """
-    from i2m2_med.simulate import knee, mimic3
+    from i2m2_med.simulate.knee import write as knee
+    from i2m2_med.simulate.mimic3 import write as mimic3
 
     own_folder(out)
     knee_data, mimic3_data = out / f"knee_data_{seed}", out / f"mimic3_data_{seed}"
@@ -59,7 +60,7 @@ def write_overview(out: Path, tracks: dict[str, str]) -> None:
     """`report.html`, with the figure and main table of each track, and the figures as PNG."""
     import pandas as pd
 
-    from i2m2_med.report.html import Section, render_html
+    from i2m2_med.report.pages.html import Section, render_html
 
     sections: list[Section] = []
     for track, title in tracks.items():

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2m2_med.arguments import Run
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.workspace import workspace
 
+from .arguments import Run
+
 if TYPE_CHECKING:
-    from i2m2_med.engine.diagnosis_tables import Opened
-    from i2m2_med.report.diagnosis import Diagnosis
-    from i2m2_med.report.table import Predictions
+    from i2m2_med.engine.reopening.runs import Opened
+    from i2m2_med.report.pages.diagnosis import Diagnosis
+    from i2m2_med.report.statistics.table import Predictions
 
 
 def main(
@@ -37,10 +38,10 @@ def main(
     seed
         Of the shuffles.
     """
-    from i2m2_med.engine.diagnosis_tables import open_run_again
-    from i2m2_med.engine.store import store_uri
+    from i2m2_med.engine.reopening.runs import open_run_again
+    from i2m2_med.engine.tracking.store import store_uri
     from i2m2_med.errors import ConfigError
-    from i2m2_med.report.unfit import refuse_splits
+    from i2m2_med.report.statistics.refusals import refuse_splits
 
     opened = open_run_again(str(run), store_uri(workspace(), uri), TerminalProgress(), paradigm, root)
     modalities = list(opened.models[0].modalities)
@@ -63,8 +64,8 @@ def main(
 
 def diagnose(opened: "Opened", folder: Path, seed: int) -> "Diagnosis":
     """The diagnosis of one paradigm with all of its seeds."""
-    from i2m2_med.report.diagnosis import write_diagnosis
-    from i2m2_med.report.table import read_predictions
+    from i2m2_med.report.pages.diagnosis import write_diagnosis
+    from i2m2_med.report.statistics.table import read_predictions
 
     shuffled = opened.shuffled(TerminalProgress(), seed)
     seeds = [{name: read_predictions(one) for name, one in tables.items()} for tables in shuffled]
@@ -83,7 +84,7 @@ def diagnose(opened: "Opened", folder: Path, seed: int) -> "Diagnosis":
 
 def trained_alone(opened: "Opened") -> "dict[str, Predictions]":
     """By modality: what a model said that was trained on it alone, where the comparison has one."""
-    from i2m2_med.report.table import read_predictions
+    from i2m2_med.report.statistics.table import read_predictions
 
     found: dict[str, Predictions] = {}
     for (paradigm, _), one in opened.tables.items():

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from i2m2_med.arguments import Run
 from i2m2_med.console import TerminalProgress, say
 from i2m2_med.workspace import workspace
 
+from .arguments import Run
 from .train import show
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from i2m2_med.engine.other_data import OtherData
+    from i2m2_med.engine.reopening.external_data import OtherData
     from i2m2_med.samples.shifts import Shift
 
 
@@ -48,10 +48,10 @@ def main(
     without
         A modality, or several with commas between: what the model is worth where they are missing, calibrated as for such studies.
     """
-    from i2m2_med.engine.other_data import open_data, open_models_for
-    from i2m2_med.engine.store import store_uri
-    from i2m2_med.report.judge import report_on
-    from i2m2_med.report.unfit import refuse_tables
+    from i2m2_med.engine.reopening.external_data import open_data, open_models_for
+    from i2m2_med.engine.tracking.store import store_uri
+    from i2m2_med.report.run_report import report_on
+    from i2m2_med.report.statistics.refusals import refuse_tables
     from i2m2_med.samples.shifts import suite_for
 
     found = open_models_for(str(run), store_uri(workspace(), uri), paradigm, root)
@@ -81,11 +81,11 @@ def under_shifts(
     folder: Path,
 ) -> dict[str, Any]:
     """The models on shifted samples: severity curves, areas under them, and groups apart or left out."""
-    from i2m2_med.engine.shifted_tables import group_predictions, shifted_predictions
-    from i2m2_med.report.left_out import held_apart
-    from i2m2_med.report.shifts import Shifted, shift_tables
-    from i2m2_med.report.shifts_page import write_shifts
-    from i2m2_med.report.table import read_predictions
+    from i2m2_med.engine.prediction.shifted import group_predictions, shifted_predictions
+    from i2m2_med.report.pages.left_out import held_apart
+    from i2m2_med.report.pages.shifts import write_shifts
+    from i2m2_med.report.statistics.shifts import Shifted, shift_tables
+    from i2m2_med.report.statistics.table import read_predictions
 
     manifest, samples = opened.cohort.manifest, opened.samples(split)
     shifted: list[Shifted] = []

@@ -25,7 +25,7 @@ def main(
         Prefixes of `_target_` that the model's config may name beside the usual ones.
     """
     from i2m2_med.scoring.bundle import write_bundle
-    from i2m2_med.scoring.opened import model_card, open_model
+    from i2m2_med.scoring.open_model import model_card, open_model
 
     opened = open_model(run, uri, trust)
     write_bundle(opened.folder, folder, model_card(run, uri))

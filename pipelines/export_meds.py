@@ -4,12 +4,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from i2m2_med.arguments import Config, Overrides
-from i2m2_med.config_reader import load_config
+from i2m2_med.config.reader import load_config
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder
 from i2m2_med.workspace import workspace
+
+from .arguments import Config, Overrides
 
 
 def main(config: Config, out: Path, *, set_: Overrides = ()) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def main(config: Config, out: Path, *, set_: Overrides = ()) -> dict[str, Any]:
     """
     from i2m2_med.samples.split import assign
     from i2m2_med.sources import mimic3
-    from i2m2_med.sources.meds_export import write_meds
+    from i2m2_med.sources.meds.export import write_meds
     from i2m2_med.sources.mimic3.ingest import ingest_table
     from i2m2_med.sources.source import Flow
 

@@ -5,12 +5,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from i2m2_med.arguments import Config, Overrides
-from i2m2_med.config import RunConfig
-from i2m2_med.config_reader import load_config
+from i2m2_med.config.reader import load_config
+from i2m2_med.config.run import RunConfig
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.files import replace_file
 from i2m2_med.workspace import workspace
+
+from .arguments import Config, Overrides
 
 
 def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dic
 
 def draw(run: RunConfig, folder: Path, manifest: dict[str, Any]) -> list[Path]:
     """The cohort flow as a picture, and a few samples where the data set can be drawn."""
-    from i2m2_med.report.flow_picture import draw_flow
+    from i2m2_med.report.pages.flow_picture import draw_flow
     from i2m2_med.samples.cohort import open_source
 
     flow = folder / "flow.png"

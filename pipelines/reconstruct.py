@@ -45,9 +45,9 @@ def main(source: Path, out: Path) -> dict[str, Any]:
 
 def volume_at(source: Path) -> Any:
     """The files of the volume that a path names: a file, one image of a pair, or a study folder."""
-    from i2m2_med.sources.fastmri_study import study_files
-    from i2m2_med.sources.nifti import is_nifti
-    from i2m2_med.sources.slices import VolumeFiles, group_volumes
+    from i2m2_med.sources.fastmri.slices import VolumeFiles, group_volumes
+    from i2m2_med.sources.fastmri.study import study_files
+    from i2m2_med.sources.formats.nifti import is_nifti
 
     if source.is_dir():
         return study_files(source)

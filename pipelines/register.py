@@ -2,15 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from i2m2_med.arguments import Run
 from i2m2_med.console import say, table
 from i2m2_med.errors import SourceError
 from i2m2_med.workspace import workspace
 
+from .arguments import Run
+
 if TYPE_CHECKING:
     import pandas as pd
 
-    from i2m2_med.engine.promotion import Contest
+    from i2m2_med.engine.reopening.promotion import Contest
 
 DECISIVE = ("auroc", "nll")
 """What a champion is judged by: does it rank as well, and may its probabilities be believed as much."""
@@ -45,9 +46,9 @@ def main(
     uri
         The store of the run; the workspace's own where not said.
     """
-    from i2m2_med.engine.promotion import open_contest, promote
-    from i2m2_med.engine.store import store_uri
-    from i2m2_med.engine.tracking_read import find_run
+    from i2m2_med.engine.reopening.promotion import open_contest, promote
+    from i2m2_med.engine.tracking.read import find_run
+    from i2m2_med.engine.tracking.store import store_uri
 
     contest = open_contest(find_run(store_uri(workspace(), uri), run), name, alias, allow_dirty)
     made = promote(contest, name, alias, how_worse(contest, alias), force)
@@ -57,7 +58,7 @@ def main(
 
 def how_worse(contest: "Contest", alias: str) -> str | None:
     """In what the run is significantly worse than the holder of the alias; None if in nothing, or if there is no holder."""
-    from i2m2_med.report.compare import compare_tables
+    from i2m2_med.report.statistics.compare import compare_tables
 
     if contest.holder is None or contest.holder.run.run_id == contest.run.run_id:
         return None

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from i2m2_med.arguments import Run
 from i2m2_med.console import say
 from i2m2_med.workspace import workspace
+
+from .arguments import Run
 
 
 def main(
@@ -33,13 +34,13 @@ def main(
     uri
         The store of the run; the workspace's own where not said.
     """
-    from i2m2_med.config import nearest
-    from i2m2_med.engine.diagnosis_tables import read_runs
-    from i2m2_med.engine.store import store_uri
+    from i2m2_med.config.run import nearest
+    from i2m2_med.engine.reopening.runs import read_runs
+    from i2m2_med.engine.tracking.store import store_uri
     from i2m2_med.errors import ConfigError
-    from i2m2_med.report.judge import report_on
-    from i2m2_med.report.metrics import METRICS
-    from i2m2_med.report.unfit import refuse_tables
+    from i2m2_med.report.run_report import report_on
+    from i2m2_med.report.statistics.metrics import METRICS
+    from i2m2_med.report.statistics.refusals import refuse_tables
 
     if metric and metric not in METRICS:
         raise ConfigError(f"--metric {metric} is not one of {', '.join(METRICS)}")

@@ -7,7 +7,7 @@ from i2m2_med.console import table
 from i2m2_med.workspace import workspace
 
 if TYPE_CHECKING:
-    from i2m2_med.engine.tracking_read import FoundRun
+    from i2m2_med.engine.tracking.read import FoundRun
 
 SHOWN = {"AUROC": "test_auroc_macro", "NLL": "test_nll_macro", "ECE": "test_ece_macro"}
 """Columns of metrics; a comparison of several paradigms has one value per child, and none of its own."""
@@ -25,8 +25,8 @@ def main(*, uri: str | None = None, experiment: str | None = None, limit: int = 
     limit
         So many runs at most.
     """
-    from i2m2_med.engine.store import store_uri
-    from i2m2_med.engine.tracking_read import list_runs
+    from i2m2_med.engine.tracking.read import list_runs
+    from i2m2_med.engine.tracking.store import store_uri
 
     found = list_runs(store_uri(workspace(), uri), experiment)
     shown = nested(found)[:limit]

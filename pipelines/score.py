@@ -11,7 +11,7 @@ from i2m2_med.scoring.options import Extra, ModelOptions, WatchOptions, WorkOpti
 
 if TYPE_CHECKING:
     from i2m2_med.scoring.job import Job
-    from i2m2_med.scoring.opened import Opened
+    from i2m2_med.scoring.open_model import Opened
     from i2m2_med.scoring.run import Engine, Summary
 
 
@@ -41,14 +41,14 @@ def main(
         from i2m2_med.scoring.run import merge
 
         return show(merge(out), out)
-    from i2m2_med.scoring.opened import open_model
+    from i2m2_med.scoring.open_model import open_model
 
     if model.model is None:
         raise UserError("--model is missing: name a run, models:/name@alias, a bundle, or a model folder")
     opened = open_model(model.model, model.uri, model.trust)
     engine = make_engine(work, opened.folder)
     job = make_job(opened, out, model, extra)
-    from i2m2_med.scoring.hold import Part
+    from i2m2_med.scoring.output_lock import Part
     from i2m2_med.scoring.run import score
     from i2m2_med.scoring.studies import find_studies
 
@@ -63,11 +63,11 @@ def main(
 def make_engine(work: WorkOptions, model: Path) -> "Engine":
     """Who does the work. Helper processes import what they need from now on, while this one does."""
     if work.engine == "ray":
-        from i2m2_med.scoring.ray_engine import ray_engine
+        from i2m2_med.scoring.workers.ray import ray_engine
 
         return ray_engine(work.processes)
     if work.readers != 0 or work.processes > 1:
-        from i2m2_med.scoring.forks import modules_of, start_method
+        from i2m2_med.scoring.workers.forkserver import modules_of, start_method
 
         start_method(modules_of(model))
     from i2m2_med.scoring.run import default_readers, local_engine
@@ -78,7 +78,7 @@ def make_engine(work: WorkOptions, model: Path) -> "Engine":
 
 def make_job(opened: "Opened", out: Path, asked: ModelOptions, extra: tuple[Extra, ...]) -> "Job":
     """How the model is run."""
-    from i2m2_med.engine.seed import best_device
+    from i2m2_med.engine.prediction.seed import best_device
     from i2m2_med.scoring.job import Job
 
     device = best_device() if asked.device == "auto" else asked.device

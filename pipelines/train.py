@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from i2m2_med.arguments import Config, Overrides
-from i2m2_med.config_reader import load_config
+from i2m2_med.config.reader import load_config
 from i2m2_med.console import TerminalProgress, say, table
+
+from .arguments import Config, Overrides
 
 
 def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad: bool = False) -> dict[str, Any]:
@@ -17,8 +18,8 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
     skip_bad
         While preparing, leave bad files out instead of stopping at the first.
     """
-    from i2m2_med.engine.experiment import open_experiment
-    from i2m2_med.report.judge import judge
+    from i2m2_med.engine.training.experiment import open_experiment
+    from i2m2_med.report.run_report import judge
 
     run, values = load_config(config, set_)
     with open_experiment(
@@ -33,7 +34,7 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
 
 def show(rows: list[dict[str, Any]], manifest: dict[str, Any], split: str = "test") -> None:
     """Values with their intervals, and what may not be claimed from them."""
-    from i2m2_med.report.judge import value
+    from i2m2_med.report.run_report import value
 
     shown = [row for row in rows if row["metric"] in {"auroc", "accuracy", "nll", "ece"}]
     cells = [[row["paradigm"], row["seed"], row["label"], row["metric"], value(row)] for row in shown]

@@ -20,7 +20,7 @@ def main(*, uri: str | None = None, port: int = 5000, host: str = "127.0.0.1") -
     host
         Only this machine can open it by default. Whoever can open it can read and change every run.
     """
-    from i2m2_med.engine.store import artifacts_of, ensure_store
+    from i2m2_med.engine.tracking.store import artifacts_of, ensure_store
 
     uri = ensure_store(workspace(), uri)
     if uri.startswith("http"):

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from i2m2_med.arguments import Run
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.workspace import workspace
 
+from .arguments import Run
+
 if TYPE_CHECKING:
-    from i2m2_med.config import RunConfig
-    from i2m2_med.engine.verification_run import Tables, Verified
+    from i2m2_med.config.run import RunConfig
+    from i2m2_med.engine.reopening.verify import Tables, Verified
 
 
 def main(run: Run, *, retrain: bool = False, uri: str | None = None) -> dict[str, Any]:
@@ -25,9 +26,9 @@ def main(run: Run, *, retrain: bool = False, uri: str | None = None) -> dict[str
     uri
         The store of the run; the workspace's own where not said.
     """
-    from i2m2_med.engine.store import store_uri
-    from i2m2_med.engine.tracking_read import children, find_run
-    from i2m2_med.engine.verification_run import verify_comparison, verify_run
+    from i2m2_med.engine.reopening.verify import verify_comparison, verify_run
+    from i2m2_med.engine.tracking.read import children, find_run
+    from i2m2_med.engine.tracking.store import store_uri
 
     found = find_run(store_uri(workspace(), uri), run)
     members = [child for child in children(found) if child.status == "FINISHED"]
@@ -46,14 +47,14 @@ def main(run: Run, *, retrain: bool = False, uri: str | None = None) -> dict[str
 
 def judge(config: "RunConfig", tables: "Tables", reference: str) -> list[dict[str, Any]]:
     """The metrics of prediction tables, as `train` and `compare` compute them."""
-    from i2m2_med.report.compare import compare_tables
+    from i2m2_med.report.statistics.compare import compare_tables
 
     return compare_tables(tables, reference=reference, replicates=config.evaluation.bootstrap).rows
 
 
 def record(one: "Verified") -> dict[str, Any]:
     """Print one run's table (intervals only where they differ), and write the result into the run."""
-    from i2m2_med.engine.verification import write_back
+    from i2m2_med.engine.reopening.checks import write_back
 
     shown = [check for check in one.checks if check.failed or not check.what.endswith(("_low", "_high"))]
     failed = sum(check.failed for check in one.checks)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from i2m2_med.experts.gru import states_of
+from i2m2_med.experts.cpu.gru import states_of
 from i2m2_med.experts.mlp import MLP
 from i2m2_med.types import Logits, Series, Static
 

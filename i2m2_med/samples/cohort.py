@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 import i2m2_med
-from i2m2_med.config import IDEAL, RunConfig, nearest
+from i2m2_med.config.run import IDEAL, RunConfig, nearest
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.files import digest, replace_folder, sha256_of, sole_user, write_json
 from i2m2_med.privacy import project_key, pseudonym
@@ -282,8 +282,8 @@ def compose(run: RunConfig, which: str) -> Any:
         return None
     from monai.transforms.compose import Compose
 
-    from i2m2_med.samples.guard import refuse_real_only
-    from i2m2_med.targets import build
+    from i2m2_med.config.targets import build
+    from i2m2_med.samples.complex_checks import refuse_real_only
 
     refuse_real_only(blocks)
     return Compose(

@@ -12,8 +12,8 @@ from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.knee_transforms import files_of
 from i2m2_med.samples.physics import fit_centre
 from i2m2_med.samples.pictures import Panel, draw_grid
-from i2m2_med.sources.fastmri_plus import read_boxes, unflip
-from i2m2_med.sources.slices import read_image, read_kspace
+from i2m2_med.sources.fastmri.labels import read_boxes, unflip
+from i2m2_med.sources.fastmri.slices import read_image, read_kspace
 
 SHOWN = 6
 Box = tuple[float, float, float, float, str]

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.coils import reconstruct
-from i2m2_med.samples.guard import complex_or_refuse
+from i2m2_med.samples.complex_checks import complex_or_refuse
 from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
 from i2m2_med.samples.physics import PUBLISHED_WIDTH, centred_fft, fit_centre, refuse_too_wide
-from i2m2_med.sources.slices import VolumeFiles, read_image, read_kspace, read_rss
+from i2m2_med.sources.fastmri.slices import VolumeFiles, read_image, read_kspace, read_rss
 
 Record = dict[str, Any]
 

@@ -8,8 +8,8 @@ from jaxtyping import Complex
 
 from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.physics import fit_centre
-from i2m2_med.sources.slices import VolumeFiles, inspect, read_image, read_kspace
-from i2m2_med.sources.volume import Volume
+from i2m2_med.sources.fastmri.slices import VolumeFiles, inspect, read_image, read_kspace
+from i2m2_med.sources.formats.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from i2m2_med.config import nearest
+from i2m2_med.config.run import nearest
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.shifts_knee import KNEE

@@ -10,7 +10,7 @@ import hashlib
 
 import polars as pl
 
-from i2m2_med.config import Split, nearest
+from i2m2_med.config.run import Split, nearest
 from i2m2_med.errors import ConfigError, SourceError
 
 SPLITS = ("train", "valid", "test")

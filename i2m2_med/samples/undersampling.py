@@ -9,7 +9,7 @@ from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.samples.guard import complex_or_refuse
+from i2m2_med.samples.complex_checks import complex_or_refuse
 
 CENTRE = {2: 0.16, 4: 0.08, 8: 0.04}
 """Share of lines that stay fully sampled about DC, by acceleration: fastMRI's for 4× and 8×, and their rule for 2×."""

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2m2_med.engine.artifact import Predictor, load_model
+from i2m2_med.engine.prediction.predictor import Predictor, load_model
 from i2m2_med.errors import ModelError
 from i2m2_med.model import Opinions
+from i2m2_med.scoring.calibrated import Judged, judge, judge_whole
 from i2m2_med.scoring.job import Job
-from i2m2_med.scoring.judge import Judged, judge, judge_whole
 from i2m2_med.scoring.reading import Chunk, Refusal
 
 LADDER = (1, 10, 60, 600, 3600, 36000)

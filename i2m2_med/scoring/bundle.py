@@ -16,11 +16,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import i2m2_med
-from i2m2_med.engine.artifact import load_model
-from i2m2_med.engine.model_files import read_json
+from i2m2_med.engine.prediction.model_files import read_json
+from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.errors import ModelError
 from i2m2_med.files import replace_folder, write_json
-from i2m2_med.scoring.opened import IN_BUNDLE, open_model
+from i2m2_med.scoring.open_model import IN_BUNDLE, open_model
 from i2m2_med.types import LogProbs
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -61,8 +61,8 @@ class PackedModel(nn.Module):
 def score_studies(bundle: str = ".", studies: str = "studies", out: str = "scores") -> dict[str, Any]:
     """What `python -m monai.bundle run` does: `i2m2 score` with the bundle's model, in this process."""
     from i2m2_med.console import TerminalProgress
-    from i2m2_med.scoring.hold import Part
     from i2m2_med.scoring.job import Job
+    from i2m2_med.scoring.output_lock import Part
     from i2m2_med.scoring.run import local_engine, score
     from i2m2_med.scoring.studies import find_studies
 

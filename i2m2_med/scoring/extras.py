@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from i2m2_med.engine.artifact import Predictor
+from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import UserError
 from i2m2_med.scoring.images import ALIGNED, Affine, centred_affine, cropped_affine, save_image
 from i2m2_med.scoring.job import Job
@@ -52,7 +52,7 @@ class Extras:
     def write_images(self, folder: Path, place: Place, result: Mapping[str, Any]) -> None:
         """Magnitude, picture and saliency of one volume, in one space."""
         from i2m2_med.samples.reconstruction import reconstruct_volume
-        from i2m2_med.sources.fastmri_study import study_files
+        from i2m2_med.sources.fastmri.study import study_files
 
         files = study_files(place.folder)
         images = reconstruct_volume(files)
@@ -73,7 +73,7 @@ class Extras:
 
     def space(self, path: Path, shape: tuple[int, ...], voxel_mm: tuple[float, float, float]) -> tuple[Affine, int]:
         """The affine of a volume's images and its NIfTI code: a NIfTI's own, or centred where raw data say no place."""
-        from i2m2_med.sources.nifti import is_nifti
+        from i2m2_med.sources.formats.nifti import is_nifti
 
         if not is_nifti(path):
             return centred_affine(shape, voxel_mm), ALIGNED

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from i2m2_med.engine.artifact import Predictor
+from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import ModelError, UserError
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.scoring.reading import Chunk

@@ -10,14 +10,14 @@ from traceback import extract_tb
 import numpy as np
 import torch
 
-from i2m2_med.engine.model_files import read_about, read_json, read_portable
+from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable
 from i2m2_med.errors import SourceError, UserError
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import compose, open_source
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import outside
 from i2m2_med.samples.normalise import State
-from i2m2_med.scoring.guard import checked_files, content_hash
+from i2m2_med.scoring.study_checks import checked_files, content_hash
 from i2m2_med.sources.source import Study
 
 FORMATS = ("h5py", "nibabel", "polars", "pydicom", "gzip", "zlib", "csv", "json", "xml")

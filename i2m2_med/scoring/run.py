@@ -12,8 +12,8 @@ from typing import Any
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
 from i2m2_med.scoring.examine import Report
-from i2m2_med.scoring.hold import PRIVATE, Part, hold
 from i2m2_med.scoring.job import Job
+from i2m2_med.scoring.output_lock import PRIVATE, Part, hold
 from i2m2_med.scoring.results import Shelf, reasons
 from i2m2_med.scoring.studies import Place
 
@@ -79,7 +79,7 @@ def finish(shelf: Shelf, names: Sequence[str], experts: Sequence[str], part: Par
 
 def experts_of(job: Job) -> tuple[str, ...]:
     """The experts of the job's model, in their order."""
-    from i2m2_med.engine.model_files import read_about, read_portable
+    from i2m2_med.engine.prediction.model_files import read_about, read_portable
 
     run = read_portable(job.model / "config.yaml")
     return run.paradigms[read_about(job.model, run)["paradigm"]].experts
@@ -116,9 +116,9 @@ def local_engine(readers: int, processes: int, timeout: float) -> Engine:
 
     def engine(job: Job, shelf: Shelf, places: Sequence[Place]) -> Iterator[Report]:
         from i2m2_med.scoring.answer import Answerer
-        from i2m2_med.scoring.local import Pool, score_here
-        from i2m2_med.scoring.processes import spread
         from i2m2_med.scoring.reading import Reader
+        from i2m2_med.scoring.workers.processes import spread
+        from i2m2_med.scoring.workers.readers import Pool, score_here
 
         if processes > 1 and len(places) > 1:
             yield from spread(job, shelf, places, min(processes, len(places)), readers, timeout)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from i2m2_med.engine.artifact import Predictor
+from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.scoring.reading import Chunk
 
 OCCLUDED = 16

@@ -13,12 +13,12 @@ import pandas as pd
 
 from i2m2_med.errors import SourceError
 from i2m2_med.scoring.answer import Answerer, Asked
-from i2m2_med.scoring.guard import MAX_FILES, MAX_UNPACKED
 from i2m2_med.scoring.job import Job, model_hash
-from i2m2_med.scoring.opened import check_trust
+from i2m2_med.scoring.open_model import check_trust
 from i2m2_med.scoring.reading import Reader, Refusal, refusal
 from i2m2_med.scoring.results import columns_of, rows_of
 from i2m2_med.scoring.studies import printable
+from i2m2_med.scoring.study_checks import MAX_FILES, MAX_UNPACKED
 
 
 class Scorer:

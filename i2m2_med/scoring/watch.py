@@ -12,8 +12,8 @@ from pathlib import Path
 from i2m2_med.console import say
 from i2m2_med.errors import SourceError
 from i2m2_med.scoring.examine import Report
-from i2m2_med.scoring.hold import Part, hold
 from i2m2_med.scoring.job import Job
+from i2m2_med.scoring.output_lock import Part, hold
 from i2m2_med.scoring.run import Engine, Summary, experts_of, finish
 from i2m2_med.scoring.studies import Place, find_studies
 

@@ -14,8 +14,8 @@ import numpy as np
 from i2m2_med.console import TerminalProgress
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder
-from i2m2_med.simulate.knee import matrix_size
-from i2m2_med.simulate.studies_damage import Damage, anywhere
+from i2m2_med.simulate.damage import Damage, anywhere
+from i2m2_med.simulate.knee.write import matrix_size
 
 Kind = Literal["knee", "mimic3"]
 
@@ -89,16 +89,17 @@ def _plans(kinds: tuple[Kind, ...], count: int, seed: int, damage: bool) -> list
 
 
 def _patterns(kind: Kind) -> list[str]:
-    from i2m2_med.simulate import studies_knee, studies_mimic3
+    from i2m2_med.simulate.knee import studies as studies_knee
+    from i2m2_med.simulate.mimic3 import studies as studies_mimic3
 
     return list(studies_knee.PATTERNS) if kind == "knee" else studies_mimic3.PATTERNS
 
 
 def _damaged(kinds: tuple[Kind, ...]) -> list[Plan]:
     """Forty damaged studies: ten that befall any study, and thirty of the kind, or fifteen of each kind."""
-    from i2m2_med.simulate.studies_damage_knee import DAMAGE as KNEE
-    from i2m2_med.simulate.studies_damage_mimic3 import DAMAGE as MIMIC3
-    from i2m2_med.simulate.studies_damage_mimic3 import WHOLE
+    from i2m2_med.simulate.knee.damage import DAMAGE as KNEE
+    from i2m2_med.simulate.mimic3.damage import DAMAGE as MIMIC3
+    from i2m2_med.simulate.mimic3.damage import WHOLE
 
     tables, whole = {"knee": KNEE, "mimic3": MIMIC3}, {"knee": "kspace", "mimic3": WHOLE}
     general = {kind: anywhere(whole[kind]) for kind in kinds}
@@ -114,7 +115,9 @@ def _damaged(kinds: tuple[Kind, ...]) -> list[Plan]:
 
 def _write(study: Path, plan: Plan, matrix: tuple[int, int], slices: int, rng: np.random.Generator) -> None:
     """Write one healthy study."""
-    from i2m2_med.simulate import knee_anatomy, studies_knee, studies_mimic3
+    from i2m2_med.simulate.knee import anatomy as knee_anatomy
+    from i2m2_med.simulate.knee import studies as studies_knee
+    from i2m2_med.simulate.mimic3 import studies as studies_mimic3
 
     study.mkdir()
     if plan.kind == "knee":

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder
-from i2m2_med.settings import Settings as ClosedSettings
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
 

@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy, max_pool2d
 from torch.utils.data import DataLoader
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.engine.loading import loader
-from i2m2_med.engine.loss import MaskedNLL
 from i2m2_med.engine.memory import keep_freed_memory
+from i2m2_med.engine.prediction.loading import loader
+from i2m2_med.engine.training.loss import MaskedNLL
 from i2m2_med.experts import LateFusion, LeNet
 from i2m2_med.experts.lenet import LeNetEncoder
 from i2m2_med.model import I2M2

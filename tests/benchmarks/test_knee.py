@@ -24,8 +24,8 @@ import torch
 from monai.transforms.compose import Compose
 
 from i2m2_med.samples import LoadSliced, Modalitiesd, Reconstructd
-from i2m2_med.simulate import knee
-from i2m2_med.sources.fastmri import Settings, Source
+from i2m2_med.simulate.knee import write as knee
+from i2m2_med.sources.fastmri.source import Settings, Source
 from i2m2_med.sources.source import Flow, Progress
 
 ROUNDS, RUN = 20, 10
@@ -169,11 +169,11 @@ def test_bytes_that_prepare_writes(benchmark, tmp_path: Path) -> None:
 STEP = """
 import sys
 import torch
-from i2m2_med.config_reader import load_config
-from i2m2_med.engine.build import build_model
-from i2m2_med.engine.loss import MaskedNLL
+from i2m2_med.config.reader import load_config
+from i2m2_med.engine.prediction.build import build_model
+from i2m2_med.engine.training.loss import MaskedNLL
 from i2m2_med.sources.source import Labels
-from i2m2_med.targets import build
+from i2m2_med.config.targets import build
 
 run, _ = load_config("knee_i2m2", ("source.root=.",))
 slices = int(sys.argv[1])

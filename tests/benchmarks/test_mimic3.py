@@ -23,8 +23,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.engine.loading import loader
-from i2m2_med.engine.loss import MaskedNLL
+from i2m2_med.engine.prediction.loading import loader
+from i2m2_med.engine.training.loss import MaskedNLL
 from i2m2_med.experts import SeriesGRU, StaticMLP, StaticSeriesJoint
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from i2m2_med.report.intervals import draw_weights
-from i2m2_med.report.metrics import metric_replicates
+from i2m2_med.report.statistics.intervals import draw_weights
+from i2m2_med.report.statistics.metrics import metric_replicates
 
 ROWS, PATIENTS, LABELS, MODELS = 10_000, 2_500, 4, 6
 

@@ -13,11 +13,11 @@ import torch
 
 from i2m2_med.console import Progress
 from i2m2_med.scoring.answer import Answerer
-from i2m2_med.scoring.hold import Part
+from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.run import local_engine, score
 from i2m2_med.scoring.studies import find_studies
-from i2m2_med.simulate.knee import simulate as simulate_knee
+from i2m2_med.simulate.knee.write import simulate as simulate_knee
 from i2m2_med.simulate.studies import simulate
 from tests.scoring.conftest import DIGITS, job_of, untrained
 
@@ -156,7 +156,7 @@ import resource, sys, time
 from pathlib import Path
 from i2m2_med.console import Progress
 from i2m2_med.scoring import answer
-from i2m2_med.scoring.hold import Part
+from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.run import local_engine, score
 from i2m2_med.scoring.studies import find_studies

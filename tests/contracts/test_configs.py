@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from i2m2_med.config import RunConfig
-from i2m2_med.config_reader import load_config, source_names
-from i2m2_med.engine.artifact import portable, read_portable
-from i2m2_med.engine.build import build_model, training_of
+from i2m2_med.config.reader import load_config, source_names
+from i2m2_med.config.run import RunConfig
+from i2m2_med.config.yaml_source import shipped
+from i2m2_med.engine.prediction.build import build_model, training_of
+from i2m2_med.engine.prediction.predictor import portable, read_portable
 from i2m2_med.samples.cohort import compose, open_source
-from i2m2_med.yaml_source import shipped
 
 SHIPPED = shipped()
 

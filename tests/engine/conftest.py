@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from i2m2_med.engine.store import ensure_store
+from i2m2_med.engine.tracking.store import ensure_store
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def store(made_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def opening(store: str) -> Callable[..., object]:
     """`open_run` with everything but what the test is about filled in."""
-    from i2m2_med.engine.tracking import open_run
+    from i2m2_med.engine.tracking.run import open_run
 
     def open_one(**changes: object) -> object:
         facts = {"uri": store, "experiment": "knee", "name": "i2m2-0", "paradigm": "i2m2", "task": "knee", "seed": 3}

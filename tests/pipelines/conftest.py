@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from i2m2_med.engine.store import store_uri
-from i2m2_med.engine.tracking_read import FoundRun, find_run
-from i2m2_med.simulate import mimic3
+from i2m2_med.engine.tracking.read import FoundRun, find_run
+from i2m2_med.engine.tracking.store import store_uri
+from i2m2_med.simulate.mimic3 import write as mimic3
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def compared_once(tmp_path_factory: pytest.TempPathFactory) -> Compared:
     """Two unimodal paradigms of the knee demo on simulated knees, one epoch."""
     from i2m2_med.pipelines.compare import main
 
-    from i2m2_med.simulate.knee import simulate
+    from i2m2_med.simulate.knee.write import simulate
 
     folder = tmp_path_factory.mktemp("compared")
     simulate(folder / "knee_data", volumes=16, slices=3, matrix="64x64", seed=2)

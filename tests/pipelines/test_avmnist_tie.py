@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from i2m2_med.pipelines import diagnose, train
 
-from i2m2_med.simulate.avmnist import simulate
+from i2m2_med.simulate.avmnist.write import simulate
 
 pytestmark = [
     pytest.mark.slow,

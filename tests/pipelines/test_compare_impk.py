@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from i2m2_med.cli import main
-from i2m2_med.simulate.mimic3 import simulate
-from i2m2_med.sources.impk_comparison import compare, our_table
+from i2m2_med.simulate.mimic3.write import simulate
+from i2m2_med.sources.impk.comparison import compare, our_table
 from i2m2_med.sources.mimic3 import Settings
 from i2m2_med.sources.mimic3.static import STATIC
 from i2m2_med.sources.source import Progress

@@ -8,7 +8,7 @@ import pytest
 from i2m2_med.pipelines import compare, diagnose, evaluate, report
 
 from i2m2_med.errors import ConfigError, ModelError
-from i2m2_med.simulate import mimic3
+from i2m2_med.simulate.mimic3 import write as mimic3
 
 pytestmark = pytest.mark.slow
 

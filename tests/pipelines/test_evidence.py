@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from i2m2_med.cli import main
-from i2m2_med.simulate import mimic3
+from i2m2_med.simulate.mimic3 import write as mimic3
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from i2m2_med.pipelines import train
 
-from i2m2_med.simulate import knee
-from i2m2_med.sources.fastmri_plus import reviewed_volumes
+from i2m2_med.simulate.knee import write as knee
+from i2m2_med.sources.fastmri.labels import reviewed_volumes
 
 SIZE, COILS = 32, 3
 CONFIGS = sorted(path.stem for path in (Path(__file__).parents[2] / "configs" / "runs").glob("knee_*.yaml"))
@@ -43,7 +43,7 @@ def write_splits(folder: Path) -> None:
 
 def overrides(config: str, folder: Path) -> list[str]:
     """Where the data are, and sizes and a length for a test."""
-    from i2m2_med.yaml_source import read_values
+    from i2m2_med.config.yaml_source import read_values
 
     content = read_values(config, [f"source.root={folder}"]).content
     transforms = content["modalities"]["transforms"]

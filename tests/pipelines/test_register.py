@@ -6,9 +6,9 @@ import pytest
 from i2m2_med.pipelines import verify
 from i2m2_med.pipelines.register import how_worse, main
 
-from i2m2_med.engine.registry import champion, model_folder
-from i2m2_med.engine.store import connect
-from i2m2_med.engine.tracking_read import download
+from i2m2_med.engine.tracking.read import download
+from i2m2_med.engine.tracking.registry import champion, model_folder
+from i2m2_med.engine.tracking.store import connect
 from i2m2_med.errors import StoreError
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def test_a_run_worse_than_the_champion_is_refused_unless_someone_says_why(
     verified, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The champion's predictions are made perfect on a large test split, the challenger's a coin."""
-    from i2m2_med.engine import promotion
+    from i2m2_med.engine.reopening import promotion
 
     main(verified.runs["left"], name="contest")
     table = many_patients(pd.read_parquet(download(verified.run("left"), "predictions.parquet")))
@@ -90,8 +90,8 @@ def test_a_run_worse_than_the_champion_is_refused_unless_someone_says_why(
 
 
 def test_a_champion_of_other_patients_can_not_be_compared(verified, monkeypatch: pytest.MonkeyPatch) -> None:
-    from i2m2_med.engine import promotion
-    from i2m2_med.engine.promotion import open_contest
+    from i2m2_med.engine.reopening import promotion
+    from i2m2_med.engine.reopening.promotion import open_contest
 
     main(verified.runs["left"], name="others")
     table = pd.read_parquet(download(verified.run("left"), "predictions.parquet"))

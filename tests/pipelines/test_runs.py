@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from i2m2_med.pipelines.runs import main
 
-from i2m2_med.engine.store import ensure_store
-from i2m2_med.engine.tracking import open_run
+from i2m2_med.engine.tracking.run import open_run
+from i2m2_med.engine.tracking.store import ensure_store
 from i2m2_med.errors import StoreError
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from i2m2_med.pipelines.verify import main
 
-from i2m2_med.engine import tracking_provenance
-from i2m2_med.engine.store import connect, sqlite_file
-from i2m2_med.engine.tracking_read import download
-from i2m2_med.engine.verification import Check, check_metrics, is_verified, locked, tolerance
+from i2m2_med.engine.reopening.checks import Check, check_metrics, is_verified, locked, tolerance
+from i2m2_med.engine.tracking import provenance as tracking_provenance
+from i2m2_med.engine.tracking.read import download
+from i2m2_med.engine.tracking.store import connect, sqlite_file
 
 pytestmark = pytest.mark.slow
 

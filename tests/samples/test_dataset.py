@@ -7,7 +7,7 @@ import torch
 from monai.transforms.compose import Compose
 from monai.transforms.intensity.dictionary import RandGaussianNoised
 
-from i2m2_med.engine.loading import loader
+from i2m2_med.engine.prediction.loading import loader
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
 

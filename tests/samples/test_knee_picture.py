@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from i2m2_med.samples.knee_picture import chosen, panel, picture
-from i2m2_med.simulate import knee
-from i2m2_med.simulate.knee_anatomy import BETWEEN, WITHIN
-from i2m2_med.sources.fastmri import Settings, Source
-from i2m2_med.sources.fastmri_plus import PUBLISHED_RULES, read_boxes
+from i2m2_med.simulate.knee import write as knee
+from i2m2_med.simulate.knee.anatomy import BETWEEN, WITHIN
+from i2m2_med.sources.fastmri.labels import PUBLISHED_RULES, read_boxes
+from i2m2_med.sources.fastmri.source import Settings, Source
 from i2m2_med.sources.source import Flow, Progress
 
 SIZE = 48

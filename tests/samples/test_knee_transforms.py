@@ -15,9 +15,9 @@ from monai.transforms.spatial.dictionary import RandFlipd
 
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.samples import LoadSliced, Modalitiesd, Reconstructd
-from i2m2_med.samples.guard import refuse_real_only
-from i2m2_med.simulate import knee
-from i2m2_med.sources.fastmri import Settings, Source
+from i2m2_med.samples.complex_checks import refuse_real_only
+from i2m2_med.simulate.knee import write as knee
+from i2m2_med.sources.fastmri.source import Settings, Source
 from i2m2_med.sources.source import Flow, Progress
 
 SIZE = 24

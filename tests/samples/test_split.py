@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2m2_med.config import Split
+from i2m2_med.config.run import Split
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.samples.split import REST, UNUSED, assign, bucket
 

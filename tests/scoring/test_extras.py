@@ -9,8 +9,8 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.scoring.extras import origin
-from i2m2_med.scoring.hold import Part
 from i2m2_med.scoring.job import Job, model_hash
+from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.run import Summary, score
 from i2m2_med.scoring.studies import find_studies
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from i2m2_med.console import Progress
-from i2m2_med.scoring.hold import Part
+from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.run import local_engine, score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.simulate.studies import simulate

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from i2m2_med.pipelines.score import main as score
 
-from i2m2_med.scoring.forks import start_method
 from i2m2_med.scoring.options import ModelOptions, WorkOptions
+from i2m2_med.scoring.workers.forkserver import start_method
 
 from .test_run import contents
 

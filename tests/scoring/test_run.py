@@ -9,10 +9,10 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
-from i2m2_med.scoring.hold import Part, hold
+from i2m2_med.scoring.output_lock import Part, hold
 from i2m2_med.scoring.run import Summary, local_engine, merge, score
 from i2m2_med.scoring.studies import find_studies
-from i2m2_med.simulate.knee import simulate
+from i2m2_med.simulate.knee.write import simulate
 
 from .conftest import job_of, with_envelope
 

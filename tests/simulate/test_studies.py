@@ -12,10 +12,13 @@ import pytest
 import yaml
 
 from i2m2_med.errors import ConfigError, UserError
-from i2m2_med.simulate import studies_damage_knee, studies_damage_mimic3, studies_knee, studies_mimic3
-from i2m2_med.simulate.knee_acquisition import image_of
+from i2m2_med.simulate.damage import anywhere
+from i2m2_med.simulate.knee import damage as studies_damage_knee
+from i2m2_med.simulate.knee import studies as studies_knee
+from i2m2_med.simulate.knee.acquisition import image_of
+from i2m2_med.simulate.mimic3 import damage as studies_damage_mimic3
+from i2m2_med.simulate.mimic3 import studies as studies_mimic3
 from i2m2_med.simulate.studies import simulate
-from i2m2_med.simulate.studies_damage import anywhere
 
 SIZE = {"matrix": "64x49", "slices": 2}
 
@@ -178,7 +181,7 @@ def contents(study: Path) -> dict[str, bytes | str]:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_knee_reader_refuses_what_the_table_says(tmp_path: Path):
     from i2m2_med.errors import SourceError
-    from i2m2_med.sources.fastmri_study import open_study
+    from i2m2_med.sources.fastmri.study import open_study
 
     expected = simulate(tmp_path / "out", kind="knee", count=47, damage=True, **SIZE)["damage"]
     found = {}

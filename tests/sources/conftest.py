@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from i2m2_med.simulate import knee
-from i2m2_med.sources.fastmri import Settings, Source
+from i2m2_med.simulate.knee import write as knee
+from i2m2_med.sources.fastmri.source import Settings, Source
 from i2m2_med.sources.source import Flow, Progress
 
 ROWS, COLUMNS, SLICES = 64, 45, 3

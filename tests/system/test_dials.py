@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from i2m2_med.cli import main
-from i2m2_med.simulate import knee
+from i2m2_med.simulate.knee import write as knee
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 FILL = """
 from pathlib import Path
-from i2m2_med.engine.store import ensure_store
-from i2m2_med.engine.tracking import open_run
+from i2m2_med.engine.tracking.store import ensure_store
+from i2m2_med.engine.tracking.run import open_run
 from i2m2_med.errors import StoreError
 from i2m2_med.workspace import workspace
 uri = ensure_store(workspace(), None)

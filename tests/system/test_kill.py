@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from i2m2_med.simulate import mimic3
+from i2m2_med.simulate.mimic3 import write as mimic3
 
 pytestmark = pytest.mark.slow
 SETTINGS = ("training.epochs=40", "training.modality_dropout=0.2", "evaluation.bootstrap=10", "training.patience=40")

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from i2m2_med.config_reader import load_config
+from i2m2_med.config.reader import load_config
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.sources.mimic3 import Settings, Source
 from i2m2_med.sources.mimic3.ingest import ingest_table

@@ -15,7 +15,7 @@ import polars as pl
 
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.settings import Notes, Settings
-from i2m2_med.sources.word_pieces import word_pieces
+from i2m2_med.sources.mimic3.word_pieces import word_pieces
 
 HOUR_TOKENS = 64
 """Tokens 1 … 64 say when a chunk was available: 1 = up to hour 0, 2 = within the first hour, … Each chunk begins with one."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from i2m2_med import settings
+from i2m2_med.config import settings
 from i2m2_med.sources.mimic3.database import copied_to, is_address
 
 CLEAN: dict[str, Any] = {

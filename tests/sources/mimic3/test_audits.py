@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from i2m2_med.config import Split
+from i2m2_med.config.run import Split
 from i2m2_med.samples.split import bucket
 from i2m2_med.sources.mimic3.audits import database_probe
 

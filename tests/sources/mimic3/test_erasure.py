@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from i2m2_med.errors import SourceError
-from i2m2_med.simulate.mimic3 import simulate
+from i2m2_med.simulate.mimic3.write import simulate
 from i2m2_med.sources.mimic3.settings import CLEAN, COMPAT
 
 from .conftest import Build

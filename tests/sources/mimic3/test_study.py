@@ -144,7 +144,7 @@ def test_every_channel_can_be_given() -> None:
 
 
 def test_simulated_studies_are_scored_or_refused_as_they_should_be(tmp_path: Path) -> None:
-    from i2m2_med.simulate.studies_damage_mimic3 import DAMAGE
+    from i2m2_med.simulate.mimic3.damage import DAMAGE
 
     simulate_studies(tmp_path / "out", kind="mimic3", count=45, seed=2, damage=True)
     expected = {damage.name: damage.expected for damage in DAMAGE}

@@ -1,0 +1,1 @@
+"""A run's settings: typed, closed, read from YAML with line numbers."""

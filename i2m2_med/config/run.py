@@ -1,0 +1,219 @@
+"""RunConfig: a run's settings, closed and typed. MONAI `_target_` blocks stand inside; only listed prefixes may be named."""
+
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from i2m2_med.config.settings import Settings
+
+ALLOWED = ("i2m2_med.", "monai.networks.", "monai.transforms.", "monai.losses.", "torch.nn.", "torch.optim.")
+"""What a `_target_` may start with; a config's `plugins` add to it."""
+
+IDEAL = "ideal.json"
+"""What simulators write beside their data: the AUROC that an observer who knows the truth reaches, by paradigm and label."""
+
+Target = dict[str, Any]
+"""A block with `_target_` and keyword arguments: a network, transform, combiner, optimizer or scheduler."""
+
+
+class Expert(Settings):
+    """One predictor: the modalities it reads, and its network."""
+
+    reads: Annotated[tuple[str, ...], Field(min_length=1)]
+    network: Target
+    """Called with the modalities in the order of `reads`, → logits (batch, label, classes)."""
+    training: dict[str, Any] = {}
+    """Settings of `training` that this expert overrides while it is trained alone (`mode: separate`, or before a warm start)."""
+
+
+class Modalities(Settings):
+    """From record to modality tensors."""
+
+    transforms: tuple[Target, ...] = ()
+    """MONAI dictionary transforms, in order, for data sets that are read record by record."""
+    train_transforms: tuple[Target, ...] = ()
+    """Augmentations, after `transforms`, for the training split only."""
+    cache: bool = False
+    """Keep samples in memory after `transforms`: for data sets that fit (read once, by the one process that trains)."""
+    normalise: dict[str, Literal["standard", "none"]] = {}
+    """By modality; `standard` subtracts the mean and divides by the standard deviation of the training split, per channel."""
+
+
+class Paradigm(Settings):
+    """A choice of experts, and where they differ from the run's: combiner and training."""
+
+    experts: Annotated[tuple[str, ...], Field(min_length=1)]
+    combiner: Target | None = None
+    training: dict[str, Any] = {}
+    """Settings of `training` that this paradigm overrides."""
+
+
+class Training(Settings):
+    """How the experts are trained. Every paradigm of a comparison gets the same."""
+
+    mode: Literal["joint", "separate", "joint+aux"] = "joint"
+    """`joint`: loss on the combination; `separate`: each expert alone; `joint+aux`: joint plus `aux_weight` × each expert's own loss."""
+    aux_weight: Annotated[float, Field(ge=0)] = 0.5
+    warm_start: str | None = None
+    """`separate` (train each expert alone first, with `separate` below), or a folder of expert weights (`<expert>.safetensors`)."""
+    separate: dict[str, Any] = {}
+    """Settings of `training` that the separate stage overrides (`mode: separate`, or before a warm start)."""
+    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that a training sample loses a modality (never its last one)."""
+    epochs: Annotated[int, Field(ge=1)] = 20
+    batch: Annotated[int, Field(ge=1)] = 32
+    learning_rate: (
+        Annotated[float, Field(gt=0)] | Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    ) = 1e-3
+    """Of several, each stage of training takes the one with the best `select`: every paradigm has the same choice."""
+    optimizer: Target = {"_target_": "torch.optim.AdamW"}
+    scheduler: Target | None = None
+    """A torch scheduler, stepped once an epoch."""
+    clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient."""
+    class_weights: bool = False
+    """Weight each label's classes by N / N_c of the training split."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many epochs without a better `select`."""
+    select: Literal["nll", "auroc", "average_precision", "accuracy"] = "nll"
+    """The validation metric whose best epoch is kept; a mean over labels."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that read samples; arrays in memory need none."""
+    amp: bool = True
+    """Mixed precision on a GPU; CPUs always compute in float32."""
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """The learning rates to choose from."""
+        return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
+
+
+class Evaluation(Settings):
+    """How runs are judged."""
+
+    bootstrap: Annotated[int, Field(ge=0)] = 2000
+    """Replicates, resampled by patient."""
+    sensitivity: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """The operating point reaches at least this on validation."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Conformal sets miss the truth in at most this share."""
+    calibrate: bool = True
+    """Fit scales and shifts of log-probabilities per availability pattern on validation."""
+    prior: dict[str, tuple[Annotated[float, Field(gt=0, lt=1)], ...]] = {}
+    """By label, the share of each class where the model will be used, such as `{acl: [0.95, 0.05]}`: probabilities are mended
+    from the shares of validation to these. Operating points and conformal sets don't depend on shares and stay."""
+    volumes: Literal["none", "max", "mean", "noisy_or"] = "none"
+    """Report on studies too: how items (slices) are put together."""
+    reference: str = "i2m2"
+    """The paradigm that the others are paired with."""
+
+    @model_validator(mode="after")
+    def check_prior(self) -> "Evaluation":
+        """What is not calibrated has no class shares to be mended from."""
+        if self.prior and not self.calibrate:
+            raise ValueError("evaluation.prior needs evaluation.calibrate: it mends calibrated probabilities")
+        return self
+
+
+class Tracking(Settings):
+    """Where runs are recorded."""
+
+    experiment: str | None = None
+    """MLflow experiment; the config's name where not said."""
+    uri: str | None = None
+    """MLflow store; `sqlite:///…/mlflow.db` in the workspace where not said."""
+
+
+class Scoring(Settings):
+    """How folders of studies are scored."""
+
+    batch: Annotated[int, Field(ge=1)] = 16
+    """Samples per forward pass."""
+
+
+class Split(Settings):
+    """Which patients train, validate and test: by a hash of the patient, stable when the cohort changes."""
+
+    salt: str = "i2m2"
+    valid: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    test_group: dict[str, str | tuple[str, ...]] = {}
+    """Leave a group out of training and test on it, such as `{acquisition: CORPDFS_FBK}`: its samples are `test`, and those of
+    other groups whose patients training does not know either are `rest`, which every report shows beside it."""
+
+
+class RunConfig(Settings):
+    """A run, whole. Values only; every part that does something is named by `_target_` or by the source's name."""
+
+    version: Literal[1] = 1
+    task: str
+    """What is predicted, in a word or two, for tables and reports."""
+    synthetic: bool = False
+    """The data are simulated: every figure and table says so. Data beside which an `ideal.json` lies are, whatever is said here."""
+    source: SerializeAsAny[Settings]
+    modalities: Modalities = Modalities()
+    split: Split = Split()
+    experts: Annotated[dict[str, Expert], Field(min_length=1)]
+    combiner: Target = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
+    paradigms: dict[str, Paradigm] = {}
+    """By name; where none are given: unimodal_*, intra, inter and i2m2, as far as the experts make them."""
+    paradigm: str = "i2m2"
+    """The one that `train` trains."""
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    tracking: Tracking = Tracking()
+    scoring: Scoring = Scoring()
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    data_hash: Literal["content", "stat"] = "content"
+    """How the manifest knows source files: by sha256, or (quick, for hundreds of GB) by size and time of change."""
+    plugins: tuple[str, ...] = ()
+    """More prefixes that a `_target_` may start with: whoever adds one trusts that code."""
+
+    @model_validator(mode="after")
+    def check_names(self) -> "RunConfig":
+        """Paradigms name experts, experts and the run name what exists."""
+        if not self.paradigms:
+            object.__setattr__(self, "paradigms", derive_paradigms(self.experts))
+        for name, paradigm in self.paradigms.items():
+            for expert in paradigm.experts:
+                if expert not in self.experts:
+                    raise ValueError(f"paradigms.{name} names the expert '{expert}'{nearest(expert, self.experts)}")
+            apply_training(self.training, paradigm.training)
+        for expert in self.experts.values():
+            apply_training(self.training, {**self.training.separate, **expert.training})
+        if self.paradigm not in self.paradigms:
+            raise ValueError(
+                f"paradigm '{self.paradigm}' is not one of the run's{nearest(self.paradigm, self.paradigms)}"
+            )
+        return self
+
+    def reference_among(self, paradigms: Collection[str]) -> str:
+        """The paradigm that the others are paired with: `evaluation.reference` where it is one of them, else what `train` trains."""
+        asked = self.evaluation.reference
+        return asked if asked in paradigms else self.paradigm
+
+
+def derive_paradigms(experts: Mapping[str, Expert]) -> dict[str, Paradigm]:
+    """The paper's paradigms, as far as the experts make them: unimodal, intra, inter, I2M2."""
+    alone = tuple(name for name, expert in experts.items() if len(expert.reads) == 1)
+    joint = tuple(name for name, expert in experts.items() if len(expert.reads) > 1)
+    made: dict[str, tuple[str, ...]] = {f"unimodal_{name}": (name,) for name in alone}
+    if len(alone) > 1:
+        made["intra"] = alone
+    if joint:
+        made["inter"] = joint
+    made["i2m2"] = (*alone, *joint)
+    return {name: Paradigm(experts=members) for name, members in made.items()}
+
+
+def apply_training(training: Training, overrides: Mapping[str, Any]) -> Training:
+    """Training settings with a paradigm's or stage's own on top, typed again."""
+    return Training.model_validate({**training.model_dump(), **overrides})
+
+
+def nearest(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    """'; did you mean …?' or what there is to choose from."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; choose from {', '.join(known)}"

@@ -1,0 +1,82 @@
+"""`_target_` blocks → objects, by MONAI's ConfigParser, once their classes are known to be of the kind that is asked for."""
+
+import inspect
+from collections.abc import Mapping
+from copy import deepcopy
+from pydoc import locate
+from typing import Any
+
+from i2m2_med.config.run import ALLOWED, Target
+from i2m2_med.errors import ConfigError
+
+KINDS = {
+    "network": "torch.nn.Module",
+    "combiner": "torch.nn.Module",
+    "transform": "monai.transforms.Transform",
+    "optimizer": "torch.optim.Optimizer",
+    "scheduler": "torch.optim.lr_scheduler.LRScheduler",
+}
+
+
+def resolve(target: str, kind: str, where: str, plugins: tuple[str, ...] = ()) -> type:
+    """The class that a `_target_` names. A function, a module's import of another library, or another kind of class is refused."""
+    try:
+        found: Any = locate(target)
+    except Exception as error:  # pydoc.ErrorDuringImport: the module exists and fails
+        raise ConfigError(f"{where}: {target} fails to import: {error}") from error
+    if found is None:
+        raise ConfigError(f"{where}: there is no {target}")
+    wanted: Any = locate(KINDS[kind])
+    home = f"{getattr(found, '__module__', '')}."
+    if not inspect.isclass(found) or not home.startswith((*ALLOWED, *plugins)) or not issubclass(found, wanted):
+        raise ConfigError(f"{where}: {target} is not a {kind} (a {KINDS[kind]})")
+    return found
+
+
+def build(
+    block: Target,
+    kind: str,
+    where: str,
+    plugins: tuple[str, ...] = (),
+    offered: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> Any:
+    """Make the object of a `_target_` block. `given` are passed always, `offered` where the class takes them and the block is silent."""
+    cls = resolve(str(block.get("_target_")), kind, where, plugins)
+    takes = inspect.signature(cls).parameters
+    known = {name: value for name, value in (offered or {}).items() if name in takes and name not in block}
+    open_ended = any(taken.kind is inspect.Parameter.VAR_KEYWORD for taken in takes.values())
+    for name in block:
+        if name != "_target_" and name not in takes and not open_ended:
+            from i2m2_med.config.run import nearest
+
+            raise ConfigError(f"{where}: {block['_target_']} takes no '{name}'{nearest(name, list(takes))}")
+    for value in nested(block):
+        resolve(str(value["_target_"]), "network" if kind in {"network", "combiner"} else kind, where, plugins)
+    try:
+        return cls(**arguments(block), **known, **given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {block['_target_']}: {error}") from error
+
+
+def arguments(block: Target) -> dict[str, Any]:
+    """What a block passes to its class, blocks inside made into objects by MONAI's parser.
+
+    Where all are plain values there is nothing to parse, and MONAI, which takes seconds to import, is left alone.
+    """
+    values = {key: deepcopy(value) for key, value in block.items() if key != "_target_"}
+    if not nested(block):
+        return values
+    from monai.bundle.config_parser import ConfigParser
+
+    return ConfigParser(values).get_parsed_content()
+
+
+def nested(content: Any, *, top: bool = True) -> list[Mapping[str, Any]]:
+    """The `_target_` blocks inside a block."""
+    if isinstance(content, Mapping):
+        inside = [found for value in content.values() for found in nested(value, top=False)]
+        return inside if top or "_target_" not in content else [content, *inside]
+    if isinstance(content, list | tuple):
+        return [found for value in content for found in nested(value, top=False)]
+    return []

@@ -1,0 +1,1 @@
+"""Temperatures, class shifts, conformal sets, priors: fitted on validation, applied to predictions."""

@@ -1,0 +1,216 @@
+"""Calibration fitted on validation data, per availability pattern: what a study lacks changes how sure the product is.
+
+Log-probabilities become scale · e^(bend · uncertainty) · log-probabilities + shift, renormalised. Two classes: bend is zero, so
+that order is kept (Platt). More: the scale follows the uncertainty (Balanya, Maroñas and Ramos 2022), and every class has its
+shift (vector scaling, Guo et al. 2017): a product that is trained jointly leaves open which expert carries a class's offset, so
+one that is left alone is biased. A pattern that validation has not (or hardly) seen takes the nearest one's numbers and says
+so (`calibrated` is false). All of it is plain values, kept as `calibration.json`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Shaped
+from scipy.special import log_softmax
+
+from i2m2_med.engine.calibration.conformal import conformal_sets, fit_conformal
+from i2m2_med.engine.calibration.prior import fit_prior, mend_prior
+from i2m2_med.errors import SourceError
+
+FEWEST = 10
+"""Patients of known label that a pattern needs in validation to have numbers of its own."""
+STIFFNESS = 0.25
+"""Pull of log scale and shift towards zero, in nats: decides where validation is small or separates the classes."""
+STIFFNESS_OF_MORE = 2.0
+"""That of bend and shifts where there are more than two classes: of 50 samples of ten classes they cost a hundredth of the loss."""
+SMALLEST_P = 1e-30
+
+LogProbabilities = Float[np.ndarray, "sample label classes"]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What calibration makes of a model's answers."""
+
+    p: Float[np.ndarray, "sample label classes"]
+    calibrated: Bool[np.ndarray, "sample"]
+    """False where the pattern was not seen in validation: the nearest one's numbers were used."""
+    sets: Shaped[np.ndarray, "sample label"]
+    """Class numbers of the class-conditional conformal sets, '+'-joined; None where there is none."""
+    split_sets: Shaped[np.ndarray, "sample label"]
+    decision: Shaped[np.ndarray, "sample label"]
+    """The class decided on, as text: two classes by the operating point, more by the largest probability; None without either."""
+
+
+def fit_calibration(
+    table: pd.DataFrame,
+    alpha: float = 0.1,
+    sensitivity: float = 0.9,
+    prior: Mapping[str, Sequence[float]] | None = None,
+) -> dict[str, Any]:
+    """From the prediction table of validation samples. Raises SourceError if it is empty.
+
+    prior: by label, class shares where the model will be used. Returns patterns (scale and shift per label), thresholds on the
+    calibrated p of class 1, conformal limits, and the prior that probabilities are mended from and to, if one is given.
+    """
+    table = table[table["p"].notna()] if len(table) else table
+    if not len(table):
+        raise SourceError("there is no validation sample to calibrate on; give `split.valid` a share above 0")
+    log_probs, target, patient, pattern = arrays_of(table)
+    patterns: dict[str, Any] = {}
+    for name in np.unique(pattern):
+        rows = pattern == name
+        fitted = [_fit_label(log_probs[rows, at], target[rows, at], patient[rows]) for at in range(target.shape[1])]
+        patterns[str(name)] = {"samples": int(rows.sum()), "labels": fitted}
+    found: dict[str, Any] = {"patterns": patterns}
+    p = rescale(log_probs, pattern, found)[0]
+    points = (
+        [_threshold(p[:, at], target[:, at], sensitivity) for at in range(target.shape[1])] if p.shape[2] == 2 else None
+    )
+    if prior:
+        found["prior"] = fit_prior(target, p.shape[2], list(dict.fromkeys(table["label"])), prior)
+    return found | {
+        "sensitivity": sensitivity,
+        "thresholds": points,
+        "conformal": fit_conformal(p, target, patient, alpha),
+    }
+
+
+def calibrate(log_probs: LogProbabilities, pattern: Sequence[str], calibration: dict[str, Any]) -> Calibrated:
+    """A model's answers as `calibration` (of `fit_calibration`) mends them. pattern: '+'-joined modalities per sample.
+
+    Another prior moves probabilities only: sensitivity, specificity and class-conditional coverage do not depend on class
+    shares, so operating points and sets stay those of validation.
+    """
+    p, known = rescale(log_probs, np.asarray(pattern, dtype=str), calibration)
+    limits = calibration["conformal"]
+    sets, split_sets = (set_names(conformal_sets(p, limits[kind])) for kind in ("by_class", "split"))
+    mended = p
+    if prior := calibration.get("prior"):
+        with np.errstate(divide="ignore"):
+            mended = np.exp(mend_prior(np.log(p), np.array(prior["was"]), np.array(prior["will_be"])))
+    decision = mended.argmax(axis=2)
+    if calibration["thresholds"] is not None:
+        at_least = np.array([0.5 if one is None else one for one in calibration["thresholds"]])
+        decision = (p[:, :, 1] >= at_least).astype(np.int64)
+    return Calibrated(mended, known, sets, split_sets, decision.astype(str).astype(object))
+
+
+def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.DataFrame:
+    """A prediction table with `p` calibrated (`uncalibrated` keeps what was), `calibrated`, `set`, `set_split`, `decision`.
+
+    Sets and decisions are class numbers, as in the column `class`; a set is '+'-joined.
+    """
+    log_probs, _, _, pattern = arrays_of(table)
+    made = calibrate(log_probs, pattern.tolist(), calibration)
+    each, classes = log_probs.shape[1] * log_probs.shape[2], log_probs.shape[2]
+    refused = table["p"].isna()
+    mended = table.assign(
+        uncalibrated=table["p"],
+        p=made.p.ravel(),
+        calibrated=np.repeat(made.calibrated, each),
+        set=np.repeat(made.sets.ravel(), classes),
+        set_split=np.repeat(made.split_sets.ravel(), classes),
+        decision=np.repeat(made.decision.ravel(), classes),
+    )
+    mended.loc[refused, ["set", "set_split", "decision"]] = None
+    mended.loc[refused, "calibrated"] = False
+    return mended
+
+
+def set_names(sets: Bool[np.ndarray, "sample label classes"]) -> np.ndarray:
+    """(sample, label): the classes of each set, '+'-joined; an empty set is an empty string."""
+    names = np.empty(sets.shape[:2], dtype=object)
+    for place in np.ndindex(*sets.shape[:2]):
+        names[place] = "+".join(str(cls) for cls in np.flatnonzero(sets[place]))
+    return names
+
+
+def rescale(
+    log_probs: LogProbabilities, pattern: np.ndarray, calibration: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities (sample, label, classes), and whether each sample's own pattern was fitted (sample,)."""
+    p, known = np.exp(log_probs), np.zeros(len(log_probs), dtype=bool)
+    for name in np.unique(pattern):
+        rows = pattern == name
+        own = [True] * log_probs.shape[1]
+        for at in range(log_probs.shape[1]):
+            numbers, own[at] = _numbers(str(name), at, calibration["patterns"])
+            if numbers is not None:
+                own_scale = numbers["scale"] * np.exp(numbers.get("bend", 0.0) * uncertainty(log_probs[rows, at]))
+                p[rows, at] = np.exp(log_softmax(own_scale * log_probs[rows, at] + numbers["shift"], axis=-1))
+        known[rows] = all(own)
+    return p, known
+
+
+def arrays_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Log-probabilities (sample, label, classes), target (sample, label), patient numbers and patterns (sample,).
+
+    The table's rows are in the order of `engine/predict.py`: sample, label, class.
+    """
+    labels, classes = table["label"].nunique(), table["class"].nunique()
+    shape = (-1, labels, classes)
+    log_probs = np.log(np.maximum(table["p"].to_numpy(dtype=np.float64).reshape(shape), SMALLEST_P))
+    target = table["target"].to_numpy(dtype=np.int64).reshape(shape)[:, :, 0]
+    first = table.iloc[:: labels * classes]
+    return log_probs, target, pd.factorize(first["patient"])[0], first["pattern"].to_numpy(dtype=str)
+
+
+def uncertainty(log_probs: Float[np.ndarray, "sample classes"]) -> Float[np.ndarray, "sample 1"]:
+    """The entropy of each sample's probabilities as a share of the largest possible: 0 (certain) to 1 (uniform)."""
+    log_p = log_softmax(log_probs, axis=-1)
+    return -(np.exp(log_p) * log_p).sum(axis=-1, keepdims=True) / np.log(log_p.shape[1])
+
+
+def _fit_label(log_probs: np.ndarray, target: np.ndarray, patient: np.ndarray) -> dict[str, Any] | None:
+    """Scale, bend and shift that minimise NLL on (sample, classes), or None where too few patients or one class only."""
+    known = target >= 0
+    log_probs, target = log_probs[known], target[known]
+    if len(np.unique(patient[known])) < FEWEST or len(np.unique(target)) < 2:
+        return None
+    from scipy.optimize import minimize
+
+    n_classes, rows = log_probs.shape[1], np.arange(len(target))
+    unsure = uncertainty(log_probs)
+    fixed, turn, shift = (0.0, 0.0), (-4.0, 4.0), (-12.0, 12.0)
+    two = n_classes == 2
+    bounds = [turn, *([fixed, fixed, shift] if two else [turn, *[shift] * n_classes])]  # log scale, bend, shifts
+    stiff = np.array([STIFFNESS] + [STIFFNESS if two else STIFFNESS_OF_MORE] * (1 + n_classes))
+
+    def cost(at: np.ndarray) -> tuple[float, np.ndarray]:
+        scaled = np.exp(at[0] + at[1] * unsure) * log_probs
+        said = log_softmax(scaled + at[2:], axis=-1)
+        slope = np.exp(said)
+        slope[rows, target] -= 1
+        by_scale = (slope * scaled).sum(axis=1)
+        gradient = np.array([by_scale.sum(), by_scale @ unsure[:, 0], *slope.sum(axis=0)])
+        return -float(said[rows, target].sum()) + float(stiff @ at**2), gradient + 2 * stiff * at
+
+    at = minimize(cost, np.zeros(2 + n_classes), jac=True, method="L-BFGS-B", bounds=bounds).x
+    return {"scale": float(np.exp(at[0])), "bend": float(at[1]), "shift": at[2:].tolist()}
+
+
+def _numbers(name: str, label: int, patterns: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+    """A pattern's own numbers for a label, or those of the nearest pattern that has some; and whether they are its own."""
+    own = patterns.get(name, {"labels": {label: None}})["labels"][label]
+    if own is not None:
+        return own, True
+    wanted = set(name.split("+"))
+
+    def nearness(other: str) -> tuple[float, int]:
+        there = set(other.split("+"))
+        return len(wanted & there) / len(wanted | there), patterns[other]["samples"]
+
+    fitted = [other for other in patterns if patterns[other]["labels"][label] is not None]
+    return (patterns[max(fitted, key=nearness)]["labels"][label] if fitted else None), False
+
+
+def _threshold(p: np.ndarray, target: np.ndarray, sensitivity: float) -> float | None:
+    """The largest threshold on p (sample, 2) of class 1 that reaches `sensitivity`; None without positives or negatives."""
+    hits = np.sort(p[target == 1, 1])[::-1]
+    if len(hits) == 0 or not (target == 0).any():
+        return None
+    return float(hits[int(np.ceil(sensitivity * len(hits) - 1e-9)) - 1])

@@ -1,0 +1,1 @@
+"""A trained model's answers: built, loaded, run over samples, also under other inputs."""

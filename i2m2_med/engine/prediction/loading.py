@@ -1,0 +1,42 @@
+"""Batches in a seeded order, the same whoever reads them and wherever a run was interrupted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from i2m2_med.engine.prediction.seed import seed_for
+from i2m2_med.samples.batch import Batch
+from i2m2_med.samples.dataset import Samples
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Rows in batches, shuffled anew each epoch by (seed, epoch); set `epoch` before iterating."""
+
+    def __init__(self, n_samples: int, batch: int, seed: int | None) -> None:
+        self.n_samples, self.batch, self.seed, self.epoch = n_samples, batch, seed, 0
+
+    def __len__(self) -> int:
+        return -(-self.n_samples // self.batch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.seed is None:
+            order = torch.arange(self.n_samples)
+        else:
+            order = torch.randperm(
+                self.n_samples, generator=torch.Generator().manual_seed(seed_for(self.seed, "order", self.epoch))
+            )
+        yield from (rows.tolist() for rows in order.split(self.batch))
+
+
+def same(batch: Any) -> Any:
+    """`Samples.__getitems__` makes whole batches: there is nothing to collate."""
+    return batch
+
+
+def loader(samples: Samples, batch: int, workers: int = 0, seed: int | None = None) -> DataLoader[Batch]:
+    """Batches of `samples`; in file order where no seed is given."""
+    batches = EpochBatches(len(samples), batch, seed)
+    generator = torch.Generator().manual_seed(seed_for(seed, "workers"))
+    return DataLoader(samples, batch_sampler=batches, collate_fn=same, num_workers=workers, generator=generator)

@@ -1,0 +1,69 @@
+"""The model over samples → what it and each expert says, and the prediction table."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from i2m2_med.engine.prediction.loading import loader
+from i2m2_med.model import I2M2, Opinions
+from i2m2_med.samples.dataset import Samples
+
+REFUSED = "none of the modalities that the experts read is there"
+
+
+def run_model(model: I2M2, samples: Samples, batch: int, device: str, workers: int = 0) -> Opinions:
+    """Ask the model about every sample, in their order; the answers are on the CPU.
+
+    Where no expert is present the answer means nothing: `Opinions.present` says so.
+    """
+    model.to(device).eval()
+    said: list[Opinions] = []
+    with torch.no_grad():
+        for one in loader(samples, batch, workers):
+            answer = model(one.to(device).inputs, one.to(device).present)
+            said.append(Opinions(*(tensor.cpu() for tensor in answer)))
+    return Opinions(
+        torch.cat([answer.log_probs for answer in said]),
+        torch.cat([answer.experts for answer in said], dim=1),
+        torch.cat([answer.present for answer in said], dim=1),
+    )
+
+
+def patterns(samples: Samples, batch: int = 1024) -> list[str]:
+    """Which modalities each sample has, '+'-joined in alphabetical order."""
+    found: list[str] = []
+    for one in loader(samples, batch):
+        names = sorted(one.present)
+        rows = torch.stack([one.present[name] for name in names], dim=1).tolist()
+        found += ["+".join(name for name, there in zip(names, row, strict=True) if there) for row in rows]
+    return found
+
+
+def prediction_table(said: Opinions, names: tuple[str, ...], samples: Samples, pattern: list[str]) -> pd.DataFrame:
+    """Long table, one row per sample × label × class, without what calibration and scoring add.
+
+    Columns: patient, study, item, split, label, class, p, p_<expert>… (NaN where absent), target (−1 unknown), pattern, status,
+    error, group_*. A sample that has nothing the experts read is refused: its p is NaN.
+    """
+    n_samples, n_labels, n_classes = said.log_probs.shape
+    each = n_labels * n_classes
+    kept = [name for name in ("patient", "study", "item", "split") if name in samples.records.columns]
+    groups = [name for name in samples.records.columns if name.startswith("group_")]
+    table = {name: np.repeat(samples.records[name].to_numpy(), each) for name in kept}
+    table["label"] = np.tile(np.repeat(samples.labels.names, n_classes), n_samples)
+    table["class"] = np.tile(np.arange(n_classes, dtype=np.int16), n_samples * n_labels)
+    silent = np.repeat(~said.present.any(dim=0).numpy(), each)
+    table["p"] = np.where(silent, np.nan, probability(said.log_probs))
+    for name, log_probs, present in zip(names, said.experts, said.present, strict=True):
+        table[f"p_{name}"] = np.where(np.repeat(present.numpy(), each), probability(log_probs), np.nan)
+    table["target"] = np.repeat(samples.target.numpy(), n_classes)
+    table["pattern"] = np.repeat(pattern, each)
+    table["status"] = np.where(silent, "refused", "ok")
+    table["error"] = np.where(silent, REFUSED, "")
+    return pd.DataFrame(table | {name: np.repeat(samples.records[name].to_numpy(), each) for name in groups})
+
+
+def probability(log_probs: Tensor) -> np.ndarray:
+    """Flat probabilities in float64."""
+    return log_probs.double().exp().flatten().numpy()

@@ -1,0 +1,137 @@
+"""The model folder: all that a prediction needs, in files that hold values only (YAML, JSON, safetensors)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import i2m2_med
+from i2m2_med.config.run import RunConfig
+from i2m2_med.engine.calibration.calibrate import calibrate_table
+from i2m2_med.engine.prediction.build import build_model, give_shares
+from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable
+from i2m2_med.engine.prediction.predict import patterns, prediction_table, run_model
+from i2m2_med.engine.prediction.seed import best_device
+from i2m2_med.errors import ModelError
+from i2m2_med.files import digest, replace_folder, write_json
+from i2m2_med.model import I2M2, Opinions
+from i2m2_med.samples.cohort import data_settings, is_place
+from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.envelope import Envelope
+from i2m2_med.samples.normalise import State
+from i2m2_med.sources.source import Labels
+
+WITHHELD = "withheld"
+"""What stands in a model folder's config in place of the paths of the training data."""
+
+
+@dataclass
+class Predictor:
+    """A trained model with what it needs to read samples and to be trusted."""
+
+    model: I2M2
+    run: RunConfig
+    paradigm: str
+    seed: int
+    labels: Labels
+    state: State
+    """Training statistics of `samples/normalise.py`."""
+    shares: list[list[float]]
+    """The share of each class per label in the training split."""
+    calibration: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What `engine/calibrate.py` fitted on validation data; empty: not calibrated."""
+    fingerprint: str = ""
+    """Of the data it was trained on."""
+    envelope: Envelope = field(default_factory=dict[str, dict[str, list[float]]])
+    """Ranges of training samples (samples/envelope.py), for warnings when a study lies outside."""
+    device: str = field(default_factory=best_device)
+
+    @property
+    def config_sha(self) -> str:
+        """A hash of the settings that decide what the model says."""
+        return digest(portable(self.run) | {"paradigm": self.paradigm})[:12]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the model's experts read, in the order of the experts."""
+        return tuple(dict.fromkeys(modality for name in self.model.names for modality in self.model.reads[name]))
+
+    def opinions(self, samples: Samples) -> Opinions:
+        """What the model and each expert say, uncalibrated."""
+        return run_model(self.model, samples, self.run.scoring.batch, self.device)
+
+    def predict(self, samples: Samples, name: str = "") -> pd.DataFrame:
+        """The prediction table of `samples` (engine/predict.py), calibrated where the model is; `name` fills `model`."""
+        table = prediction_table(self.opinions(samples), self.model.names, samples, patterns(samples))
+        if self.calibration:
+            table = calibrate_table(table, self.calibration)
+        else:
+            table = table.assign(calibrated=False, set=None, decision=None)
+        return table.assign(model=name, config_sha=self.config_sha)
+
+
+def portable(run: RunConfig) -> dict[str, Any]:
+    """A config as plain values, without the places of data and store."""
+    content = run.model_dump(mode="json", exclude={"tracking"})
+    content["source"] = {
+        name: WITHHELD if is_place(run, name) else value for name, value in run.source.model_dump(mode="json").items()
+    }
+    return content
+
+
+def save_model(predictor: Predictor, folder: Path) -> None:
+    """Write the model folder, whole or not at all."""
+    with replace_folder(folder) as beside:
+        (beside / "config.yaml").write_text(
+            yaml.safe_dump(portable(predictor.run), sort_keys=False, allow_unicode=True)
+        )
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in predictor.model.state_dict().items()}
+        save_file(tensors, beside / "weights.safetensors")
+        write_json(beside / "state.json", predictor.state)
+        write_json(beside / "calibration.json", predictor.calibration)
+        about = {
+            "paradigm": predictor.paradigm,
+            "seed": predictor.seed,
+            "labels": predictor.labels.names,
+            "classes": predictor.labels.classes,
+            "shares": predictor.shares,
+            "fingerprint": predictor.fingerprint,
+            "envelope": predictor.envelope,
+            "data": data_settings(predictor.run),
+            "i2m2_med": i2m2_med.__version__,
+        }
+        write_json(beside / "model.json", about)
+
+
+def load_model(folder: Path, device: str | None = None) -> Predictor:
+    """Open a model folder. It may come from a stranger: its config goes through the same allow list, and no pickle is read."""
+    run = read_portable(folder / "config.yaml")
+    about = read_about(folder, run)
+    state, calibration = (read_json(folder / f"{name}.json") for name in ("state", "calibration"))
+    labels = Labels(tuple(about["labels"]), tuple(about["classes"]))
+    try:
+        paradigm = run.paradigms[about["paradigm"]]
+        model = build_model(run, paradigm.experts, labels, int(about["seed"]), paradigm.combiner)
+        model.load_state_dict(load_file(folder / "weights.safetensors"))
+    except (RuntimeError, OSError, SafetensorError, KeyError) as error:
+        raise ModelError(f"{folder}: the weights do not fit the config: {str(error).splitlines()[0]}") from error
+    give_shares(model, torch.tensor(about["shares"]))
+    model.eval()
+    return Predictor(
+        model,
+        run,
+        about["paradigm"],
+        int(about["seed"]),
+        labels,
+        state,
+        about["shares"],
+        calibration,
+        about["fingerprint"],
+        about.get("envelope", {}),
+        device or best_device(),
+    )

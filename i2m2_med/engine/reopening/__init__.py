@@ -1,0 +1,1 @@
+"""Recorded runs opened again: verify, evaluate elsewhere, promote."""

@@ -1,0 +1,192 @@
+"""Proving a run: its environment against the lock, its data against the fingerprint, its model and numbers against a second try."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from i2m2_med.engine.tracking import provenance
+from i2m2_med.engine.tracking.model import folder_digest
+from i2m2_med.engine.tracking.read import FoundRun, download
+from i2m2_med.engine.tracking.store import Missing, connect, translated
+from i2m2_med.files import digest, sha256_of
+from i2m2_med.samples.cohort import Cohort, describe_file
+
+Verdict = Literal["same", "close", "DIFFERS", "noted", "not checked"]
+
+TOLERANCES = {"auroc": 1e-3, "average_precision": 1e-3, "accuracy": 1e-2, "balanced_accuracy": 1e-2, "ece": 1e-2}
+"""How far a metric may be off on another machine: ranks may swap where scores tie within rounding, counts and bins jump."""
+SMOOTH = 1e-4
+"""The same for all other metrics: means over probabilities, which rounding moves and never flips."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the verification."""
+
+    what: str
+    recorded: str
+    now: str
+    verdict: Verdict
+
+    @property
+    def failed(self) -> bool:
+        """Whether this alone refutes the run."""
+        return self.verdict == "DIFFERS"
+
+
+def same_machine(run: FoundRun) -> bool:
+    """Whether numbers have to be equal to the last bit: same processor, threads, accelerators and Python as the run's."""
+    return run.tags.get("i2m2.machine") == provenance.machine_digest(provenance.hardware())
+
+
+def check_environment(run: FoundRun) -> list[Check]:
+    """The run's lock as recorded, the lock that lies here, and what is installed, held against each other.
+
+    Other code is noted and refutes nothing: whether it still makes the run's numbers is what the other checks find out.
+    """
+    recorded = run.tags.get("i2m2.lock_sha256", "none")
+    checks = [_alike("lock here", recorded, provenance.lock_digest())]
+    installed = provenance.packages()
+    wanted = recorded_packages(run)
+    if recorded != "none":
+        kept = download(run, "requirements.lock")
+        checks.append(_alike("lock kept with the run", recorded, sha256_of(kept)))
+        wanted = {name: version for name, version in locked(kept).items() if name in wanted}
+    off = [f"{name} {installed.get(name, 'missing')}" for name in wanted if installed.get(name) != wanted[name]]
+    was = ", ".join(f"{entry.split()[0]} {wanted[entry.split()[0]]}" for entry in off[:3])
+    now = ", ".join(off[:3]) + (f" and {len(off) - 3} more" if len(off) > 3 else "")
+    checks.append(
+        Check(f"{len(wanted)} packages", was or "as locked", now or "as locked", "DIFFERS" if off else "same")
+    )
+    code = provenance.source_digest()
+    before = run.tags.get("i2m2.code_sha256", "")
+    return [*checks, Check("code of i2m2_med", before[:12], code[:12], "same" if code == before else "noted")]
+
+
+def recorded_packages(run: FoundRun) -> dict[str, str]:
+    """`name: version` of what was installed. Raises Missing if the run's note of it is gone or damaged."""
+    try:
+        return json.loads(download(run, "environment.json").read_text())["packages"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Missing(f"run {run.run_id}: environment.json is damaged; train again") from error
+
+
+def locked(lock: Path) -> dict[str, str]:
+    """`name: version` of the lock's lines that apply to this machine."""
+    from packaging.requirements import Requirement
+
+    lines = (line.strip() for line in lock.read_text().splitlines())
+    wanted = [Requirement(line.split(" --hash")[0]) for line in lines if line and line[0] not in "#-"]
+    return {
+        each.name.lower().replace("_", "-"): next(iter(each.specifier)).version
+        for each in wanted
+        if each.marker is None or each.marker.evaluate()
+    }
+
+
+def check_data(run: FoundRun, cohort: Cohort, files: Sequence[Path], root: Path | None, how: str) -> list[Check]:
+    """The fingerprint of the data as they are now, every source file hashed again (`prepare` trusts sizes and times)."""
+    checks = [_alike("data fingerprint", run.tags.get("i2m2.fingerprint", ""), cohort.fingerprint)]
+    known = {item["name"]: item for item in cohort.manifest["files"]}
+    found = [describe_file(path, root, how) for path in files]
+    off = sum(known.get(item["name"]) != item for item in found) + len(known) - len(found)
+    now = "as prepared" if not off else f"{off} changed since they were prepared"
+    return [*checks, Check(f"{len(known)} source files", "as prepared", now, "DIFFERS" if off else "same")]
+
+
+def check_model(run: FoundRun, folder: Path) -> Check:
+    """The model folder as it came back from the store."""
+    return _alike("model", run.tags.get("i2m2.model_sha256", ""), folder_digest(folder))
+
+
+def check_predictions(recorded: pd.DataFrame, again: pd.DataFrame, exact: bool) -> Check:
+    """Every probability of the run's prediction table, row by row: the cohort gives its samples in one order."""
+    key = ["item", "split", "label", "class"]
+    alike = len(recorded) == len(again) and recorded[key].astype(str).equals(again[key].astype(str))
+    off = np.abs(recorded["p"].to_numpy(float) - again["p"].to_numpy(float)) if alike else np.array([math.inf])
+    largest = math.inf if np.isnan(off).any() or not len(off) else float(off.max())
+    verdict: Verdict = "same" if largest == 0 else "close" if not exact and largest <= SMOOTH else "DIFFERS"
+    now = f"largest difference {largest:.2g}" if alike else "other rows"
+    return Check(f"{len(recorded)} probabilities", "as kept", now, verdict)
+
+
+def same_names(recorded: pd.DataFrame, again: pd.DataFrame) -> bool:
+    """Whether both tables name patients with one key. Other names put the patients in another order, and a bootstrap draws
+    other ones: its intervals can't be compared."""
+    return set(recorded["patient"]) == set(again["patient"])
+
+
+def check_metrics(
+    recorded: Mapping[str, float], again: Mapping[str, float], exact: bool, intervals: bool = True
+) -> list[Check]:
+    """Every metric of `recorded` or `again` against the other; one that only one of them has differs."""
+    return [
+        _metric(name, recorded.get(name), again.get(name), exact, intervals) for name in sorted({*recorded, *again})
+    ]
+
+
+def _metric(name: str, was: float | None, now: float | None, exact: bool, intervals: bool) -> Check:
+    verdict: Verdict = "DIFFERS"
+    if was is not None and now is not None:
+        if was == now or (math.isnan(was) and math.isnan(now)):
+            verdict = "same"
+        elif not intervals and name.endswith(("_low", "_high")):
+            verdict = "not checked"
+        elif not exact and abs(was - now) <= tolerance(name):
+            verdict = "close"
+    spelt = repr if verdict == "DIFFERS" else "{:.6g}".format
+    return Check(name, "none" if was is None else spelt(was), "none" if now is None else spelt(now), verdict)
+
+
+def tolerance(name: str) -> float:
+    """How far the metric `name` may be off on another machine.
+
+    >>> tolerance("test_auroc_macro"), tolerance("test_nll_macro")
+    (0.001, 0.0001)
+    """
+    return max((width for metric, width in TOLERANCES.items() if f"_{metric}_" in f"_{name}_"), default=SMOOTH)
+
+
+def history_agrees(run: FoundRun, names: Sequence[str]) -> Check:
+    """MLflow keeps each metric twice, as a curve and as its last value; someone who edits one may forget the other."""
+    client = connect(run.uri)
+    with translated(run.uri):
+        off = [name for name in names if not _same_end(client.get_metric_history(run.run_id, name), run.metrics[name])]
+    return Check("curves and last values", "agree", ", ".join(off[:3]) or "agree", "DIFFERS" if off else "same")
+
+
+def _same_end(history: Sequence[Any], last: float) -> bool:
+    values = [each.value for each in history]
+    return last in values or (math.isnan(last) and any(math.isnan(value) for value in values))
+
+
+def write_back(run: FoundRun, checks: Sequence[Check], how: str, exact: bool) -> dict[str, Any]:
+    """Put the result into the run: the tags `verified` and `verified_how`, and every check as `verification.json`."""
+    passed = not any(check.failed for check in checks)
+    how += " with other code" if any(check.verdict == "noted" for check in checks) else ""
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    summary = {"run": run.run_id, "verified": passed, "how": how, "exact": exact, "when": when}
+    result = summary | {"checks": [asdict(check) for check in checks]}
+    client = connect(run.uri)
+    with translated(run.uri):
+        client.set_tag(run.run_id, "verified", "true" if passed else "false")
+        client.set_tag(run.run_id, "verified_how", f"{how}, {'exact' if exact else 'within tolerance'}, {when}")
+        client.set_tag(run.run_id, "i2m2.verified_metrics", digest(run.metrics))
+        client.log_text(run.run_id, json.dumps(result, indent=2), "verification.json")
+    return result
+
+
+def is_verified(run: FoundRun) -> bool:
+    """Whether the last verification passed and no metric was changed since."""
+    return run.tags.get("verified") == "true" and run.tags.get("i2m2.verified_metrics") == digest(run.metrics)
+
+
+def _alike(what: str, was: str, now: str) -> Check:
+    return Check(what, was[:12] or "none", now[:12] or "none", "same" if was == now else "DIFFERS")

@@ -1,0 +1,76 @@
+"""Trained models on a split of their own data, or on other data of the same kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from i2m2_med.config.run import RunConfig
+from i2m2_med.console import Progress
+from i2m2_med.engine.prediction.predictor import Predictor
+from i2m2_med.engine.prediction.withheld_modalities import withhold
+from i2m2_med.engine.reopening.runs import open_models, with_root
+from i2m2_med.errors import ConfigError
+from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
+from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.split import REST
+from i2m2_med.workspace import workspace
+
+
+@dataclass(frozen=True)
+class FoundModels:
+    """The models of one paradigm, one per seed, before any data are read."""
+
+    run_id: str
+    config: RunConfig
+    """Theirs, on the data that are to be judged."""
+    models: Sequence[Predictor]
+    name: str
+    """Of the config, which names what is prepared."""
+
+
+@dataclass(frozen=True)
+class OtherData:
+    """Models and the data that they are asked about."""
+
+    run_id: str
+    config: RunConfig
+    models: Sequence[Predictor]
+    cohort: Cohort
+
+    def samples(self, split: str) -> list[Samples]:
+        """The samples of a split as each model reads them: with its own training statistics, never augmented."""
+        return [replace(self.cohort, state=one.state, opened={}, augment=None).samples(split) for one in self.models]
+
+    def predictions(self, split: str, without: Sequence[str] = ()) -> dict[tuple[str, int], pd.DataFrame]:
+        """(paradigm, seed) → predictions on validation, the split, and what is beside a group that was left out.
+
+        without: modalities that are withheld from every sample; those that lack one of the rest are left out then.
+        """
+        if split not in self.cohort.splits:
+            raise ConfigError(f"these data have no split '{split}'; they have {', '.join(self.cohort.splits)}")
+        beside = (REST,) if REST in self.cohort.splits else ()
+        parts = [self.samples(part) for part in dict.fromkeys(("valid", split, *beside))]
+        if without:
+            parts = [
+                [withhold(model, one, without) for model, one in zip(self.models, part, strict=True)] for part in parts
+            ]
+        return {
+            (model.paradigm, model.seed): pd.concat(
+                [model.predict(samples[number], self.run_id) for samples in parts], ignore_index=True
+            )
+            for number, model in enumerate(self.models)
+        }
+
+
+def open_models_for(run: str, uri: str, paradigm: str | None, root: Path | None) -> FoundModels:
+    """The models of `run` (of a comparison: of one paradigm), to be asked about the data in `root`, or their own."""
+    run_id, models, place, name = open_models(run, uri, paradigm, root)
+    return FoundModels(run_id, with_root(models[0].run, place), models, name)
+
+
+def open_data(found: FoundModels, progress: Progress) -> OtherData:
+    """Prepare the data that are to be judged, and open them."""
+    cohort = open_cohort(found.config, prepare(found.config, found.name, workspace(), progress))
+    return OtherData(found.run_id, found.config, found.models, cohort)

@@ -1,0 +1,147 @@
+"""Verifying one run, and a comparison of runs: what is made again, in what order, and what is then compared."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from i2m2_med.config.run import RunConfig
+from i2m2_med.config.yaml_source import Values
+from i2m2_med.console import Progress
+from i2m2_med.engine.prediction.predictor import load_model, read_portable
+from i2m2_med.engine.reopening import checks as verify
+from i2m2_med.engine.reopening.checks import Check
+from i2m2_med.engine.tracking.read import FoundRun, download, find_run, predictions
+from i2m2_med.engine.tracking.store import Missing, ensure_store
+from i2m2_med.engine.training.experiment import Experiment, comparison_values, metric_values
+from i2m2_med.errors import ModelError, UserError
+from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
+from i2m2_med.workspace import workspace
+
+Tables = Mapping[tuple[str, int], pd.DataFrame]
+"""(paradigm, seed) → prediction table."""
+Rows = list[dict[str, Any]]
+Judge = Callable[[RunConfig, Tables, str], Rows]
+"""(config, tables, reference paradigm) → rows of metrics; the report's, which lies above this layer."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of one run."""
+
+    run: FoundRun
+    checks: list[Check]
+    how: str
+    """What was made again."""
+    exact: bool
+    """Whether equality to the last bit was asked for."""
+    table: pd.DataFrame
+    """The predictions made again; the kept ones where that was impossible, none where there are none."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing refutes the run."""
+        return not any(check.failed for check in self.checks)
+
+
+def verify_run(run: FoundRun, judge: Judge, progress: Progress, retrain: bool) -> Verified:
+    """One training run. What the store has lost of it, or holds damaged, refutes it."""
+    try:
+        return verify_whole_run(run, judge, progress, retrain)
+    except (Missing, ModelError) as error:
+        lost = Check("what the run holds", "whole", str(error), "DIFFERS")
+        return Verified(run, [lost], "nothing, because the run is not whole", verify.same_machine(run), pd.DataFrame())
+
+
+def verify_whole_run(run: FoundRun, judge: Judge, progress: Progress, retrain: bool) -> Verified:
+    """Environment, model, data, then evaluation and (if asked) training again."""
+    config = stored_config(run)
+    kept = predictions(run)
+    model = download(run, "model")
+    exact = verify.same_machine(run)
+    cohort, checks = data_again(run, config, progress)
+    checks = [*verify.check_environment(run), verify.check_model(run, model), *checks]
+    if cohort is None:
+        return Verified(run, checks, "nothing, because the data are not the run's", exact, kept)
+    again, evaluated = evaluate_again(run, config, cohort, model, kept, judge, exact)
+    curves = [name for name in final_metrics(run) if not name.endswith(("_low", "_high"))]  # one question each
+    checks += [verify.history_agrees(run, curves), *evaluated]
+    if retrain:
+        checks += train_again(run, config, cohort, judge, progress, exact)
+    return Verified(run, checks, "training and evaluation" if retrain else "evaluation", exact, again)
+
+
+def verify_comparison(parent: FoundRun, runs: list[Verified], judge: Judge) -> Verified:
+    """The numbers of a comparison, from the predictions that were made again for each of its runs."""
+    config = stored_config(parent)
+    tables = {(one.run.tags["paradigm"], int(one.run.tags["seed"])): one.table for one in runs}
+    reference = config.reference_among(config.paradigms)
+    exact = verify.same_machine(parent)
+    good = sum(one.passed for one in runs)
+    children = Check("runs verified", str(len(runs)), str(good), "same" if good == len(runs) else "DIFFERS")
+    checks = [children]
+    if all(len(table) for table in tables.values()):
+        values = comparison_values(judge(config, tables, reference))
+        checks += verify.check_metrics(parent.metrics, values, exact)
+    return Verified(parent, checks, "the comparison of its runs", exact, pd.DataFrame())
+
+
+def data_again(run: FoundRun, config: RunConfig, progress: Progress) -> tuple[Cohort | None, list[Check]]:
+    """The run's data as they are now; no cohort if they can't be read or are others."""
+    try:
+        files = open_source(config).files()
+        cohort = open_cohort(config, prepare(config, config_name(run), workspace(), progress))
+    except (UserError, OSError) as error:
+        return None, [Check("data", run.tags.get("i2m2.fingerprint", "")[:12], str(error), "DIFFERS")]
+    checks = verify.check_data(run, cohort, files, getattr(config.source, "root", None), config.data_hash)
+    return (None if any(check.failed for check in checks) else cohort), checks
+
+
+def evaluate_again(
+    run: FoundRun, config: RunConfig, cohort: Cohort, model: Path, kept: pd.DataFrame, judge: Judge, exact: bool
+) -> tuple[pd.DataFrame, list[Check]]:
+    """The stored model on all that training did not see, and the metrics of that."""
+    predictor = load_model(model)
+    tables = [predictor.predict(cohort.samples(split), run.run_id) for split in cohort.splits if split != "train"]
+    again = pd.concat(tables, ignore_index=True)
+    paradigm = run.tags["paradigm"]
+    values = metric_values(judge(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))
+    recorded = {name: run.metrics[name] for name in final_metrics(run)}
+    compared = verify.check_metrics(recorded, values, exact, verify.same_names(kept, again))
+    return again, [verify.check_predictions(kept, again, exact), *compared]
+
+
+def train_again(
+    run: FoundRun, config: RunConfig, cohort: Cohort, judge: Judge, progress: Progress, exact: bool
+) -> list[Check]:
+    """The whole training from the stored config, into a store that is thrown away: every metric of every last epoch."""
+    with tempfile.TemporaryDirectory(prefix="i2m2-verify-") as scratch:
+        place = Path(scratch)
+        uri = ensure_store(place, f"sqlite:///{place / 'mlflow.db'}")
+
+        def rows(_manifest: Any, paradigm: str, seed: int, table: pd.DataFrame, _folder: Path) -> Rows:
+            return judge(config, {(paradigm, seed): table}, paradigm)
+
+        values = Values(config_name(run), {}, {})
+        experiment = Experiment(config, values, cohort, place / "runs", uri, progress, rows)
+        made = experiment.train(run.tags["paradigm"], int(run.tags["seed"]))
+        checks = verify.check_metrics(run.metrics, find_run(uri, made.run_id).metrics, exact)
+    return [replace(check, what=f"trained again: {check.what}") for check in checks]
+
+
+def stored_config(run: FoundRun) -> RunConfig:
+    """The run's config as its store keeps it, held to the same rules as a file of the user's."""
+    return read_portable(download(run, "config.yaml"))
+
+
+def config_name(run: FoundRun) -> str:
+    """The name of the config, which the run's name begins with."""
+    return run.name.split(" ")[0]
+
+
+def final_metrics(run: FoundRun) -> list[str]:
+    """The metrics that an evaluation makes, without those of the epochs."""
+    return [name for name in run.metrics if name.startswith("test_")]

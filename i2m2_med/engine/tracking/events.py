@@ -1,0 +1,105 @@
+"""How each kind of event of a run is written into the store: one small function per kind."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from i2m2_med.engine.tracking.outbox import Event
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def send(client: "MlflowClient", run_id: str, event: Event) -> None:
+    """Write one event into run `run_id`; the kinds are the functions below."""
+    KINDS[event["kind"]](client, run_id, event)
+
+
+def metric_key(name: str) -> str:
+    """`name` with what MLflow refuses in a metric's key replaced: `auroc@0.5 (macro)` → `auroc_0.5 _macro_`."""
+    return re.sub(r"[^\w./ -]", "_", name)[:250]
+
+
+def metrics_event(metrics: dict[str, float], step: int, milliseconds: int) -> Event:
+    """The event of some metrics. An infinite value becomes NaN: MLflow would store 1.797e308, which reads as a number."""
+    values = {metric_key(name): float(value) for name, value in metrics.items()}
+    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {"kind": "metrics", "values": finite, "step": step, "time": milliseconds}
+
+
+def _metrics(client: "MlflowClient", run_id: str, event: Event) -> None:
+    from mlflow.entities import Metric
+
+    values: dict[str, float | None] = event["values"]
+    entities = [
+        Metric(name, math.nan if value is None else value, event["time"], event["step"])
+        for name, value in values.items()
+    ]
+    for first in range(0, len(entities), 1000):
+        client.log_batch(run_id, metrics=entities[first : first + 1000])
+
+
+def _tags(client: "MlflowClient", run_id: str, event: Event) -> None:
+    from mlflow.entities import RunTag
+
+    entities = [RunTag(name, str(value)) for name, value in event["values"].items()]
+    for first in range(0, len(entities), 100):
+        client.log_batch(run_id, tags=entities[first : first + 100])
+
+
+def _params(client: "MlflowClient", run_id: str, event: Event) -> None:
+    from mlflow.entities import Param
+
+    entities = [Param(name[:250], str(value)[:6000]) for name, value in event["values"].items()]
+    for first in range(0, len(entities), 100):
+        client.log_batch(run_id, params=entities[first : first + 100])
+
+
+def _data(client: "MlflowClient", run_id: str, event: Event) -> None:
+    """The data a run read, as `mlflow.log_input` writes it: name, fingerprint, counts; no path and no file name."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        event["name"],
+        event["fingerprint"][:36],
+        source_type="i2m2-manifest",
+        source=json.dumps({"fingerprint": event["fingerprint"]}),
+        profile=json.dumps(event["profile"]),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def _artifact(client: "MlflowClient", run_id: str, event: Event) -> None:
+    path = Path(event["path"])
+    if path.is_dir():
+        client.log_artifacts(run_id, str(path), "/".join(filter(None, (event["folder"], path.name))))
+    else:
+        client.log_artifact(run_id, str(path), event["folder"] or None)
+
+
+def _text(client: "MlflowClient", run_id: str, event: Event) -> None:
+    client.log_text(run_id, event["text"], event["name"])
+
+
+def _model(client: "MlflowClient", run_id: str, event: Event) -> None:
+    from i2m2_med.engine.tracking.model import send_model
+
+    send_model(client, run_id, Path(event["path"]))
+
+
+def _end(client: "MlflowClient", run_id: str, event: Event) -> None:
+    client.set_terminated(run_id, event["status"], event["time"])
+
+
+KINDS: dict[str, Any] = {
+    "metrics": _metrics,
+    "tags": _tags,
+    "params": _params,
+    "data": _data,
+    "artifact": _artifact,
+    "text": _text,
+    "model": _model,
+    "end": _end,
+}

@@ -1,0 +1,1 @@
+"""Experts and combiner trained, stage by stage."""

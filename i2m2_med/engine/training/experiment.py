@@ -1,0 +1,248 @@
+"""An experiment: a config's prepared data, a store, and a folder of checkpoints; it trains paradigms into tracked runs."""
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from i2m2_med.config.run import RunConfig
+from i2m2_med.config.yaml_source import Values
+from i2m2_med.console import Progress
+from i2m2_med.engine.calibration.calibrate import calibrate_table, fit_calibration
+from i2m2_med.engine.calibration.prior import check_prior
+from i2m2_med.engine.prediction.build import training_of
+from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
+from i2m2_med.engine.prediction.seed import best_device, seed_everything
+from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
+from i2m2_med.engine.tracking.run import Tracker, open_run
+from i2m2_med.engine.tracking.store import ensure_store
+from i2m2_med.engine.training.fit import forget
+from i2m2_med.engine.training.loss import class_shares
+from i2m2_med.engine.training.paradigm import train_paradigm
+from i2m2_med.files import digest, replace_file, sole_user, write_json
+from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, prepare
+from i2m2_med.samples.envelope import fit_envelope
+from i2m2_med.workspace import workspace
+
+Judge = Callable[[dict[str, Any], str, int, pd.DataFrame, Path], list[dict[str, Any]]]
+"""(manifest, paradigm, seed, prediction table, folder) → rows of metrics; writes its report into the folder."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One paradigm with one seed: its run, its model folder, its predictions on validation and test, its metrics."""
+
+    run_id: str
+    paradigm: str
+    seed: int
+    model: Path
+    table: pd.DataFrame
+    rows: list[dict[str, Any]]
+
+
+@dataclass
+class Experiment:
+    """What all runs of a call share."""
+
+    run: RunConfig
+    values: Values
+    cohort: Cohort
+    folder: Path
+    """Checkpoints, models and predictions; private to this machine."""
+    uri: str
+    progress: Progress
+    judge: Judge
+    parent: Tracker | None = None
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the prepared data."""
+        return self.cohort.manifest
+
+    def train(self, paradigm: str, seed: int) -> Trained:
+        """Train, evaluate and record one paradigm with one seed; what a killed call has finished is only read again."""
+        folder = self.folder / f"{paradigm}-{seed}"
+        noted = read_note(folder)
+        if noted.get("done"):
+            self.progress.say(f"{paradigm} seed {seed}: done before")
+            return Trained(
+                noted["run"],
+                paradigm,
+                seed,
+                folder / "model",
+                pd.read_parquet(folder / "predictions.parquet"),
+                noted["rows"],
+            )
+        with self.tracked(paradigm, seed, noted.get("run")) as tracker:
+            write_json(folder / "note.json", {"run": tracker.run_id, "done": False})
+            predictor = self.fit(paradigm, seed, tracker)
+            table = self.predict(predictor, tracker.run_id)
+            if not (folder / "model").exists():
+                save_model(predictor, folder / "model")
+            with replace_file(folder / "predictions.parquet") as beside:
+                table.to_parquet(beside)
+            rows = self.judge(self.manifest, paradigm, seed, table, folder / "report")
+            self.record(tracker, folder, rows)
+        write_json(folder / "note.json", {"run": tracker.run_id, "done": True, "rows": rows})
+        return Trained(tracker.run_id, paradigm, seed, folder / "model", table, rows)
+
+    def tracked(self, paradigm: str, seed: int, resume: str | None) -> Any:
+        """An open MLflow run of this experiment."""
+        return open_run(
+            uri=self.uri,
+            experiment=self.run.tracking.experiment or self.values.name,
+            name=f"{self.values.name} {paradigm} seed {seed}",
+            paradigm=paradigm,
+            task=self.run.task,
+            seed=seed,
+            config=placed(self.run),
+            manifest=self.manifest,
+            parent=self.parent.run_id if self.parent else None,
+            resume=resume,
+            origins={".".join(map(str, key)): place for key, place in self.values.origins.items() if key},
+        )
+
+    @contextmanager
+    def as_parent(self) -> Generator[Tracker]:
+        """An open run that the runs trained meanwhile become children of."""
+        noted = read_note(self.folder)
+        with self.tracked("comparison", self.run.seeds[0], noted.get("run")) as tracker:
+            write_json(self.folder / "note.json", {"run": tracker.run_id})
+            self.parent = tracker
+            yield tracker
+        self.parent = None
+
+    def record_comparison(self, parent: Tracker, rows: Sequence[dict[str, Any]], report: Path) -> None:
+        """Each paradigm's mean over seeds, and the report, into the parent run."""
+        parent.metrics(comparison_values(rows))
+        parent.artifact(report)
+
+    def fit(self, paradigm: str, seed: int, tracker: Tracker) -> Predictor:
+        """The trained model, with its epochs in the run and on the terminal."""
+        training = training_of(self.run, self.run.paradigms[paradigm])
+        stages = len(self.run.paradigms[paradigm].experts) if "separate" in {training.mode, training.warm_start} else 0
+        total = training.epochs * len(training.learning_rates) * (stages + (training.mode != "separate"))
+        seen: list[int] = []
+        with self.progress.bar(f"{self.values.name}: {paradigm}, seed {seed}", total) as advance:
+
+            def watch(epoch: int, metrics: dict[str, float]) -> None:
+                seen.append(epoch)
+                tracker.epoch(len(seen), metrics)
+                advance(", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name in SHOWN))
+
+            seed_everything(seed)
+            device = best_device()
+            stage_folder = self.folder / "stages"
+            model = train_paradigm(
+                self.run, self.cohort, paradigm, seed=seed, stages=stage_folder, device=device, watch=watch
+            )
+        shares = class_shares(self.cohort.samples("train")).tolist()
+        return Predictor(
+            model,
+            self.run,
+            paradigm,
+            seed,
+            self.cohort.labels,
+            self.cohort.state,
+            shares,
+            {},
+            self.cohort.fingerprint,
+            fit_envelope(self.cohort.samples("train")),
+            device,
+        )
+
+    def predict(self, predictor: Predictor, run_id: str) -> pd.DataFrame:
+        """The prediction table over all that training did not see; calibration is fitted on validation and kept in the predictor."""
+        evaluation = self.run.evaluation
+        valid = predictor.predict(self.cohort.samples("valid"), run_id)
+        if evaluation.calibrate:
+            predictor.calibration = fit_calibration(valid, evaluation.alpha, evaluation.sensitivity, evaluation.prior)
+            predictor.calibration["patterns"] |= fit_withheld(predictor, self.cohort.samples("valid"))
+            valid = calibrate_table(valid, predictor.calibration)
+        others = [split for split in self.cohort.splits if split not in {"train", "valid"}]
+        judged = [predictor.predict(self.cohort.samples(split), run_id) for split in others]
+        return pd.concat([valid, *judged], ignore_index=True)
+
+    def record(self, tracker: Tracker, folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+        """Metrics with intervals, predictions, report and model into the run."""
+        tracker.metrics(metric_values(rows))
+        tracker.tags({"calibrated": str(self.run.evaluation.calibrate).lower()})
+        tracker.artifact(folder / "predictions.parquet")
+        if (folder / "report").exists():
+            tracker.artifact(folder / "report")
+        tracker.model(folder / "model")
+
+
+SHOWN = ("train_loss", "valid_nll", "valid_auroc")
+
+
+def metric_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """`test_auroc_macro` and its `_low`, `_high`, from rows of metrics; what is undefined is left out.
+
+    The mean over one label is that label's, so that MLflow's table has the same columns for every task.
+    """
+    labels = {row["label"] for row in rows}
+    found: dict[str, float] = {}
+    for row in rows:
+        for label in (row["label"], *(("macro",) if len(labels) == 1 else ())):
+            for end in ("value", "low", "high"):
+                value = row.get(end)
+                if value is not None and value == value:
+                    found[f"test_{row['metric']}_{label}{'' if end == 'value' else f'_{end}'}"] = float(value)
+    return found
+
+
+def comparison_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """`i2m2_test_auroc_macro` and so on: each paradigm's last row of a metric, which is its mean over seeds."""
+    last = {(row["paradigm"], row["metric"], row["label"]): row for row in rows}
+    found: dict[str, float] = {}
+    for paradigm in dict.fromkeys(row["paradigm"] for row in rows):
+        own = [row for row in last.values() if row["paradigm"] == paradigm]
+        found |= {f"{paradigm}_{name}": value for name, value in metric_values(own).items()}
+    return found
+
+
+def placed(run: RunConfig) -> dict[str, Any]:
+    """A config as plain values with its places absolute, so that `i2m2 verify` finds the data from any folder."""
+    content = run.model_dump(mode="json")
+    source = {name: str(Path(value).absolute()) for name, value in content["source"].items() if is_place(run, name)}
+    return content | {"source": content["source"] | source}
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """What an earlier call noted of a paradigm and seed; empty where there was none."""
+    path = folder / "note.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+@contextmanager
+def open_experiment(
+    run: RunConfig,
+    values: Values,
+    judge: Judge,
+    progress: Progress,
+    *,
+    what: str,
+    resume: bool = False,
+    skip_bad: bool = False,
+) -> Generator[Experiment]:
+    """Prepare what isn't prepared yet, open the store, and hold the experiment's folder.
+
+    what: the verb, so that `train` and `compare` of one config don't share checkpoints. Without `resume` an earlier call's
+    checkpoints are thrown away. Raises UserError if another process works in the same folder.
+    """
+    place = workspace()
+    cohort = open_cohort(run, prepare(run, values.name, place, progress, skip_bad=skip_bad))
+    check_prior(run.evaluation.prior, cohort.labels)
+    uri = ensure_store(place, run.tracking.uri)
+    key = digest([what, portable(run), cohort.fingerprint])[:12]
+    folder = place / "runs" / f"{what}-{values.name}-{key}"
+    with sole_user(folder.with_name(f"{folder.name}.lock")):
+        if not resume:
+            forget(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield Experiment(run, values, cohort, folder, uri, progress, judge)

@@ -1,0 +1,212 @@
+"""One stage of training on MONAI's SupervisedTrainer: seeded per epoch, a checkpoint after each, resumable to the same bytes."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.trainer import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from i2m2_med.config.run import Training
+from i2m2_med.config.targets import build
+from i2m2_med.engine.memory import keep_freed_memory
+from i2m2_med.engine.prediction.loading import EpochBatches, loader
+from i2m2_med.engine.prediction.predict import run_model
+from i2m2_med.engine.prediction.seed import seed_everything
+from i2m2_med.engine.training.loss import MaskedNLL, class_weights
+from i2m2_med.engine.training.selection import HIGHER_IS_BETTER, selection_metrics
+from i2m2_med.errors import UserError
+from i2m2_med.files import replace_file
+from i2m2_med.model import I2M2, Opinions
+from i2m2_med.samples.batch import Batch
+from i2m2_med.samples.dataset import Samples
+
+Watch = Callable[[int, dict[str, float]], None]
+"""Told after each epoch: its number (from 1) and its metrics."""
+
+
+@dataclass
+class Stage:
+    """What a stage of training carries from epoch to epoch; all of it is in the checkpoint."""
+
+    model: I2M2
+    training: Training
+    valid: Samples
+    folder: Path
+    seed: int
+    device: str
+    watch: Watch
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    losses: list[float] = field(default_factory=list[float])
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch (from 1) with the best `select` so far; 0 before the first. An undefined metric is never best."""
+        sign = 1 if HIGHER_IS_BETTER[self.training.select] else -1
+        scores = [sign * metrics.get(f"valid_{self.training.select}", float("nan")) for metrics in self.history]
+        known = [(score, -index) for index, score in enumerate(scores) if score == score]
+        return 1 - max(known)[1] if known else len(self.history)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch was run, or patience is used up."""
+        waited = len(self.history) - self.best_epoch
+        patience = self.training.patience
+        return len(self.history) >= self.training.epochs or (patience is not None and waited >= patience)
+
+
+def fit(
+    model: I2M2,
+    train: Samples,
+    valid: Samples,
+    training: Training,
+    *,
+    seed: int,
+    folder: Path,
+    device: str,
+    watch: Watch,
+) -> list[dict[str, float]]:
+    """Train `model` in place and leave it with its best epoch's weights; returns the metrics of each epoch.
+
+    folder: holds `last.pt` and `best.safetensors`; what an interrupted call left there is taken up again. Parameters that
+    ask for no gradient stay as they are.
+    """
+    keep_freed_memory()
+    folder.mkdir(parents=True, exist_ok=True)
+    model.to(device)
+    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rate = training.learning_rates[0]
+    optimizer = build(training.optimizer, "optimizer", "training.optimizer", params=learnt, lr=rate)
+    scheduler = (
+        build(training.scheduler, "scheduler", "training.scheduler", optimizer=optimizer)
+        if training.scheduler
+        else None
+    )
+    stage = Stage(model, training, valid, folder, seed, device, watch, optimizer, scheduler)
+    take_up(stage)
+    if not stage.finished:
+        make_trainer(stage, train, learnt).run()
+    model.load_state_dict(load_file(folder / "best.safetensors"))
+    return stage.history
+
+
+def make_trainer(stage: Stage, train: Samples, learnt: list[nn.Parameter]) -> SupervisedTrainer:
+    """MONAI's trainer with our epochs: seeds, clipping, validation, checkpoint, early stopping."""
+    training = stage.training
+    weights = class_weights(train).to(stage.device) if training.class_weights else None
+    aux = training.aux_weight if training.mode == "joint+aux" else 0.0
+    batches = loader(train, training.batch, training.workers, stage.seed)
+    trainer = SupervisedTrainer(
+        device=stage.device,
+        max_epochs=training.epochs,
+        train_data_loader=batches,
+        network=stage.model,
+        optimizer=stage.optimizer,
+        loss_function=MaskedNLL(weights, aux),
+        prepare_batch=lambda batch, device, *_, **__: drop(batch.to(str(device)), training.modality_dropout),
+        inferer=ask,  # pyright: ignore[reportArgumentType]  (any callable will do)
+        decollate=False,
+        amp=training.amp and stage.device.startswith("cuda"),
+        optim_set_to_none=True,
+    )
+    trainer.state.epoch = len(stage.history)
+    trainer.state.iteration = len(stage.history) * len(batches)
+    sampler = batches.batch_sampler
+    assert isinstance(sampler, EpochBatches)
+
+    def start(engine: Engine) -> None:
+        train.epoch = sampler.epoch = engine.state.epoch
+        stage.losses = []
+        seed_everything(stage.seed, "epoch", engine.state.epoch)
+
+    def clip(engine: Engine) -> None:
+        del engine
+        if trainer.scaler is not None:
+            trainer.scaler.unscale_(stage.optimizer)
+        if training.clip is not None:
+            nn.utils.clip_grad_norm_(learnt, training.clip)
+
+    trainer.add_event_handler(Events.EPOCH_STARTED, start)
+    trainer.add_event_handler(IterationEvents.BACKWARD_COMPLETED, clip)
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: stage.losses.append(engine.state.output["loss"].detach())
+    )
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: end_epoch(stage, engine))
+    return trainer
+
+
+def ask(batch: Batch, network: I2M2) -> Opinions:
+    """What the trainer calls an inferer: the model on a batch."""
+    return network(batch.inputs, batch.present)
+
+
+def drop(batch: Batch, probability: float) -> tuple[Batch, Tensor]:
+    """Silence each modality of each sample with `probability`, never a sample's last one; returns (inputs, target)."""
+    if probability:
+        names = list(batch.present)
+        there = torch.stack([batch.present[name] for name in names])
+        keep = there & (torch.rand(there.shape) >= probability).to(there.device)
+        lost = ~keep.any(dim=0)
+        keep[:, lost] = there[:, lost]
+        batch = Batch(batch.inputs, dict(zip(names, keep, strict=True)), batch.target, batch.rows)
+    return batch, batch.target
+
+
+def end_epoch(stage: Stage, engine: Engine) -> None:
+    """Validate, keep the best weights, write the checkpoint, stop when it is time."""
+    loss = float(torch.stack(stage.losses).mean())  # pyright: ignore[reportArgumentType]
+    if loss != loss:
+        raise UserError(
+            f"training diverged in epoch {engine.state.epoch}: the loss is not a number; lower training.learning_rate"
+        )
+    said = run_model(stage.model, stage.valid, stage.training.batch * 4, stage.device)
+    read = said.present.any(dim=0)
+    metrics = selection_metrics(said.log_probs[read], stage.valid.target[read])
+    stage.history.append({"train_loss": loss, **{f"valid_{name}": value for name, value in metrics.items()}})
+    if stage.scheduler is not None:
+        stage.scheduler.step()
+    if stage.best_epoch == len(stage.history):
+        with replace_file(stage.folder / "best.safetensors") as beside:
+            save_file({name: tensor.contiguous().cpu() for name, tensor in stage.model.state_dict().items()}, beside)
+    write_checkpoint(stage)
+    stage.watch(len(stage.history), stage.history[-1])
+    if stage.finished:
+        engine.terminate()
+
+
+def write_checkpoint(stage: Stage) -> None:
+    """State dicts and primitives only: it is read back with `weights_only=True`."""
+    content = {
+        "model": stage.model.state_dict(),
+        "optimizer": stage.optimizer.state_dict(),
+        "scheduler": stage.scheduler.state_dict() if stage.scheduler is not None else None,
+        "history": stage.history,
+    }
+    with replace_file(stage.folder / "last.pt") as beside:
+        torch.save(content, beside)
+
+
+def take_up(stage: Stage) -> None:
+    """Continue from the last checkpoint, if there is one."""
+    path = stage.folder / "last.pt"
+    if not path.exists():
+        return
+    content = torch.load(path, map_location=stage.device, weights_only=True)
+    stage.model.load_state_dict(content["model"])
+    stage.optimizer.load_state_dict(content["optimizer"])
+    if stage.scheduler is not None:
+        stage.scheduler.load_state_dict(content["scheduler"])
+    stage.history[:] = content["history"]
+
+
+def forget(folder: Path) -> None:
+    """Throw an earlier run's checkpoints away, to start afresh."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Kernels that are worth their code on a CPU."""

@@ -1,0 +1,1 @@
+"""Within the modalities or between them?"""

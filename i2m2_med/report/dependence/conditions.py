@@ -1,0 +1,104 @@
+"""Is the signal within the modalities, or between them? From predictions under shuffled inputs.
+
+Three conditions per label: `paired` (as it was), `within` (modalities drawn anew among patients of the same label: what lies
+between modalities is gone, what each says alone is kept) and `among` (among all: both are gone). Each is re-tempered on
+validation samples shuffled alike, so that
+
+    inter = NLL(within) − NLL(paired)      intra = NLL(among) − NLL(within)
+
+are nats of information and not the price of trusting a wrong input. Negative `inter`: the modalities repeat one another.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from i2m2_med.report.dependence.information import Amount, amount
+from i2m2_med.report.dependence.retemper import heard, loss, retemper
+from i2m2_med.report.statistics.bootstrap import Row
+from i2m2_med.report.statistics.intervals import draw_weights, metric_interval
+from i2m2_med.report.statistics.metrics import metric_replicates
+from i2m2_med.report.statistics.table import Predictions
+
+ALL = "all"
+"""Every modality shuffled, each by its own draw."""
+PAIRED = "paired"
+Shuffled = Mapping[str, Predictions]
+"""By condition: `paired`, `within:<label>:<modality>`, `among:<modality>` and `only:<modality>` (the others among all); one seed."""
+
+
+def within(label: str, modality: str) -> str:
+    """The name of a condition: `modality` (or all) shuffled among patients of the same value of `label`."""
+    return f"within:{label}:{modality}"
+
+
+def among(modality: str) -> str:
+    """`modality` (or all) shuffled among all patients."""
+    return f"among:{modality}"
+
+
+def only(modality: str) -> str:
+    """All but `modality` shuffled among all patients."""
+    return f"only:{modality}"
+
+
+def dependence(
+    seeds: Sequence[Shuffled], modalities: Sequence[str], draws: int = 1000
+) -> dict[tuple[str, str], dict[str, Amount]]:
+    """By (label, modality or `all`): the amounts `intra`, `inter` and `total`, in nats, over seeds and patients."""
+    first = seeds[0][PAIRED]
+    test, patient, weights = _judged(first, draws)
+    found: dict[tuple[str, str], dict[str, Amount]] = {}
+    for at, label in enumerate(first.labels):
+        for modality in (*modalities, ALL):
+            names = {"paired": PAIRED, "within": within(label, modality), "among": among(modality)}
+            losses = [{key: _loss(seed[name], at)[test] for key, name in names.items()} for seed in seeds]
+            pairs = {"intra": ("among", "within"), "inter": ("within", "paired"), "total": ("among", "paired")}
+            found[label, modality] = {
+                kind: amount([one[more] - one[less] for one in losses], patient, weights)
+                for kind, (more, less) in pairs.items()
+            }
+    return found
+
+
+def dependence_table(found: Mapping[tuple[str, str], Mapping[str, Amount]]) -> pd.DataFrame:
+    """`dependence` as a table: label, shuffled, kind, value, low, high, seed_sd (nats)."""
+    rows: list[Row] = []
+    for (label, modality), amounts in found.items():
+        rows += [{"label": label, "shuffled": modality, "kind": kind} | one.row() for kind, one in amounts.items()]
+    return pd.DataFrame(rows)
+
+
+def four_conditions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws: int = 1000) -> pd.DataFrame:
+    """The test of "Multi-modal Data Spectrum" (Madaan et al., ICLR 2026): paired, one modality only, all shuffled.
+
+    AUROC and accuracy on test samples as the model says them, mean over seeds, with intervals by patient.
+    """
+    conditions = {PAIRED: PAIRED, **{f"{name} only": only(name) for name in modalities}, "all shuffled": among(ALL)}
+    first = seeds[0][PAIRED]
+    test, patient, weights = _judged(first, draws)
+    rows: list[Row] = []
+    for at, label in enumerate(first.labels):
+        for shown, name in conditions.items():
+            each = [
+                metric_replicates(seed[name].p[test, at], first.target[test, at], patient, weights) for seed in seeds
+            ]
+            for metric in ("auroc", "accuracy"):
+                found = metric_interval(metric, np.mean([one[metric] for one in each], axis=0))
+                rows.append({"label": label, "condition": shown, "metric": metric, **found._asdict()})
+    return pd.DataFrame(rows)
+
+
+def _judged(said: Predictions, draws: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The test samples, their patients' numbers, and bootstrap weights."""
+    test = said.samples["split"].to_numpy(dtype=str) == "test"
+    patient = np.unique(said.patient[test], return_inverse=True)[1]
+    return test, patient, draw_weights(int(patient.max()) + 1, draws)
+
+
+def _loss(said: Predictions, label: int) -> np.ndarray:
+    """−log p(target) per sample, re-tempered on the validation samples of the same condition."""
+    fit = said.samples["split"].to_numpy(dtype=str) == "valid"
+    stack = np.stack(list(heard(said, label).values()))
+    return loss(retemper(stack, said.target[:, label], fit), said.target[:, label])

@@ -1,0 +1,64 @@
+"""Where the experts of a model contradict one another: the Jensen–Shannon divergence of what they say of a sample."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from i2m2_med.report.statistics.table import Predictions
+
+
+def jensen_shannon(p: Float[np.ndarray, "expert sample classes"]) -> Float[np.ndarray, "sample"]:
+    """H(mean p) − mean H(p) over the experts that are there (not NaN), in nats; NaN where fewer than two are.
+
+    0: they agree; ln 2: two experts are sure of different classes.
+    """
+    heard = np.asarray(np.isfinite(p).all(axis=2))
+    count = heard.sum(axis=0)
+    kept = np.where(heard[:, :, None], p, 0.0)
+    divisor = np.maximum(count, 1)
+    mean = kept.sum(axis=0) / divisor[:, None]
+    found = _entropy(mean) - _entropy(kept).sum(axis=0) / divisor
+    return np.where(count >= 2, np.maximum(found, 0.0), np.nan)
+
+
+def conflict_table(said: Predictions, most: int = 20) -> pd.DataFrame:
+    """The samples whose experts conflict most: study (pseudonym), item, label, divergence, what each expert gives the likeliest class.
+
+    Two classes: the experts' probability of class 1. Empty for a model of one expert.
+    """
+    if len(said.experts) < 2:
+        return pd.DataFrame(columns=["study", "item", "label", "divergence"])
+    parts: list[pd.DataFrame] = []
+    for at, label in enumerate(said.labels):
+        stack = np.stack([p[:, at] for p in said.experts.values()])
+        shown = np.ones(len(said.samples), dtype=np.int64) if stack.shape[2] == 2 else said.p[:, at].argmax(axis=1)
+        own = {f"p_{name}": p[np.arange(len(p)), shown] for name, p in zip(said.experts, stack, strict=True)}
+        part = said.samples[["study", "item"]].assign(
+            label=label, divergence=jensen_shannon(stack), shown_class=shown, **own
+        )
+        parts.append(part.assign(target=said.target[:, at]))
+    return pd.concat(parts).dropna(subset="divergence").nlargest(most, "divergence").reset_index(drop=True)
+
+
+def conflict_summary(said: Predictions) -> pd.DataFrame:
+    """Mean and 95th percentile of the divergence per label, in nats, and whether conflict goes with error."""
+    rows: list[dict[str, object]] = []
+    for at, label in enumerate(said.labels):
+        divergence = jensen_shannon(np.stack([p[:, at] for p in said.experts.values()]))
+        known = np.isfinite(divergence) & (said.target[:, at] >= 0)
+        if not known.any():
+            continue
+        wrong = said.p[known, at].argmax(axis=1) != said.target[known, at]
+        high = divergence[known] >= np.quantile(divergence[known], 0.9)
+        row = {
+            "label": label,
+            "mean": divergence[known].mean(),
+            "95th percentile": np.quantile(divergence[known], 0.95),
+        }
+        errors = {"error rate": wrong.mean(), "error rate of the tenth that conflicts most": wrong[high].mean()}
+        rows.append(row | errors)
+    return pd.DataFrame(rows)
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    return -np.sum(p * np.log(np.maximum(p, 1e-300)), axis=-1)

@@ -1,0 +1,103 @@
+"""Redundant, unique and synergistic nats of every pair of modalities, with intervals over patients and seeds."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from i2m2_med.report.dependence.broja import Parts, decompose
+from i2m2_med.report.dependence.information import Amount, of_draws
+from i2m2_med.report.dependence.retemper import heard, loss, prior_log_p, retemper
+from i2m2_med.report.statistics.bootstrap import Row
+from i2m2_med.report.statistics.intervals import draw_weights
+from i2m2_med.report.statistics.table import Predictions
+
+Reads = Mapping[str, Sequence[str]]
+"""By expert: the modalities it reads."""
+
+DRAWS = 100
+"""Each is a decomposition of its own; a standard error needs no more."""
+COLUMNS = ["label", "first", "second", *(f"{name}{end}" for name in Parts._fields for end in ("", "_low", "_high"))]
+
+
+def decomposition_table(
+    seeds: Sequence[Predictions], reads: Reads, alone: Mapping[str, Predictions], draws: int = DRAWS
+) -> pd.DataFrame:
+    """A row per label and pair of modalities, on test samples: each part's value, low and high.
+
+    What a modality says alone comes from a model trained on it alone where there is one, else from the experts that read
+    only it; what a pair says together, from the experts that read nothing else. Of three modalities or more each pair is
+    decomposed by itself, as if the others were not there. A pair lacks where no expert reads one of it by itself.
+    """
+    rows: list[Row] = []
+    modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
+    for first, second in combinations(modalities, 2):
+        together = [name for name, names in reads.items() if set(names) <= {first, second}]
+        single = {each: [name for name, names in reads.items() if set(names) == {each}] for each in (first, second)}
+        if not all(single[each] or each in alone for each in single) or not together:
+            continue
+        for at, label in enumerate(seeds[0].labels):
+            each = [
+                _parts(said, at, single, together, alone, draws if number == 0 else 0)
+                for number, said in enumerate(seeds)
+            ]
+            found = {name: _amount([getattr(parts, name) for parts in each]) for name in Parts._fields}
+            rows.append({"label": label, "first": first, "second": second, **_columns(found)})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _parts(
+    said: Predictions,
+    label: int,
+    single: Mapping[str, Sequence[str]],
+    together: Sequence[str],
+    alone: Mapping[str, Predictions],
+    draws: int,
+) -> Parts:
+    """Of one seed, per draw."""
+    known = (said.samples["split"].to_numpy(dtype=str) == "test") & (said.target[:, label] >= 0)
+    each = [
+        _opinion(alone[name], label, ()) if name in alone else _opinion(said, label, experts)
+        for name, experts in single.items()
+    ]
+    for one in (*single.values(), together):
+        known &= _all_heard(said, one)
+    target, patient = said.target[known, label], np.unique(said.patient[known], return_inverse=True)[1]
+    weights = draw_weights(int(patient.max()) + 1, draws)
+    gain = _gain(said, label, together)[known]
+    return decompose(np.exp(each[0][known]), np.exp(each[1][known]), target, gain, patient, weights)
+
+
+def _amount(seeds: Sequence[np.ndarray]) -> Amount:
+    """The mean over seeds; patients are drawn for the first seed only, whose sampling error stands for all."""
+    values = [float(draws[0]) for draws in seeds]
+    return of_draws(np.concatenate([[np.mean(values)], seeds[0][1:]]), values)
+
+
+def _columns(found: Mapping[str, Amount]) -> Row:
+    row: Row = {}
+    for name, amount in found.items():
+        row |= {name: amount.value, f"{name}_low": amount.low, f"{name}_high": amount.high}
+    return row
+
+
+def _all_heard(said: Predictions, experts: Sequence[str]) -> np.ndarray:
+    """(sample,): where none of the experts was absent."""
+    there = [np.isfinite(said.experts[name]).all(axis=(1, 2)) for name in experts if name in said.experts]
+    return np.logical_and.reduce(there) if there else np.ones(len(said.samples), dtype=bool)
+
+
+def _opinion(said: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:
+    """Log-probabilities (sample, classes) of some experts together (none named: of all), re-tempered on validation."""
+    logs = heard(said, label)
+    fit = said.samples["split"].to_numpy(dtype=str) == "valid"
+    return retemper(np.stack([logs[name] for name in experts or logs]), said.target[:, label], fit)
+
+
+def _gain(said: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:
+    """(sample,): nats that some experts save against knowing the class shares only."""
+    target = said.target[:, label]
+    fit = said.samples["split"].to_numpy(dtype=str) == "valid"
+    prior = loss(prior_log_p(target, fit, said.p.shape[2]), target)
+    return prior - loss(_opinion(said, label, experts), target)

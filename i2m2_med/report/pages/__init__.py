@@ -1,0 +1,1 @@
+"""HTML pages, figures and model cards."""

@@ -1,0 +1,79 @@
+"""The diagnosis of a data set by a model: every table of it, and the page that tells them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from i2m2_med.files import replace_file
+from i2m2_med.report.dependence.conditions import PAIRED, Shuffled, dependence, dependence_table, four_conditions
+from i2m2_med.report.dependence.conflict import conflict_summary, conflict_table
+from i2m2_med.report.dependence.decomposition_table import Reads, decomposition_table
+from i2m2_med.report.dependence.subsets import subset_tables
+from i2m2_med.report.dependence.verdict import verdicts
+from i2m2_med.report.pages.diagnosis_page import dependence_figure, diagnosis_page
+from i2m2_med.report.statistics.table import Predictions
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found, and where it was written."""
+
+    verdicts: dict[str, str]
+    """`overall`, then by label."""
+    tables: dict[str, pd.DataFrame]
+    """dependence, conditions, subsets, shares, decomposition, conflicts, conflict."""
+    paths: dict[str, Path]
+
+
+def write_diagnosis(
+    folder: Path,
+    *,
+    seeds: Sequence[Shuffled],
+    reads: Reads,
+    manifest: Mapping[str, Any],
+    title: str,
+    synthetic: bool = False,
+    alone: Mapping[str, Predictions] | None = None,
+    trained: str = "joint",
+    draws: int = 1000,
+) -> Diagnosis:
+    """Diagnose and write diagnosis.html, dependence.png and the tables as CSV into `folder`.
+
+    seeds: predictions by condition for each seed of one paradigm. alone: by modality, predictions of a model that was trained
+    on it alone, where there is one (for the decomposition). trained: the mode of training, for the reader.
+    """
+    modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
+    said = [one[PAIRED] for one in seeds]
+    found = dependence(seeds, modalities, draws)
+    subsets, shares = subset_tables(said, draws)
+    tables = {
+        "dependence": dependence_table(found),
+        "conditions": four_conditions(seeds, modalities, draws),
+        "subsets": subsets,
+        "shares": shares,
+        "decomposition": decomposition_table(said, reads, alone or {}),
+        "conflict": conflict_summary(said[0].of("test")),
+        "conflicts": conflict_table(said[0].of("test")),
+    }
+    said_of = verdicts(found)
+    picture = dependence_figure(tables["dependence"], title, synthetic)
+    page = diagnosis_page(title, said_of, tables, picture, manifest, synthetic, trained)
+    return Diagnosis(
+        said_of, tables, _write(folder, tables, {"diagnosis.html": page.encode(), "dependence.png": picture})
+    )
+
+
+def _write(folder: Path, tables: Mapping[str, pd.DataFrame], contents: Mapping[str, bytes]) -> dict[str, Path]:
+    paths: dict[str, Path] = {}
+    for name, table in tables.items():
+        paths[name] = folder / f"{name}.csv"
+        with replace_file(paths[name]) as beside:
+            table.to_csv(beside, index=False)
+    for name, content in contents.items():
+        paths[name] = folder / name
+        with replace_file(paths[name]) as beside:
+            beside.write_bytes(content)
+    return paths

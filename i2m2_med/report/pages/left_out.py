@@ -1,0 +1,82 @@
+"""A group that was left out of training (`split.test_group`), beside the rest, whom training did not see either."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from i2m2_med.report.pages.html import Section
+from i2m2_med.report.pages.write import said
+from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube
+from i2m2_med.report.statistics.intervals import draw_weights, interval, metric_interval
+from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.patterns import FEWEST
+
+REST = "rest"
+COLUMNS = ["paradigm", "label", "metric", "who", "value", "low", "high"]
+SHOWN = ("auroc", "accuracy", "nll", "ece")
+HOW = (
+    "Trained without any sample of {group}, and judged on them (left out); the rest are samples of the other groups. Training saw "
+    "none of their patients. Mean over seeds, intervals by patient."
+)
+
+
+def left_out_name(manifest: Mapping[str, Any]) -> str:
+    """'acquisition = CORPDFS_FBK'; empty where nothing was left out."""
+    groups = manifest.get("settings", {}).get("split", {}).get("test_group", {})
+    told = {name: [value] if isinstance(value, str) else value for name, value in groups.items()}
+    return ", ".join(f"{name} = {' or '.join(values)}" for name, values in told.items())
+
+
+def held_apart(tables: Iterable[pd.DataFrame], manifest: Mapping[str, Any]) -> dict[str, list[pd.DataFrame]]:
+    """By name, one table per seed: the group that was left out, and the rest; empty where nothing was left out."""
+    every = list(tables)
+    if not (group := left_out_name(manifest)) or not all((table["split"] == REST).any() for table in every):
+        return {}
+    names = {f"left out of training: {group}": "test", f"the rest beside {group}": REST}
+    return {name: [table[table["split"] == split] for table in every] for name, split in names.items()}
+
+
+def left_out_table(every: Cohort, replicates: int, seed: int = 0) -> pd.DataFrame:
+    """Every metric of each paradigm and label on `left out` (test) and `rest`, and `left out − rest`.
+
+    Empty without `rest`, and where either holds fewer than ten patients.
+    """
+    parts = [every.of(split) for split in ("test", REST)]
+    parts = [part.take(part.common) for part in parts]
+    names = [part.first.samples["patient"].drop_duplicates() for part in parts]
+    if min(map(len, names)) < FEWEST:
+        return pd.DataFrame(columns=COLUMNS)
+    both = pd.Index(pd.concat(names).drop_duplicates())  # who has samples of either is drawn once for both
+    weights = draw_weights(len(both), replicates, seed)
+    cubes = [
+        replicate_cube(part, weights[both.get_indexer(pd.Index(who))]) for part, who in zip(parts, names, strict=True)
+    ]
+    rows: list[Row] = []
+    for paradigm in every.paradigms:
+        own = members(every, paradigm)
+        away, rest = (cube[own].mean(axis=0) for cube in cubes)
+        for who, values in (("left out", away), ("rest", rest), ("left out − rest", away - rest)):
+            for label, metric, draws, _ in by_label(parts[0], values):
+                found = interval(draws) if who == "left out − rest" else metric_interval(metric, draws)
+                rows.append({"paradigm": paradigm, "label": label, "metric": metric, "who": who, **found._asdict()})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def left_out_section(table: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[Section, ...]:
+    """The section of a report; none where nothing was left out."""
+    if not len(table):
+        return ()
+    words = [said(*row) for row in table[["value", "low", "high"]].astype(float).to_numpy()]
+    lines = table.assign(said=words).pivot(index=["label", "paradigm", "metric"], columns="who", values="said")
+    order = pd.MultiIndex.from_frame(table[["label", "paradigm", "metric"]].drop_duplicates())
+    wide = lines.reindex(order)[["left out", "rest", "left out − rest"]].reset_index().rename_axis(columns=None)
+    group = left_out_name(manifest) or "the test group"
+    return (
+        Section(
+            "Left out of training",
+            [HOW.format(group=group)],
+            tables=[(f"Left out: {group}", wide[wide["metric"].isin(SHOWN)])],
+            folded=[("Every metric", wide)],
+        ),
+    )

@@ -1,0 +1,118 @@
+"""How the bearing under shifts is shown: severity curves and the page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from i2m2_med.files import replace_file
+from i2m2_med.report.pages.comparison import facts_of, said_table
+from i2m2_med.report.pages.figures import COLOURS, nice, png
+from i2m2_med.report.pages.html import Section, render_html
+from i2m2_med.report.statistics.shifts import MODEL
+from i2m2_med.report.statistics.subgroups import SUPPRESSED
+
+HOW = (
+    "Means over labels and seeds on the same patients at every severity, with intervals by patient. Step 0 is no shift. "
+    "An expert's divergence from the model grows where the product leans away from it."
+)
+
+
+GROUPS = (
+    "Training saw the groups called 'only …'; it saw nobody of what is called left out (train with `split.test_group` to leave an "
+    "acquisition or a database out), nor any patient of the rest."
+)
+
+
+def write_shifts(
+    folder: Path,
+    table: pd.DataFrame,
+    areas: pd.DataFrame,
+    groups: pd.DataFrame,
+    *,
+    title: str,
+    manifest: Mapping[str, Any],
+    synthetic: bool,
+    skipped: Sequence[str] = (),
+) -> dict[str, Path]:
+    """shifts.html, shifts.png, shifts.csv, shift_areas.csv and shift_groups.csv in `folder`; the paths by name."""
+    picture = severity_curves(table, title, synthetic)
+    main = areas[areas["metric"].isin(["auroc", "divergence", "coverage"])]
+    sections = [
+        Section("Severity curves", [HOW], list(skipped), [("AUROC of the model and of each expert", picture)]),
+        Section(
+            "Area under the curves, and the worst",
+            tables=[("AUROC, divergence, coverage", said_table(main))],
+            folded=[("Every metric", said_table(areas))],
+        ),
+        Section(
+            "One acquisition or database alone, or left out",
+            [GROUPS],
+            tables=[("AUROC, accuracy, NLL of the model", said_table(main_groups(groups)))],
+            folded=[("Every metric, and each expert", said_table(groups))],
+        )
+        if len(groups)
+        else Section("One acquisition or database alone, or left out", ["These samples are all of one kind."]),
+        Section("Every value", folded=[("By shift and severity", said_table(table))]),
+    ]
+    page = render_html(title, sections, synthetic=synthetic, facts=facts_of(manifest))
+    contents = {"shifts.html": page.encode(), "shifts.png": picture}
+    contents |= {
+        f"{name}.csv": one.to_csv(index=False).encode()
+        for name, one in (("shifts", table), ("shift_areas", areas), ("shift_groups", groups))
+    }
+    paths = {name: folder / name for name in contents}
+    for name, content in contents.items():
+        with replace_file(paths[name]) as beside:
+            beside.write_bytes(content)
+    return paths
+
+
+def main_groups(groups: pd.DataFrame) -> pd.DataFrame:
+    """The model's own rows of `group_table`."""
+    return groups[(groups["who"] == MODEL) & groups["metric"].isin(["auroc", "accuracy", "nll", SUPPRESSED])]
+
+
+def severity_curves(table: pd.DataFrame, title: str, synthetic: bool) -> bytes:
+    """One panel per shift: AUROC against severity, the model in black with its band, each expert in colour."""
+    table = table[table["metric"] == "auroc"]
+    shifts, people = list(dict.fromkeys(table["shift"])), list(dict.fromkeys(table["who"]))
+    columns = min(4, max(1, len(shifts)))
+    lines = -(-max(1, len(shifts)) // columns)
+    figure = Figure(figsize=(3.0 * columns + 0.6, 2.7 * lines + 0.7), layout="constrained")
+    panels = list(np.atleast_1d(figure.subplots(lines, columns, squeeze=False, sharey=True)).ravel())
+    colours = dict(zip([name for name in people if name != MODEL], COLOURS, strict=False)) | {MODEL: "#000000"}
+    for axes, shift in zip(panels, shifts, strict=False):
+        for who in people:
+            mine = table[(table["shift"] == shift) & (table["who"] == who)].sort_values("step")
+            axes.plot(
+                mine["step"],
+                mine["value"],
+                "o-",
+                ms=3.5,
+                lw=2 if who == MODEL else 1.2,
+                color=colours[who],
+                label=nice(who),
+            )
+            if who == MODEL:
+                axes.fill_between(mine["step"], mine["low"], mine["high"], color="#000000", alpha=0.12, lw=0)
+        one = table[(table["shift"] == shift) & (table["who"] == MODEL)].sort_values("step")
+        ticks = ["none" if pd.isna(severity) else f"{severity:g}" for severity in one["severity"]]
+        axes.set_xticks(list(one["step"]), ticks)
+        axes.axhline(0.5, color="#999999", lw=1, ls=":")
+        axes.set_title(nice(shift), fontsize=9)
+        axes.set_xlabel(str(one["unit"].iloc[0]), fontsize=8)
+        axes.grid(axis="y", color="#E5E5E5", lw=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[len(shifts) :]:
+        axes.set_visible(False)
+    for axes in panels[::columns]:
+        axes.set_ylabel("AUROC")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=9
+    )
+    return png(figure, synthetic)

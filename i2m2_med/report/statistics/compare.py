@@ -1,0 +1,97 @@
+"""Paradigms against each other on one cohort: values with intervals, paired differences, spread over seeds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from i2m2_med.errors import SourceError
+from i2m2_med.report.statistics.bootstrap import Cube, Row, metric_rows, replicate_cube, seed_table
+from i2m2_med.report.statistics.differences import paired_table, patient_table
+from i2m2_med.report.statistics.intervals import REPLICATES, draw_weights
+from i2m2_med.report.statistics.metrics import METRICS
+from i2m2_med.report.statistics.operating import operating_points
+from i2m2_med.report.statistics.paired_predictions import Cohort, Model, read_cohort
+from i2m2_med.report.statistics.patterns import pattern_table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What comparing paradigms gives."""
+
+    rows: list[Row]
+    """paradigm, label (or `macro`), metric, value, low, high (None: undefined), seed (None: mean over seeds), labels_used."""
+    paired: pd.DataFrame
+    """Reference minus each other paradigm: difference, low, high, p, p_holm, test."""
+    seeds: pd.DataFrame
+    """mean, sd over seeds, and the sampling error of one seed beside it."""
+    patterns: pd.DataFrame
+    """Values per availability pattern, each paradigm on all samples it can answer."""
+    operating: pd.DataFrame
+    """Thresholds chosen on validation, and what they do on the split that is compared."""
+    patients: pd.DataFrame
+    """AUROC of patient-level scores (a patient's highest) with DeLong's interval."""
+    notes: list[str]
+
+
+def compare_tables(
+    tables: Mapping[Model, pd.DataFrame],
+    *,
+    split: str = "test",
+    reference: str = "i2m2",
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    fingerprints: Mapping[Model, str] | None = None,
+) -> Comparison:
+    """Compare {(paradigm, seed): prediction table}. Raises SourceError where tables can't be paired or the split is empty."""
+    every = read_cohort(tables, fingerprints)
+    cohort = every.of(split)
+    common = cohort.take(cohort.common)
+    if len(common.first.samples) == 0:
+        raise SourceError(
+            f"no sample of the split {split!r} was answered by every paradigm: there is nothing to compare."
+        )
+    patient = common.first.patient
+    weights = draw_weights(int(patient.max()) + 1, replicates, seed)
+    cube = replicate_cube(common, weights)
+    operating, remarks = operating_points(every, common, weights)
+    return Comparison(
+        rows=metric_rows(common, cube),
+        paired=paired_table(common, cube, reference),
+        seeds=seed_table(common, cube),
+        patterns=pattern_table(cohort, cube, replicates, seed),
+        operating=operating,
+        patients=patient_table(common),
+        notes=[*every.notes, *_notes(common, cube), *remarks],
+    )
+
+
+def _notes(cohort: Cohort, cube: Cube) -> list[str]:
+    """What a reader has to know before trusting the numbers."""
+    notes: list[str] = []
+    first = cohort.first
+    if first.samples["patient"].nunique() == 1:
+        notes.append("the split holds one patient: intervals resample patients, so there are none.")
+    undefined: list[str] = []
+    for at, label in enumerate(first.labels):
+        classes = np.unique(first.target[first.target[:, at] >= 0, at])
+        if len(classes) < 2:
+            found = f"only the class {first.classes[classes[0]]!r}" if len(classes) else "no known value"
+            undefined.append(f"{label} ({found})")
+        elif len(classes) < len(first.classes):
+            notes.append(
+                f"{label}: {len(classes)} of {len(first.classes)} classes occur; AUROC and average precision are the mean of those."
+            )
+    if undefined:
+        used = len(first.labels) - len(undefined)
+        notes.append(
+            f"AUROC is undefined for {', '.join(undefined)}; macro means of it use {used} of {len(first.labels)} labels."
+        )
+    failed = ~np.isfinite(cube[..., 1:]) & np.isfinite(cube[..., :1])
+    for at, metric in enumerate(METRICS):
+        if cube.shape[-1] > 1 and (share := float(failed[:, :, at].mean(axis=-1).max())) > 0.01:
+            notes.append(
+                f"{metric}: up to {share:.0%} of the bootstrap draws lacked a class and were left out of the intervals."
+            )
+    return notes

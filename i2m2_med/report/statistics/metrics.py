@@ -1,0 +1,117 @@
+"""The metrics of one label, for the sample itself and for every bootstrap draw at once.
+
+Two classes: scores are of class 1. More classes: AUROC and average precision are the macro mean of one class against the
+rest over the classes that occur; accuracy takes the likeliest class. AUROC and average precision rank on log-odds, for
+every paradigm alike. A metric that a sample can't define (one class only) is NaN.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from i2m2_med.report.statistics.ranking import rank_replicates
+from i2m2_med.report.statistics.table import log_odds
+
+METRICS = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "brier", "ece")
+LOWER_IS_BETTER = ("nll", "brier", "ece")
+N_BINS = 15
+SMALLEST_P = 1e-12
+"""NLL counts a probability of zero as this: one wrong certainty must not make every draw infinite."""
+
+Weights = Float[np.ndarray, "patient draw"]
+Draws = Float[np.ndarray, "draw"]
+
+
+def metric_replicates(
+    p: Float[np.ndarray, "sample classes"],
+    target: Int[np.ndarray, "sample"],
+    patient: Int[np.ndarray, "sample"],
+    weights: Weights,
+) -> dict[str, Draws]:
+    """Every metric of METRICS per column of `weights`. Samples of unknown target (-1) are left out."""
+    known = target >= 0
+    p, target, patient = p[known], target[known], patient[known]
+    if len(p) == 0:
+        return {name: np.full(weights.shape[1], np.nan) for name in METRICS}
+    ranked = _ranking(p, target, patient, weights)
+    return ranked | _decisions(p, target, patient, weights) | _probabilities(p, target, patient, weights)
+
+
+def point_metrics(p: Float[np.ndarray, "sample classes"], target: Int[np.ndarray, "sample"]) -> dict[str, float]:
+    """The metrics of the samples as they are."""
+    replicates = metric_replicates(p, target, np.zeros(len(p), dtype=np.int64), np.ones((1, 1)))
+    return {name: float(draws[0]) for name, draws in replicates.items()}
+
+
+def expected_calibration_error(
+    p: Float[np.ndarray, "sample classes"],
+    target: Int[np.ndarray, "sample"],
+    patient: Int[np.ndarray, "sample"],
+    weights: Weights,
+) -> Draws:
+    """Σ_bins |Σ w (confidence − hit)| / Σ w over 15 bins of equal width.
+
+    Two classes: of the probability of class 1; more: of the likeliest class (Guo et al. 2017).
+    """
+    confidence, hit = confidence_and_hit(p, target)
+    bins = bin_of(confidence, N_BINS)
+    gaps = np.zeros((len(weights), N_BINS))
+    np.add.at(gaps, (patient, bins), confidence - hit)
+    totals = _by_patient(np.ones((len(p), 1)), patient, len(weights))
+    return np.abs(weights.T @ gaps).sum(axis=1) / _positive(weights.T @ totals)[:, 0]
+
+
+def confidence_and_hit(
+    p: Float[np.ndarray, "sample classes"], target: Int[np.ndarray, "sample"]
+) -> tuple[Float[np.ndarray, "sample"], Float[np.ndarray, "sample"]]:
+    """What calibration compares: p of class 1 with whether it was, or the top probability with whether it was right."""
+    if p.shape[1] == 2:
+        return p[:, 1], (target == 1).astype(np.float64)
+    return p.max(axis=1), (p.argmax(axis=1) == target).astype(np.float64)
+
+
+def bin_of(confidence: Float[np.ndarray, "sample"], bins: int) -> Int[np.ndarray, "sample"]:
+    """The bin [k/bins, (k+1)/bins) of each value in 0…1; 1 falls into the last."""
+    return np.clip((confidence * bins).astype(np.int64), 0, bins - 1)
+
+
+def _ranking(p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights) -> dict[str, Draws]:
+    odds = log_odds(p)
+    here = np.unique(target)
+    ranks = [1] if p.shape[1] == 2 else [int(each) for each in here]
+    each = [rank_replicates(odds[:, c], target == c, patient, weights) for c in ranks]
+    return {
+        "auroc": np.mean([one.auroc for one in each], axis=0),
+        "average_precision": np.mean([one.average_precision for one in each], axis=0),
+    }
+
+
+def _decisions(p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights) -> dict[str, Draws]:
+    right = p.argmax(axis=1) == target
+    of_class = target[:, None] == np.unique(target)[None, :]
+    hits = weights.T @ _by_patient(of_class & right[:, None], patient, len(weights))
+    totals = weights.T @ _by_patient(of_class, patient, len(weights))
+    accuracy = hits.sum(axis=1) / _positive(totals.sum(axis=1))
+    balanced = (hits / _positive(totals)).mean(axis=1) if totals.shape[1] > 1 else np.full(len(totals), np.nan)
+    return {"accuracy": accuracy, "balanced_accuracy": balanced}
+
+
+def _probabilities(p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights) -> dict[str, Draws]:
+    truth = np.eye(p.shape[1])[target]
+    nll = -np.log(np.maximum(p[np.arange(len(p)), target], SMALLEST_P))
+    brier = np.square(p - truth).sum(axis=1) / (2 if p.shape[1] == 2 else 1)  # two classes: (p₁ − y)²
+    parts = np.stack([nll, brier, np.ones(len(p))], axis=1)
+    sums = weights.T @ _by_patient(parts, patient, len(weights))
+    means = sums[:, :2] / _positive(sums[:, 2:])
+    ece = expected_calibration_error(p, target, patient, weights)
+    return {"nll": means[:, 0], "brier": means[:, 1], "ece": ece}
+
+
+def _by_patient(values: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:
+    """Sums of the rows (sample, column) of each patient: (patient, column)."""
+    columns = [np.bincount(patient, weights=column, minlength=n_patients) for column in values.T.astype(np.float64)]
+    return np.stack(columns, axis=1)
+
+
+def _positive(totals: np.ndarray) -> np.ndarray:
+    """Zero weight divides to NaN, silently: the draw does not define the metric."""
+    return np.where(totals > 0, totals, np.nan)

@@ -1,0 +1,109 @@
+"""Several models' predictions over one and the same cohort, or an error that says why they can't be paired."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from i2m2_med.errors import SourceError
+from i2m2_med.report.statistics.table import KEY, Mask, Predictions, read_predictions
+
+Model = tuple[str, int]
+"""Paradigm and seed."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The predictions of every model, row for row over the same samples."""
+
+    models: dict[Model, Predictions]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Predictions:
+        """Any of the models: for what all share (samples, labels, classes, targets, patients)."""
+        return next(iter(self.models.values()))
+
+    @property
+    def paradigms(self) -> list[str]:
+        """In the order of the tables."""
+        return list(dict.fromkeys(paradigm for paradigm, _ in self.models))
+
+    @property
+    def common(self) -> Mask:
+        """Samples that every model answered: what is compared."""
+        return np.logical_and.reduce([model.answered for model in self.models.values()])
+
+    def seeds(self, paradigm: str) -> list[int]:
+        """The seeds a paradigm was trained with."""
+        return [seed for name, seed in self.models if name == paradigm]
+
+    def of_paradigm(self, paradigm: str) -> list[Predictions]:
+        """A paradigm's predictions, one per seed."""
+        return [said for (name, _), said in self.models.items() if name == paradigm]
+
+    def of(self, split: str) -> "Cohort":
+        """One split of every model."""
+        return Cohort({model: said.of(split) for model, said in self.models.items()}, self.notes)
+
+    def take(self, rows: Mask) -> "Cohort":
+        """The samples where `rows` is true."""
+        return Cohort({model: said.take(rows) for model, said in self.models.items()}, self.notes)
+
+
+def read_cohort(tables: Mapping[Model, pd.DataFrame], fingerprints: Mapping[Model, str] | None = None) -> Cohort:
+    """Read prediction tables that are to be compared.
+
+    Raises SourceError if their fingerprints, samples, splits, labels or targets differ: such runs can't be paired.
+    """
+    if not tables:
+        raise SourceError("there is no prediction table to compare. Train at least one paradigm first.")
+    _same_fingerprint(fingerprints or {})
+    read = {model: read_predictions(table, f"the table of {said(model)}") for model, table in tables.items()}
+    first = next(iter(read.values())).samples
+    models = {model: predictions.in_order_of(first) for model, predictions in read.items()}
+    cohort = Cohort(models)
+    for model, predictions in models.items():
+        if difference := _difference(cohort.first, predictions):
+            first = said(next(iter(models)))
+            raise SourceError(
+                f"{first} and {said(model)} differ in {difference}: they can't be paired. Train both on one prepared cohort."
+            )
+    return Cohort(models, tuple(_notes(cohort)))
+
+
+def said(model: Model) -> str:
+    """How a model is named in messages."""
+    return f"{model[0]} (seed {model[1]})"
+
+
+def _same_fingerprint(fingerprints: Mapping[Model, str]) -> None:
+    if len(set(fingerprints.values())) > 1:
+        found = ", ".join(f"{said(model)}: {mark[:12]}" for model, mark in fingerprints.items())
+        raise SourceError(
+            f"the runs come from different cohorts (fingerprints {found}): they can't be paired. Train them on one cohort."
+        )
+
+
+def _difference(one: Predictions, other: Predictions) -> str:
+    if one.labels != other.labels or one.classes != other.classes:
+        return "labels or classes"
+    columns = [*KEY, "split"]
+    if not one.samples[columns].astype(str).equals(other.samples[columns].astype(str)):
+        return f"their samples ({len(one.samples)} and {len(other.samples)})"
+    return "" if np.array_equal(one.target, other.target) else "the true labels"
+
+
+def _notes(cohort: Cohort) -> list[str]:
+    notes: list[str] = []
+    for model, predictions in cohort.models.items():
+        if refused := int((~predictions.answered).sum()):
+            total = len(predictions.answered)
+            notes.append(
+                f"{said(model)} could not answer {refused} of {total} samples; paradigms are compared on those all answered."
+            )
+        for number, label in enumerate(predictions.labels):
+            if predictions.same_for_all(number):
+                notes.append(f"{said(model)} gives every sample the same score for {label}: its AUROC is 0.5 by ties.")
+    return notes

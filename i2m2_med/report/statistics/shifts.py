@@ -1,0 +1,158 @@
+"""How a model bears up under shifts: severity curves, the area under them, which expert gives way, and whether the product
+leans away from it. Everything is paired: the same patients and bootstrap draws at every severity."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from i2m2_med.report.statistics.bootstrap import Row
+from i2m2_med.report.statistics.intervals import draw_weights, interval, metric_interval
+from i2m2_med.report.statistics.metrics import metric_replicates
+from i2m2_med.report.statistics.patterns import FEWEST
+from i2m2_med.report.statistics.subgroups import SUPPRESSED
+from i2m2_med.report.statistics.table import Predictions, Scores, read_predictions
+
+MODEL = "model"
+WHAT = ("auroc", "accuracy", "nll", "ece")
+COLUMNS = ["shift", "step", "severity", "unit", "who", "metric", "value", "low", "high"]
+
+Draws = Float[np.ndarray, "draw"]
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """A model's predictions on shifted samples, one table per seed."""
+
+    shift: str
+    step: int
+    """1, 2, …: from mild to severe."""
+    severity: float
+    unit: str
+    seeds: Sequence[Predictions]
+
+
+def shift_tables(
+    unshifted: Sequence[pd.DataFrame], shifted: Sequence[Shifted], groups: Mapping[str, Sequence[pd.DataFrame]]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """(values, areas) of `severity_table` and the `group_table`, from prediction tables of one paradigm's seeds."""
+    values, areas = severity_table([read_predictions(table) for table in unshifted], shifted)
+    apart = {name: [read_predictions(table) for table in tables] for name, tables in groups.items()}
+    return values, areas, group_table(apart)
+
+
+def severity_table(
+    unshifted: Sequence[Predictions], shifted: Sequence[Shifted], draws: int = 500
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(values per shift, severity and who, area under each severity curve with the drop from none to worst).
+
+    who: `model`, and each expert. Metrics are means over labels and seeds; `divergence` is the mean of KL(expert ‖ model) in
+    nats, which grows where the product leans away from the expert; `coverage` is that of the conformal sets. Step 0 is none.
+    """
+    first = unshifted[0]
+    weights = draw_weights(int(first.patient.max()) + 1, draws)
+    none = judge(unshifted, weights)
+    rows: list[Row] = []
+    areas: list[Row] = []
+    for name in dict.fromkeys(one.shift for one in shifted):
+        steps = sorted((one for one in shifted if one.shift == name), key=lambda one: one.step)
+        judged = [none, *(judge(one.seeds, weights) for one in steps)]
+        heads = [{"step": 0, "severity": None}, *({"step": one.step, "severity": one.severity} for one in steps)]
+        for head, found in zip(heads, judged, strict=True):
+            for (who, metric), values in found.items():
+                rows.append(
+                    {
+                        "shift": name,
+                        "unit": steps[0].unit,
+                        **head,
+                        "who": who,
+                        "metric": metric,
+                        **metric_interval(metric, values)._asdict(),
+                    }
+                )
+        for key in none:
+            areas += _areas(name, key, [found[key] for found in judged])
+    return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(areas)
+
+
+def judge(seeds: Sequence[Predictions], weights: Float[np.ndarray, "patient draw"]) -> dict[tuple[str, str], Draws]:
+    """Draws of every metric by (who, metric), mean over labels that define it and over seeds."""
+    each = [_judge_one(said, weights) for said in seeds]
+    return {key: np.mean([one[key] for one in each], axis=0) for key in each[0]}
+
+
+def group_table(groups: Mapping[str, Sequence[Predictions]], draws: int = 500) -> pd.DataFrame:
+    """The same metrics on samples of one acquisition or database alone, and on what was left out of training.
+
+    A group of fewer than ten patients is named with its metrics suppressed.
+    """
+    rows: list[Row] = []
+    for name, seeds in groups.items():
+        patients = len(np.unique(seeds[0].patient))
+        if patients < FEWEST:
+            rows.append({"samples of": name, "patients": patients, "who": MODEL, "metric": SUPPRESSED})
+            continue
+        for (who, metric), values in judge(seeds, draw_weights(patients, draws)).items():
+            rows.append(
+                {
+                    "samples of": name,
+                    "patients": patients,
+                    "who": who,
+                    "metric": metric,
+                    **metric_interval(metric, values)._asdict(),
+                }
+            )
+    return pd.DataFrame(rows, columns=["samples of", "patients", "who", "metric", "value", "low", "high"])
+
+
+def _judge_one(said: Predictions, weights: Float[np.ndarray, "patient draw"]) -> dict[tuple[str, str], Draws]:
+    found = {(MODEL, metric): values for metric, values in _metrics(said, said.p, weights).items() if metric in WHAT}
+    for name, p in said.experts.items():
+        there = np.asarray(np.isfinite(p).all(axis=(1, 2)))
+        found[name, "auroc"] = _metrics(said, np.where(there[:, None, None], p, 0.5), weights, there)["auroc"]
+        found[name, "divergence"] = _mean(_kl(p, said.p), there & said.answered, said, weights)
+    for sets in said.sets.values():
+        known = said.target >= 0
+        inside = np.take_along_axis(sets, np.maximum(said.target, 0)[:, :, None], axis=2)[:, :, 0]
+        share = np.where(known, inside, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        found[MODEL, "coverage"] = _mean(share, known.any(axis=1) & said.answered, said, weights)
+        break
+    return found
+
+
+def _metrics(said: Predictions, p: Scores, weights: np.ndarray, there: np.ndarray | None = None) -> dict[str, Draws]:
+    rows = said.answered if there is None else said.answered & there
+    each = [
+        metric_replicates(p[rows, at], said.target[rows, at], said.patient[rows], weights) for at in range(p.shape[1])
+    ]
+    found: dict[str, Draws] = {}
+    for metric in WHAT:
+        values = [one[metric] for one in each if np.isfinite(one[metric][0])]
+        found[metric] = np.mean(values, axis=0) if values else np.full(weights.shape[1], np.nan)
+    return found
+
+
+def _mean(values: np.ndarray, rows: np.ndarray, said: Predictions, weights: np.ndarray) -> Draws:
+    sums = np.bincount(said.patient[rows], weights=values[rows], minlength=len(weights)) @ weights
+    sizes = np.bincount(said.patient[rows], minlength=len(weights)) @ weights
+    return sums / np.where(sizes > 0, sizes, np.nan)
+
+
+def _kl(expert: Scores, model: Scores) -> np.ndarray:
+    """(sample,): KL(expert ‖ model), mean over labels."""
+    log_ratio = np.log(np.maximum(expert, 1e-12)) - np.log(np.maximum(model, 1e-12))
+    return np.nan_to_num((expert * log_ratio).sum(axis=2)).mean(axis=1)
+
+
+def _areas(shift: str, key: tuple[str, str], curve: list[Draws]) -> list[Row]:
+    """Area under the severity curve (its mean height over evenly spaced steps), and the change from none to worst."""
+    stacked = np.stack(curve)
+    area = (stacked[1:] + stacked[:-1]).mean(axis=0) / 2
+    head = {"shift": shift, "who": key[0], "metric": key[1]}
+    parts = {
+        "area under the curve": metric_interval(key[1], area),
+        "worst minus none": interval(stacked[-1] - stacked[0]),
+    }
+    return [head | {"what": what, **found._asdict()} for what, found in parts.items()]

@@ -1,0 +1,85 @@
+"""`--model RUN|models:/name@alias|BUNDLE|FOLDER` → a model folder, its hash, and what it may run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2m2_med.engine.prediction.model_files import read_about, read_portable
+from i2m2_med.errors import ModelError
+from i2m2_med.scoring.job import MODEL_FILES, model_hash
+from i2m2_med.workspace import workspace
+
+IN_BUNDLE = "models/i2m2"
+"""Where a bundle that `i2m2 export` wrote holds the model folder."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model folder that was found and looked at."""
+
+    folder: Path
+    name: str
+    """What the column `model` says: run id, registered name and version, or the first digits of the folder's hash."""
+    sha: str
+
+
+def open_model(reference: str, uri: str | None = None, trust: Sequence[str] = ()) -> Opened:
+    """Find a model. Raises ModelError or StoreError where there is none, it is damaged, or it asks for code that nobody trusts.
+
+    trust: prefixes of `_target_` that the user allows beside the usual ones (a model's own `plugins` don't count).
+    """
+    folder, name = find(reference, uri)
+    for file in MODEL_FILES:
+        if not (folder / file).is_file():
+            raise ModelError(f"{reference}: {folder} is not a model folder: it lacks {file}")
+    check_trust(folder, trust)
+    sha = model_hash(folder)
+    return Opened(folder, name or sha[:12], sha)
+
+
+def find(reference: str, uri: str | None) -> tuple[Path, str]:
+    """The model folder and, where the store knows it, its name."""
+    path = Path(reference)
+    if path.is_dir():
+        inside = path / IN_BUNDLE
+        return (inside if inside.is_dir() else path), ""
+    from i2m2_med.engine.tracking.read import find_run
+    from i2m2_med.engine.tracking.registry import model_folder, registered
+    from i2m2_med.engine.tracking.store import Missing, store_uri
+
+    uri = store_uri(workspace(), uri)
+    if reference.startswith("models:/"):
+        found = registered(uri, reference.removeprefix("models:/"))
+        return model_folder(uri, f"runs:/{found.run.run_id}/model"), f"{found.name}/{found.version}"
+    if reference.startswith("runs:/"):
+        reference = reference.removeprefix("runs:/").partition("/")[0]
+    try:
+        run = find_run(uri, reference)
+    except Missing as error:
+        raise ModelError(f"--model {reference} is no folder, and no run: {error}") from error
+    return model_folder(uri, run.run_id), run.run_id
+
+
+def check_trust(folder: Path, trust: Sequence[str]) -> None:
+    """A model from a stranger says what it is, and may name only the usual `_target_`s; more only where the user says so."""
+    run = read_portable(folder / "config.yaml")
+    read_about(folder, run)
+    asked = [plugin for plugin in run.plugins if plugin not in trust]
+    if asked:
+        raise ModelError(
+            f"{folder}: the model's config wants to run code from {', '.join(asked)}; if you trust that code, add --trust {asked[0]}"
+        )
+
+
+def model_card(reference: str, uri: str | None) -> str | None:
+    """The model card in a run's report; None where the reference is no run, or the run has none."""
+    from i2m2_med.engine.tracking.read import download, find_run
+    from i2m2_med.engine.tracking.store import Missing, store_uri
+
+    if Path(reference).is_dir() or reference.startswith("models:/"):
+        return None
+    run = find_run(store_uri(workspace(), uri), reference.removeprefix("runs:/").partition("/")[0])
+    try:
+        return (download(run, "report") / "model_card.md").read_text()
+    except (Missing, OSError):
+        return None

@@ -1,0 +1,1 @@
+"""Processes, the fork server and Ray: who reads and predicts."""

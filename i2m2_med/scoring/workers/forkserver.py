@@ -1,0 +1,31 @@
+"""Where helper processes come from: forked from a server that has imported what they need and has no threads of its own."""
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+from i2m2_med.engine.prediction.model_files import read_portable
+
+PRELOADED = ("i2m2_med.scoring.workers.readers",)
+MONAI = "monai.transforms"
+"""What the server imports beside that, where a model's config names transforms: MONAI takes longer than all the rest."""
+
+
+def start_method(modules: Sequence[str] = ()) -> Any:
+    """The context in which helper processes start: safe beside threads, and quick.
+
+    The server starts now and imports while the caller does something else.
+    """
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")  # tables of one study: threads cost more than they bring
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED, *modules])
+    forkserver.ensure_running()
+    return context
+
+
+def modules_of(model: Path) -> tuple[str, ...]:
+    """What reading studies for this model needs, beside what every model needs."""
+    return (MONAI,) if read_portable(model / "config.yaml").modalities.transforms else ()

@@ -1,0 +1,5 @@
+"""fastMRI knee volumes with fastMRI+ annotations: one record per slice."""
+
+from i2m2_med.sources.fastmri.source import Settings, Source
+
+__all__ = ["Settings", "Source"]

@@ -1,0 +1,217 @@
+"""fastMRI knee volumes with fastMRI+ labels → one record per slice. Nothing is copied: records carry path and slice number.
+
+`root` holds the volumes (in subfolders as downloaded) and the annotations, `knee.csv` and `knee_file_list.csv`. Volumes
+may be fastMRI HDF5, ISMRMRD raw data or NIfTI magnitude/phase pairs; the annotations name them by file name.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from i2m2_med.config.settings import Settings as ClosedSettings
+from i2m2_med.errors import SourceError
+from i2m2_med.files import existing_folder
+from i2m2_med.sources.fastmri.labels import (
+    PUBLISHED_RULES,
+    STUDY_LEVEL_SLICE,
+    Abnormal,
+    LabelRule,
+    label_names,
+    label_table,
+    reviewed_volumes,
+)
+from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, kept_facts
+from i2m2_med.sources.fastmri.study import open_study, volume_rows
+from i2m2_med.sources.fastmri.vanished import refuse_vanished, remember_files
+from i2m2_med.sources.formats.volume import Volume
+from i2m2_med.sources.source import Flow, Labels, Progress, Study
+from i2m2_med.sources.source import Source as BaseSource
+
+
+class Settings(ClosedSettings):
+    """`source: {name: fastmri, …}`."""
+
+    name: Literal["fastmri"] = "fastmri"
+    root: Path
+    """Folder of the fastMRI knee volumes; subfolders are searched."""
+    annotations: Path | None = None
+    """fastMRI+ `knee.csv`; in `root` unless given."""
+    reviewed: Path | None = None
+    """fastMRI+ `knee_file_list.csv`, the volumes that were reviewed; in `root` unless given."""
+    coils: Literal["single", "multi", "any"] = "single"
+    """`single`: k-space without coil axis; `multi`: with; `any`: both."""
+    abnormal: Abnormal = "other"
+    """What the label `abnormal` means: `other` = a finding that no rule names (published); `any` = any finding; `none` = no such label."""
+    labels: Mapping[str, LabelRule] = PUBLISHED_RULES
+    """Label rules: by label, which of the 22 fastMRI+ strings are evidence for it."""
+    study_level: Literal["apart", "slice"] = "apart"
+    """Findings about a whole study: `apart` = no slice's label; `slice` = the first slice's (published)."""
+    patient: Literal["attribute", "file"] = "attribute"
+    """Who a volume belongs to: its `patient_id`, or each file a patient of its own (volumes of one person may then be split apart)."""
+    max_width: int | None = None
+    """Leave out volumes with more phase-encoding columns (published: 400)."""
+    splits: Path | None = None
+    """CSV with the columns `file` and `split` (train, valid, test), where an official split is to be kept."""
+
+
+class Source(BaseSource):
+    """fastMRI knee, single- or multi-coil, masked or fully sampled."""
+
+    settings: Settings
+    pictured_by = "i2m2_med.samples.knee_picture"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.labels = Labels(label_names(settings.labels, settings.abnormal), ("absent", "present"))
+        self.modalities = ("magnitude", "phase", "rss", "real", "imaginary")
+        self.annotations = settings.annotations or settings.root / "knee.csv"
+        self.reviewed = settings.reviewed or settings.root / "knee_file_list.csv"
+
+    def files(self) -> list[Path]:
+        """The annotation files and every volume, reviewed or not. Raises SourceError where one is missing."""
+        volumes = [path for volume in self._volumes() for path in volume.paths]
+        wanted = {"annotations": self.annotations, "reviewed": self.reviewed, "splits": self.settings.splits}
+        tables = {name: path for name, path in wanted.items() if path is not None}
+        for name, path in tables.items():
+            if not path.is_file():
+                raise SourceError(f"{path} is missing. Put fastMRI+'s file there, or set source.{name} to where it is.")
+        return [*tables.values(), *volumes]
+
+    def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:  # noqa: ARG002
+        """One row per slice of every reviewed volume that is whole, in the order of volume name and slice."""
+        found = self._reviewed_volumes(cache, flow)
+        volumes: dict[str, Volume] = {}
+        for name, files in progress.track(found.items(), "reading volumes", len(found)):
+            try:
+                volumes[name] = self._fitting(kept_facts(files, cache), file_name(files))
+            except SourceError as error:
+                flow.refuse(file_name(files), error)
+        self._leave_out_wide(volumes, flow)
+        refuse_twins(volumes, found, flow)
+        labels = self._labels(volumes, found, flow)
+        if not volumes:
+            raise SourceError(f"No volume in {self.settings.root} can be used: {len(flow.refused)} were refused.")
+        flow.step("volumes", len(volumes), len(found) - len(volumes), "refused, or left out above")
+        frames = [self._records(volume, found[name]) for name, volume in sorted(volumes.items())]
+        records = pl.concat(frames).join(labels, on=["study", "item"], how="left", maintain_order="left")
+        records = records.with_columns(pl.col(f"label_{name}").fill_null(0) for name in self.labels.names)
+        flow.step("slices", records.height)
+        records = with_splits(records, self.settings.splits)
+        remember_files(self.settings.root, {name: file_name(found[name]) for name in volumes}, cache)
+        return records
+
+    def study(self, folder: Path) -> Study:
+        """Open a study folder for scoring: one volume of any format."""
+        return open_study(folder)
+
+    def _volumes(self) -> list[VolumeFiles]:
+        root = existing_folder(self.settings.root, "it should hold the fastMRI knee volumes (*.h5); set source.root")
+        volumes = [volume for volume in find_volumes(root) if volume.paths[0].suffix != ".npy"]
+        if not volumes:
+            raise SourceError(f"{root} holds no fastMRI volume (*.h5). Set source.root to the folder that does.")
+        return volumes
+
+    def _reviewed_volumes(self, cache: Path, flow: Flow) -> dict[str, VolumeFiles]:
+        """By name, the volumes that were reviewed. Counts in `flow` what has no file or was never reviewed, and refuses what vanished."""
+        here: dict[str, VolumeFiles] = {}
+        for files in self._volumes():
+            if files.name in here:
+                error = SourceError(
+                    f"{file_name(files)} lies in {self.settings.root} twice. Name the folder of one kind of volumes (source.root)."
+                )
+                flow.refuse(file_name(files), error)
+            else:
+                here[files.name] = files
+        reviewed = reviewed_volumes(self.reviewed)
+        found = {name: here[name] for name in reviewed if name in here}
+        refuse_vanished(self.settings.root, (name for name in reviewed if name not in here), cache, flow)
+        flow.step(
+            "reviewed volumes with a file", len(found), len(reviewed) - len(found), "listed, but no file is there"
+        )
+        flow.step("volumes that were reviewed", len(found), len(here) - len(found), f"not in {self.reviewed.name}")
+        if not found:
+            raise SourceError(
+                f"0 reviewed volumes: none of the {len(here)} in {self.settings.root} is listed in {self.reviewed.name}. "
+                "Check that both are of the knee set."
+            )
+        return found
+
+    def _fitting(self, volume: Volume, name: str) -> Volume:
+        """Refuse what contradicts the settings, which more likely are wrong than the volume."""
+        wanted = self.settings.coils
+        if wanted == "single" and volume.n_coils > 1:
+            raise SourceError(f"{name} has {volume.n_coils} coils. Set source.coils to multi (or any).")
+        if wanted == "multi" and volume.n_coils == 1:
+            raise SourceError(f"{name} is single-coil. Set source.coils to single (or any).")
+        if self.settings.patient == "attribute" and not volume.patient_id:
+            raise SourceError(
+                f"{name} lacks the attribute patient_id, so it can't be split by patient. Set source.patient=file if "
+                "every file is a patient of its own."
+            )
+        return volume
+
+    def _leave_out_wide(self, volumes: dict[str, Volume], flow: Flow) -> None:
+        limit = self.settings.max_width
+        wide = [name for name, volume in volumes.items() if limit is not None and volume.phase > limit]
+        for name in wide:
+            del volumes[name]
+        if limit is not None:
+            flow.step("volumes not too wide", len(volumes), len(wide), f"more than {limit} phase-encoding columns")
+
+    def _labels(self, volumes: dict[str, Volume], found: Mapping[str, VolumeFiles], flow: Flow) -> pl.DataFrame:
+        """Labels by `study` and `item`; volumes with an annotation outside their slices are refused and taken out."""
+        settings = self.settings
+        table = label_table(self.annotations, self.reviewed, settings.abnormal, settings.labels, settings.study_level)
+        labels = pl.from_pandas(table)
+        flow.audits["abnormal means"] = {"other": "a finding that no rule names", "any": "any finding"}.get(
+            settings.abnormal
+        )
+        flow.audits["study-level findings kept apart"] = labels.filter(pl.col("slice") == STUDY_LEVEL_SLICE).height
+        for name, last in labels.group_by("file").agg(pl.col("slice").max()).sort("file").iter_rows():
+            if name in volumes and last >= volumes[name].n_slices:
+                why = f"{self.annotations.name} annotates slice {last} of {file_name(found[name])}, which has {volumes[name].n_slices}."
+                flow.refuse(file_name(found[name]), SourceError(why))
+                del volumes[name]
+        renamed = {name: f"label_{name}" for name in self.labels.names} | {"file": "study", "slice": "item"}
+        return labels.rename(renamed)
+
+    def _records(self, volume: Volume, files: VolumeFiles) -> pl.DataFrame:
+        """One row per slice of a volume, labels apart."""
+        patient = volume.patient_id if self.settings.patient == "attribute" else files.name
+        return volume_rows(files, volume).select(pl.lit(patient).alias("patient"), pl.all())
+
+
+def file_name(files: VolumeFiles) -> str:
+    """What messages call a volume."""
+    return files.paths[0].name
+
+
+def refuse_twins(volumes: dict[str, Volume], found: Mapping[str, VolumeFiles], flow: Flow) -> None:
+    """Take out volumes whose data are another's: under two names they could fall into two splits. Slice energies tell."""
+    first: dict[object, str] = {}
+    for name, volume in sorted(volumes.items()):
+        twin = first.setdefault((volume.n_coils, volume.readout, volume.phase, volume.energies), name)
+        if twin != name:
+            flow.refuse(
+                file_name(found[name]),
+                SourceError(f"{file_name(found[name])} holds the same data as {file_name(found[twin])}. Keep one."),
+            )
+            del volumes[name]
+    flow.audits["volumes with the same data under two names"] = "none left"
+
+
+def with_splits(records: pl.DataFrame, path: Path | None) -> pl.DataFrame:
+    """Add the official split where one is given; a volume that it does not name is an error."""
+    if path is None:
+        return records
+    try:
+        table = pl.read_csv(path, infer_schema=False).select(pl.col("file").str.strip_suffix(".h5"), "split")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SourceError(f"Can't read {path} as CSV with the columns file and split.") from error
+    joined = records.join(table.unique(), left_on="study", right_on="file", how="left", maintain_order="left")
+    lost = joined.filter(~pl.col("split").is_in(["train", "valid", "test"]).fill_null(False))
+    if lost.height:
+        raise SourceError(f"{path.name} gives {lost['study'].n_unique()} volumes no split of train, valid, test.")
+    return joined

@@ -1,0 +1,100 @@
+"""One study folder for scoring: a volume of any format that `slices.py` reads, and nothing from outside the folder."""
+
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from i2m2_med.errors import SourceError
+from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect
+from i2m2_med.sources.formats.nifti import part_of
+from i2m2_med.sources.formats.volume import Volume
+from i2m2_med.sources.source import Study
+
+NAMES = ("kspace", "raw", "magnitude", "phase")
+"""What `study.yaml` may name: the file of raw data, or of either image."""
+OTHERS = ("series", "static", "notes")
+"""Names of `study.yaml` that other data sets read."""
+
+
+def open_study(folder: Path) -> Study:
+    """The one volume in a study folder (or a study that is one file), a record per slice.
+
+    Raises SourceError if there is none or more than one, if a file is a link that leaves the folder, or if the volume
+    can't be read.
+    """
+    files = study_files(folder)
+    home = (folder if folder.is_dir() else folder.parent).resolve()
+    for path in files.paths:
+        if not path.resolve().is_relative_to(home):
+            raise SourceError("a file of the study is a link that leaves its folder. Copy the file into it.")
+        if not path.is_file():
+            raise SourceError("study.yaml names a file that is not in the study's folder.")
+    volume = inspect(files)
+    rows = volume_rows(files, volume)
+    return Study(rows.select(pl.lit(volume.patient_id or folder.name).alias("patient"), pl.all()))
+
+
+def study_files(folder: Path) -> VolumeFiles:
+    """The files of the study's volume: what `study.yaml` names, or all that are there if that leaves no doubt."""
+    if folder.is_file():
+        return VolumeFiles(folder)
+    named = named_files(folder)
+    if named:
+        return VolumeFiles(named.get("kspace") or named.get("raw") or named.get("magnitude"), named.get("phase"))
+    volumes = find_volumes(folder)
+    parts = [part_of(path) for volume in volumes for path in volume.paths]
+    if sorted(map(str, parts)) == ["magnitude", "phase"]:  # a pair, whatever else their names say
+        paths = [path for volume in volumes for path in volume.paths]
+        return VolumeFiles(paths[parts.index("magnitude")], paths[parts.index("phase")])
+    if not volumes:
+        raise SourceError(
+            "The study holds no fastMRI or ISMRMRD file (*.h5), no NIfTI magnitude or phase, and no k-space (*.npy)."
+        )
+    if len(volumes) > 1:
+        raise SourceError(f"The study holds {len(volumes)} volumes. Say in study.yaml which counts (kspace: FILE).")
+    return volumes[0]
+
+
+def named_files(folder: Path) -> dict[str, Path]:
+    """The image files that `study.yaml` names, by what they are. Raises SourceError if it is broken or names others."""
+    path = folder / "study.yaml"
+    if not path.is_file():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SourceError("study.yaml can't be read as plain YAML.") from error
+    if not isinstance(content, dict) or not set(content) <= {*NAMES, *OTHERS}:
+        raise SourceError(f"study.yaml may name {', '.join(NAMES + OTHERS)}, each with a file of the study.")
+    named = {name: content[name] for name in NAMES if name in content}
+    if not all(isinstance(value, str) for value in named.values()):
+        raise SourceError("study.yaml gives something else than a file's name.")
+    return {name: folder / value for name, value in named.items()}
+
+
+def volume_rows(files: VolumeFiles, volume: Volume) -> pl.DataFrame:
+    """One row per slice with what the transforms read.
+
+    `_data` and `_phase` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil, readout,
+    phase), `_recon` (rows and columns), `_scale` (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
+    """
+    strength = volume.field_strength_t
+    shape = [volume.n_slices, volume.n_coils, volume.readout, volume.phase]
+    return pl.DataFrame(
+        {"study": files.name, "item": range(volume.n_slices), "_slice": range(volume.n_slices)},
+        schema_overrides={"item": pl.Int64, "_slice": pl.Int64},
+    ).with_columns(
+        has_magnitude=pl.lit(volume.has_magnitude),
+        has_phase=pl.lit(volume.has_phase),
+        has_rss=pl.lit(volume.has_rss or volume.n_coils > 1),
+        group_acquisition=pl.lit(volume.acquisition, pl.String),
+        group_field_strength=pl.lit(f"{strength:.1f} T" if strength else None, pl.String),
+        _data=pl.lit(str(files.data.resolve()) if files.data else None, pl.String),
+        _phase=pl.lit(str(files.phase.resolve()) if files.phase else None, pl.String),
+        _format=pl.lit(volume.format),
+        _shape=pl.lit(shape, pl.List(pl.Int64)),
+        _recon=pl.lit(list(volume.recon), pl.List(pl.Int64)),
+        _scale=pl.lit(volume.scale, pl.Float64),
+        _masked=pl.lit(volume.masked),
+    )

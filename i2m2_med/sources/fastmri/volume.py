@@ -1,0 +1,104 @@
+"""One fastMRI HDF5 volume: what it says of itself, whether it holds what it says, and one slice of it at a time."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.hdf5 import OpenFile, open_file
+from i2m2_med.sources.formats.ismrmrd_header import Header, parse_header, voxel_mm
+from i2m2_med.sources.formats.volume import Volume, kspace_energy
+
+
+def inspect_volume(path: Path) -> Volume:
+    """Read a volume once, slice by slice, and check it. Raises SourceError with the first thing that is wrong."""
+    file = open_file(path)
+    n_slices, n_coils, readout, phase = kspace_shape(checked_kspace(file))
+    header = _header(file)
+    recon = (header and header.recon) or (readout, phase)
+    rows = min(recon[0], readout)
+    _refuse_contradiction(path.name, (n_slices, n_coils, readout, phase), header)
+    return Volume(
+        format="fastmri",
+        n_slices=n_slices,
+        n_coils=n_coils,
+        readout=readout,
+        phase=phase,
+        recon=recon,
+        patient_id=file.attribute("patient_id"),
+        acquisition=file.attribute("acquisition"),
+        field_strength_t=header and header.field_strength_t,
+        voxel_mm=header and voxel_mm(header),
+        has_rss=_has_rss(file, n_slices),
+        masked=_mask_agrees(file, phase),
+        energies=tuple(kspace_energy(file.read("kspace", index), rows, path.name, index) for index in range(n_slices)),
+    )
+
+
+def checked_kspace(file: OpenFile) -> h5py.Dataset:
+    """The k-space of a volume: (slice, [coil,] readout, phase) complex64."""
+    kspace = file.array("kspace")
+    if kspace.dtype != np.complex64:
+        raise SourceError(f"{file.name}: kspace is {kspace.dtype}; expected complex64, as fastMRI stores it.")
+    if kspace.ndim not in (3, 4) or 0 in kspace.shape:
+        raise SourceError(
+            f"{file.name}: kspace has the shape {kspace.shape}; expected (slice, [coil,] readout, phase)."
+        )
+    return kspace
+
+
+def kspace_shape(kspace: h5py.Dataset) -> tuple[int, int, int, int]:
+    """(slice, coil, readout, phase), with one coil where the array has no coil axis."""
+    shape = kspace.shape
+    return (shape[0], 1, shape[1], shape[2]) if len(shape) == 3 else (shape[0], shape[1], shape[2], shape[3])
+
+
+def read_kspace(path: Path, index: int) -> np.ndarray:
+    """One slice of k-space, (coil, readout, phase) complex64, without reading the volume."""
+    file = open_file(path)
+    kspace = checked_kspace(file)
+    if not 0 <= index < kspace.shape[0]:
+        raise SourceError(f"{path.name} has {kspace.shape[0]} slices, not a slice {index}. Run `i2m2 prepare` again.")
+    return file.read("kspace", index).reshape(-1, *kspace.shape[-2:])
+
+
+def read_rss(path: Path, index: int) -> np.ndarray | None:
+    """One slice of the file's own root-sum-of-squares image, (height, width) float32; None where it has none."""
+    file = open_file(path)
+    return file.read("reconstruction_rss", index) if "reconstruction_rss" in file else None
+
+
+def _has_rss(file: OpenFile, n_slices: int) -> bool:
+    if "reconstruction_rss" not in file:
+        return False
+    shape = file.array("reconstruction_rss").shape
+    if len(shape) != 3 or shape[0] != n_slices:
+        raise SourceError(f"{file.name}: reconstruction_rss has the shape {shape}, but kspace has {n_slices} slices.")
+    return True
+
+
+def _header(file: OpenFile) -> Header | None:
+    return parse_header(file.read("ismrmrd_header").item(), file.name) if "ismrmrd_header" in file else None
+
+
+def _refuse_contradiction(name: str, shape: tuple[int, int, int, int], header: Header | None) -> None:
+    """shape: (slice, coil, readout, phase). A header that says otherwise means swapped axes or another file's header."""
+    n_slices, n_coils, readout, phase = shape
+    swapped = header is not None and n_coils > 1 and header.coils == n_slices != n_coils
+    if header is None or header.encoded is None or (header.encoded == (readout, phase) and not swapped):
+        return
+    said = f"the header says readout {header.encoded[0]} × phase {header.encoded[1]}"
+    if swapped or header.encoded in ((phase, readout), (n_slices, readout), (readout, n_slices)):
+        raise SourceError(f"{name}: kspace has its axes in another order than (slice, [coil,] readout, phase): {said}.")
+    raise SourceError(f"{name}: kspace is readout {readout} × phase {phase}, but {said}.")
+
+
+def _mask_agrees(file: OpenFile, phase: int) -> bool:
+    """Whether the volume is masked. Raises SourceError for a mask of another width than the phase axis."""
+    if "mask" not in file:
+        return False
+    shape = file.array("mask").shape
+    if shape != (phase,):
+        raise SourceError(f"{file.name}: mask has the shape {shape}, but kspace has {phase} phase-encoding columns.")
+    return True

@@ -1,0 +1,1 @@
+"""One file format each; they know no data set."""

@@ -1,0 +1,67 @@
+"""What is known of one volume of any format: its shape, who and how it was measured, and the energy of each slice."""
+
+from typing import Literal
+
+import numpy as np
+
+from i2m2_med.config.settings import Settings
+from i2m2_med.errors import SourceError
+
+
+class Volume(Settings):
+    """Facts of one volume, as kept between runs."""
+
+    format: Literal["fastmri", "ismrmrd", "nifti", "npy"]
+    n_slices: int
+    n_coils: int
+    """1 for single-coil volumes, whose k-space has no coil axis."""
+    readout: int
+    """Rows of k-space, or of the image."""
+    phase: int
+    """Phase-encoding columns, or columns of the image."""
+    recon: tuple[int, int]
+    """Rows and columns that the scanner reconstructs: the readout without its oversampling."""
+    patient_id: str | None = None
+    acquisition: str | None = None
+    """Pulse sequence, such as CORPDFS_FBK (fat-suppressed proton density)."""
+    field_strength_t: float | None = None
+    voxel_mm: tuple[float, float, float] | None = None
+    """Row, column and slice spacing of the reconstruction."""
+    has_rss: bool = False
+    """The file holds its own root-sum-of-squares image; masked (undersampled) volumes do not."""
+    has_magnitude: bool = True
+    has_phase: bool = True
+    masked: bool = False
+    energies: tuple[float, ...]
+    """Σ|x|² of each slice's image over the rows that the scanner reconstructs."""
+
+    @property
+    def scale(self) -> float:
+        """Root mean square of the coil-combined image over the reconstructed field of view, in the file's units.
+
+        It comes from energies, so it is nearly the same for a masked volume and for the NIfTI of the same slices.
+        """
+        return float(np.sqrt(np.mean(self.energies) / (self.recon[0] * self.recon[1])))
+
+
+def kspace_energy(kspace: np.ndarray, rows: int, name: str, index: int) -> float:
+    """Energy of one slice, (coil, readout, phase), in the central `rows` of its image.
+
+    The readout is transformed for that; the phase direction needs not be (Parseval). An oversampled readout sees limb
+    that no reconstruction shows. Raises SourceError as `energy` does.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity spread over the slice, and are refused below
+        image = np.fft.ifft(kspace, axis=-2, norm="ortho")
+    kept = np.arange(rows) + (image.shape[-2] - rows) // 2 - image.shape[-2] // 2
+    return energy(np.take(image, kept, axis=-2, mode="wrap"), name, index, "kspace")
+
+
+def energy(values: np.ndarray, name: str, index: int, what: str) -> float:
+    """Σ|v|² of one slice. Raises SourceError where it holds NaN or infinite values, or nothing but zeros."""
+    flat = values.ravel()
+    total = float(np.vdot(flat, flat).real)
+    if not np.isfinite(total):
+        raise SourceError(f"{name}: slice {index} of {what} holds NaN or infinite values.")
+    if total == 0:
+        raise SourceError(f"{name}: slice {index} of {what} is all zero.")
+    return total

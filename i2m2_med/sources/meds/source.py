@@ -1,0 +1,75 @@
+"""A MEDS data set (the Medical Event Data Standard) as a source: the road for MIMIC-IV and for a hospital's own data.
+
+Its events become tables in MIMIC's columns (once, in the cache), and those go the way of MIMIC-III: the same tasks, flags,
+arrays and audits. Which codes are read is said in `meds_codes`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from i2m2_med.errors import SourceError
+from i2m2_med.files import digest, existing_folder, replace_folder, sha256_of, sole_user
+from i2m2_med.sources import mimic3
+from i2m2_med.sources.meds.codes import SPLITS, SPLITS_FILE
+from i2m2_med.sources.meds.tables import data_files, write_tables
+from i2m2_med.sources.mimic3.items import read_items
+from i2m2_med.sources.source import Flow, Progress
+
+VERSION = 1
+"""Of the conversion: tables of another are not used again."""
+
+
+class Settings(mimic3.Settings):
+    """`source: {name: meds, root: …}`; also `-s source.name=meds` on a MIMIC-III config. Everything else is as there."""
+
+    name: Literal["meds"] = "meds"  # type: ignore[assignment]
+    root: Path
+    """Folder of the MEDS data set: data/**/*.parquet, and metadata/subject_splits.parquet where splits are given."""
+
+
+class Source(mimic3.Source):
+    """Modalities as of source mimic3; splits as in the data set, where it says them."""
+
+    def files(self) -> list[Path]:
+        existing_folder(self.settings.root, "it should hold a MEDS data set (data/, metadata/)")
+        splits = self.settings.root / SPLITS_FILE
+        return [*data_files(self.settings.root), *([splits] if splits.is_file() else [])]
+
+    def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
+        tables = self.as_tables(cache, progress)
+        content = {**self.settings.model_dump(), "name": "mimic3", "root": tables}
+        records = mimic3.Source(mimic3.Settings.model_validate(content)).ingest(folder, cache, flow, progress)
+        splits = self.settings.root / SPLITS_FILE
+        by_shuffle = self.settings.split == "seed_10"
+        return records if by_shuffle or not splits.is_file() else with_splits(records, splits)
+
+    def as_tables(self, cache: Path, progress: Progress) -> Path:
+        """The folder of the events' tables, made now unless it is there."""
+        files = data_files(self.settings.root)
+        progress.say(f"reading {len(files)} MEDS files")
+        named = [(str(path.relative_to(self.settings.root)), sha256_of(path)) for path in files]
+        key = digest([VERSION, named, read_items().select("item", "table").rows()])[:16]
+        place = cache / "meds" / key
+        with sole_user(place.with_suffix(".converting")):
+            if not place.exists():
+                with replace_folder(place) as beside:
+                    write_tables(files, beside)
+        return place
+
+
+def with_splits(records: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The split of each subject as the data set says it. Raises SourceError for a subject without one, or another name."""
+    ours = {theirs: name for name, theirs in SPLITS.items()}
+    said = pl.read_parquet(path).select(
+        pl.col("subject_id").cast(pl.String).alias("patient"),
+        pl.col("split").replace_strict(ours, default=None, return_dtype=pl.String),
+    )
+    joined = records.join(said.unique("patient"), on="patient", how="left", maintain_order="left")
+    lost = joined["split"].null_count()
+    if lost:
+        raise SourceError(
+            f"{path.name} says train, tuning or held_out for all but {lost} samples; mend it, or take it out for a split by hash"
+        )
+    return joined

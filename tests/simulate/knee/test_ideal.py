@@ -1,0 +1,78 @@
+"""The ideal observer's AUROC against Monte Carlo, and the noise it assumes against noisy images."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from i2m2_med.simulate.knee import anatomy
+from i2m2_med.simulate.knee.acquisition import CONTRAST, SHIFT, draw_knee, draw_slice, noise, sensitivities
+from i2m2_med.simulate.knee.anatomy import Geometry
+from i2m2_med.simulate.knee.dials import LABELS, Dials, draw_classes, draw_latents
+from i2m2_med.simulate.knee.ideal import PatchNoise, drawn_auroc, ideal_auroc, log_likelihood_ratio, patch_noise
+
+NO_NOISE = PatchNoise(0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "dials",
+    [Dials(1.0, 1.0, 1.0), Dials(0.3, 0.8, 0.4), Dials(0.0, 0.5, 0.2), Dials(0.0, 0.0, 0.7), Dials(0.0, 0.0, 0.0)],
+)
+def test_closed_form_is_the_auroc_of_the_likelihood_ratio(dials: Dials):
+    classes = (np.arange(40_000) % 5 < 2).astype(np.int8)[:, None]
+    latents = draw_latents(classes, dials, np.random.default_rng(5))
+    expected = ideal_auroc(NO_NOISE, dials)
+    for paradigm, scores in log_likelihood_ratio(latents, dials).items():
+        assert roc_auc_score(classes[:, 0], scores[:, 0]) == pytest.approx(expected[paradigm], abs=0.01), paradigm
+
+
+def test_evidence_between_modalities_is_invisible_to_each_alone():
+    dials = Dials(magnitude=0.0, phase=0.0, between=1.0)
+    ideal = ideal_auroc(NO_NOISE, dials)
+    assert ideal["unimodal_magnitude"] == ideal["unimodal_phase"] == ideal["intra"] == 0.5
+    assert ideal["inter"] == ideal["i2m2"] == 0.98
+    classes = np.repeat([[0], [1]], 20_000, axis=0).astype(np.int8)
+    latents = draw_latents(classes, dials, np.random.default_rng(1))
+    for alone in (latents.magnitude, latents.phase, latents.contrast, latents.shift):
+        assert roc_auc_score(classes, alone) == pytest.approx(0.5, abs=0.02)
+
+
+def test_dials_change_the_meaning_and_not_the_drawing():
+    classes = np.zeros((7, len(LABELS)), np.int8)
+    silent, loud = (draw_latents(classes, Dials(d, d, 0.0), np.random.default_rng(2)) for d in (0.0, 1.0))
+    np.testing.assert_array_equal(silent.magnitude, loud.magnitude)
+    np.testing.assert_array_equal(silent.shift, loud.shift)
+
+
+def test_noise_lowers_every_auroc():
+    dials, noisy = Dials(0.5, 0.5, 0.5), PatchNoise(0.5, 0.5, 0.5, 0.5)
+    assert all(ideal_auroc(noisy, dials)[name] < value for name, value in ideal_auroc(NO_NOISE, dials).items())
+
+
+@pytest.mark.parametrize("coils", [1, 4])
+def test_patch_noise_is_the_error_of_the_matched_filter(coils: int):
+    geometry = Geometry(128, 97)
+    maps = sensitivities(geometry, coils)
+    stated = patch_noise(geometry, maps, seed=0)["acl"]
+    errors = []
+    for number in range(60):
+        rng = np.random.default_rng(number)
+        knee = draw_knee(geometry, 1.0, rng)
+        clean = maps * draw_slice(knee, None, 0, 0.0, rng)
+        template = clean * anatomy.patch(*anatomy.plane(geometry, knee.pose(0.0)), anatomy.WITHIN["acl"])
+        errors.append(np.vdot(template, noise(clean.shape, rng)) / np.vdot(template, template).real)
+    measured = np.array(errors)
+    assert stated.magnitude == pytest.approx(measured.real.std() / CONTRAST, rel=0.3)
+    assert stated.phase == pytest.approx(measured.imag.std() / SHIFT, rel=0.3)
+
+
+def test_drawn_auroc_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    classes, scores = rng.integers(0, 2, 51), rng.integers(0, 4, 51)
+    assert drawn_auroc(scores, classes) == pytest.approx(roc_auc_score(classes, scores), abs=1e-4)
+    assert drawn_auroc(scores, np.ones(51)) is None
+
+
+@pytest.mark.parametrize(("volumes", "slices"), [(1, 1), (1, 7), (2, 3), (13, 5)])
+def test_every_label_is_found_as_often_as_asked(volumes: int, slices: int):
+    classes = draw_classes(volumes, slices, 0.4, seed=1)
+    assert (abs(classes.sum(axis=(0, 1)) - 0.4 * volumes * slices) < 1).all()
