@@ -24,10 +24,10 @@ demo: setup
 	@env -u OMP_NUM_THREADS $(BIN)/i2m2 demo
 
 test: setup
-	$(PYTEST) -m "not slow and not cuda"
+	$(PYTEST) -m "not slow and not cuda" --ignore tests/benchmarks --durations 10
 
 test-all: setup
-	$(PYTEST) -m "slow and not cuda" --timeout 1500
+	$(PYTEST) -m "slow and not cuda" --ignore tests/benchmarks --timeout 1500
 
 check: setup
 	$(BIN)/ruff format --check .
