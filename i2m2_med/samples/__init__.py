@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import Any
 
 TRANSFORMS = {
-    "LoadSliced": "i2m2_med.samples.knee_transforms",
-    "Reconstructd": "i2m2_med.samples.knee_transforms",
-    "Modalitiesd": "i2m2_med.samples.knee_transforms",
+    "LoadSliced": "i2m2_med.samples.knee.transforms",
+    "Reconstructd": "i2m2_med.samples.knee.transforms",
+    "Modalitiesd": "i2m2_med.samples.knee.transforms",
     "Undersampled": "i2m2_med.samples.undersampling",
 }
 """By public name, the module that defines it."""

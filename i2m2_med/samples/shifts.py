@@ -12,8 +12,8 @@ import numpy as np
 from i2m2_med.config.run import nearest
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.dataset import Samples
-from i2m2_med.samples.shifts_knee import KNEE
-from i2m2_med.samples.shifts_mimic3 import MIMIC3
+from i2m2_med.samples.knee.shifts import KNEE
+from i2m2_med.samples.mimic3.shifts import MIMIC3
 
 
 @dataclass(frozen=True)

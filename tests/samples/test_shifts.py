@@ -7,9 +7,9 @@ import torch
 from monai.transforms.compose import Compose
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.samples import shifts_knee as knee
-from i2m2_med.samples import shifts_mimic3 as mimic3
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.knee import shifts as knee
+from i2m2_med.samples.mimic3 import shifts as mimic3
 from i2m2_med.samples.physics import centred_fft, centred_ifft
 from i2m2_med.samples.shifts import SUITES, groups_apart, subset, suite_for
 from i2m2_med.sources.source import Labels

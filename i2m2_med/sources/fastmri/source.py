@@ -60,7 +60,7 @@ class Source(BaseSource):
     """fastMRI knee, single- or multi-coil, masked or fully sampled."""
 
     settings: Settings
-    pictured_by = "i2m2_med.samples.knee_picture"
+    pictured_by = "i2m2_med.samples.knee.picture"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

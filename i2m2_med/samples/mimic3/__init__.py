@@ -1,0 +1,1 @@
+"""MIMIC: shifts of series, statics and notes."""
