@@ -4,9 +4,9 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, relu
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.experts.halving import halve
 from i2m2_med.experts.mlp import MLP
 from i2m2_med.experts.published import published_names
 from i2m2_med.types import Image, Logits
@@ -38,7 +38,7 @@ class LeNetEncoder(nn.Module):
         """(batch, channel, size, size) → (batch, features)."""
         blocks: Any = zip(self.convs, self.bns, strict=True)
         for conv, norm in blocks:
-            image = halve(image, conv, norm)
+            image = max_pool2d(relu(norm(conv(image))), 2)
         return image.flatten(1)
 
 

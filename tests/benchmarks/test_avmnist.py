@@ -8,16 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, max_pool2d
+from torch import nn
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.engine.memory import keep_freed_memory
 from i2m2_med.engine.prediction.loading import loader
 from i2m2_med.engine.training.loss import MaskedNLL
 from i2m2_med.experts import LateFusion, LeNet
-from i2m2_med.experts.lenet import LeNetEncoder
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
@@ -26,13 +24,6 @@ ROWS, BATCH = 800, 40
 EXPERTS = {"image": (lambda: LeNet(28), ("image",)), "audio": (lambda: LeNet(112), ("audio",))}
 EXPERTS["joint"] = (LateFusion, ("image", "audio"))
 PARADIGMS = {"image": ["image"], "audio": ["audio"], "inter": ["joint"], "I2M2": ["image", "audio", "joint"]}
-
-
-def published_encoder(self: LeNetEncoder, image: Tensor) -> Tensor:
-    """conv → BatchNorm → ReLU → max-pool, block after block, as the published code runs it."""
-    for conv, norm in zip(self.convs, self.bns, strict=True):
-        image = max_pool2d(norm(conv(image)).relu(), 2)
-    return image.flatten(1)
 
 
 def networks(names: list[str]) -> dict[str, nn.Module]:
@@ -50,8 +41,8 @@ def published_epoch(names: list[str], arrays: dict[str, np.ndarray], labels: np.
     start = time.process_time()
     for image, audio, label in DataLoader(rows, batch_size=BATCH, shuffle=True):
         given = {"image": image.float(), "audio": audio.float()}
-        said = [net(*(given[modality] for modality in EXPERTS[name][1]))[:, 0] for name, net in experts.items()]
-        total = torch.stack([logits.log_softmax(-1) for logits in said]).sum(dim=0)
+        logits = [net(*(given[modality] for modality in EXPERTS[name][1]))[:, 0] for name, net in experts.items()]
+        total = torch.stack([opinion.log_softmax(-1) for opinion in logits]).sum(dim=0)
         optimizer.zero_grad()
         cross_entropy(total - total.logsumexp(-1, keepdim=True), label).backward()
         nn.utils.clip_grad_norm_(learnt, 8)
@@ -88,15 +79,13 @@ def epoch_of_random_arrays(whose: str, paradigm: str) -> float:
     arrays["audio"] = rng.integers(0, 256, (ROWS, 1, 112, 112), dtype=np.uint8)
     labels = rng.integers(0, 10, ROWS)
     if whose == "published":
-        LeNetEncoder.forward = published_encoder
         return min(published_epoch(names, arrays, labels) for _ in range(2))
-    keep_freed_memory()
     samples = as_samples(names, arrays, labels)
     return min(our_epoch(names, samples) for _ in range(2))
 
 
 def in_a_process(script: str, *arguments: object) -> float:
-    """The number that a Python script prints, run by itself (what one does with the allocator must not help the other)."""
+    """The number that a Python script prints, run by itself."""
     command = [
         sys.executable,
         "-c",
@@ -127,7 +116,6 @@ import numpy as np, torch
 arrays = {name: np.lib.format.open_memmap(f"{sys.argv[2]}/{name}.npy", mode="w+", dtype=np.uint8, shape=(20_000, 1, side, side))
           for name, side in (("image", 28), ("audio", 112))}
 torch.set_num_threads(1)
-bench.keep_freed_memory()
 bench.our_epoch(bench.PARADIGMS["I2M2"], bench.as_samples(bench.PARADIGMS["I2M2"], arrays, np.zeros(20_000, np.int64)[:2000]))
 status = dict(line.split(":") for line in open("/proc/self/status"))  # getrusage's maximum starts at that of the parent
 print(int(status["VmHWM"].split()[0]) / 1e6)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from i2m2_med.config.run import Training
 from i2m2_med.config.targets import build
-from i2m2_med.engine.memory import keep_freed_memory
 from i2m2_med.engine.prediction.loading import EpochBatches, loader
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_everything
@@ -79,7 +78,6 @@ def fit(
     folder: holds `last.pt` and `best.safetensors`; what an interrupted call left there is taken up again. Parameters that
     ask for no gradient stay as they are.
     """
-    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     model.to(device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
