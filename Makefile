@@ -6,7 +6,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test test-all check bench clean
+.PHONY: setup demo test test-all test-cuda check bench clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +28,9 @@ test: setup
 
 test-all: setup
 	$(PYTEST) -m "slow and not cuda" --ignore tests/benchmarks --timeout 1500
+
+test-cuda: setup
+	$(BIN)/python -m pytest -q -m cuda tests/cuda
 
 check: setup
 	$(BIN)/ruff format --check .
