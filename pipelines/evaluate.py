@@ -44,7 +44,7 @@ def main(
     uri
         The store of the run; the workspace's own where not said.
     shifts
-        A suite of shifts (knee, mimic3) or one of them (knee.noise): severity curves beside the report.
+        The data set's suite of shifts, or one of them (SUITE.SHIFT): severity curves beside the report.
     without
         A modality, or several with commas between: what the model is worth where they are missing, calibrated as for such studies.
     """
@@ -52,11 +52,12 @@ def main(
     from i2m2_med.engine.tracking.store import store_uri
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.refusals import refuse_tables
+    from i2m2_med.samples.cohort import open_source
     from i2m2_med.samples.shifts import suite_for
 
     found = open_models_for(str(run), store_uri(workspace(), uri), paradigm, root)
     lost = [name.strip() for name in without.split(",")] if without else []
-    suite = suite_for(shifts, found.config.source.model_dump()["name"]) if shifts else {}
+    suite = suite_for(shifts, open_source(found.config)) if shifts else {}
     opened = open_data(found, TerminalProgress())
     taken = f"-without-{'-'.join(lost)}" if lost else ""
     name = f"evaluate-{opened.run_id[:32]}-{split}-{opened.cohort.fingerprint[:12]}{taken}"

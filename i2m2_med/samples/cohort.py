@@ -190,6 +190,7 @@ def describe(
         "ideal": ideal_of(run, root),
         "splits": splits,
         "remarks": remarks(run, splits, flow),
+        "label_rules": source.label_rules,
         "versions": {
             "i2m2_med": i2m2_med.__version__,
             "polars": pl.__version__,
@@ -285,7 +286,7 @@ def compose(run: RunConfig, which: str) -> Any:
     from i2m2_med.config.targets import build
     from i2m2_med.samples.complex_checks import refuse_real_only
 
-    refuse_real_only(blocks)
+    refuse_real_only(blocks, open_source(run).complex_keys)
     return Compose(
         [build(block, "transform", f"modalities.{which}[{index}]", run.plugins) for index, block in enumerate(blocks)]
     )

@@ -19,8 +19,6 @@ DROP_IMAGINARY = (
 )
 """MONAI transforms seen to turn complex64 into float32 (MONAI 1.6.1); their dictionary forms end in d."""
 
-COMPLEX_KEYS = ("kspace", "image")
-
 
 def complex_or_refuse(record: Mapping[str, Any], key: str, reader: str) -> Tensor:
     """`record[key]` if it is there and complex. Raises ConfigError, because a transform of the config is to blame."""
@@ -37,18 +35,16 @@ def complex_or_refuse(record: Mapping[str, Any], key: str, reader: str) -> Tenso
     return value
 
 
-def refuse_real_only(blocks: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ConfigError for a transform that would drop the imaginary part of what `LoadSliced` reads.
+def refuse_real_only(blocks: Sequence[Mapping[str, Any]], complex_keys: Sequence[str]) -> None:
+    """Raise ConfigError for a transform that would drop the imaginary part of what `complex_keys` hold.
 
-    blocks: `_target_` blocks of `modalities.transforms`; of data sets that are not read by `LoadSliced` nothing is said.
+    blocks: `_target_` blocks of `modalities.transforms`; complex_keys: as the data set declares them (`Source.complex_keys`).
     """
-    names = [str(block.get("_target_", "")).rsplit(".", 1)[-1] for block in blocks]
-    if "LoadSliced" not in names:
-        return
-    for name, block in zip(names, blocks, strict=True):
+    for block in blocks:
+        name = str(block.get("_target_", "")).rsplit(".", 1)[-1]
         keys = block.get("keys", ())
-        touched = [key for key in ([keys] if isinstance(keys, str) else keys) if key in COMPLEX_KEYS]
+        touched = [key for key in ([keys] if isinstance(keys, str) else keys) if key in complex_keys]
         if touched and name.removesuffix("ict").removesuffix("D").removesuffix("d") in DROP_IMAGINARY:
             raise ConfigError(
-                f"{name} drops the imaginary part of '{touched[0]}'. Use it on magnitude and phase, after Modalitiesd."
+                f"{name} drops the imaginary part of '{touched[0]}'. Use it on what is made of it: magnitude and phase."
             )

@@ -1,21 +1,24 @@
 """The contract of a data set: disk → records (and, for array data sets, row-aligned arrays).
 
-A new data set is one module of this package with two names, `Settings` and `Source`, and one config. Nothing here
-imports torch, MONAI or MLflow at module level: `i2m2 check` reads settings without them.
+A new data set is one module of this package with two names, `Settings` and `Source`, and one config. What else it offers
+(pictures, shifts, images of a study, bounds of its inputs) it declares as class attributes of `Source`: no shared module knows
+it by name. Nothing here imports torch, MONAI or MLflow at module level: `i2m2 check` reads settings without them, so what lies
+above this layer is named by its module's path.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 
 from i2m2_med.console import Progress
 
-__all__ = ["Flow", "Labels", "Progress", "Source", "Study"]
+__all__ = ["Bound", "Flow", "Labels", "Progress", "Source", "Study"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,16 @@ class Study:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
 
 
+@dataclass(frozen=True)
+class Bound:
+    """How far the numbers of a record's private column may lie beyond those of training and still be taken for the same."""
+
+    names: tuple[str, ...]
+    """What each number of the column is called in a warning; a plain number has one name."""
+    slack: float
+    """Times below the least and above the greatest of training, ≥ 1."""
+
+
 class Source(ABC):
     """One data set. `labels` and `modalities` are known from the settings alone."""
 
@@ -65,10 +78,28 @@ class Source(ABC):
     modalities: tuple[str, ...]
     """What the data set can give. An expert may read only these (plus what the config's transforms add)."""
     pictured_by: str | None = None
-    """The module whose `draw_prepared(source, folder)` draws a few samples for `i2m2 prepare`; it may lie above this layer."""
+    """The module whose `draw_prepared(source, folder)` draws a few samples for `i2m2 prepare`, and returns the picture's path."""
+    shifted_by: str | None = None
+    """The module whose `SUITE`, a `samples.shifts.Suite`, holds the shifts that fit these data (`i2m2 evaluate --shifts`)."""
+    held_apart_by: str | None = None
+    """The column of records (`group_<name>`) each of whose values is evaluated alone, as if all others had been left out."""
+    bounds: ClassVar[Mapping[str, Bound]] = MappingProxyType({})
+    """By private column of records: how a study may have been acquired, told before transforms make all samples alike."""
+    complex_keys: tuple[str, ...] = ()
+    """Keys of a transformed record that hold complex numbers, which no transform of real numbers may touch."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+
+    @property
+    def name(self) -> str:
+        """What configs call the data set."""
+        return self.settings.name
+
+    @property
+    def label_rules(self) -> dict[str, str]:
+        """By label, how it is to be read, where its name alone doesn't say it; it stands at the head of every report."""
+        return {}
 
     @abstractmethod
     def files(self) -> list[Path]:

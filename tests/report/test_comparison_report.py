@@ -10,6 +10,7 @@ MANIFEST = {
     "task": "knee",
     "fingerprint": "0123456789abcdef0123",
     "settings": {"source": {"name": "fastmri", "abnormal": "other"}},
+    "label_rules": {"abnormal": "any finding other than the named ones"},
     "flow": [{"step": "volumes", "kept": 90, "dropped": 10, "why": "never reviewed <by anyone>"}],
     "audits": {"doubled rows": 5},
     "refused": [],

@@ -11,7 +11,9 @@ from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.knee import shifts as knee
 from i2m2_med.samples.mimic3 import shifts as mimic3
 from i2m2_med.samples.physics import centred_fft, centred_ifft
-from i2m2_med.samples.shifts import SUITES, groups_apart, subset, suite_for
+from i2m2_med.samples.shifts import groups_apart, subset, suite_for
+from i2m2_med.sources import avmnist, fastmri
+from i2m2_med.sources import mimic3 as mimic3_source
 from i2m2_med.sources.source import Labels
 
 SHAPE = (3, 33, 26)
@@ -90,11 +92,11 @@ def everything(samples: Samples) -> dict[str, torch.Tensor]:
     return dict(samples.__getitems__(range(len(samples))).inputs)
 
 
-@pytest.mark.parametrize("name", sorted(SUITES["mimic3"]))
+@pytest.mark.parametrize("name", sorted(mimic3.SUITE.shifts))
 def test_a_shift_changes_its_modality_only(name):
     samples = stays()
     before = everything(samples)
-    shift = suite_for("mimic3", "mimic3")[name]
+    shift = mimic3.SUITE.shifts[name]
     changed = shift.change(samples, shift.severities[-1])
     after = everything(changed)
     touched = {key for key in before if not torch.equal(before[key].nan_to_num(-99), after[key].nan_to_num(-99))}
@@ -168,41 +170,41 @@ def test_what_is_kept_in_memory_is_not_taken_for_shifted_or_for_other_rows():
         whole = everything(kept)["magnitude"]
         torch.testing.assert_close(whole, everything(plain)["magnitude"])
         for name in ("noise", "spikes", "coil_drop"):
-            shift = SUITES["knee"][name]
+            shift = knee.SUITE.shifts[name]
             for severity in shift.severities:
                 ours, theirs = (everything(shift.change(one, severity))["magnitude"] for one in (kept, plain))
                 torch.testing.assert_close(ours, theirs)
                 assert not torch.equal(ours, whole)
-        for name, part in groups_apart(kept, "fastmri").items():
+        for name, part in groups_apart(kept, "group_acquisition").items():
             rows = slice(0, 2) if name == "only PD" else slice(2, 5)
             torch.testing.assert_close(everything(part)["magnitude"], whole[rows])
 
 
 def test_sources_are_evaluated_apart():
-    apart = groups_apart(stays(), "mimic3")
+    apart = groups_apart(stays(), "group_source")
     assert {name: len(part) for name, part in apart.items()} == {"only carevue": 9, "only metavision": 13}
     assert torch.equal(everything(apart["only metavision"])["notes"], everything(stays())["notes"][9:22])
-    assert groups_apart(subset(stays(), np.arange(5)), "mimic3") == {}
+    assert groups_apart(subset(stays(), np.arange(5)), "group_source") == {}
 
 
 @pytest.mark.parametrize(
-    ("name", "source", "said"),
+    ("name", "source", "reason"),
     [
-        ("knee", "mimic3", "not for data of 'mimic3'; use 'mimic3'"),
-        ("knee", "avmnist", "there is no suite for it"),
-        ("kne", "fastmri", "did you mean 'knee'"),
-        ("knee.noize", "fastmri", "did you mean 'noise'"),
+        ("knee", mimic3_source, "not for data of 'mimic3'; choose from mimic3"),
+        ("knee", avmnist, "there are no shifts for data of 'avmnist'"),
+        ("kne", fastmri, "did you mean 'knee'"),
+        ("knee.noize", fastmri, "did you mean 'noise'"),
     ],
 )
-def test_the_wrong_suite_is_one_line(name, source, said):
-    with pytest.raises(ConfigError, match=said) as caught:
-        suite_for(name, source)
+def test_the_wrong_suite_is_one_line(name, source, reason):
+    with pytest.raises(ConfigError, match=reason) as caught:
+        suite_for(name, source.Source(source.Settings(root=".")))
     assert "\n" not in str(caught.value)
 
 
 def test_a_shift_that_the_run_does_not_read_is_one_line():
     samples = subset(stays(), np.arange(9))
     del samples.arrays["notes"]
-    shift = suite_for("mimic3.notes_truncated", "mimic3")["notes_truncated"]
+    shift = mimic3.SUITE.shifts["notes_truncated"]
     with pytest.raises(ConfigError, match="changes notes, which this run does not read"):
         shift.change(samples, 0.5)

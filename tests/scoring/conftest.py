@@ -41,7 +41,8 @@ def with_envelope(folder: Path, study: Path) -> None:
     import json
 
     about = json.loads((folder / "model.json").read_text())
-    about["envelope"] = fit_envelope(Reader(folder).open(study))
+    reader = Reader(folder)
+    about["envelope"] = fit_envelope(reader.open(study), reader.source.bounds)
     (folder / "model.json").write_text(json.dumps(about))
 
 

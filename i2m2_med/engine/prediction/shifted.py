@@ -7,6 +7,7 @@ import pandas as pd
 
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import ConfigError
+from i2m2_med.samples.cohort import open_source
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.shifts import Shift, groups_apart
 
@@ -52,9 +53,9 @@ def unfit(error: BaseException) -> ConfigError | None:
 
 
 def group_predictions(models: Sequence[Predictor], samples: Sequence[Samples]) -> dict[str, list[pd.DataFrame]]:
-    """Predictions on the samples of each acquisition or database source alone, one table per model."""
+    """Predictions on the samples of each group that the data set holds apart (`Source.held_apart_by`), one table per model."""
     found: dict[str, list[pd.DataFrame]] = {}
     for model, one in zip(models, samples, strict=True):
-        for name, part in groups_apart(one, model.run.source.model_dump()["name"]).items():
+        for name, part in groups_apart(one, open_source(model.run).held_apart_by).items():
             found.setdefault(name, []).append(model.predict(part))
     return found

@@ -24,7 +24,7 @@ from i2m2_med.engine.training.fit import forget
 from i2m2_med.engine.training.loss import class_shares
 from i2m2_med.engine.training.paradigm import train_paradigm
 from i2m2_med.files import digest, replace_file, sole_user, write_json
-from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, prepare
+from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, open_source, prepare
 from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.workspace import workspace
 
@@ -151,7 +151,7 @@ class Experiment:
             shares,
             {},
             self.cohort.fingerprint,
-            fit_envelope(self.cohort.samples("train")),
+            fit_envelope(self.cohort.samples("train"), open_source(self.run).bounds),
             device,
         )
 

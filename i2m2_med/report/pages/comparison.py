@@ -131,10 +131,7 @@ def facts_of(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Statements for the head of the page: task, cohort, what may not be claimed, the rules behind labels, versions."""
     facts = {"Task": manifest.get("task"), "Cohort fingerprint": str(manifest.get("fingerprint", "unknown"))[:16]}
     facts["Not to be claimed"] = " ".join(manifest.get("remarks", []))
-    source = manifest.get("settings", {}).get("source", {})
-    if "abnormal" in source:
-        meaning = {"other": "any finding other than the named ones (as published)", "any": "any finding at all"}
-        facts["Label 'abnormal'"] = meaning.get(str(source["abnormal"]), str(source["abnormal"]))
+    facts |= {f"Label '{label}'": rule for label, rule in manifest.get("label_rules", {}).items()}
     if versions := manifest.get("versions"):
         facts["Made with"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     return {name: str(text) for name, text in facts.items() if text}

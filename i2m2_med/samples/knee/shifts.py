@@ -13,6 +13,7 @@ from torch import Tensor
 
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.dataset import Samples, Transform
+from i2m2_med.samples.shifts import Shift, Suite
 
 Record = Mapping[str, Any]
 Change = Callable[[Tensor, torch.Generator, float], Tensor]
@@ -129,29 +130,38 @@ def insert(
     return shifted
 
 
-def _kspace(name: str, change: Any, wants_record: bool = False) -> Any:
-    return partial(insert, name=name, key="kspace", change=change, wants_record=wants_record)
-
-
-def _image(name: str, change: Change) -> Any:
-    return partial(insert, name=name, key="image", change=change)
-
-
-KNEE: dict[str, tuple[tuple[float, ...], str, Callable[[Samples, float], Samples]]] = {
-    **{
-        f"undersampling_{kind}": (
-            (2, 4, 8),
-            "× acceleration",
-            _kspace(f"undersampling_{kind}", partial(undersample, kind=kind), True),
+def in_kspace(
+    name: str, severities: tuple[float, ...], unit: str, change: Any, wants_record: bool = False
+) -> dict[str, Shift]:
+    """A shift of k-space, by its name."""
+    return {
+        name: Shift(
+            severities, unit, partial(insert, name=name, key="kspace", change=change, wants_record=wants_record)
         )
-        for kind in ("random", "equispaced", "magic")
-    },
-    "coil_drop": ((0.25, 0.5, 0.75), "share of coils", _kspace("coil_drop", drop_coils)),
-    "noise": ((4, 2, 1), "signal-to-noise ratio", _kspace("noise", add_noise)),
-    "spikes": ((1, 4, 16), "spikes", _kspace("spikes", spike)),
-    "motion": ((1, 3, 9), "pixels", _kspace("motion", move)),
-    "phase_offset": ((0.5, 1.0, 2.0), "radians", _image("phase_offset", offset_phase)),
-    "phase_ramp": ((0.5, 1.0, 2.0), "turns over the field of view", _image("phase_ramp", ramp_phase)),
-    "off_resonance": ((0.5, 1.0, 2.0), "radians at the peak", _image("off_resonance", bend_phase)),
-}
-"""By name: severities, their unit, and the change of samples."""
+    }
+
+
+def in_image(name: str, severities: tuple[float, ...], unit: str, change: Change) -> dict[str, Shift]:
+    """A shift of the complex image, by its name."""
+    return {name: Shift(severities, unit, partial(insert, name=name, key="image", change=change))}
+
+
+def undersampled(kind: str) -> dict[str, Shift]:
+    """The shift to fastMRI's mask of a kind, by its name."""
+    change = partial(undersample, kind=kind)
+    return in_kspace(f"undersampling_{kind}", (2.0, 4.0, 8.0), "× acceleration", change, wants_record=True)
+
+
+SUITE = Suite(
+    "knee",
+    undersampled("random")
+    | undersampled("equispaced")
+    | undersampled("magic")
+    | in_kspace("coil_drop", (0.25, 0.5, 0.75), "share of coils", drop_coils)
+    | in_kspace("noise", (4.0, 2.0, 1.0), "signal-to-noise ratio", add_noise)
+    | in_kspace("spikes", (1.0, 4.0, 16.0), "spikes", spike)
+    | in_kspace("motion", (1.0, 3.0, 9.0), "pixels", move)
+    | in_image("phase_offset", (0.5, 1.0, 2.0), "radians", offset_phase)
+    | in_image("phase_ramp", (0.5, 1.0, 2.0), "turns over the field of view", ramp_phase)
+    | in_image("off_resonance", (0.5, 1.0, 2.0), "radians at the peak", bend_phase),
+)

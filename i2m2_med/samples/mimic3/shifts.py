@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.dataset import Samples, acquired
+from i2m2_med.samples.shifts import Shift, Suite
 
 SeriesArray = Float[np.ndarray, "sample hour channel"]
 UNITS: Mapping[int, Callable[[Any], Any]] = {
@@ -102,20 +103,19 @@ def unscaled(samples: Samples, modality: str) -> np.ndarray:
     return (array * std + mean).astype(np.float32)
 
 
-def _on(name: str, modality: str, change: Any) -> Any:
-    return partial(changed_array, name=name, modality=modality, change=change)
+def shift_of(
+    modality: str, name: str, severities: tuple[float, ...], unit: str, change: Callable[..., np.ndarray]
+) -> dict[str, Shift]:
+    """A shift of one modality's array, by its name."""
+    return {name: Shift(severities, unit, partial(changed_array, name=name, modality=modality, change=change))}
 
 
-MIMIC3: dict[str, tuple[tuple[float, ...], str, Callable[[Samples, float], Samples]]] = {
-    "sensors_dropped": ((0.25, 0.5, 0.75), "share of channels", _on("sensors_dropped", "series", drop_sensors)),
-    "thinned": ((0.5, 0.25, 0.1), "share of hours charted", _on("thinned", "series", thin)),
-    "unit_errors": ((0.1, 0.3, 1.0), "share of studies", _on("unit_errors", "series", mistake_units)),
-    "last_hours_missing": ((4, 8, 16), "hours", _on("last_hours_missing", "series", cut_hours)),
-    "notes_truncated": ((0.5, 0.25, 0.1), "share of chunks kept", _on("notes_truncated", "notes", truncate_notes)),
-    "notes_section_removed": (
-        (0.25, 0.5, 0.75),
-        "share of chunks removed",
-        _on("notes_section_removed", "notes", remove_section),
-    ),
-}
-"""By name: severities, their unit, and the change of samples."""
+SUITE = Suite(
+    "mimic3",
+    shift_of("series", "sensors_dropped", (0.25, 0.5, 0.75), "share of channels", drop_sensors)
+    | shift_of("series", "thinned", (0.5, 0.25, 0.1), "share of hours charted", thin)
+    | shift_of("series", "unit_errors", (0.1, 0.3, 1.0), "share of studies", mistake_units)
+    | shift_of("series", "last_hours_missing", (4.0, 8.0, 16.0), "hours", cut_hours)
+    | shift_of("notes", "notes_truncated", (0.5, 0.25, 0.1), "share of chunks kept", truncate_notes)
+    | shift_of("notes", "notes_section_removed", (0.25, 0.5, 0.75), "share of chunks removed", remove_section),
+)

@@ -26,7 +26,7 @@ from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, kept_fact
 from i2m2_med.sources.fastmri.study import open_study, volume_rows
 from i2m2_med.sources.fastmri.vanished import refuse_vanished, remember_files
 from i2m2_med.sources.formats.volume import Volume
-from i2m2_med.sources.source import Flow, Labels, Progress, Study
+from i2m2_med.sources.source import Bound, Flow, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
 
 
@@ -61,6 +61,13 @@ class Source(BaseSource):
 
     settings: Settings
     pictured_by = "i2m2_med.samples.knee.picture"
+    shifted_by = "i2m2_med.samples.knee.shifts"
+    held_apart_by = "group_acquisition"
+    bounds = {
+        "_shape": Bound(("number of slices", "number of coils", "size (readout)", "size (phase)"), 1.25),
+        "_scale": Bound(("scale",), 3.0),
+    }
+    complex_keys = ("kspace", "image")
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -68,6 +75,12 @@ class Source(BaseSource):
         self.modalities = ("magnitude", "phase", "rss", "real", "imaginary")
         self.annotations = settings.annotations or settings.root / "knee.csv"
         self.reviewed = settings.reviewed or settings.root / "knee_file_list.csv"
+
+    @property
+    def label_rules(self) -> dict[str, str]:
+        """What `abnormal` stands for: fastMRI+ has no such label."""
+        meaning = {"other": "any finding other than the named ones (as published)", "any": "any finding at all"}
+        return {"abnormal": meaning[self.settings.abnormal]} if self.settings.abnormal in meaning else {}
 
     def files(self) -> list[Path]:
         """The annotation files and every volume, reviewed or not. Raises SourceError where one is missing."""

@@ -32,6 +32,8 @@ class Source(BaseSource):
     `notes` (chunk, token)."""
 
     settings: mimic3_settings.Settings
+    shifted_by = "i2m2_med.samples.mimic3.shifts"
+    held_apart_by = "group_source"
 
     def __init__(self, settings: mimic3_settings.Settings) -> None:
         super().__init__(settings)

@@ -22,6 +22,7 @@ from i2m2_med.sources.source import Flow, Progress
 
 SIZE = 24
 ALL = ["magnitude", "phase", "rss", "real", "imaginary"]
+KEYS = ("kspace", "image")
 
 
 def records(folder: Path, where: Path, coils: int, matrix: str = "48x31") -> pl.DataFrame:
@@ -143,9 +144,11 @@ def test_transforms_that_drop_it_are_known_by_name(name: str) -> None:
     block = {"_target_": f"monai.transforms.{name}", "keys": ["image"]}
     load = {"_target_": "i2m2_med.samples.LoadSliced"}
     with pytest.raises(ConfigError, match=rf"{name} drops the imaginary part of 'image'"):
-        refuse_real_only([load, block])
-    refuse_real_only([block])  # not the knee track's image
-    refuse_real_only([load, {**block, "keys": ["magnitude"]}, {"_target_": "monai.transforms.Flipd", "keys": "kspace"}])
+        refuse_real_only([load, block], KEYS)
+    refuse_real_only([block], ())  # a data set whose `image` is real
+    refuse_real_only(
+        [load, {**block, "keys": ["magnitude"]}, {"_target_": "monai.transforms.Flipd", "keys": "kspace"}], KEYS
+    )
 
 
 def test_order_of_transforms_is_explained(single: pl.DataFrame) -> None:
