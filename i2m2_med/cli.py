@@ -6,7 +6,7 @@ Exit codes: 0 all done, 1 the user's input is wrong, 2 finished but some studies
 import json
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError
 
 from i2m2_med import __version__
 from i2m2_med.console import Terminal, say
-from i2m2_med.errors import UserError
+from i2m2_med.errors import UserError, causes
 
 VERBS = {
     "demo": "The whole story on simulated data: simulate, prepare, train every paradigm, compare, report.",
@@ -106,11 +106,3 @@ def explain(error: Exception) -> int:
     log.write_text(f"i2m2 {__version__}, Python {sys.version}\n" + "".join(traceback.format_exception(error)))
     say(f"This is a bug in i2m2, not in what you did. The traceback is kept in {log}")
     return 3
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what caused it: MONAI and ignite wrap what their callbacks raise."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__

@@ -1,5 +1,7 @@
 """Errors that are the user's to mend: one clear line and exit code 1. Anything else is a bug and keeps its traceback."""
 
+from collections.abc import Iterator
+
 
 class UserError(Exception):
     """Says what, where, what was found and what to do; never a patient's value."""
@@ -24,3 +26,13 @@ class ModelError(UserError):
 
 class StoreError(UserError):
     """The tracking store can't be used as it is."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes, each once: MONAI and ignite wrap the errors of their callbacks."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        yield cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__

@@ -1,7 +1,6 @@
 """Nothing half-written: a file or folder is made beside its place and renamed into it when it is whole."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -20,11 +19,10 @@ def replace_file(path: Path) -> Generator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield beside
-        to_disk(beside)
-        beside.replace(path)
-    except OSError as error:
-        raise plain_disk_error(error, path) from error
+        with writing(path):
+            yield beside
+            to_disk(beside)
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -36,16 +34,15 @@ def replace_folder(path: Path) -> Generator[Path]:
         raise UserError(f"{path} already holds something; name a new folder, or empty this one first")
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.mkdir(parents=True)
-        yield beside
-        for file in beside.rglob("*"):
-            if file.is_file() and not file.is_symlink():
-                to_disk(file)
-        if path.exists():
-            path.rmdir()
-        beside.rename(path)
-    except OSError as error:
-        raise plain_disk_error(error, path) from error
+        with writing(path):
+            beside.mkdir(parents=True)
+            yield beside
+            for file in beside.rglob("*"):
+                if file.is_file() and not file.is_symlink():
+                    to_disk(file)
+            if path.exists():
+                path.rmdir()
+            beside.rename(path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -58,32 +55,61 @@ def to_disk(path: Path) -> None:
 
 @contextmanager
 def sole_user(folder: Path, waiting: Callable[[], None] | None = None) -> Generator[None]:
-    """Hold `folder` for this process; freed when the process ends.
+    """Lock `folder` for this process.
 
-    Another process that holds it already is a UserError, or, where `waiting` is given, waited for after calling it once.
+    Where another process has it: raise UserError, or, where `waiting` is given, call it once and wait.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if waiting is None:
-                raise UserError(f"{folder} is in use by another run; wait for it, or name another folder") from error
-            waiting()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    busy = UserError(f"{folder} is in use by another run; wait for it, or name another folder")
+    with exclusive(folder / ".lock", None if waiting else busy, waiting):
         yield
 
 
-def plain_disk_error(error: OSError, path: Path) -> Exception:
-    """A full disk or a folder that can't be written is the user's to mend; other errors stay what they are."""
-    said = {
+@contextmanager
+def exclusive(path: Path, busy: UserError | None = None, waiting: Callable[[], None] | None = None) -> Generator[None]:
+    """Hold the lock file `path` alone; the operating system frees it when the process ends, however that happens.
+
+    Where another process holds it: raise `busy`, or, where that is not given, call `waiting` once and wait.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        if busy is not None:
+            raise busy from error
+        if waiting is not None:
+            waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Turn the errors of a disk that can't be written to into a UserError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        plain = plain_disk_error(error, path)
+        if plain is None:
+            raise
+        raise plain from error
+
+
+def plain_disk_error(error: OSError, path: Path) -> UserError | None:
+    """Return the user's error for a full disk or a folder that can't be written; None for any other error."""
+    reason = {
         errno.ENOSPC: "no space is left on the disk",
         errno.EDQUOT: "the disk quota is used up",
         errno.EACCES: "no right to write there",
         errno.EPERM: "no right to write there",
         errno.EROFS: "the file system is read-only",
     }.get(error.errno or 0)
-    return UserError(f"can't write {path}: {said}") if said else error
+    return UserError(f"can't write {path}: {reason}") if reason else None
 
 
 def write_json(path: Path, content: Any) -> None:

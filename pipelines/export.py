@@ -20,14 +20,14 @@ def main(
     folder
         The bundle's folder, to be made.
     uri
-        The MLflow store; the workspace's where not said.
+        The MLflow store; the workspace's by default.
     trust
         Prefixes of `_target_` that the model's config may name beside the usual ones.
     """
     from i2m2_med.scoring.bundle import write_bundle
     from i2m2_med.scoring.open_model import model_card, open_model
 
-    opened = open_model(run, uri, trust)
-    write_bundle(opened.folder, folder, model_card(run, uri))
+    model = open_model(run, uri, trust)
+    write_bundle(model.folder, folder, model_card(run, uri))
     say(f"bundle in {folder}; docs/README.md says how MONAI runs it")
-    return {"bundle": str(folder), "model": opened.name}
+    return {"bundle": str(folder), "model": model.name}

@@ -11,8 +11,9 @@ from i2m2_med.scoring.options import Extra, ModelOptions, WatchOptions, WorkOpti
 
 if TYPE_CHECKING:
     from i2m2_med.scoring.job import Job
-    from i2m2_med.scoring.open_model import Opened
-    from i2m2_med.scoring.run import Engine, Summary
+    from i2m2_med.scoring.open_model import ModelFolder
+    from i2m2_med.scoring.run import Summary
+    from i2m2_med.scoring.workers.engine import Engine
 
 
 def main(
@@ -45,9 +46,9 @@ def main(
 
     if model.model is None:
         raise UserError("--model is missing: name a run, models:/name@alias, a bundle, or a model folder")
-    opened = open_model(model.model, model.uri, model.trust)
-    engine = make_engine(work, opened.folder)
-    job = make_job(opened, out, model, extra)
+    folder = open_model(model.model, model.uri, model.trust)
+    engine = make_engine(work, folder.folder)
+    job = make_job(folder, out, model, extra)
     from i2m2_med.scoring.output_lock import Part
     from i2m2_med.scoring.run import score
     from i2m2_med.scoring.studies import find_studies
@@ -61,7 +62,7 @@ def main(
 
 
 def make_engine(work: WorkOptions, model: Path) -> "Engine":
-    """Who does the work. Helper processes import what they need from now on, while this one does."""
+    """Return the engine that scores. Worker processes import what they need from now on, while this one does."""
     if work.engine == "ray":
         from i2m2_med.scoring.workers.ray import ray_engine
 
@@ -70,24 +71,24 @@ def make_engine(work: WorkOptions, model: Path) -> "Engine":
         from i2m2_med.scoring.workers.forkserver import modules_of, start_method
 
         start_method(modules_of(model))
-    from i2m2_med.scoring.run import default_readers, local_engine
+    from i2m2_med.scoring.workers.engine import default_readers, local_engine
 
     readers = default_readers(work.processes) if work.readers is None else work.readers
     return local_engine(readers, work.processes, work.timeout)
 
 
-def make_job(opened: "Opened", out: Path, asked: ModelOptions, extra: tuple[Extra, ...]) -> "Job":
-    """How the model is run."""
+def make_job(model: "ModelFolder", out: Path, options: ModelOptions, extra: tuple[Extra, ...]) -> "Job":
+    """Return the settings of the run."""
     from i2m2_med.engine.prediction.seed import best_device
     from i2m2_med.scoring.job import Job
 
-    device = best_device() if asked.device == "auto" else asked.device
+    device = best_device() if options.device == "auto" else options.device
     extras = tuple(sorted(extra))
-    return Job(opened.folder, opened.name, opened.sha, out.absolute(), device, asked.threads, asked.backend, extras)
+    return Job(model.folder, model.name, model.sha, out.absolute(), device, options.threads, options.backend, extras)
 
 
 def show(summary: "Summary", out: Path) -> dict[str, Any]:
-    """The summary, for a person and for `--json`."""
+    """Print the summary for a person and return it for `--json`."""
     before = f", {summary.same} of them before" if summary.same else ""
     say(f"{summary.studies} studies: {summary.ok} scored, {summary.refused} refused{before}; {summary.seconds:.1f} s")
     if summary.reasons:

@@ -1,4 +1,4 @@
-"""A model as a MONAI bundle: what `python -m monai.bundle run` calls, and the files that say so.
+"""A model as a MONAI bundle: its files, and the two parts of it that `python -m monai.bundle run` calls.
 
 The bundle holds the model folder as it is (`models/i2m2`): safetensors and values, no pickle. `inference.json` names the two
 parts below by `_target_` and holds no `$` expression.
@@ -47,41 +47,42 @@ class PackedModel(nn.Module):
         return log_probs.exp().flatten(1)
 
     def unpack(self, image: Tensor) -> dict[str, Tensor]:
-        """The modalities of a packed tensor, (batch, …) each."""
+        """Return the modalities of a packed tensor, (batch, …) each."""
         packed = packed_shape(self.shapes)
         sizes = [shape[0] if len(packed) > 1 else count(shape) for shape in self.shapes.values()]
         parts = image.split(sizes, dim=1)
         return {name: part.reshape(-1, *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def everything(self, n_samples: int) -> dict[str, Tensor]:
-        """All modalities present."""
+        """Return masks in which all modalities are present."""
         return {name: torch.ones(n_samples, dtype=torch.bool) for name in self.shapes}
 
 
 def score_studies(bundle: str = ".", studies: str = "studies", out: str = "scores") -> dict[str, Any]:
-    """What `python -m monai.bundle run` does: `i2m2 score` with the bundle's model, in this process."""
+    """Run what `python -m monai.bundle run` asks for: `i2m2 score` with the bundle's model, in this process."""
     from i2m2_med.console import TerminalProgress
     from i2m2_med.scoring.job import Job
     from i2m2_med.scoring.output_lock import Part
-    from i2m2_med.scoring.run import local_engine, score
+    from i2m2_med.scoring.run import score
     from i2m2_med.scoring.studies import find_studies
+    from i2m2_med.scoring.workers.engine import local_engine
 
-    opened = open_model(str(bundle_folder(bundle)))
-    job = Job(opened.folder, opened.name, opened.sha, Path(out).absolute())
+    model = open_model(str(bundle_folder(bundle)))
+    job = Job(model.folder, model.name, model.sha, Path(out).absolute())
     summary = score(job, find_studies(studies, job.out), local_engine(0, 1, 900.0), Part(), TerminalProgress())
     return summary.as_json(job.out)
 
 
 def bundle_folder(bundle: str) -> Path:
-    """The bundle's folder: as said, or where MONAI found the config (it puts that on Python's path)."""
-    for place in (bundle, *sys.path):
-        if (Path(place) / IN_BUNDLE / "model.json").is_file():
-            return Path(place)
+    """Return the bundle's folder: the one named, or the one where MONAI found the config (it puts that on Python's path)."""
+    for folder in (bundle, *sys.path):
+        if (Path(folder) / IN_BUNDLE / "model.json").is_file():
+            return Path(folder)
     raise ModelError(f"{Path(bundle).absolute()} is no bundle of `i2m2 export`; add --bundle_root DIR")
 
 
 def modality_shape(envelope: Mapping[str, Mapping[str, Sequence[float]]], name: str) -> tuple[int, ...]:
-    """A modality's shape without the batch, as the model saw it. Raises ModelError where the model folder does not say."""
+    """Return a modality's shape without the batch, from the training data. Raises ModelError where the model folder lacks it."""
     seen = envelope.get(name, {})
     shape = tuple(int(seen[f"axis {axis}"][1]) for axis in range(len(seen)) if f"axis {axis}" in seen)
     if not shape:
@@ -92,12 +93,12 @@ def modality_shape(envelope: Mapping[str, Mapping[str, Sequence[float]]], name: 
 
 
 def count(shape: Sequence[int]) -> int:
-    """Numbers in a tensor of this shape."""
+    """Return how many numbers a tensor of this shape holds."""
     return int(torch.tensor(shape).prod())
 
 
 def packed_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """(channel, height, width) where all modalities are images of one size, else (numbers,)."""
+    """Return (channel, height, width) where all modalities are images of one size, else (numbers,)."""
     spatial = {shape[1:] for shape in shapes.values()}
     if len(spatial) == 1 and all(len(shape) == 3 for shape in shapes.values()):
         return (sum(shape[0] for shape in shapes.values()), *spatial.pop())
@@ -118,7 +119,7 @@ def write_bundle(model: Path, folder: Path, card: str | None = None) -> None:
 
 
 def inference() -> dict[str, Any]:
-    """`configs/inference.json`."""
+    """Return `configs/inference.json`."""
     here = "i2m2_med.scoring.bundle"
     return {
         "bundle_root": ".",
@@ -138,7 +139,7 @@ def inference() -> dict[str, Any]:
 
 
 def metadata(model: Path, about: Mapping[str, Any]) -> dict[str, Any]:
-    """`configs/metadata.json`, by MONAI's schema."""
+    """Return `configs/metadata.json`, by MONAI's schema."""
     predictor = load_model(model, "cpu")
     shapes = {name: modality_shape(predictor.envelope, name) for name in predictor.modalities}
     channels, *spatial = packed_shape(shapes)
@@ -171,7 +172,7 @@ def metadata(model: Path, about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tensor(kind: str, channels: int, spatial: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
-    """One tensor of the schema."""
+    """Return one tensor of the schema."""
     return {
         "type": "image" if spatial else "probabilities",
         "format": kind,
@@ -185,10 +186,10 @@ def tensor(kind: str, channels: int, spatial: Sequence[int], names: Sequence[str
 
 
 def license_text() -> str:
-    """The project's licence, from the installed package or the repository."""
-    found = [path for path in installed.files("i2m2-med") or [] if path.name == "LICENSE"]
+    """Return the project's licence, from the installed package or the repository."""
+    packed = [path for path in installed.files("i2m2-med") or [] if path.name == "LICENSE"]
     beside = Path(i2m2_med.__file__).parents[1] / "LICENSE"
-    return found[0].read_text() if found else beside.read_text()
+    return packed[0].read_text() if packed else beside.read_text()
 
 
 USE = """

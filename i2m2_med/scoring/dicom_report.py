@@ -1,4 +1,4 @@
-"""A study's answers as a DICOM structured report (TID 1500) that refers to the study's own DICOM images."""
+"""A study's predictions as a DICOM structured report (TID 1500) that refers to the study's own DICOM images."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ SERIES = 9000
 def write_report(path: Path, study: Path, result: Mapping[str, Any], labels: Labels) -> None:
     """Write the report of a study whose folder holds DICOM images; others have nothing to refer to, and get none.
 
-    The same answers give the same bytes. Raises UserError without highdicom, SourceError for DICOM that can't be read.
+    The same predictions give the same bytes. Raises UserError without highdicom, SourceError for DICOM that can't be read.
     """
     try:
         from highdicom import sr
@@ -48,7 +48,7 @@ def date_by(report: Any, date: str) -> None:
 
 
 def content(result: Mapping[str, Any], labels: Labels) -> Any:
-    """The tree of a measurement report: one probability per finding."""
+    """Return the tree of a measurement report: one probability per finding."""
     from highdicom import sr
     from pydicom.sr.codedict import codes
 
@@ -70,19 +70,19 @@ def content(result: Mapping[str, Any], labels: Labels) -> Any:
 
 
 def probabilities(result: Mapping[str, Any], labels: Labels) -> dict[str, float]:
-    """By finding (and outcome, where there are more than two), of the study as a whole, or of the item that has most."""
+    """Return probabilities by finding (and outcome, where there are more than two), of the study as a whole, or of the item with the highest."""
     whole = [row for row in result["rows"] if row["item"] == -1] or result["rows"]
-    found: dict[str, float] = {}
+    highest: dict[str, float] = {}
     for row in whole:
         if row["class"]:
             outcome = "" if len(labels.classes) == 2 else f", {labels.classes[row['class']]}"
             name = f"{row['label']}{outcome}"
-            found[name] = max(found.get(name, 0.0), round(float(row["p"]), 6))
-    return found
+            highest[name] = max(highest.get(name, 0.0), round(float(row["p"]), 6))
+    return highest
 
 
 def read_images(study: Path) -> list[Any]:
-    """The headers of the study's DICOM files, pixels left on disk."""
+    """Return the headers of the study's DICOM files, pixels left on disk."""
     import pydicom
     from pydicom.errors import InvalidDicomError
 
@@ -93,17 +93,17 @@ def read_images(study: Path) -> list[Any]:
 
 
 def dicom_files(study: Path) -> Iterable[Path]:
-    """By name."""
+    """Return the study's DICOM files, by name."""
     return sorted(path for path in study.rglob("*") if path.suffix.lower() == ".dcm" and path.is_file())
 
 
 def coded(meaning: str) -> Any:
-    """A concept of our own scheme; its code says the same for the same words."""
+    """Return a concept of our own scheme; the same words give the same code."""
     from highdicom import sr
 
     return sr.CodedConcept(hashlib.sha256(meaning.encode()).hexdigest()[:12].upper(), SCHEME, meaning[:64])
 
 
 def uid_of(*parts: str) -> str:
-    """A DICOM identifier that the parts decide."""
+    """Return a DICOM identifier made from the parts."""
     return f"2.25.{int.from_bytes(hashlib.sha256('|'.join(parts).encode()).digest()[:15], 'big')}"

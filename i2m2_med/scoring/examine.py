@@ -1,4 +1,4 @@
-"""One study from folder to result, in the pieces that a pool of processes shares: read here, judge there."""
+"""One study from folder to result, as messages that a pool of workers shares: read in one process, predicted in another."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -6,39 +6,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from i2m2_med.errors import SourceError
-from i2m2_med.scoring.answer import Answerer, Asked
+from i2m2_med.scoring.answer import StudyOutputs, StudyPredictor
 from i2m2_med.scoring.extras import Extras
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader, Refusal, refusal
-from i2m2_med.scoring.results import Shelf
-from i2m2_med.scoring.studies import Place
+from i2m2_med.scoring.results import ResultStore
+from i2m2_med.scoring.studies import StudyFolder
 
 
 @dataclass(frozen=True)
-class Known:
-    """The study's content hash; the pieces follow."""
+class Hashed:
+    """The hash of the study's content; its chunks follow."""
 
     content: str
 
 
 @dataclass(frozen=True)
-class Same:
+class AlreadyScored:
     """The study was scored before: same content, same model."""
 
 
 @dataclass(frozen=True)
-class Read:
+class EndOfStudy:
     """The study is read to its end."""
 
     seconds: float
 
 
-Piece = Known | Same | Chunk | Refusal | Read
+Message = Hashed | AlreadyScored | Chunk | Refusal | EndOfStudy
 
 
 @dataclass(frozen=True)
-class Report:
-    """How one study went."""
+class Outcome:
+    """How the scoring of one study ended."""
 
     name: str
     status: str
@@ -47,60 +47,60 @@ class Report:
     seconds: float = 0.0
 
 
-def examine(reader: Reader, shelf: Shelf, job: Job, place: Place) -> Iterator[Piece]:
-    """Look at a study's files, hash them and, unless that was scored before, open it piece by piece."""
+def examine(reader: Reader, store: ResultStore, job: Job, study: StudyFolder) -> Iterator[Message]:
+    """Check a study's files, hash them and, unless that content was scored before, read it chunk by chunk."""
     began = time.perf_counter()
     try:
-        content = reader.content(place.folder)
+        content = reader.content(study.folder)
     except Exception as error:  # as in `Reader.chunks`: one study must not stop the others
-        yield Refusal(refusal(error, place.folder).why, lasting=False)
+        yield Refusal(refusal(error, study.folder).why, lasting=False)
     else:
-        if shelf.key(place.name) == job.key(content):
-            yield Same()
+        if store.key(study.name) == job.key(content):
+            yield AlreadyScored()
             return
-        yield Known(content)
-        yield from reader.chunks(place.folder)
-    yield Read(time.perf_counter() - began)
+        yield Hashed(content)
+        yield from reader.chunks(study.folder)
+    yield EndOfStudy(time.perf_counter() - began)
 
 
-class Desk:
-    """Takes the pieces of one study, asks the model, and puts the result on the shelf."""
+class StudyInProgress:
+    """One study being scored: takes its messages, runs the model, and saves the result."""
 
-    def __init__(self, answerer: Answerer, shelf: Shelf, place: Place) -> None:
-        self.answerer, self.shelf, self.place = answerer, shelf, place
-        self.asked = Asked()
+    def __init__(self, predictor: StudyPredictor, store: ResultStore, study: StudyFolder) -> None:
+        self.predictor, self.store, self.study = predictor, store, study
+        self.outputs = StudyOutputs()
         self.content = ""
-        self.asking = 0.0
+        self.predicting = 0.0
 
-    def take(self, pieces: Sequence[Piece]) -> Report | None:
-        """Work through some pieces; the study's last one gives the report."""
-        for piece in pieces:
-            if isinstance(piece, Known):
-                self.content = piece.content
-            elif isinstance(piece, Same):
-                return Report(self.place.name, "same")
-            elif isinstance(piece, Read):
-                return self.close(piece.seconds)
+    def add(self, messages: Sequence[Message]) -> Outcome | None:
+        """Work through some messages; return the outcome after the study's last one."""
+        for message in messages:
+            if isinstance(message, Hashed):
+                self.content = message.content
+            elif isinstance(message, AlreadyScored):
+                return Outcome(self.study.name, "same")
+            elif isinstance(message, EndOfStudy):
+                return self.finish(message.seconds)
             else:
                 began = time.perf_counter()
-                self.answerer.hear(self.asked, piece)
-                self.asking += time.perf_counter() - began
+                self.predictor.add(self.outputs, message)
+                self.predicting += time.perf_counter() - began
         return None
 
-    def close(self, reading: float = 0.0) -> Report:
-        """Write what was found."""
-        seconds = reading + self.asking
-        result = self.answerer.result(self.place.name, self.content, self.asked, seconds)
-        if result["status"] == "ok" and self.answerer.job.extras:
+    def finish(self, reading: float = 0.0) -> Outcome:
+        """Save the study's result. reading: seconds spent on reading it."""
+        seconds = reading + self.predicting
+        result = self.predictor.result(self.study.name, self.content, self.outputs, seconds)
+        if result["status"] == "ok" and self.predictor.job.extras:
             result = self.with_extras(result)
-        self.shelf.put(result)
-        return Report(self.place.name, result["status"], result["error"], seconds)
+        self.store.save(result)
+        return Outcome(self.study.name, result["status"], result["error"], seconds)
 
     def with_extras(self, result: dict[str, Any]) -> dict[str, Any]:
-        """The result, with files beside it; where these can't be made, the warning says why."""
+        """Write the extra files and return the result; where they can't be made, its warning gives the reason."""
         try:
-            Extras(self.answerer.job, self.answerer.predictor).write(self.shelf, self.place, result)
+            Extras(self.predictor.job, self.predictor.trained).write(self.store, self.study, result)
         except SourceError as error:
-            said = refusal(error, self.place.folder).why
-            return result | {"warning": "; ".join(filter(None, [result["warning"], f"no extras: {said}"]))}
+            why = refusal(error, self.study.folder).why
+            return result | {"warning": "; ".join(filter(None, [result["warning"], f"no extras: {why}"]))}
         return result

@@ -1,4 +1,4 @@
-"""What is written beside a study's rows when it is asked for: magnitude, picture, saliency, DICOM report."""
+"""Files beside a study's rows, on request: magnitude, picture, saliency, DICOM report."""
 
 import shutil
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from i2m2_med.errors import UserError
 from i2m2_med.scoring.images import ALIGNED, Affine, centred_affine, cropped_affine, save_image
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader
-from i2m2_med.scoring.results import Shelf
+from i2m2_med.scoring.results import ResultStore
 from i2m2_med.scoring.saliency import Maps, saliency_maps
-from i2m2_med.scoring.studies import Place
+from i2m2_med.scoring.studies import StudyFolder
 
 SHOWN = 6
 """Slices on a picture sheet."""
 
 
 class Extras:
-    """Writes what a job asks for into `OUT/<study>/`."""
+    """Writes the files that a job asks for into `OUT/<study>/`."""
 
     def __init__(self, job: Job, predictor: Predictor) -> None:
         self.job, self.predictor = job, predictor
@@ -34,35 +34,35 @@ class Extras:
                 "--extra saliency needs a model of images as they lie in space, not of k-space or stretched ones"
             )
 
-    def write(self, shelf: Shelf, place: Place, result: Mapping[str, Any]) -> None:
-        """All that is asked for, whole or not at all."""
-        beside = shelf.private / "extras"
+    def write(self, store: ResultStore, study: StudyFolder, result: Mapping[str, Any]) -> None:
+        """Write the files that were asked for, all of them or none."""
+        beside = store.private / "extras"
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
         if {"magnitude", "picture", "saliency"} & set(self.job.extras):
-            self.write_images(beside, place, result)
+            self.write_images(beside, study, result)
         if "dicom" in self.job.extras:
             from i2m2_med.scoring.dicom_report import write_report
 
-            write_report(beside / "report.dcm", place.folder, result, self.predictor.labels)
-        target = shelf.out / place.name
+            write_report(beside / "report.dcm", study.folder, result, self.predictor.labels)
+        target = store.out / study.name
         shutil.rmtree(target, ignore_errors=True)
         beside.rename(target)
 
-    def write_images(self, folder: Path, place: Place, result: Mapping[str, Any]) -> None:
-        """Magnitude, picture and saliency of one volume, in one space."""
+    def write_images(self, folder: Path, study: StudyFolder, result: Mapping[str, Any]) -> None:
+        """Write magnitude, picture and saliency of one volume, in one space."""
         from i2m2_med.samples.reconstruction import reconstruct_volume
         from i2m2_med.sources.fastmri.study import study_files
 
-        files = study_files(place.folder)
+        files = study_files(study.folder)
         images = reconstruct_volume(files)
         affine, code = self.space(files.paths[0], images.image.shape, images.voxel_mm)
         if "magnitude" in self.job.extras:
             save_image(folder / "magnitude.nii.gz", abs(images.image), affine, code)
         if "picture" in self.job.extras:
-            self.draw(folder / "picture.png", images.image, place, result)
+            self.draw(folder / "picture.png", images.image, study, result)
         if "saliency" in self.job.extras:
-            for expert, maps in self.maps(place).items():
+            for expert, maps in self.maps(study).items():
                 height, width = maps.shape[2:]
                 volume = images.volume
                 row = origin(volume.readout, height) - origin(volume.readout, images.image.shape[1])
@@ -72,7 +72,7 @@ class Extras:
                     save_image(path, values, cropped_affine(affine, row, column), code)
 
     def space(self, path: Path, shape: tuple[int, ...], voxel_mm: tuple[float, float, float]) -> tuple[Affine, int]:
-        """The affine of a volume's images and its NIfTI code: a NIfTI's own, or centred where raw data say no place."""
+        """Return the affine of a volume's images and its NIfTI code: a NIfTI's own, or centred where raw data say no study."""
         from i2m2_med.sources.formats.nifti import is_nifti
 
         if not is_nifti(path):
@@ -82,36 +82,37 @@ class Extras:
         image: Any = nibabel.load(path)
         return np.asarray(image.affine, dtype=np.float64), int(image.header["sform_code"]) or ALIGNED
 
-    def maps(self, place: Place) -> dict[str, Maps]:
-        """Saliency of every slice, by expert."""
-        found: dict[str, list[Maps]] = {}
-        for chunk in self.reader.chunks(place.folder):
+    def maps(self, study: StudyFolder) -> dict[str, Maps]:
+        """Return the saliency of every slice, by expert."""
+        maps: dict[str, list[Maps]] = {}
+        for chunk in self.reader.chunks(study.folder):
             if isinstance(chunk, Chunk):
-                for name, maps in saliency_maps(self.predictor, chunk).items():
-                    found.setdefault(name, []).append(maps)
-        return {name: np.concatenate(parts) for name, parts in found.items()}
+                for name, part in saliency_maps(self.predictor, chunk).items():
+                    maps.setdefault(name, []).append(part)
+        return {name: np.concatenate(parts) for name, parts in maps.items()}
 
-    def draw(self, path: Path, image: np.ndarray, place: Place, result: Mapping[str, Any]) -> None:
-        """A sheet of a few slices, each with what the model says of it."""
+    def draw(self, path: Path, image: np.ndarray, study: StudyFolder, result: Mapping[str, Any]) -> None:
+        """Draw a sheet of a few slices, each with its probabilities."""
         from i2m2_med.samples.pictures import Panel, draw_grid
 
-        said: dict[int, list[str]] = {}
+        captions: dict[int, list[str]] = {}
         for row in result["rows"]:
             if row["class"] == len(self.predictor.labels.classes) - 1:
-                said.setdefault(row["item"], []).append(f"{row['label']} {row['p']:.2f}")
+                captions.setdefault(row["item"], []).append(f"{row['label']} {row['p']:.2f}")
         chosen = sorted(set(np.linspace(0, len(image) - 1, min(SHOWN, len(image))).astype(int).tolist()))
         panels = [
-            Panel("\n".join([f"slice {at}", *said.get(at, [])]), abs(image[at]), np.angle(image[at])) for at in chosen
+            Panel("\n".join([f"slice {at}", *captions.get(at, [])]), abs(image[at]), np.angle(image[at]))
+            for at in chosen
         ]
-        draw_grid(panels, path, place.name)
+        draw_grid(panels, path, study.name)
 
 
 def in_image_space(predictor: Predictor) -> bool:
-    """Whether the model's transforms keep pixels where they are: cropping only."""
+    """Return whether the model's transforms keep pixels where they are: cropping only."""
     blocks = [block for block in predictor.run.modalities.transforms if block["_target_"].endswith(".Reconstructd")]
     return all(block.get("domain", "image") == "image" and block.get("parity", "none") == "none" for block in blocks)
 
 
 def origin(n: int, size: int) -> int:
-    """Where an axis of `n` begins after `fit_centre` to `size`."""
+    """Return where an axis of `n` begins after `fit_centre` to `size`."""
     return (n - size) // 2 if n >= size else -((size - n) // 2)

@@ -21,7 +21,7 @@ def write_image(path: Path, values: np.ndarray, voxel_mm: tuple[float, float, fl
 
 
 def centred_affine(shape: tuple[int, ...], voxel_mm: tuple[float, float, float]) -> Affine:
-    """(column, row, slice) → mm, zero in the middle of an image of `shape` (slice, row, column)."""
+    """Return (column, row, slice) → mm, zero in the middle of an image of `shape` (slice, row, column)."""
     rows, columns, slices = voxel_mm
     spacing = np.array([-columns, -rows, slices])
     affine = np.diag([*spacing, 1.0])
@@ -30,7 +30,7 @@ def centred_affine(shape: tuple[int, ...], voxel_mm: tuple[float, float, float])
 
 
 def cropped_affine(affine: Affine, row: int, column: int) -> Affine:
-    """The affine of an image that begins at (row, column) of another one; before it where they are negative."""
+    """Return the affine of an image that begins at (row, column) of another one; before it where they are negative."""
     moved = np.eye(4)
     moved[:3, 3] = (column, row, 0)
     return affine @ moved

@@ -1,4 +1,4 @@
-"""What every process of a scoring run is told."""
+"""The settings of a scoring run, sent to every process of it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from i2m2_med import __version__
 
 MODEL_FILES = ("calibration.json", "config.yaml", "model.json", "state.json", "weights.safetensors")
-"""The files that decide what a model says."""
+"""The files that decide what a model predicts."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Job:
     model: Path
     """The model folder."""
     name: str
-    """What the column `model` says: run id, registered name and version, or hash of the model folder."""
+    """The value of the column `model`: run id, registered name and version, or hash of the model folder."""
     sha: str
     """Of the model folder (`model_hash`)."""
     out: Path
@@ -26,16 +26,16 @@ class Job:
     """Of one network; the same number gives the same bits."""
     backend: str = "torch"
     extras: tuple[str, ...] = ()
-    """What is written beside the rows: `saliency`, `picture`, `magnitude`, `dicom`."""
+    """Files written beside the rows: `saliency`, `picture`, `magnitude`, `dicom`."""
 
     def key(self, content: str) -> str:
-        """A result with this key is done: same study content, same model, same program."""
+        """Return the key of a finished result: same study content, same model, same program."""
         facts = [content, self.name, self.sha, self.backend, *self.extras, __version__]
         return hashlib.sha256("|".join(facts).encode()).hexdigest()
 
 
 def model_hash(folder: Path) -> str:
-    """SHA-256 over the files that decide what a model says, and over nothing else in its folder."""
+    """Return the SHA-256 over the files that decide what a model predicts, and over nothing else in its folder."""
     whole = hashlib.sha256()
     for name in MODEL_FILES:
         with (folder / name).open("rb") as file:

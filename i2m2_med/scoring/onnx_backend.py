@@ -1,6 +1,6 @@
 """A model's experts by ONNX Runtime, the combination by torch: the same answers, faster on many CPUs.
 
-Each expert is traced once per process with a free batch axis; which experts hear a sample is decided outside, so that an
+Each expert is traced once per process with a free batch axis; which experts read a sample is decided outside, so that an
 absent modality costs nothing and a graph holds no branch.
 """
 
@@ -25,12 +25,12 @@ class OneArgument(nn.Module):
         self.network = network
 
     def forward(self, modalities: tuple[Tensor, ...]) -> Tensor:
-        """The network's logits."""
+        """Return the network's logits."""
         return self.network(*modalities)
 
 
 class OnnxBackend:
-    """Runs a predictor's experts as ONNX graphs, made when an expert is first heard."""
+    """Runs a predictor's experts as ONNX graphs, made when an expert is first used."""
 
     def __init__(self, predictor: Predictor) -> None:
         try:
@@ -42,34 +42,34 @@ class OnnxBackend:
         self.sessions: dict[tuple[Any, ...], Any] = {}
 
     def __call__(self, chunk: Chunk) -> Opinions:
-        """What the model and each expert say."""
+        """Return the log-probabilities of the model and of each expert."""
         batch = chunk.batch()
         stacked: list[Tensor] = []
-        heard: list[Tensor] = []
+        present: list[Tensor] = []
         for name in self.model.names:
             reads = self.model.reads[name]
             there = torch.stack([batch.present[modality] for modality in reads]).all(dim=0)
-            said = torch.zeros((len(there), *self.model.shape))
+            log_probs = torch.zeros((len(there), *self.model.shape))
             if bool(there.any()):
                 inputs = [batch.inputs[modality][there].contiguous() for modality in reads]
                 logits = torch.from_numpy(self.run(name, inputs)).reshape(-1, *self.model.shape)
-                said[there] = logits.float().log_softmax(dim=-1)
-            stacked.append(said)
-            heard.append(there)
+                log_probs[there] = logits.float().log_softmax(dim=-1)
+            stacked.append(log_probs)
+            present.append(there)
         with torch.inference_mode():
-            combined = self.model.combiner(torch.stack(stacked), torch.stack(heard))
-        return Opinions(combined, torch.stack(stacked), torch.stack(heard))
+            combined = self.model.combiner(torch.stack(stacked), torch.stack(present))
+        return Opinions(combined, torch.stack(stacked), torch.stack(present))
 
     def run(self, name: str, inputs: list[Tensor]) -> np.ndarray:
-        """An expert's logits."""
+        """Return an expert's logits."""
         key = (name, *(tuple(tensor.shape[1:]) for tensor in inputs))
         if key not in self.sessions:
             self.sessions[key] = self.session(name, inputs)
-        fed = {f"input{index}": tensor.numpy() for index, tensor in enumerate(inputs)}
-        return self.sessions[key].run(None, fed)[0]
+        inputs_by_name = {f"input{index}": tensor.numpy() for index, tensor in enumerate(inputs)}
+        return self.sessions[key].run(None, inputs_by_name)[0]
 
     def session(self, name: str, inputs: list[Tensor]) -> Any:
-        """Trace one expert. Raises ModelError for a network that ONNX can't express."""
+        """Trace one expert and return its ONNX session. Raises ModelError for a network that ONNX can't express."""
         options = self.runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3

@@ -14,31 +14,31 @@ IN_BUNDLE = "models/i2m2"
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A model folder that was found and looked at."""
+class ModelFolder:
+    """A model folder whose files are there and whose config names only trusted code."""
 
     folder: Path
     name: str
-    """What the column `model` says: run id, registered name and version, or the first digits of the folder's hash."""
+    """The value of the column `model`: run id, registered name and version, or the first digits of the folder's hash."""
     sha: str
 
 
-def open_model(reference: str, uri: str | None = None, trust: Sequence[str] = ()) -> Opened:
+def open_model(reference: str, uri: str | None = None, trust: Sequence[str] = ()) -> ModelFolder:
     """Find a model. Raises ModelError or StoreError where there is none, it is damaged, or it asks for code that nobody trusts.
 
     trust: prefixes of `_target_` that the user allows beside the usual ones (a model's own `plugins` don't count).
     """
-    folder, name = find(reference, uri)
+    folder, name = locate(reference, uri)
     for file in MODEL_FILES:
         if not (folder / file).is_file():
             raise ModelError(f"{reference}: {folder} is not a model folder: it lacks {file}")
     check_trust(folder, trust)
     sha = model_hash(folder)
-    return Opened(folder, name or sha[:12], sha)
+    return ModelFolder(folder, name or sha[:12], sha)
 
 
-def find(reference: str, uri: str | None) -> tuple[Path, str]:
-    """The model folder and, where the store knows it, its name."""
+def locate(reference: str, uri: str | None) -> tuple[Path, str]:
+    """Return the model folder and, where the store knows it, its name."""
     path = Path(reference)
     if path.is_dir():
         inside = path / IN_BUNDLE
@@ -49,8 +49,8 @@ def find(reference: str, uri: str | None) -> tuple[Path, str]:
 
     uri = store_uri(workspace(), uri)
     if reference.startswith("models:/"):
-        found = registered(uri, reference.removeprefix("models:/"))
-        return model_folder(uri, f"runs:/{found.run.run_id}/model"), f"{found.name}/{found.version}"
+        version = registered(uri, reference.removeprefix("models:/"))
+        return model_folder(uri, f"runs:/{version.run.run_id}/model"), f"{version.name}/{version.version}"
     if reference.startswith("runs:/"):
         reference = reference.removeprefix("runs:/").partition("/")[0]
     try:
@@ -61,18 +61,18 @@ def find(reference: str, uri: str | None) -> tuple[Path, str]:
 
 
 def check_trust(folder: Path, trust: Sequence[str]) -> None:
-    """A model from a stranger says what it is, and may name only the usual `_target_`s; more only where the user says so."""
+    """Raise ModelError for a model whose config names other code than the usual `_target_`s and what the user trusts."""
     run = read_portable(folder / "config.yaml")
     read_about(folder, run)
-    asked = [plugin for plugin in run.plugins if plugin not in trust]
-    if asked:
+    untrusted = [plugin for plugin in run.plugins if plugin not in trust]
+    if untrusted:
         raise ModelError(
-            f"{folder}: the model's config wants to run code from {', '.join(asked)}; if you trust that code, add --trust {asked[0]}"
+            f"{folder}: the model's config wants to run code from {', '.join(untrusted)}; if you trust that code, add --trust {untrusted[0]}"
         )
 
 
 def model_card(reference: str, uri: str | None) -> str | None:
-    """The model card in a run's report; None where the reference is no run, or the run has none."""
+    """Return the model card in a run's report; None where the reference is no run, or the run has none."""
     from i2m2_med.engine.tracking.read import download, find_run
     from i2m2_med.engine.tracking.store import Missing, store_uri
 

@@ -1,4 +1,4 @@
-"""What `i2m2 score` can be told, in groups; the command line's help is made from it."""
+"""The options of `i2m2 score`, in groups; the command line's help is made from it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -16,7 +16,7 @@ class ModelOptions:
     model: str | None = None
     """A run, `models:/name@alias`, an exported bundle, or a model folder."""
     uri: str | None = None
-    """The MLflow store of the run or registered model; the workspace's where not said."""
+    """The MLflow store of the run or registered model; the workspace's by default."""
     trust: Annotated[tuple[str, ...], Parameter(negative=())] = ()
     """Prefixes of `_target_` that a model's config may name beside the usual ones: whoever adds one trusts that code."""
     backend: Literal["torch", "onnx"] = "torch"
@@ -37,7 +37,7 @@ class WorkOptions:
     processes: int = 1
     """Model processes: one per GPU, or several on a CPU."""
     readers: int | None = None
-    """Processes that read studies for each model process; as many as there are free cores where not said, 0: none."""
+    """Processes that read studies for each model process; as many as there are free cores by default, 0: none."""
     timeout: float = 900.0
     """Seconds after which a study that is still being read is given up."""
     num_parts: int = 1

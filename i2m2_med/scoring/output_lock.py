@@ -1,18 +1,16 @@
-"""Who may write to an output folder: one scorer alone, or the N parts of a shared run, each once."""
+"""The lock on an output folder: one scorer alone writes there, or the N parts of a shared run, each once."""
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from i2m2_med.errors import UserError
-from i2m2_med.files import plain_disk_error
-from i2m2_med.scoring.results import Shelf, ensure_out
-from i2m2_med.scoring.studies import Place
+from i2m2_med.files import exclusive, writing
+from i2m2_med.scoring.results import ResultStore, ensure_out
+from i2m2_med.scoring.studies import StudyFolder
 
 PRIVATE = ".score"
 
@@ -32,47 +30,51 @@ class Part:
 
     @property
     def whole(self) -> bool:
-        """Whether nobody shares the work."""
+        """Return whether nobody shares the work."""
         return self.count == 1
 
     @property
     def name(self) -> str:
-        """What its private folder is called."""
+        """Return the name of its private folder."""
         return "whole" if self.whole else f"part-{self.index}-of-{self.count}"
 
-    def of(self, places: Sequence[Place]) -> list[Place]:
-        """The studies of this part: by a hash of their names, so that a study that comes later moves no other."""
-        return [place for place in places if share(place.name) % self.count == self.index]
+    def of(self, studies: Sequence[StudyFolder]) -> list[StudyFolder]:
+        """Return the studies of this part: by a hash of their names, so that a study that comes later moves no other."""
+        return [study for study in studies if hash_number(study.name) % self.count == self.index]
 
 
-def share(name: str) -> int:
-    """A number that a study's name always has."""
+def hash_number(name: str) -> int:
+    """Return a number of 64 bits that depends on a study's name alone."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 @contextmanager
-def hold(out: Path, part: Part) -> Generator[Shelf]:
-    """Hold the output folder for this part until the process ends; raises UserError where another scorer holds it."""
+def lock_output(out: Path, part: Part) -> Generator[ResultStore]:
+    """Lock the output folder for this part and yield its result store. Raises UserError where another scorer works there."""
     private = ensure_out(out) / PRIVATE
-    mine = private / part.name
-    try:
-        mine.mkdir(parents=True, exist_ok=True)
-        with (private / "lock").open("a") as all_of_it, (private / f"{part.name}.lock").open("a") as one:
-            lock(all_of_it, out, shared=not part.whole)
-            lock(one, out, shared=False)
-            shutil.rmtree(mine)
-            mine.mkdir()
-            yield Shelf(out, mine)
-            shutil.rmtree(mine)
-    except OSError as error:
-        raise plain_disk_error(error, out) from error
+    own = private / part.name
+    with writing(out), ExitStack() as held:
+        private.mkdir(parents=True, exist_ok=True)
+        with exclusive(private / "lock"):  # held while a scorer looks who else is there
+            for other in rivals(private, part):
+                with exclusive(other, in_use(out)):
+                    pass
+            held.enter_context(exclusive(private / f"{part.name}.lock", in_use(out)))
+        (private / f"{part.name}.lock").touch()  # `merge` goes by the latest
+        shutil.rmtree(own, ignore_errors=True)
+        own.mkdir()
+        yield ResultStore(out, own)
+        shutil.rmtree(own)
 
 
-def lock(file: IO[str], out: Path, *, shared: bool) -> None:
-    """Take a file lock, or say who is in the way."""
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(
-            f"{out} is in use by another scorer; wait for it, name another folder, or share the work: --num-parts N --part-id i"
-        ) from error
+def rivals(private: Path, part: Part) -> list[Path]:
+    """Return the locks that must be free for this part: those of all parts for the whole, that of the whole for a part."""
+    return sorted(private.glob("part-*.lock")) if part.whole else [private / "whole.lock"]
+
+
+def in_use(out: Path) -> UserError:
+    """Return the error for a folder that another scorer writes to."""
+    return UserError(
+        f"{out} is in use by another scorer; wait for it, name another folder,"
+        " or share the work: --num-parts N --part-id i"
+    )

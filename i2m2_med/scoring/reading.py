@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable
-from i2m2_med.errors import SourceError, UserError
+from i2m2_med.errors import SourceError, UserError, causes
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import compose, open_source
 from i2m2_med.samples.dataset import Samples
@@ -21,7 +21,7 @@ from i2m2_med.scoring.study_checks import checked_files, content_hash
 from i2m2_med.sources.source import Study
 
 FORMATS = ("h5py", "nibabel", "polars", "pydicom", "gzip", "zlib", "csv", "json", "xml")
-"""Libraries that read files: what they raise is said of the file, not of us."""
+"""Libraries that read files: their errors are blamed on the file, not on this program."""
 PACKAGE = re.compile(r"(?:^|site-packages/|python3\.\d+/)(\w+)(?:/|\.py)")
 
 
@@ -37,7 +37,7 @@ class Chunk:
     warnings: list[str] = field(default_factory=list[str])
 
     def batch(self) -> Batch:
-        """The tensors, with no target."""
+        """Return the tensors, without targets."""
         inputs = {name: torch.from_numpy(array) for name, array in self.inputs.items()}
         present = {name: torch.from_numpy(array) for name, array in self.present.items()}
         rows = torch.arange(len(self.items))
@@ -46,7 +46,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a study can't be scored."""
+    """The reason why a study can't be scored."""
 
     why: str
     lasting: bool = True
@@ -67,11 +67,11 @@ class Reader:
         self.modalities = tuple(dict.fromkeys(name for reads in self.experts.values() for name in reads))
 
     def content(self, folder: Path) -> str:
-        """The hash of a study's content, once its files have been looked at. Raises SourceError."""
+        """Return the hash of a study's content, once its files have been checked. Raises SourceError."""
         return content_hash(folder, checked_files(folder))
 
     def chunks(self, folder: Path) -> Iterator[Chunk | Refusal]:
-        """A study's chunks in order; a Refusal ends it."""
+        """Yield a study's chunks in order; a Refusal ends it."""
         try:
             samples = self.open(folder)
             for start in range(0, len(samples), self.run.scoring.batch):
@@ -81,7 +81,7 @@ class Reader:
             yield refusal(error, folder)
 
     def open(self, folder: Path) -> Samples:
-        """The study's samples."""
+        """Return the study's samples."""
         study = self.source.study(folder)
         if not len(study.records):
             raise SourceError("the study holds nothing that the model reads")
@@ -90,7 +90,7 @@ class Reader:
         )
 
     def states(self, study: Study) -> State:
-        """Training statistics of the modalities that the study has as arrays; one of another width is refused."""
+        """Return training statistics of the modalities that the study has as arrays. Raises SourceError for one of another width."""
         for name, array in study.arrays.items():
             width = len(self.state.get(name, {}).get("mean", [])) or array.shape[-1]
             if array.shape[-1] != width:
@@ -98,9 +98,9 @@ class Reader:
         return self.state
 
     def chunk(self, samples: Samples, rows: list[int]) -> Chunk:
-        """The tensors of some rows, in which every row holds what at least one expert reads."""
+        """Return the tensors of some rows, each of which has the modalities of at least one expert."""
         batch = self.complete(samples.__getitems__(rows))
-        self.check_heard(batch)
+        self.check_experts(batch)
         self.check_finite(batch)
         return Chunk(
             samples.records["item"][rows].to_list() if "item" in samples.records.columns else rows,
@@ -110,25 +110,25 @@ class Reader:
         )
 
     def complete(self, batch: Batch) -> Batch:
-        """The batch with every modality that experts read, absent where the study has no trace of it."""
+        """Return the batch with every modality that experts read, absent where the study lacks it."""
         empty = torch.full((len(batch.rows), 1), torch.nan)
         none = torch.zeros(len(batch.rows), dtype=torch.bool)
         inputs = {name: batch.inputs.get(name, empty) for name in self.modalities}
         present = {name: batch.present.get(name, none) for name in self.modalities}
         return Batch(inputs, present, batch.target, batch.rows)
 
-    def check_heard(self, batch: Batch) -> None:
+    def check_experts(self, batch: Batch) -> None:
         """Refuse a study with an item that no expert can judge."""
-        heard = torch.zeros(len(batch.rows), dtype=torch.bool)
+        readable = torch.zeros(len(batch.rows), dtype=torch.bool)
         for reads in self.experts.values():
-            heard |= torch.stack([batch.present[name] for name in reads]).all(dim=0)
-        if not bool(heard.all()):
+            readable |= torch.stack([batch.present[name] for name in reads]).all(dim=0)
+        if not bool(readable.all()):
             there = [name for name in self.modalities if bool(batch.present[name].any())]
             wanted = " or ".join(sorted({"+".join(reads) for reads in self.experts.values()}))
             raise SourceError(f"no expert can judge it: it has {', '.join(there) or 'no modality'}; needed is {wanted}")
 
     def check_finite(self, batch: Batch) -> None:
-        """Refuse what is there and no number: the model's answer would be none either."""
+        """Refuse values that are NaN or infinite: the model's prediction would be so too."""
         for name in self.modalities:
             inputs = batch.inputs[name][batch.present[name]]
             if inputs.is_floating_point() and not bool(inputs.isfinite().all()):
@@ -136,19 +136,17 @@ class Reader:
 
 
 def refusal(error: BaseException, folder: Path | None = None) -> Refusal:
-    """The reason in one line: ours where it is known, else the kind and place of what went wrong, never a value.
+    """Return the reason in one line: our own error's, or else the kind and place of what went wrong, never a value.
 
     Without the study's name and place, so that the same reason reads the same for every study.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, UserError):
-            return Refusal(one_line(nameless(str(seen), folder)))
-        if isinstance(seen, MemoryError) or "can't allocate memory" in str(seen):  # torch's is a RuntimeError
+    for cause in causes(error):
+        if isinstance(cause, UserError):
+            return Refusal(one_line(nameless(str(cause), folder)))
+        if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):  # torch's is a RuntimeError
             return Refusal("reading it needs more memory than there is", lasting=False)
-        if isinstance(seen, OSError):
-            return Refusal(f"a file of the study can't be read ({type(seen).__name__})", lasting=False)
-        seen = seen.__cause__ or seen.__context__
+        if isinstance(cause, OSError):
+            return Refusal(f"a file of the study can't be read ({type(cause).__name__})", lasting=False)
     library = PACKAGE.search(extract_tb(error.__traceback__)[-1].filename)
     if library and library[1] in FORMATS:
         return Refusal(
@@ -160,17 +158,17 @@ def refusal(error: BaseException, folder: Path | None = None) -> Refusal:
 
 
 def nameless(text: str, folder: Path | None) -> str:
-    """A reason without the path or leading name of its study."""
+    """Return a reason without the path or leading name of its study."""
     if folder is None:
         return text
-    for place in (folder.resolve(), folder.absolute(), folder):
-        text = text.replace(f"{place}/", "").replace(str(place), "the study")
+    for path in (folder.resolve(), folder.absolute(), folder):
+        text = text.replace(f"{path}/", "").replace(str(path), "the study")
     rest = text.removeprefix(folder.name)
     return f"the study{rest}" if rest != text and rest[:1] in {" ", ":"} else text
 
 
 def one_line(text: str) -> str:
-    """A reason without line breaks, control signs, or more length than a table bears."""
+    """Return a reason without line breaks, control signs, or more length than a table bears."""
     with suppress(UnicodeError):
         text = text.encode("utf-8", "replace").decode()
     return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", text).strip()[:500]

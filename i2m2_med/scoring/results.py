@@ -36,43 +36,43 @@ RISKY = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Where results go."""
+class ResultStore:
+    """The results of a run's studies, in the output folder."""
 
     out: Path
     private: Path
     """This scorer's own folder, inside `out`."""
 
     def path(self, name: str) -> Path:
-        """Where the study's result lies."""
+        """Return the path of the study's result."""
         return self.out / f"{name}.json"
 
-    def put(self, result: Mapping[str, Any]) -> None:
-        """Keep one study's result, whole or not at all."""
+    def save(self, result: Mapping[str, Any]) -> None:
+        """Save one study's result, whole or not at all."""
         self.write(self.path(result["study"]), json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
 
     def write(self, path: Path, text: str) -> None:
-        """A file in one step."""
+        """Write a file in one step."""
         beside = self.private / f"{os.getpid()}.part"
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
 
     def key(self, name: str) -> str:
-        """The key of the study's result, or nothing where there is none that can be read."""
+        """Return the key of the study's result, or nothing where there is none that can be read."""
         try:
             return str(json.loads(self.path(name).read_bytes())["key"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
     def read(self, name: str) -> dict[str, Any]:
-        """A study's result."""
+        """Return a study's result. Raises SourceError where it is missing or damaged."""
         try:
             return json.loads(self.path(name).read_bytes())
         except (OSError, ValueError) as error:
             raise SourceError(f"{self.path(name)} is missing or damaged; score the study again") from error
 
     def tables(self, names: Sequence[str], experts: Sequence[str]) -> Counter[str]:
-        """Write both tables of the studies named, a bounded number of rows at a time; returns how many were ok or refused."""
+        """Write both tables of the studies with_names, a bounded number of rows at a time; returns how many were ok or refused."""
         columns = columns_of(experts)
         schema = pa.schema([(name, kind_of(name)) for name in columns])
         parquet, people = self.private / PARQUET, self.private / CSV
@@ -88,7 +88,7 @@ class Shelf:
         return status
 
     def rows(self, names: Iterable[str], status: Counter[str]) -> Iterator[dict[str, Any]]:
-        """Rows of the prediction table."""
+        """Yield rows of the prediction table, and count each study's status."""
         for name in names:
             result = self.read(name)
             status[result["status"]] += 1
@@ -96,12 +96,12 @@ class Shelf:
 
 
 def columns_of(experts: Sequence[str]) -> list[str]:
-    """The columns of the prediction table."""
+    """Return the columns of the prediction table."""
     return ["study", "item", "label", "class", "p", *(f"p_{name}" for name in experts), *JUDGED, *LAST]
 
 
 def rows_of(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A result's rows of the table; a refused study has one, without label."""
+    """Yield a result's rows of the table; a refused study has one, without label."""
     about = {column: result[column] for column in ("study", *LAST)}
     about["seconds"] = float(about["seconds"])
     for row in result["rows"] or [{"calibrated": False}]:
@@ -109,12 +109,12 @@ def rows_of(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def kind_of(column: str) -> pa.DataType:
-    """A column's type."""
+    """Return a column's type."""
     return pa.float64() if column.startswith("p_") else KINDS.get(column, pa.string())
 
 
 def in_parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rows in lists of at most `ROWS_AT_ONCE`."""
+    """Yield rows in lists of at most `ROWS_AT_ONCE`."""
     part: list[dict[str, Any]] = []
     for row in rows:
         part.append(row)
@@ -126,7 +126,7 @@ def in_parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def defused(value: Any) -> Any:
-    """A cell that no spreadsheet executes: text that begins like a formula gets an apostrophe.
+    """Return a cell that no spreadsheet executes: text that begins like a formula gets an apostrophe.
 
     >>> defused("=1+1"), defused("knee 7"), defused(-0.5)
     ("'=1+1", 'knee 7', -0.5)
@@ -134,18 +134,18 @@ def defused(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(RISKY) else value
 
 
-def reasons(shelf: Shelf, names: Sequence[str]) -> list[tuple[str, int]]:
-    """Why studies were refused, the most frequent first."""
-    found: Counter[str] = Counter()
+def reasons(store: ResultStore, names: Sequence[str]) -> list[tuple[str, int]]:
+    """Return why studies were refused, and how many for each reason, the most frequent first."""
+    counted: Counter[str] = Counter()
     for name in names:
-        result = shelf.read(name)
+        result = store.read(name)
         if result["status"] == "refused":
-            found[result["error"]] += 1
-    return found.most_common()
+            counted[result["error"]] += 1
+    return counted.most_common()
 
 
 def ensure_out(out: Path) -> Path:
-    """The output folder, made if need be."""
+    """Return the output folder, made if need be. Raises UserError where it is a file."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder for the scores")
     out.mkdir(parents=True, exist_ok=True)

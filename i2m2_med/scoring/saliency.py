@@ -29,9 +29,9 @@ class Stacked(nn.Module):
 
 
 def saliency_maps(predictor: Predictor, chunk: Chunk) -> dict[str, Maps]:
-    """By expert, a map per item and label for the last class; zero where the expert is absent, non-negative, no unit."""
+    """Return, by expert, a map per item and label for the last class; zero where the expert is absent, non-negative, no unit."""
     batch = chunk.batch().to(predictor.device)
-    found: dict[str, Maps] = {}
+    maps: dict[str, Maps] = {}
     for name in predictor.model.names:
         reads = predictor.model.reads[name]
         images = [batch.inputs[modality] for modality in reads]
@@ -41,15 +41,15 @@ def saliency_maps(predictor: Predictor, chunk: Chunk) -> dict[str, Maps]:
         stacked = torch.cat([image[there] for image in images], dim=1)
         network = Stacked(predictor.model.experts[name], [image.shape[1] for image in images]).eval()
         labels, classes = predictor.model.shape
-        maps = torch.zeros((len(there), labels, *stacked.shape[2:]))
+        each = torch.zeros((len(there), labels, *stacked.shape[2:]))
         for label in range(labels):
-            maps[there.cpu(), label] = one_map(network, stacked, label * classes + classes - 1).cpu()
-        found[name] = maps.numpy()
-    return found
+            each[there.cpu(), label] = one_map(network, stacked, label * classes + classes - 1).cpu()
+        maps[name] = each.numpy()
+    return maps
 
 
 def one_map(network: nn.Module, images: Tensor, answer: int) -> Float[Tensor, "item height width"]:
-    """The map of one of a network's answers."""
+    """Return the map of one of a network's answers."""
     from monai.visualize.class_activation_maps import GradCAM
     from monai.visualize.occlusion_sensitivity import OcclusionSensitivity
 
@@ -61,8 +61,8 @@ def one_map(network: nn.Module, images: Tensor, answer: int) -> Float[Tensor, "i
     hidden = OcclusionSensitivity(network, mask_size=OCCLUDED, n_batch=16, verbose=False)
     drops: list[Tensor] = []
     for image in images:
-        said, _ = hidden(image[None])
+        masked, _ = hidden(image[None])
         with torch.no_grad():
             whole = network(image[None])[0, answer]
-        drops.append((whole - torch.as_tensor(said)[0, answer]).clamp(min=0))
+        drops.append((whole - torch.as_tensor(masked)[0, answer]).clamp(min=0))
     return torch.stack(drops)

@@ -1,4 +1,4 @@
-"""What an MLflow server calls: rows that name or carry study folders → the prediction table."""
+"""The model that an MLflow server calls: rows that name or carry study folders → the prediction table."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from i2m2_med.errors import SourceError
-from i2m2_med.scoring.answer import Answerer, Asked
+from i2m2_med.scoring.answer import StudyOutputs, StudyPredictor
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.open_model import check_trust
 from i2m2_med.scoring.reading import Reader, Refusal, refusal
@@ -28,7 +28,7 @@ class Scorer:
         check_trust(model, ())
         sha = model_hash(model)
         self.reader = Reader(model)
-        self.answerer = Answerer(Job(model, sha[:12], sha, Path()))
+        self.predictor = StudyPredictor(Job(model, sha[:12], sha, Path()))
 
     def __call__(self, studies: pd.DataFrame) -> pd.DataFrame:
         """One row per study, item, label and class; a study that can't be scored is one row with its reason.
@@ -40,39 +40,39 @@ class Scorer:
             for number, row in enumerate(studies.fillna("").to_dict("records"))
         ]
         rows = [row for result in results for row in rows_of(result)]
-        return pd.DataFrame(rows, columns=pd.Index(columns_of(self.answerer.predictor.model.names)))
+        return pd.DataFrame(rows, columns=pd.Index(columns_of(self.predictor.trained.model.names)))
 
     def score(self, study: str, archive: str, number: int) -> dict[str, object]:
-        """One study's result."""
+        """Return one study's result."""
         if not archive:
             return self.score_folder(printable(Path(study).name) if study else f"row {number}", Path(study))
         name = printable(Path(study).name) if study else f"row {number}"
-        with tempfile.TemporaryDirectory(prefix="i2m2-study-") as place:
-            folder = Path(place) / "study"
+        with tempfile.TemporaryDirectory(prefix="i2m2-study-") as temporary:
+            folder = Path(temporary) / "study"
             try:
                 unpack(archive, folder)
             except SourceError as error:
-                return self.answerer.result(name, "", Asked(refusal=refusal(error)), 0.0)
+                return self.predictor.result(name, "", StudyOutputs(refusal=refusal(error)), 0.0)
             return self.score_folder(name, folder)
 
     def score_folder(self, name: str, folder: Path) -> dict[str, object]:
-        """A study folder's result."""
-        asked = Asked()
+        """Return a study folder's result."""
+        outputs = StudyOutputs()
         content = ""
         try:
             if not folder.name:
                 raise SourceError("the row names no study; give 'study' (a folder) or 'archive' (a base64 zip)")
             content = self.reader.content(folder)
         except SourceError as error:
-            asked.refusal = Refusal(refusal(error, folder).why, lasting=False)
+            outputs.refusal = Refusal(refusal(error, folder).why, lasting=False)
         else:
-            for piece in self.reader.chunks(folder):
-                self.answerer.hear(asked, piece)
-        return self.answerer.result(name, content, asked, 0.0)
+            for chunk in self.reader.chunks(folder):
+                self.predictor.add(outputs, chunk)
+        return self.predictor.result(name, content, outputs, 0.0)
 
 
 def unpack(archive: str, folder: Path) -> None:
-    """A base64 zip → a folder. Names that leave it, links, too many and too large files are refused before they are written."""
+    """Unpack a base64 zip into a folder. Names that leave it, links, too many and too large files are refused before they are written."""
     try:
         packed = zipfile.ZipFile(io.BytesIO(base64.b64decode(archive, validate=True)))
     except (binascii.Error, ValueError, zipfile.BadZipFile) as error:
@@ -94,7 +94,7 @@ def unpack(archive: str, folder: Path) -> None:
 
 
 def write_member(packed: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-    """One file, no longer than it says (zipfile checks that, and the checksum)."""
+    """Write one file, no longer than it says (zipfile checks that, and the checksum)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with packed.open(info) as source, path.open("xb") as target:

@@ -1,4 +1,4 @@
-"""What is looked at before a study folder is opened: links, kinds, numbers and sizes of files, and the hash of its content."""
+"""Checks of a study folder before it is opened: links, kinds, numbers and sizes of files, and the hash of its content."""
 
 import gzip
 import hashlib
@@ -25,24 +25,24 @@ PIECE = 2**20
 
 
 def checked_files(folder: Path) -> list[Path]:
-    """Every file of a study, in the order of their names. Raises SourceError for what no study should hold."""
+    """Return every file of a study, in the order of their names. Raises SourceError for what no study should hold."""
     if folder.is_symlink():
         raise SourceError("the study folder is a link; name the folder that it points to")
     if not folder.is_dir():
         raise SourceError("the study folder is not there, or is no folder")
-    found: list[Path] = []
+    files: list[Path] = []
     for path in walk(folder, folder.resolve(), 0):
-        found.append(path)
-        if len(found) > MAX_FILES:
+        files.append(path)
+        if len(files) > MAX_FILES:
             raise SourceError(f"the study holds more than {MAX_FILES} files")
-    if not found:
+    if not files:
         raise SourceError("the study folder is empty")
     check_description(folder / "study.yaml")
-    return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder)))
+    return sorted(files, key=lambda path: os.fsencode(path.relative_to(folder)))
 
 
 def check_description(path: Path) -> None:
-    """`study.yaml`, whoever reads it: plain values, names of what the study holds → its files or folders."""
+    """Raise SourceError for a `study.yaml` that is no plain mapping of names to files or folders inside the study."""
     if not path.is_file():
         return
     if path.stat().st_size > MAX_DESCRIPTION:
@@ -51,7 +51,7 @@ def check_description(path: Path) -> None:
         content = yaml.safe_load(path.read_bytes())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SourceError("study.yaml can't be read as plain YAML") from error
-    if not isinstance(content, dict) or not all(isinstance(said, str) for pair in content.items() for said in pair):
+    if not isinstance(content, dict) or not all(isinstance(word, str) for pair in content.items() for word in pair):
         raise SourceError("study.yaml must say names and files, such as `kspace: scan.h5`")
     home = path.parent.resolve()
     if not all((path.parent / file).resolve().is_relative_to(home) for file in content.values() if "\0" not in file):
@@ -59,7 +59,7 @@ def check_description(path: Path) -> None:
 
 
 def walk(folder: Path, root: Path, depth: int) -> Iterator[Path]:
-    """Files below `folder`, folders first looked at, then entered."""
+    """Yield the files below `folder`; each is checked before it is yielded."""
     if depth > MAX_DEPTH:
         raise SourceError(f"the study holds folders more than {MAX_DEPTH} deep")
     try:
@@ -78,7 +78,7 @@ def walk(folder: Path, root: Path, depth: int) -> Iterator[Path]:
 
 
 def check_link(path: Path, root: Path) -> None:
-    """A link may point to a file of the same study, nowhere else."""
+    """Raise SourceError for a link to anything but a file of the same study."""
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:
@@ -88,7 +88,7 @@ def check_link(path: Path, root: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """A regular, readable file of a size that its kind may have."""
+    """Raise SourceError for what is no regular, readable file of a size that its kind may have."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise SourceError("the study holds something that is no file (a device, pipe or socket)")
@@ -115,7 +115,7 @@ def check_unpacked(path: Path) -> None:
 
 
 def content_hash(folder: Path, files: list[Path]) -> str:
-    """SHA-256 over the names and bytes of a study's files; where the folder lies, and when it was written, don't count."""
+    """Return the SHA-256 over the names and bytes of a study's files; where the folder lies, and when it was written, don't count."""
     whole = hashlib.sha256()
     for path in files:
         try:

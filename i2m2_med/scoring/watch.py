@@ -11,36 +11,45 @@ from pathlib import Path
 
 from i2m2_med.console import say
 from i2m2_med.errors import SourceError
-from i2m2_med.scoring.examine import Report
+from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
-from i2m2_med.scoring.output_lock import Part, hold
-from i2m2_med.scoring.run import Engine, Summary, experts_of, finish
-from i2m2_med.scoring.studies import Place, find_studies
+from i2m2_med.scoring.output_lock import Part, lock_output
+from i2m2_med.scoring.run import Summary, experts_of, finish
+from i2m2_med.scoring.studies import StudyFolder, find_studies
+from i2m2_med.scoring.workers.engine import Engine
 
-Look = frozenset[tuple[str, int, int]]
+Snapshot = frozenset[tuple[str, int, int]]
 """Names, sizes and times of a study's files: what changes while a study is being copied."""
 
 
 @dataclass
-class Seen:
-    """How studies looked, and since when."""
+class Arrivals:
+    """Snapshots of the studies that have arrived, and since when each has stayed the same."""
 
     settle: float
-    looks: dict[Place, tuple[Look, float]] = field(default_factory=dict[Place, tuple[Look, float]])
-    done: dict[Place, Look] = field(default_factory=dict[Place, Look])
+    """Seconds for which a study must have stayed the same."""
+    snapshots: dict[StudyFolder, tuple[Snapshot, float]] = field(
+        default_factory=dict[StudyFolder, tuple[Snapshot, float]]
+    )
+    scored: dict[StudyFolder, Snapshot] = field(default_factory=dict[StudyFolder, Snapshot])
 
-    def ready(self, places: Sequence[Place], now: float) -> list[Place]:
-        """Studies that stayed the same for `settle` seconds and were not scored as they are now."""
-        for place in places:
-            look = look_at(place.folder)
-            known, _ = self.looks.get(place, (None, now))
-            if known != look:
-                self.looks[place] = (look, now)
-        return [
-            place
-            for place in places
-            if now - self.looks[place][1] >= self.settle and self.done.get(place) != self.looks[place][0]
-        ]
+    def ready(self, studies: Sequence[StudyFolder], now: float) -> list[StudyFolder]:
+        """Return the studies that stayed the same for `settle` seconds and were not scored as they are now."""
+        for study in studies:
+            snapshot = take_snapshot(study.folder)
+            before, _ = self.snapshots.get(study, (None, now))
+            if before != snapshot:
+                self.snapshots[study] = (snapshot, now)
+        return [study for study in studies if self.settled(study, now)]
+
+    def settled(self, study: StudyFolder, now: float) -> bool:
+        """Return whether a study has stayed the same for long enough, and is not the one that was scored."""
+        snapshot, since = self.snapshots[study]
+        return now - since >= self.settle and self.scored.get(study) != snapshot
+
+    def names(self) -> list[str]:
+        """Return the names of the studies scored so far."""
+        return sorted(study.name for study in self.scored)
 
 
 def watch_studies(
@@ -53,54 +62,49 @@ def watch_studies(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Look every `poll` seconds; one line per study; tables after each round. Ends by SIGINT, SIGTERM, or `stopped`."""
-    seen, counted, began = Seen(settle), Counter[str](), time.monotonic()
+    arrivals, counted, began = Arrivals(settle), Counter[str](), time.monotonic()
     experts = experts_of(job)
-    with hold(job.out, part) as shelf, until_signal() as asked:
+    with lock_output(job.out, part) as store, until_signal() as signalled:
         say(f"watching {where}; Ctrl-C ends it")
-        while not (asked() or stopped()):
-            ready = seen.ready(part.of(arrived(where, job.out)), time.monotonic())
-            for report in engine(job, shelf, ready) if ready else ():
-                counted[report.status] += 1
-                say(line(report))
-            seen.done |= {place: seen.looks[place][0] for place in ready}
+        while not (signalled() or stopped()):
+            ready = arrivals.ready(part.of(arrived(where, job.out)), time.monotonic())
+            for outcome in engine(job, store, ready) if ready else ():
+                counted[outcome.status] += 1
+                say(line(outcome))
+            arrivals.scored |= {study: arrivals.snapshots[study][0] for study in ready}
             if ready:
-                finish(shelf, names_of(seen), experts, part)
-            wait(poll, lambda: asked() or stopped())
-        summary = finish(shelf, names_of(seen), experts, part)
+                finish(store, arrivals.names(), experts, part)
+            wait(poll, lambda: signalled() or stopped())
+        summary = finish(store, arrivals.names(), experts, part)
     summary.same, summary.seconds = counted["same"], time.monotonic() - began
     return summary
 
 
-def arrived(where: str, out: Path) -> list[Place]:
-    """The studies that are there by now."""
+def arrived(where: str, out: Path) -> list[StudyFolder]:
+    """Return the studies that are there by now."""
     try:
         return find_studies(where, out)
     except SourceError:
         return []
 
 
-def names_of(seen: Seen) -> list[str]:
-    """What was scored so far."""
-    return sorted(place.name for place in seen.done)
-
-
-def look_at(folder: Path) -> Look:
-    """Names, sizes and times below a folder; what vanishes meanwhile is left out."""
-    found: list[tuple[str, int, int]] = []
+def take_snapshot(folder: Path) -> Snapshot:
+    """Return names, sizes and times below a folder; what vanishes meanwhile is left out."""
+    files: list[tuple[str, int, int]] = []
     for root, _, names in os.walk(folder):
         for name in names:
             try:
                 status = (Path(root) / name).lstat()
             except OSError:
                 continue
-            found.append((str(Path(root, name)), status.st_size, status.st_mtime_ns))
-    return frozenset(found)
+            files.append((str(Path(root, name)), status.st_size, status.st_mtime_ns))
+    return frozenset(files)
 
 
-def line(report: Report) -> str:
-    """One study in one line."""
-    said = {"ok": "scored", "same": "scored before", "refused": f"refused: {report.why}"}[report.status]
-    return f"{report.name}: {said} ({report.seconds:.1f} s)"
+def line(outcome: Outcome) -> str:
+    """Return one study's outcome as one line."""
+    words = {"ok": "scored", "same": "scored before", "refused": f"refused: {outcome.why}"}[outcome.status]
+    return f"{outcome.name}: {words} ({outcome.seconds:.1f} s)"
 
 
 def wait(seconds: float, ended: Callable[[], bool]) -> None:
@@ -112,13 +116,13 @@ def wait(seconds: float, ended: Callable[[], bool]) -> None:
 
 @contextmanager
 def until_signal() -> Generator[Callable[[], bool]]:
-    """Yield whether SIGINT or SIGTERM asked to end; the study at hand is finished first."""
-    asked: list[int] = []
+    """Yield a function that tells whether SIGINT or SIGTERM has come; the study at hand is finished first."""
+    signals: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         for number in before:
-            signal.signal(number, lambda got, _: asked.append(got))
-        yield lambda: bool(asked)
+            signal.signal(number, lambda number, _: signals.append(number))
+        yield lambda: bool(signals)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from i2m2_med.console import Progress
-from i2m2_med.scoring.answer import Answerer
+from i2m2_med.scoring.answer import StudyPredictor
 from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.reading import Chunk, Reader
-from i2m2_med.scoring.run import local_engine, score
+from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.workers.engine import local_engine
 from i2m2_med.simulate.knee.write import simulate as simulate_knee
 from i2m2_med.simulate.studies import simulate
 from tests.scoring.conftest import DIGITS, job_of, untrained
@@ -46,13 +47,13 @@ def run(model: Path, studies: Path, out: Path, engine: Any = HERE) -> None:
 
 def bare(model: Path, studies: Path) -> Callable[[], None]:
     """The network alone on what the readers would give it."""
-    reader, answerer = Reader(model), Answerer(job_of(model, Path()))
-    folders = [place.folder for place in find_studies(str(studies))]
+    reader, predictor = Reader(model), StudyPredictor(job_of(model, Path()))
+    folders = [study.folder for study in find_studies(str(studies))]
     chunks = [piece for folder in folders for piece in reader.chunks(folder) if isinstance(piece, Chunk)]
 
     def work() -> None:
         for chunk in chunks:
-            answerer.backend(chunk)
+            predictor.backend(chunk)
 
     return work
 
@@ -76,7 +77,7 @@ def test_knee_time_outside_the_network(benchmark: Any, tmp_path: Path) -> None:
     whole = benchmark.pedantic(
         lambda: (
             timed(lambda: run(model, tmp_path / "studies", tmp_path / "out"), time.process_time)
-            - timed(lambda: Answerer(job_of(model, Path())), time.process_time)
+            - timed(lambda: StudyPredictor(job_of(model, Path())), time.process_time)
         ),
         rounds=1,
     )
@@ -95,13 +96,13 @@ def test_cheap_expert_slices_per_second_and_core(benchmark: Any, tmp_path: Path)
     cheap = "{reads: [magnitude], network: {_target_: i2m2_med.experts.PreActResNet18, channels: 1, stem: strided, width: 2, pool: 2}}"
     overrides = (f"source.root={tmp_path}", f"experts={{magnitude: {cheap}}}", "scoring.batch=10")
     model = untrained("knee_demo", tmp_path / "model", overrides)
-    reader, answerer = Reader(model), Answerer(job_of(model, Path()))
+    reader, predictor = Reader(model), StudyPredictor(job_of(model, Path()))
     torch.set_num_threads(1)
-    folders = [place.folder for place in find_studies(str(tmp_path / "studies"))]
+    folders = [study.folder for study in find_studies(str(tmp_path / "studies"))]
 
     def file_to_answer() -> int:
         pieces = [piece for folder in folders for piece in (reader.content(folder), *reader.chunks(folder))]
-        return sum(len(answerer.backend(piece).log_probs) for piece in pieces if isinstance(piece, Chunk))
+        return sum(len(predictor.backend(piece).log_probs) for piece in pieces if isinstance(piece, Chunk))
 
     n_slices = file_to_answer()
     spent = benchmark.pedantic(lambda: timed(file_to_answer, time.process_time), rounds=1)
@@ -158,18 +159,19 @@ from i2m2_med.console import Progress
 from i2m2_med.scoring import answer
 from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.job import Job, model_hash
-from i2m2_med.scoring.run import local_engine, score
+from i2m2_med.scoring.run import score
+from i2m2_med.scoring.workers.engine import local_engine
 from i2m2_med.scoring.studies import find_studies
 
 if __name__ == "__main__":
     model, studies, out = map(Path, sys.argv[1:4])
-    hear = answer.Answerer.hear
+    add = answer.StudyPredictor.add
 
     def slowly(*given):
         time.sleep(0.002)
-        return hear(*given)
+        return add(*given)
 
-    answer.Answerer.hear = slowly
+    answer.StudyPredictor.add = slowly
     job = Job(model, "m", model_hash(model), out)
     score(job, find_studies(str(studies)), local_engine(1, 1, 600.0), Part(), Progress())
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)

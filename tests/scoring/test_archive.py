@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from i2m2_med.scoring.run import local_engine
+from i2m2_med.scoring.workers.engine import local_engine
 from i2m2_med.simulate.studies import simulate
 
 from .conftest import untrained

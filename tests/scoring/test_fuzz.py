@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from i2m2_med.console import Progress
 from i2m2_med.scoring.output_lock import Part
-from i2m2_med.scoring.run import local_engine, score
+from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.workers.engine import local_engine
 from i2m2_med.simulate.studies import simulate
 
 from .conftest import job_of, untrained

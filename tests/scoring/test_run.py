@@ -9,9 +9,10 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
-from i2m2_med.scoring.output_lock import Part, hold
-from i2m2_med.scoring.run import Summary, local_engine, merge, score
+from i2m2_med.scoring.output_lock import Part, lock_output
+from i2m2_med.scoring.run import Summary, merge, score
 from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.workers.engine import local_engine
 from i2m2_med.simulate.knee.write import simulate
 
 from .conftest import job_of, with_envelope
@@ -92,22 +93,22 @@ def test_parts_put_together_are_the_whole(digits_studies: Path, digits_model: Pa
 
 
 def test_a_second_scorer_is_refused_and_parts_are_not(tmp_path: Path) -> None:
-    with hold(tmp_path, Part()):
-        with pytest.raises(UserError, match="in use by another scorer"), hold(tmp_path, Part()):
+    with lock_output(tmp_path, Part()):
+        with pytest.raises(UserError, match="in use by another scorer"), lock_output(tmp_path, Part()):
             pass
-        with pytest.raises(UserError, match="share the work"), hold(tmp_path, Part(0, 2)):
+        with pytest.raises(UserError, match="share the work"), lock_output(tmp_path, Part(0, 2)):
             pass
-    with hold(tmp_path, Part(0, 2)), hold(tmp_path, Part(1, 2)):
-        with pytest.raises(UserError, match="in use"), hold(tmp_path, Part(0, 2)):
+    with lock_output(tmp_path, Part(0, 2)), lock_output(tmp_path, Part(1, 2)):
+        with pytest.raises(UserError, match="in use"), lock_output(tmp_path, Part(0, 2)):
             pass
-        with pytest.raises(UserError, match="in use"), hold(tmp_path, Part()):
+        with pytest.raises(UserError, match="in use"), lock_output(tmp_path, Part()):
             pass
 
 
 def test_parts_share_all_studies(digits_studies: Path) -> None:
     places = find_studies(str(digits_studies))
     parts = [Part(index, 5).of(places) for index in range(5)]
-    assert sorted(place.name for part in parts for place in part) == [place.name for place in places]
+    assert sorted(study.name for part in parts for study in part) == [study.name for study in places]
 
 
 def test_studies_outside_what_the_model_saw_are_warned_of(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from i2m2_med.errors import ConfigError, ModelError, SourceError
 from i2m2_med.scoring import study_checks as guard
 from i2m2_med.scoring.open_model import open_model
 from i2m2_med.scoring.results import defused
-from i2m2_med.scoring.studies import Place, find_studies, printable
+from i2m2_med.scoring.studies import StudyFolder, find_studies, printable
 from i2m2_med.scoring.study_checks import checked_files, content_hash
 from tests.scoring.test_run import contents, score_all
 
@@ -83,11 +83,11 @@ def test_two_studies_never_share_a_name(tmp_path: Path) -> None:
     for folder in ("a/1", "b/1", "c/2"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "list.csv").write_text("study\na/1\nb/1\nc/2\nc/2\n")
-    names = [place.name for place in find_studies(str(tmp_path / "list.csv"))]
+    names = [study.name for study in find_studies(str(tmp_path / "list.csv"))]
     assert names == ["2", "a%2F1", "b%2F1"]
-    assert find_studies(str(tmp_path / "*" / "2")) == [Place("2", tmp_path / "c/2")]
+    assert find_studies(str(tmp_path / "*" / "2")) == [StudyFolder("2", tmp_path / "c/2")]
     pd.DataFrame({"path": ["c/2"]}).to_parquet(tmp_path / "list.parquet")
-    assert [place.name for place in find_studies(str(tmp_path / "list.parquet"))] == ["2"]
+    assert [study.name for study in find_studies(str(tmp_path / "list.parquet"))] == ["2"]
 
 
 def test_no_cell_is_a_formula(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from i2m2_med.engine.tracking.provenance import still_runs
 from i2m2_med.engine.tracking.store import translated
 from i2m2_med.errors import StoreError
+from i2m2_med.files import exclusive
 from i2m2_med.workspace import workspace
 
 if TYPE_CHECKING:
@@ -41,19 +42,8 @@ def _marked(client: "MlflowClient", run_id: str) -> bool:
 @contextmanager
 def hold_run(run_id: str) -> Generator[None]:
     """Be the only process of this workspace that writes `run_id`; freed by the operating system when the process ends."""
-    from filelock import FileLock, Timeout
-
-    path = _lock(run_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise _busy(run_id, "another process of this workspace") from error
-    try:
+    with exclusive(_lock(run_id), _busy(run_id, "another process of this workspace")):
         yield
-    finally:
-        lock.release()
 
 
 def is_held(run_id: str) -> bool:

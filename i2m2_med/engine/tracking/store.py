@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from i2m2_med.errors import StoreError
-from i2m2_med.files import plain_disk_error
+from i2m2_med.files import exclusive, plain_disk_error
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -182,8 +182,8 @@ def _missing_or_away(error: Exception, words: str, code: str, where: str) -> Sto
         or _from(error, "requests", "sqlalchemy", "urllib3", "boto")
     ):
         return Away(f"{where} can't be reached or is broken; check the address and that it runs ({_reason(words)})")
-    plain = plain_disk_error(error, Path(where)) if isinstance(error, OSError) else error
-    return StoreError(str(plain)) if plain is not error else None
+    plain = plain_disk_error(error, Path(where)) if isinstance(error, OSError) else None
+    return StoreError(str(plain)) if plain else None
 
 
 def _reason(words: str) -> str:
@@ -227,13 +227,9 @@ def _has_schema(database: Path, uri: str) -> bool:
 
 def _make_once(database: Path, uri: str) -> None:
     """Under the lock even if the file is there: another process may be in the middle of making it."""
-    from filelock import FileLock
-
-    with translated(uri):
-        database.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(database.with_name(database.name + ".lock")):
-            if not _has_schema(database, uri):
-                _make(uri)
+    with translated(uri), exclusive(database.with_name(database.name + ".lock")):
+        if not _has_schema(database, uri):
+            _make(uri)
 
 
 def _make(uri: str) -> None:

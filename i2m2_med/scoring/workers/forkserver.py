@@ -1,4 +1,4 @@
-"""Where helper processes come from: forked from a server that has imported what they need and has no threads of its own."""
+"""Worker processes are forked from a server that has imported what they need and has no threads of its own."""
 
 import multiprocessing
 import os
@@ -10,12 +10,13 @@ from typing import Any
 from i2m2_med.engine.prediction.model_files import read_portable
 
 PRELOADED = ("i2m2_med.scoring.workers.readers",)
+"""What every worker needs. The server skips a name that it can't import, without a word: then every worker starts slowly."""
 MONAI = "monai.transforms"
-"""What the server imports beside that, where a model's config names transforms: MONAI takes longer than all the rest."""
+"""What the server imports as well where a model's config names transforms: MONAI takes longer than all the rest."""
 
 
 def start_method(modules: Sequence[str] = ()) -> Any:
-    """The context in which helper processes start: safe beside threads, and quick.
+    """Return the context in which worker processes start: safe beside threads, and quick.
 
     The server starts now and imports while the caller does something else.
     """
@@ -27,5 +28,5 @@ def start_method(modules: Sequence[str] = ()) -> Any:
 
 
 def modules_of(model: Path) -> tuple[str, ...]:
-    """What reading studies for this model needs, beside what every model needs."""
+    """Return the modules that reading studies for this model needs, beside those that every model needs."""
     return (MONAI,) if read_portable(model / "config.yaml").modalities.transforms else ()

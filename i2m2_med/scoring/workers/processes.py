@@ -8,17 +8,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from i2m2_med.errors import UserError
-from i2m2_med.scoring.examine import Report
+from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
-from i2m2_med.scoring.results import Shelf
-from i2m2_med.scoring.studies import Place
+from i2m2_med.scoring.results import ResultStore
+from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.forkserver import modules_of, start_method
-from i2m2_med.scoring.workers.readers import Pool, ending
+from i2m2_med.scoring.workers.readers import WorkerPool, ending
 
 
-def spread(
-    job: Job, shelf: Shelf, places: Sequence[Place], count: int, readers: int, timeout: float
-) -> Iterator[Report]:
+def score_in_processes(
+    job: Job, store: ResultStore, studies: Sequence[StudyFolder], count: int, readers: int, timeout: float
+) -> Iterator[Outcome]:
     """Share the studies among `count` model processes, each with readers of its own.
 
     Raises UserError where one dies; what is done is kept.
@@ -28,8 +28,9 @@ def spread(
     try:
         for index in range(count):
             ours, theirs = context.Pipe(duplex=False)
-            mine = replace(job, device=device_of(job.device, index))
-            process = context.Process(target=serve, args=(theirs, mine, shelf, places[index::count], readers, timeout))
+            own_job = replace(job, device=device_of(job.device, index))
+            arguments = (theirs, own_job, store, studies[index::count], readers, timeout)
+            process = context.Process(target=run_model_process, args=arguments)
             process.start()
             theirs.close()
             running[ours] = process
@@ -37,27 +38,29 @@ def spread(
             for pipe in wait(list(running)):
                 assert isinstance(pipe, Connection)
                 try:
-                    report: Report | None = pipe.recv()
+                    outcome: Outcome | None = pipe.recv()
                 except EOFError:
-                    raise lost(running[pipe]) from None
-                if report is None:
+                    raise process_died(running[pipe]) from None
+                if outcome is None:
                     running.pop(pipe).join()
                 else:
-                    yield report
+                    yield outcome
     finally:
         for process in running.values():
             process.terminate()
             process.join()
 
 
-def serve(pipe: Connection, job: Job, shelf: Shelf, places: Sequence[Place], readers: int, timeout: float) -> None:
-    """A model process's life: score its studies and say how each went; None is its last word."""
+def run_model_process(
+    pipe: Connection, job: Job, store: ResultStore, studies: Sequence[StudyFolder], readers: int, timeout: float
+) -> None:
+    """Score a model process's share of the studies and send each outcome, then None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     fork = multiprocessing.get_context("fork")  # this process is fresh and has no threads yet
-    pool = Pool(job, shelf, max(readers, 1), timeout, fork)
+    pool = WorkerPool(job, store, max(readers, 1), timeout, fork)
     try:
-        for report in pool.run(places):
-            pipe.send(report)
+        for outcome in pool.run(studies):
+            pipe.send(outcome)
         pipe.send(None)
     except BrokenPipeError:
         return  # the process that started this one is gone
@@ -65,8 +68,8 @@ def serve(pipe: Connection, job: Job, shelf: Shelf, places: Sequence[Place], rea
         pool.close()
 
 
-def lost(process: BaseProcess) -> UserError:
-    """What to say of a model process that died."""
+def process_died(process: BaseProcess) -> UserError:
+    """Return the error for a model process that died."""
     process.join()
     code = process.exitcode
     how = "killed, most likely for want of memory" if code == -signal.SIGKILL else f"ended by {ending(code)}"
@@ -74,7 +77,7 @@ def lost(process: BaseProcess) -> UserError:
 
 
 def device_of(device: str, index: int) -> str:
-    """The device of model process `index`: GPUs in turn, or all on the CPU."""
+    """Return the device of model process `index`: GPUs in turn, or all on the CPU."""
     if device != "cuda":
         return device
     import torch

@@ -1,4 +1,4 @@
-"""Scoring on this machine: readers in processes of their own feed a model process per device.
+"""Scoring on this machine: reader processes feed a model process per device.
 
 A reader holds one chunk until the model takes it, so memory does not grow with the number of studies, whoever is slow.
 Each reader has its own pipe: one that dies (killed for want of memory, or crashed) costs the study it was reading, no more.
@@ -17,41 +17,43 @@ from typing import Any
 import psutil
 
 from i2m2_med.console import say
-from i2m2_med.scoring.answer import Answerer
-from i2m2_med.scoring.examine import Desk, Piece, Report, examine
+from i2m2_med.scoring.answer import StudyPredictor
+from i2m2_med.scoring.examine import Message, Outcome, StudyInProgress, examine
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader, Refusal
-from i2m2_med.scoring.results import Shelf
-from i2m2_med.scoring.studies import Place
+from i2m2_med.scoring.results import ResultStore
+from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.forkserver import modules_of, start_method
 
 AHEAD = 2
-"""Studies that a reader has been told of: the one it reads and the next."""
+"""Studies assigned to a reader at a time: the one it reads and the next."""
 SENT_AT_ONCE = 4 * 2**20
 """Bytes of tensors that a reader collects before it sends them."""
 STARTUP = 300.0
 """Seconds that a reader may take to start, on a machine with much else to do."""
 READER_MEMORY = 4 * 2**30
-"""Bytes that a reader may take for studies. The largest that pass the guard need 1 GiB and what is made of it; a damaged HDF5
+"""Bytes that a reader may take for studies. The largest that pass the checks need 1 GiB and what is made of it; a damaged HDF5
 file of a few kilobytes can ask for any amount."""
 TRIES = 2
 """How often a study is read before it is held to be what kills the reader."""
 
 
-def score_here(answerer: Answerer, reader: Reader, shelf: Shelf, places: Sequence[Place]) -> Iterator[Report]:
-    """Read and judge in this process, one study after the other."""
-    for place in places:
-        desk = Desk(answerer, shelf, place)
-        for piece in examine(reader, shelf, answerer.job, place):
-            report = desk.take([piece])
-            if report is not None:
-                yield report
+def score_in_process(
+    predictor: StudyPredictor, reader: Reader, store: ResultStore, studies: Sequence[StudyFolder]
+) -> Iterator[Outcome]:
+    """Read and predict in this process, one study after the other."""
+    for study in studies:
+        current = StudyInProgress(predictor, store, study)
+        for message in examine(reader, store, predictor.job, study):
+            outcome = current.add([message])
+            if outcome is not None:
+                yield outcome
 
 
-def serve(pipe: Connection, job: Job, shelf: Shelf, inherited: Sequence[Connection] = ()) -> None:
-    """A reader's life: study folders in, pieces out, until the other end closes.
+def read_studies(pipe: Connection, job: Job, store: ResultStore, inherited: Sequence[Connection] = ()) -> None:
+    """Run a reader process: receive study folders and send their messages, until the other end of the pipe closes.
 
-    inherited: other ends that a forked reader has got copies of; while it holds them nobody hears that one has closed.
+    inherited: other ends that a forked reader has got copies of; while it holds them nobody notices that one has closed.
     """
     import torch
 
@@ -63,18 +65,23 @@ def serve(pipe: Connection, job: Job, shelf: Shelf, inherited: Sequence[Connecti
     bound_memory()
     try:
         pipe.send([])  # ready: from now on silence counts
-        while (place := pipe.recv()) is not None:
-            parcel: list[Piece] = []
-            size = 0
-            for piece in examine(reader, shelf, job, place):
-                parcel.append(piece)
-                size += sum(array.nbytes for array in piece.inputs.values()) if isinstance(piece, Chunk) else 0
-                if size > SENT_AT_ONCE:
-                    pipe.send(parcel)
-                    parcel, size = [], 0
-            pipe.send(parcel)
+        while (study := pipe.recv()) is not None:
+            send_study(pipe, examine(reader, store, job, study))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+
+
+def send_study(pipe: Connection, messages: Iterator[Message]) -> None:
+    """Send a study's messages, several at a time up to `SENT_AT_ONCE` bytes."""
+    batch: list[Message] = []
+    size = 0
+    for message in messages:
+        batch.append(message)
+        size += sum(array.nbytes for array in message.inputs.values()) if isinstance(message, Chunk) else 0
+        if size > SENT_AT_ONCE:
+            pipe.send(batch)
+            batch, size = [], 0
+    pipe.send(batch)
 
 
 def bound_memory() -> None:
@@ -87,127 +94,127 @@ def bound_memory() -> None:
 
 
 @dataclass
-class Hand:
+class Worker:
     """A reader process as the model process sees it."""
 
     process: Any
     pipe: Connection
-    told: deque[Place] = field(default_factory=deque[Place])
-    desk: Desk | None = None
-    heard: float = field(default_factory=time.monotonic)
-    """When it last said something."""
+    assigned: deque[StudyFolder] = field(default_factory=deque[StudyFolder])
+    current: StudyInProgress | None = None
+    last_message: float = field(default_factory=time.monotonic)
+    """When it last sent something."""
     ready: bool = False
     """It has imported what it needs and reads."""
 
 
-class Pool:
-    """Readers that feed the model in this process."""
+class WorkerPool:
+    """Reader processes that feed the model in this process."""
 
     def __init__(
         self,
         job: Job,
-        shelf: Shelf,
+        store: ResultStore,
         n_readers: int,
         timeout: float,
         context: Any = None,
-        answerer: Answerer | None = None,
+        predictor: StudyPredictor | None = None,
     ) -> None:
-        """context: how reader processes start, by `start_method` where not said; answerer: the model, if it is loaded."""
-        self.job, self.shelf, self.timeout = job, shelf, timeout
+        """context: how reader processes start, `start_method` by default; predictor: the model, if it is loaded."""
+        self.job, self.store, self.timeout = job, store, timeout
         self.context = context or start_method(modules_of(job.model))
-        self.hands: list[Hand] = []
+        self.workers: list[Worker] = []
         for _ in range(n_readers):
-            self.hands.append(self.hire())
-        self.answerer = answerer or Answerer(job)
-        self.waiting: deque[Place] = deque()
-        self.tries: dict[Place, int] = {}
+            self.workers.append(self.start_worker())
+        self.predictor = predictor or StudyPredictor(job)
+        self.waiting: deque[StudyFolder] = deque()
+        self.tries: dict[StudyFolder, int] = {}
 
-    def hire(self) -> Hand:
+    def start_worker(self) -> Worker:
         """Start one reader."""
         ours, theirs = self.context.Pipe()
         forked = self.context.get_start_method() == "fork"
-        inherited = [ours, *(hand.pipe for hand in self.hands)] if forked else []
-        process = self.context.Process(target=serve, args=(theirs, self.job, self.shelf, inherited), daemon=True)
+        inherited = [ours, *(worker.pipe for worker in self.workers)] if forked else []
+        process = self.context.Process(target=read_studies, args=(theirs, self.job, self.store, inherited), daemon=True)
         process.start()
         theirs.close()
-        return Hand(process, ours)
+        return Worker(process, ours)
 
-    def run(self, places: Sequence[Place]) -> Iterator[Report]:
-        """Score studies, in the order in which they get ready."""
-        self.waiting.extend(places)
-        while self.tell():
-            busy = {hand.pipe: hand for hand in self.hands if hand.told}
+    def run(self, studies: Sequence[StudyFolder]) -> Iterator[Outcome]:
+        """Score studies; outcomes come in the order in which studies are finished."""
+        self.waiting.extend(studies)
+        while self.assign():
+            busy = {worker.pipe: worker for worker in self.workers if worker.assigned}
             for pipe in wait(list(busy), timeout=1.0):
-                yield from self.listen(busy[pipe])  # pyright: ignore[reportArgumentType]
-            for hand in list(busy.values()):
-                if hand in self.hands and hand.told and self.hangs(hand):
-                    hand.process.kill()
-                    yield from self.lose(hand, f"reading it took more than {self.timeout:.0f} s", TRIES)
+                yield from self.receive(busy[pipe])  # pyright: ignore[reportArgumentType]
+            for worker in list(busy.values()):
+                if worker in self.workers and worker.assigned and self.hangs(worker):
+                    worker.process.kill()
+                    yield from self.replace(worker, f"reading it took more than {self.timeout:.0f} s", TRIES)
 
-    def tell(self) -> bool:
-        """Give every reader something to do; False when there is nothing left."""
+    def assign(self) -> bool:
+        """Assign waiting studies to readers; return False when there is nothing left to do."""
         for ahead in range(1, AHEAD + 1):
-            for hand in self.hands:
-                while self.waiting and len(hand.told) < ahead:
-                    if not hand.told:
-                        hand.heard = time.monotonic()
-                    hand.told.append(self.waiting.popleft())
+            for worker in self.workers:
+                while self.waiting and len(worker.assigned) < ahead:
+                    if not worker.assigned:
+                        worker.last_message = time.monotonic()
+                    worker.assigned.append(self.waiting.popleft())
                     try:
-                        hand.pipe.send(hand.told[-1])
+                        worker.pipe.send(worker.assigned[-1])
                     except OSError:
-                        break  # it died: heard of when its pipe is read
-        return any(hand.told for hand in self.hands)
+                        break  # it died: noticed when its pipe is read
+        return any(worker.assigned for worker in self.workers)
 
-    def listen(self, hand: Hand) -> Iterator[Report]:
-        """Take what a reader sends."""
+    def receive(self, worker: Worker) -> Iterator[Outcome]:
+        """Take what a reader has sent."""
         try:
-            pieces: list[Piece] = hand.pipe.recv()
+            messages: list[Message] = worker.pipe.recv()
         except (EOFError, OSError):
-            hand.process.join()
-            code = hand.process.exitcode
+            worker.process.join()
+            code = worker.process.exitcode
             why = "killed, most likely for want of memory" if code == -signal.SIGKILL else f"ended by {ending(code)}"
-            yield from self.lose(hand, f"the process that read it was {why}", self.tries.get(hand.told[0], 0) + 1)
+            tries = self.tries.get(worker.assigned[0], 0) + 1
+            yield from self.replace(worker, f"the process that read it was {why}", tries)
             return
-        hand.ready = True
-        desk = hand.desk or Desk(self.answerer, self.shelf, hand.told[0])
-        hand.desk = desk
-        report = desk.take(pieces)
-        hand.heard = time.monotonic()
-        if report is not None:
-            hand.told.popleft()
-            hand.desk = None
-            yield report
+        worker.ready = True
+        worker.current = worker.current or StudyInProgress(self.predictor, self.store, worker.assigned[0])
+        outcome = worker.current.add(messages)
+        worker.last_message = time.monotonic()
+        if outcome is not None:
+            worker.assigned.popleft()
+            worker.current = None
+            yield outcome
 
-    def hangs(self, hand: Hand) -> bool:
-        """Whether a reader has been silent for too long."""
-        patience = self.timeout if hand.ready else max(self.timeout, STARTUP)
-        return time.monotonic() - hand.heard > patience and not hand.pipe.poll()
+    def hangs(self, worker: Worker) -> bool:
+        """Return whether a reader has been silent for too long."""
+        patience = self.timeout if worker.ready else max(self.timeout, STARTUP)
+        return time.monotonic() - worker.last_message > patience and not worker.pipe.poll()
 
-    def lose(self, hand: Hand, why: str, tries: int) -> Iterator[Report]:
-        """Replace a reader; its study is tried once more, then refused."""
-        place, *others = hand.told
-        self.tries[place] = tries
-        hand.pipe.close()
-        hand.process.join()
-        self.hands[self.hands.index(hand)] = self.hire()
+    def replace(self, worker: Worker, why: str, tries: int) -> Iterator[Outcome]:
+        """Replace a dead reader; its study is read once more, then refused."""
+        study, *others = worker.assigned
+        self.tries[study] = tries
+        worker.pipe.close()
+        worker.process.join()
+        self.workers[self.workers.index(worker)] = self.start_worker()
         self.waiting.extendleft(reversed(others))
-        say(f"{place.name}: {why}" + ("; trying once more" if tries < TRIES else ""))
+        say(f"{study.name}: {why}" + ("; trying once more" if tries < TRIES else ""))
         if tries < TRIES:
-            self.waiting.appendleft(place)
+            self.waiting.appendleft(study)
             return
-        desk = Desk(self.answerer, self.shelf, place)
-        desk.take([Refusal(why, lasting=False)])
-        yield desk.close()
+        refused = StudyInProgress(self.predictor, self.store, study)
+        refused.add([Refusal(why, lasting=False)])
+        yield refused.finish()
 
     def close(self) -> None:
-        """Send the readers home."""
-        for hand in self.hands:
-            hand.pipe.close()
-            hand.process.join(5)
-            if hand.process.is_alive():
-                hand.process.kill()
+        """End the readers."""
+        for worker in self.workers:
+            worker.pipe.close()
+            worker.process.join(5)
+            if worker.process.is_alive():
+                worker.process.kill()
 
 
 def ending(code: int | None) -> str:
-    """How a process ended."""
+    """Return how a process ended, in words."""
     return f"signal {-code} ({signal.Signals(-code).name})" if code is not None and code < 0 else f"exit code {code}"

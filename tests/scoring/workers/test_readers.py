@@ -13,42 +13,43 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
-from i2m2_med.scoring.examine import Report
-from i2m2_med.scoring.output_lock import Part, hold
-from i2m2_med.scoring.run import local_engine, score
+from i2m2_med.scoring.examine import Outcome
+from i2m2_med.scoring.output_lock import Part, lock_output
+from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
-from i2m2_med.scoring.workers.processes import spread
-from i2m2_med.scoring.workers.readers import READER_MEMORY, Hand, Pool
+from i2m2_med.scoring.workers.engine import local_engine
+from i2m2_med.scoring.workers.processes import score_in_processes
+from i2m2_med.scoring.workers.readers import READER_MEMORY, Worker, WorkerPool
 from tests.scoring.conftest import job_of
 
 
-def ready(hand: Hand) -> Hand:
+def ready(worker: Worker) -> Worker:
     """A reader that has started."""
-    assert hand.pipe.poll(240)
-    return hand
+    assert worker.pipe.poll(240)
+    return worker
 
 
-def run_with(killed: int, studies: Path, model: Path, out: Path) -> tuple[dict[str, Report], str]:
+def run_with(killed: int, studies: Path, model: Path, out: Path) -> tuple[dict[str, Outcome], str]:
     """Score with one reader, the first `killed` ones of which are killed before they read; reports, and the first study's key."""
-    with hold(out, Part()) as shelf:
-        pool = Pool(job_of(model, out), shelf, 1, 60.0)
+    with lock_output(out, Part()) as store:
+        pool = WorkerPool(job_of(model, out), store, 1, 60.0)
         left = [killed - 1]
-        os.kill(ready(pool.hands[0]).process.pid, signal.SIGKILL)
-        hire = pool.hire
+        os.kill(ready(pool.workers[0]).process.pid, signal.SIGKILL)
+        start = pool.start_worker
 
-        def hire_and_kill() -> Hand:
-            hand = hire()
+        def start_and_kill() -> Worker:
+            worker = start()
             if left[0] > 0:
                 left[0] -= 1
-                os.kill(hand.process.pid, signal.SIGKILL)
-            return hand
+                os.kill(worker.process.pid, signal.SIGKILL)
+            return worker
 
-        pool.hire = hire_and_kill  # type: ignore[method-assign]
+        pool.start_worker = start_and_kill  # type: ignore[method-assign]
         try:
-            reports = {report.name: report for report in pool.run(find_studies(str(studies)))}
+            reports = {outcome.name: outcome for outcome in pool.run(find_studies(str(studies)))}
         finally:
             pool.close()
-        return reports, shelf.key("study00")
+        return reports, store.key("study00")
 
 
 @pytest.mark.slow
@@ -67,16 +68,16 @@ def test_a_killed_reader_is_noticed(
 
 @pytest.mark.slow
 def test_a_hanging_reader_is_given_up(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:
-    with hold(tmp_path, Part()) as shelf:
-        pool = Pool(job_of(digits_model, tmp_path), shelf, 2, 3.0)
-        for hand in pool.hands:
-            hand.pipe.poll(240)
-            hand.pipe.recv()
-            hand.ready = True
-        os.kill(pool.hands[0].process.pid, signal.SIGSTOP)
+    with lock_output(tmp_path, Part()) as store:
+        pool = WorkerPool(job_of(digits_model, tmp_path), store, 2, 3.0)
+        for worker in pool.workers:
+            worker.pipe.poll(240)
+            worker.pipe.recv()
+            worker.ready = True
+        os.kill(pool.workers[0].process.pid, signal.SIGSTOP)
         began = time.monotonic()
         try:
-            reports = {report.name: report for report in pool.run(find_studies(str(digits_studies)))}
+            reports = {outcome.name: outcome for outcome in pool.run(find_studies(str(digits_studies)))}
         finally:
             pool.close()
     assert time.monotonic() - began < 120
@@ -126,15 +127,15 @@ def test_a_reader_takes_only_so_much() -> None:
 def test_a_killed_model_process_is_noticed_and_leaves_no_reader(
     digits_studies: Path, digits_model: Path, tmp_path: Path
 ) -> None:
-    with hold(tmp_path, Part()) as shelf:
+    with lock_output(tmp_path, Part()) as store:
         places = find_studies(str(digits_studies)) * 50
-        reports = spread(job_of(digits_model, tmp_path), shelf, places, 2, 1, 60.0)
-        next(reports)
+        outcomes = score_in_processes(job_of(digits_model, tmp_path), store, places, 2, 1, 60.0)
+        next(outcomes)
         models = [each for each in psutil.Process().children(recursive=True) if each.children()]
         [victim, *_] = [each for each in models if each.parent() in models]
         readers = victim.children()
         victim.kill()
         with pytest.raises(UserError, match="a model process was killed, most likely for want of memory"):
-            list(reports)
+            list(outcomes)
     assert readers
     assert not psutil.wait_procs(readers, timeout=30)[1]
