@@ -10,7 +10,7 @@ from i2m2_med.errors import ConfigError
 from i2m2_med.experts.content_cache import ContentCache
 from i2m2_med.experts.huggingface import HuggingFaceEncoder, HuggingFaceNotes
 from i2m2_med.experts.joint import Joint, StaticEncoder
-from i2m2_med.sources.mimic3.word_pieces import word_pieces
+from i2m2_med.sources.text.word_pieces import word_pieces
 
 transformers = pytest.importorskip("transformers", reason="the extra [text] is not installed")
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "skin", "warm", "mottled", "lungs", "clear", "no", "fever"]

@@ -1,24 +1,15 @@
-"""Notes that were there by the end of the window, cut into chunks of hashed tokens.
+"""Notes that were there by the end of the window, cut into chunks."""
 
-Nothing here is fitted on data, so nothing can pass from one patient to another.
-"""
-
-import re
-import zlib
 from collections import Counter
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.settings import Notes, Settings
-from i2m2_med.sources.mimic3.word_pieces import word_pieces
+from i2m2_med.sources.text.chunks import chunked
 
-HOUR_TOKENS = 64
-"""Tokens 1 … 64 say when a chunk was available: 1 = up to hour 0, 2 = within the first hour, … Each chunk begins with one."""
 OUTCOME_WORDS = (
     "expired",
     "passed away",
@@ -28,9 +19,6 @@ OUTCOME_WORDS = (
     "time of death",
     "organ donation",
 )
-WORD = re.compile(r"[A-Za-z]+|\d+|[^\sA-Za-z\d]")
-WORDS_PER_PIECE = 0.6
-"""Of a chunk for a tokenizer of word pieces, which cuts one word into several; what does not fit is cut off."""
 
 
 def available_at() -> pl.Expr:
@@ -96,50 +84,6 @@ def outcome_words(notes: pl.DataFrame) -> dict[str, int]:
     text = notes["text"].str.to_lowercase()
     found = {word: int(text.str.contains(rf"\b{word}\b").sum()) for word in OUTCOME_WORDS}
     return {word: n for word, n in found.items() if n}
-
-
-def chunked(notes: pl.DataFrame, settings: Notes) -> pl.DataFrame:
-    """`row`, `chunk` (0, 1, …), `hours`, `text`: the latest `chunks` windows of each sample's notes, in order of time."""
-    room = settings.tokens - 1  # one token says the hour
-    room = int(room * WORDS_PER_PIECE) if settings.tokenizer else room
-    step = max(1, room - settings.overlap)
-    pieces: list[tuple[int, float, str]] = []
-    for row, hours, text in notes.select("row", "hours", "text").iter_rows():
-        ends = [word.span() for word in WORD.finditer(text)]
-        for start in range(0, max(1, len(ends) - settings.overlap), step)[-settings.chunks :]:
-            words = ends[start : start + room]
-            pieces.append((row, hours, text[words[0][0] : words[-1][1]] if words else ""))
-    schema = {"row": pl.Int32, "hours": pl.Float64, "text": pl.String}
-    latest = (
-        pl.DataFrame(pieces, schema=schema, orient="row").group_by("row", maintain_order=True).tail(settings.chunks)
-    )
-    numbered = latest.with_columns(chunk=pl.int_range(pl.len()).over("row").cast(pl.Int32))
-    return numbered.select("row", "chunk", "hours", "text")
-
-
-def tokens(chunks: pl.DataFrame, n_rows: int, settings: Notes) -> np.ndarray:
-    """(row, chunk, token) int32, 0 = padding: an hour and hashed words, or the word pieces of the named tokenizer."""
-    out = np.zeros((n_rows, settings.chunks, settings.tokens), np.int32)
-    if settings.tokenizer:
-        made = word_pieces(chunks["text"].to_list(), settings.tokenizer, settings.tokens)
-        out[chunks["row"].to_numpy(), chunks["chunk"].to_numpy()] = made
-        return out
-    for row, chunk, hours, text in chunks.iter_rows():
-        words = WORD.findall(text.lower())
-        line = [hour_token(hours), *(token(word, settings.vocabulary) for word in words)]
-        out[row, chunk, : len(line)] = line
-    return out
-
-
-def hour_token(hours: float) -> int:
-    """1 for what was there by hour 0, then one token per begun hour, the last for all later ones."""
-    return int(min(max(np.ceil(hours), 0) + 1, HOUR_TOKENS))
-
-
-@lru_cache(maxsize=500_000)
-def token(word: str, vocabulary: int) -> int:
-    """A word's bucket, the same on every machine."""
-    return HOUR_TOKENS + 1 + zlib.crc32(word.encode()) % (vocabulary - HOUR_TOKENS - 1)
 
 
 def read_notes(table: Ingested, samples: pl.DataFrame, settings: Settings) -> tuple[pl.DataFrame, dict[str, Any]]:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from i2m2_med.config import settings
 from i2m2_med.sources.mimic3.database import copied_to, is_address
+from i2m2_med.sources.text.settings import Text
 
 CLEAN: dict[str, Any] = {
     "unit": "first_stay",
@@ -38,7 +39,7 @@ PROFILES = {"clean": CLEAN, "i2m2_compat": COMPAT}
 IHM48: dict[str, Any] = {"unit": "single_stay", "window_hours": 48, "minimum_age": 18, "channels": "benchmark17"}
 
 
-class Notes(settings.Settings):
+class Notes(Text):
     """Which notes are read, and how they become tokens."""
 
     categories: tuple[str, ...] = (
@@ -53,22 +54,9 @@ class Notes(settings.Settings):
         "Nutrition",
     )
     """Allowed categories (blanks around them don't count). Discharge summaries are refused: they are written after the outcome."""
-    chunks: int = Field(8, ge=1)
-    """Chunks kept per stay, the latest ones."""
-    tokens: int = Field(128, ge=8)
-    """Tokens per chunk."""
-    overlap: int = Field(16, ge=0)
-    """Tokens that a chunk shares with the one before it, of the same note."""
-    vocabulary: int = Field(20_000, ge=128)
-    """Size of the embedding: 0 is padding, 1 … 64 say the hour of a chunk, the rest are hash buckets of words. Nothing is fitted."""
-
-    tokenizer: Path | None = None
-    """Local folder of a Hugging Face tokenizer: its word pieces instead of hashed words, for `HuggingFaceNotes`; no hour tokens."""
 
     @model_validator(mode="after")
     def sensible(self) -> "Notes":
-        if self.overlap >= self.tokens - 1:
-            raise ValueError("overlap must be smaller than tokens − 1 (one token says the hour)")
         if any(category.strip().lower() == "discharge summary" for category in self.categories):
             raise ValueError("a discharge summary is written after the outcome and can't be an input")
         return self

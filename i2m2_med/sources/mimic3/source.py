@@ -18,13 +18,14 @@ from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table
 from i2m2_med.sources.mimic3.labels import labels_of
 from i2m2_med.sources.mimic3.measure import measured
 from i2m2_med.sources.mimic3.mimic4 import REMARK, is_mimic4
-from i2m2_med.sources.mimic3.notes import read_notes, tokens
+from i2m2_med.sources.mimic3.notes import read_notes
 from i2m2_med.sources.mimic3.records import records
 from i2m2_med.sources.mimic3.static import static
 from i2m2_med.sources.mimic3.study import open_study
 from i2m2_med.sources.mimic3.tables import TABLES
 from i2m2_med.sources.source import Flow, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
+from i2m2_med.sources.text.tokens import tokens
 
 
 class Source(BaseSource):

@@ -19,11 +19,12 @@ from i2m2_med.sources.mimic3.cohort import CAPPED_AGE
 from i2m2_med.sources.mimic3.grid import series
 from i2m2_med.sources.mimic3.items import CHANNELS
 from i2m2_med.sources.mimic3.measure import LEAST, LOOKBACK_HOURS, RAW_SAPS
-from i2m2_med.sources.mimic3.notes import chunked, tokens
 from i2m2_med.sources.mimic3.settings import Settings
 from i2m2_med.sources.mimic3.static import CANCER, STATIC
 from i2m2_med.sources.mimic3.units import canonical, known_concepts
 from i2m2_med.sources.source import Study
+from i2m2_med.sources.text.chunks import chunked
+from i2m2_med.sources.text.tokens import tokens
 
 COLUMNS = ("time", "concept", "value", "unit")
 ADMISSION_TYPES = ("medical", "scheduled_surgical", "unscheduled_surgical")
