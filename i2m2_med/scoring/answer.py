@@ -11,6 +11,7 @@ from torch import Tensor
 from i2m2_med.engine.prediction.predictor import Predictor, load_model
 from i2m2_med.errors import ModelError
 from i2m2_med.model import Opinions
+from i2m2_med.predictions import Level
 from i2m2_med.scoring.calibrated import CalibratedPredictions, calibrate_items, pool_items
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Refusal
@@ -82,28 +83,29 @@ class StudyPredictor:
         return {**head, "status": "ok", "error": "", "warning": "; ".join(study.warnings), "rows": rows}
 
     def rows(self, study: StudyOutputs) -> list[dict[str, Any]]:
-        """Return rows per item, then, where the run reports on studies, rows of the study as a whole (item −1)."""
+        """Return rows per item, then, where the run reports on studies, rows of the study as a whole (`level`)."""
         raw = np.concatenate([probabilities(chunk.log_probs) for chunk in study.outputs])
         present = torch.cat([chunk.present for chunk in study.outputs], dim=1).numpy()
         each_expert = np.concatenate([probabilities(chunk.experts) for chunk in study.outputs], axis=1)
         experts = np.where(present[:, :, None, None], each_expert, np.nan)
         items = calibrate_items(raw, experts, study.patterns, self.trained.calibration)
-        rows = self.table(items, study.items, study.patterns)
+        rows = self.table(items, study.items, study.patterns, "item")
         how = self.trained.run.evaluation.volumes
         if how != "none":
             whole = "+".join(sorted({name for pattern in study.patterns for name in pattern.split("+") if name}))
-            rows += self.table(pool_items(items, how), [-1], [whole])
+            rows += self.table(pool_items(items, how), [None], [whole], "study")
         return rows
 
     def table(
-        self, predictions: CalibratedPredictions, items: Sequence[int], pattern: Sequence[str]
+        self, predictions: CalibratedPredictions, items: Sequence[int | None], pattern: Sequence[str], level: Level
     ) -> list[dict[str, Any]]:
-        """Return one row per item, label and class."""
+        """Return rows of the prediction table, one per item, label and class."""
         n_items, n_labels, n_classes = predictions.p.shape
         each = n_labels * n_classes
         names = self.trained.model.names
         columns: dict[str, list[Any]] = {
-            "item": np.repeat(items, each).tolist(),
+            "item": [item for item in items for _ in range(each)],
+            "level": [level] * (n_items * each),
             "label": np.repeat(self.trained.labels.names, n_classes).tolist() * n_items,
             "class": list(range(n_classes)) * (n_items * n_labels),
             "p": predictions.p.ravel().tolist(),

@@ -71,7 +71,7 @@ def content(result: Mapping[str, Any], labels: Labels) -> Any:
 
 def probabilities(result: Mapping[str, Any], labels: Labels) -> dict[str, float]:
     """Return probabilities by finding (and outcome, where there are more than two), of the study as a whole, or of the item with the highest."""
-    whole = [row for row in result["rows"] if row["item"] == -1] or result["rows"]
+    whole = [row for row in result["rows"] if row["level"] == "study"] or result["rows"]
     highest: dict[str, float] = {}
     for row in whole:
         if row["class"]:

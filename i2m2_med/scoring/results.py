@@ -13,24 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from i2m2_med.errors import SourceError, UserError
+from i2m2_med.predictions import column_names, polars_schema
 
 PARQUET, CSV = "scores.parquet", "scores.csv"
 ROWS_AT_ONCE = 20_000
-KINDS = {
-    "item": pa.int64(),
-    "p": pa.float64(),
-    "uncalibrated": pa.float64(),
-    "class": pa.int16(),
-    "calibrated": pa.bool_(),
-    "seconds": pa.float64(),
-}
-"""Column types; `p_<expert>` is float64, the others are strings."""
-JUDGED = ("pattern", "uncalibrated", "calibrated", "set", "set_split", "decision")
-LAST = ("warning", "model", "config_sha", "seconds", "status", "error")
+ABOUT = ("warning", "model", "config_sha", "seconds", "status", "error")
 RISKY = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 """How a cell begins that a spreadsheet takes for a formula."""
 
@@ -72,9 +64,9 @@ class ResultStore:
             raise SourceError(f"{self.path(name)} is missing or damaged; score the study again") from error
 
     def tables(self, names: Sequence[str], experts: Sequence[str]) -> Counter[str]:
-        """Write both tables of the studies with_names, a bounded number of rows at a time; returns how many were ok or refused."""
-        columns = columns_of(experts)
-        schema = pa.schema([(name, kind_of(name)) for name in columns])
+        """Write both tables of the studies named, a bounded number of rows at a time; returns how many were ok or refused."""
+        columns = column_names(experts)
+        schema = pl.DataFrame(schema=polars_schema(columns)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
         parquet, people = self.private / PARQUET, self.private / CSV
         status: Counter[str] = Counter()
         with pq.ParquetWriter(parquet, schema) as writer, people.open("w", newline="", encoding="utf-8") as file:
@@ -95,22 +87,18 @@ class ResultStore:
             yield from rows_of(result)
 
 
-def columns_of(experts: Sequence[str]) -> list[str]:
-    """Return the columns of the prediction table."""
-    return ["study", "item", "label", "class", "p", *(f"p_{name}" for name in experts), *JUDGED, *LAST]
-
-
 def rows_of(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a result's rows of the table; a refused study has one, without label."""
-    about = {column: result[column] for column in ("study", *LAST)}
+    about = {column: result[column] for column in ("study", *ABOUT)}
     about["seconds"] = float(about["seconds"])
-    for row in result["rows"] or [{"calibrated": False}]:
-        yield {**about, **row}
+    for row in result["rows"] or [{"item": None, "level": "study", "calibrated": False}]:
+        yield {**about, **(row if "level" in row else with_level_of_row(row))}
 
 
-def kind_of(column: str) -> pa.DataType:
-    """Return a column's type."""
-    return pa.float64() if column.startswith("p_") else KINDS.get(column, pa.string())
+def with_level_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row that was written before rows had a `level`, with one: the study as a whole was the item −1."""
+    whole = row["item"] == -1
+    return {**row, "item": None if whole else row["item"], "level": "study" if whole else "item"}
 
 
 def in_parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -10,13 +10,15 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
+import polars as pl
 
 from i2m2_med.errors import SourceError
+from i2m2_med.predictions import column_names, polars_schema
 from i2m2_med.scoring.answer import StudyOutputs, StudyPredictor
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.open_model import check_trust
 from i2m2_med.scoring.reading import Reader, Refusal, refusal
-from i2m2_med.scoring.results import columns_of, rows_of
+from i2m2_med.scoring.results import rows_of
 from i2m2_med.scoring.studies import printable
 from i2m2_med.scoring.study_checks import MAX_FILES, MAX_UNPACKED
 
@@ -39,8 +41,9 @@ class Scorer:
             self.score(str(row.get("study") or ""), str(row.get("archive") or ""), number)
             for number, row in enumerate(studies.fillna("").to_dict("records"))
         ]
+        names = column_names(self.predictor.trained.model.names)
         rows = [row for result in results for row in rows_of(result)]
-        return pd.DataFrame(rows, columns=pd.Index(columns_of(self.predictor.trained.model.names)))
+        return pl.DataFrame(rows, schema=polars_schema(names)).to_pandas()
 
     def score(self, study: str, archive: str, number: int) -> dict[str, object]:
         """Return one study's result."""

@@ -1,5 +1,6 @@
 """Scoring from folder to table."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
 from i2m2_med.scoring.output_lock import Part, lock_output
+from i2m2_med.scoring.results import rows_of
 from i2m2_med.scoring.run import Summary, merge, score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.workers.engine import local_engine
@@ -35,12 +37,22 @@ def test_every_item_label_and_class_is_a_row(knee_studies: Path, knee_model: Pat
     table = pd.read_parquet(tmp_path / "scores.parquet")
     assert (summary.ok, summary.refused, summary.exit) == (5, 0, 0)
     assert len(table) == 5 * (3 + 1) * 4 * 2  # slices and the study as a whole, labels, classes
-    sums = table.groupby(["study", "item", "label"])["p"].sum()
+    sums = table.groupby(["study", "level", "item", "label"], dropna=False)["p"].sum()
     assert sums.between(1 - 1e-6, 1 + 1e-6).all()
     assert set(table["pattern"]) == {"magnitude+phase"}
-    slices = table[(table["item"] >= 0) & (table["class"] == 1)]
-    whole = table[(table["item"] == -1) & (table["class"] == 1)].set_index(["study", "label"])["p"]
+    slices = table[(table["level"] == "item") & (table["class"] == 1)]
+    whole = table[(table["level"] == "study") & (table["class"] == 1)].set_index(["study", "label"])["p"]
     pd.testing.assert_series_equal(slices.groupby(["study", "label"])["p"].max(), whole.sort_index(), atol=1e-6)
+    assert table.loc[table["level"] == "study", "item"].isna().all()
+
+
+def test_results_of_older_versions_are_rows_with_a_level(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:
+    score_all(knee_studies, knee_model, tmp_path)
+    result = json.loads(next(tmp_path.glob("*.json")).read_text())
+    now = list(rows_of(result))
+    for row in result["rows"]:
+        row["item"] = -1 if row.pop("level") == "study" else row["item"]
+    assert list(rows_of(result)) == now
 
 
 def test_absent_modalities_silence_their_experts(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:
