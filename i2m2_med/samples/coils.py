@@ -10,37 +10,39 @@ So the phase is that of the object as the virtual coil sees it: object phase plu
 per slice, which is fixed so that the virtual coil's k-space centre is real and positive.
 """
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from i2m2_med.samples.physics import centred_ifft
+from i2m2_med.samples.physics import SAME_GRID, centred_ifft, fourier_columns
 
 CALIBRATION = 24
 """Lines and columns of the k-space centre that hold the sensitivities; fastMRI's 4× masks sample 8 % of 368 = 29 of them."""
 
 
 def reconstruct(
-    kspace: Complex[Tensor, "coil readout phase"], height: int, width: int, zero_fill: int = 0
+    kspace: Complex[Tensor, "coil readout phase"],
+    height: int,
+    width: int,
+    zero_fill: int = 0,
+    step: tuple[float, float] = SAME_GRID,
 ) -> Complex[Tensor, "height width"]:
     """One complex image, magnitude = root sum of squares, phase = sensitivity-weighted; arguments as of `centred_ifft`.
 
     Coil after coil, so that each stays in the processor's cache; of one coil it is the image as it comes.
     """
     if len(kspace) == 1:
-        return centred_ifft(kspace[0], height, width, zero_fill)
+        return centred_ifft(kspace[0], height, width, zero_fill, step)
     centre = calibration(kspace)
     full, size = (kspace.shape[-2], max(kspace.shape[-1], zero_fill)), (height, width)
     energy, weighted = torch.zeros((*size, 2)), torch.zeros(size, dtype=torch.complex64)
-    for coil, low in zip(kspace, (low_resolution(one, full, size) for one in centre), strict=True):
-        image = centred_ifft(coil, height, width, zero_fill)
+    for coil, low in zip(kspace, (low_resolution(one, full, size, step) for one in centre), strict=True):
+        image = centred_ifft(coil, height, width, zero_fill, step)
         parts = torch.view_as_real(image)
         energy.addcmul_(parts, parts)
         weighted.addcmul_(low.conj_physical_(), image)
-    reference = low_resolution(torch.einsum("c,cnm->nm", virtual_coil(centre).conj(), centre), full, size)
+    reference = low_resolution(torch.einsum("c,cnm->nm", virtual_coil(centre).conj(), centre), full, size, step)
     return torch.polar(
         (energy[..., 0] + energy[..., 1]).sqrt_(), torch.from_numpy(np.angle((weighted * reference).numpy()))
     )
@@ -84,18 +86,12 @@ def virtual_coil(centre: Complex[Tensor, "coil n m"]) -> Complex[Tensor, "coil"]
 
 
 def low_resolution(
-    centre: Complex[Tensor, "n m"], full: tuple[int, int], size: tuple[int, int]
+    centre: Complex[Tensor, "n m"],
+    full: tuple[int, int],
+    size: tuple[int, int],
+    step: tuple[float, float] = SAME_GRID,
 ) -> Complex[Tensor, "height width"]:
-    """The image of the k-space centre alone, on the central `size` pixels of a `full`-sized image."""
-    rows = fourier_columns(full[0], size[0], centre.shape[-2])
-    columns = fourier_columns(full[1], size[1], centre.shape[-1])
+    """The image of the k-space centre alone, on the central `size` pixels of a `full`-sized image, `step` of its pixels apart."""
+    rows = fourier_columns(full[0], size[0], centre.shape[-2], step[0])
+    columns = fourier_columns(full[1], size[1], centre.shape[-1], step[1])
     return rows @ (centre @ columns.mT)
-
-
-@lru_cache(maxsize=16)
-def fourier_columns(n: int, kept: int, frequencies: int) -> Complex[Tensor, "kept frequencies"]:
-    """Rows `kept` about the centre, columns `frequencies` about DC, of the centred inverse DFT matrix of length n."""
-    position = torch.arange(kept) + (n - kept) // 2 - n // 2
-    frequency = torch.arange(frequencies) - frequencies // 2
-    angle = 2 * torch.pi / n * torch.outer(position, frequency).double()
-    return torch.polar(torch.full_like(angle, n**-0.5), angle).to(torch.complex64)

@@ -13,23 +13,33 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Shaped
+from jaxtyping import Complex, Float, Shaped
 from torch import Tensor
 
 from i2m2_med.errors import SourceError
 
+SAME_GRID = (1.0, 1.0)
+"""Image pixels are those of the transform."""
 PUBLISHED_WIDTH = 400
 """Columns that the published code zero-fills k-space to before it transforms."""
 
 
 def centred_ifft(
-    kspace: Complex[Tensor, "*coil readout phase"], height: int, width: int, zero_fill: int = 0
+    kspace: Complex[Tensor, "*coil readout phase"],
+    height: int,
+    width: int,
+    zero_fill: int = 0,
+    step: tuple[float, float] = SAME_GRID,
 ) -> Complex[Tensor, "*coil height width"]:
     """The centre (height, width) of the centred inverse FFT; a smaller image is put in the middle of zeros.
 
     zero_fill: columns that k-space is zero-filled to about its centre (published: 400). The transform is separable: the
     readout goes first and is cropped, so the second pass (and every later copy) works on `height` rows, not on all.
+    step: a pixel of the result in pixels of k-space's image, along rows and columns; other than 1 the image is sampled
+    there (`sampled_ifft`), and nothing is zero-filled.
     """
+    if step != SAME_GRID:
+        return sampled_ifft(kspace, height, width, step)
     n_rows, measured = kspace.shape[-2], kspace.shape[-1]
     n_columns = max(measured, zero_fill)
     kept = min(height, n_rows), min(width, n_columns)
@@ -38,6 +48,41 @@ def centred_ifft(
     columns = torch.fft.ifft(half, dim=-2, norm="ortho").mT
     image = torch.cat([columns[..., place] for _, place in _round(n_columns, kept[1])], dim=-1)
     return fit_centre(fit_centre(image, height, -2), width, -1)
+
+
+def sampled_ifft(
+    kspace: Complex[Tensor, "*coil readout phase"], height: int, width: int, step: tuple[float, float]
+) -> Complex[Tensor, "*coil height width"]:
+    """The image of k-space sampled at other pixels, its centre in the centre: as zero-filling and cropping to millimetres.
+
+    Values are those of the orthonormal transform of the k-space at hand. Outside the measured field of view there is
+    nothing (the transform would repeat itself).
+    """
+    (n_rows, n_columns), (down, across) = kspace.shape[-2:], step
+    rows = fourier_columns(n_rows, height, n_rows, down) * _measured(n_rows, height, down)[:, None]
+    columns = fourier_columns(n_columns, width, n_columns, across) * _measured(n_columns, width, across)[:, None]
+    return rows @ (kspace @ columns.mT)
+
+
+@lru_cache(maxsize=16)
+def fourier_columns(n: int, kept: int, frequencies: int, step: float = 1.0) -> Complex[Tensor, "kept frequencies"]:
+    """Of the centred inverse DFT matrix of length n: rows `kept` about the centre and `step` apart, columns `frequencies` about DC."""
+    frequency = torch.arange(frequencies) - frequencies // 2
+    angle = 2 * torch.pi / n * torch.outer(_positions(n, kept, step), frequency.double())
+    return torch.polar(torch.full_like(angle, n**-0.5), angle).to(torch.complex64)
+
+
+def _positions(n: int, kept: int, step: float) -> Float[Tensor, "kept"]:
+    """Where `kept` pixels lie, in pixels of an image of n from its centre: its own pixels for a step of 1."""
+    if step == 1:
+        return (torch.arange(kept) + (n - kept) // 2 - n // 2).double()
+    return (torch.arange(kept).double() - kept // 2) * step
+
+
+def _measured(n: int, kept: int, step: float) -> Float[Tensor, "kept"]:
+    """1 for pixels inside the transform's field of view, 0 outside."""
+    position = _positions(n, kept, step)
+    return ((position >= -(n // 2) - 0.5) & (position < n - n // 2 - 0.5)).float()
 
 
 def centred_fft(image: Complex[Tensor, "*coil height width"]) -> Complex[Tensor, "*coil height width"]:

@@ -28,7 +28,7 @@ class Images:
 def reconstruct_volume(files: VolumeFiles) -> Images:
     """Check a volume and reconstruct every slice. Raises SourceError with what is wrong with it."""
     volume = inspect(files)
-    height, width = min(volume.recon[0], volume.readout), min(volume.recon[1], volume.phase)
+    height, width = volume.shown
     slices: list[np.ndarray] = []
     for index in range(volume.n_slices):
         if volume.format == "nifti":
@@ -36,5 +36,5 @@ def reconstruct_volume(files: VolumeFiles) -> Images:
             slices.append(fit_centre(fit_centre(image, height, -2), width, -1).numpy())
         else:
             kspace = torch.from_numpy(read_kspace(files.paths[0], volume.format, index))
-            slices.append(reconstruct(kspace, height, width).numpy())
+            slices.append(reconstruct(kspace, height, width, step=volume.step).numpy())
     return Images(np.stack(slices), volume)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from i2m2_med.samples.coils import calibration, fourier_columns, reconstruct
-from i2m2_med.samples.physics import centred_fft, centred_ifft
+from i2m2_med.samples.coils import calibration, reconstruct
+from i2m2_med.samples.physics import centred_fft, centred_ifft, fourier_columns
 
 HEIGHT, WIDTH, COILS = 40, 37, 5
 

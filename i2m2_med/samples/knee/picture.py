@@ -53,7 +53,8 @@ def panel(record: dict[str, Any], boxes: pl.DataFrame) -> Panel:
     if record["_format"] == "nifti":
         image = fit_centre(fit_centre(torch.from_numpy(read_image(files, index)), height, -2), width, -1)
     else:
-        image = reconstruct(torch.from_numpy(read_kspace(files.paths[0], record["_format"], index)), height, width)
+        kspace = torch.from_numpy(read_kspace(files.paths[0], record["_format"], index))
+        image = reconstruct(kspace, height, width, step=(record["_step"][0], record["_step"][1]))
     drawn = boxes.filter((pl.col("file") == files.name) & (pl.col("slice") == index) & ~pl.col("study_level"))
     placed: list[Box] = [
         (x, unflip(y, high, height), wide, high, text)

@@ -21,7 +21,7 @@ from i2m2_med.errors import ConfigError
 from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.complex_checks import complex_or_refuse
 from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
-from i2m2_med.samples.physics import PUBLISHED_WIDTH, centred_fft, fit_centre, refuse_too_wide
+from i2m2_med.samples.physics import PUBLISHED_WIDTH, SAME_GRID, centred_fft, fit_centre, refuse_too_wide
 from i2m2_med.sources.fastmri.slices import VolumeFiles, read_image, read_kspace, read_rss
 
 Record = dict[str, Any]
@@ -73,7 +73,10 @@ class Reconstructd(MapTransform):
         parity: Literal["none", "published"] = "none",
         domain: Literal["image", "kspace"] = "image",
     ) -> None:
-        """parity: `published` zero-fills the phase axis to 400 first, so pixels come out 400 / W narrower.
+        """size: of the image, in pixels of the scanner's reconstruction (`_step`).
+
+        parity: `published` zero-fills the phase axis to 400 first, so pixels come out 400 / W narrower, and crops pixels of
+        k-space's image, whatever size the scanner reconstructs.
 
         domain: `kspace` keeps the centre of k-space (of the combined image, where there are several coils): an ablation.
         """
@@ -90,14 +93,16 @@ class Reconstructd(MapTransform):
         if self.parity == "published":
             refuse_too_wide(kspace.shape[-1])
         del record[key]
-        return {**record, "image": self.transform(kspace)}
+        rows, columns = record.get("_step", SAME_GRID)
+        return {**record, "image": self.transform(kspace, (rows, columns))}
 
-    def transform(self, kspace: Tensor) -> Tensor:
-        """(coil, readout, phase) → (height, width), complex64."""
-        if self.domain == "kspace" and len(kspace) == 1:
+    def transform(self, kspace: Tensor, step: tuple[float, float] = SAME_GRID) -> Tensor:
+        """(coil, readout, phase) → (height, width), complex64. step: a pixel of the image in pixels of k-space's image."""
+        published = self.parity == "published"
+        step = SAME_GRID if published else step
+        if self.domain == "kspace" and len(kspace) == 1 and step == SAME_GRID:
             return self.fit(kspace[0])
-        zero_fill = PUBLISHED_WIDTH if self.parity == "published" else 0
-        image = reconstruct(kspace, self.height, self.width, zero_fill)
+        image = reconstruct(kspace, self.height, self.width, PUBLISHED_WIDTH if published else 0, step)
         return centred_fft(image) if self.domain == "kspace" else image
 
     def fit(self, image: Tensor) -> Tensor:

@@ -104,6 +104,9 @@ class Source(BaseSource):
         self._leave_out_wide(volumes, flow)
         refuse_twins(volumes, found, flow)
         labels = self._labels(volumes, found, flow)
+        flow.audits["volumes whose pixels are not those of k-space, resampled by millimetres"] = sum(
+            volume.resampled for volume in volumes.values()
+        )
         if not volumes:
             raise SourceError(f"No volume in {self.settings.root} can be used: {len(flow.refused)} were refused.")
         flow.step("volumes", len(volumes), len(found) - len(volumes), "refused, or left out above")

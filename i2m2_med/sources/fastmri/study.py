@@ -77,7 +77,7 @@ def volume_rows(files: VolumeFiles, volume: Volume) -> pl.DataFrame:
     """One row per slice with what the transforms read.
 
     `_data` and `_phase` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil, readout,
-    phase), `_recon` (rows and columns), `_scale` (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
+    phase), `_recon` (rows and columns), `_step` (`Volume.step`), `_scale` (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
     """
     strength = volume.field_strength_t
     shape = [volume.n_slices, volume.n_coils, volume.readout, volume.phase]
@@ -95,6 +95,7 @@ def volume_rows(files: VolumeFiles, volume: Volume) -> pl.DataFrame:
         _format=pl.lit(volume.format),
         _shape=pl.lit(shape, pl.List(pl.Int64)),
         _recon=pl.lit(list(volume.recon), pl.List(pl.Int64)),
+        _step=pl.lit(list(volume.step), pl.List(pl.Float64)),
         _scale=pl.lit(volume.scale, pl.Float64),
         _masked=pl.lit(volume.masked),
     )

@@ -1,14 +1,16 @@
 """One fastMRI HDF5 volume: what it says of itself, whether it holds what it says, and one slice of it at a time."""
 
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.geometry import Axis, empty_beyond, stored_axis
 from i2m2_med.sources.formats.hdf5 import OpenFile, open_file
-from i2m2_med.sources.formats.ismrmrd_header import Header, parse_header, voxel_mm
-from i2m2_med.sources.formats.volume import Volume, kspace_energy
+from i2m2_med.sources.formats.ismrmrd_header import Encoding, Header, parse_header
+from i2m2_med.sources.formats.volume import Volume, kspace_energy, rows_shown
 
 
 def inspect_volume(path: Path) -> Volume:
@@ -16,24 +18,39 @@ def inspect_volume(path: Path) -> Volume:
     file = open_file(path)
     n_slices, n_coils, readout, phase = kspace_shape(checked_kspace(file))
     header = _header(file)
-    recon = (header and header.recon) or (readout, phase)
-    rows = min(recon[0], readout)
-    _refuse_contradiction(path.name, (n_slices, n_coils, readout, phase), header)
+    _refuse_swapped(path.name, (n_slices, n_coils, readout, phase), header)
+    axes = header and _axes(file, header.encodings[0], n_slices)
+    rows = rows_shown(axes[0]) if axes else readout
     return Volume(
         format="fastmri",
         n_slices=n_slices,
         n_coils=n_coils,
         readout=readout,
         phase=phase,
-        recon=recon,
+        recon=(axes[0].recon, axes[1].recon) if axes else (readout, phase),
+        step=(axes[0].step, axes[1].step) if axes else (1.0, 1.0),
         patient_id=file.attribute("patient_id"),
         acquisition=file.attribute("acquisition"),
         field_strength_t=header and header.field_strength_t,
-        voxel_mm=header and voxel_mm(header),
+        voxel_mm=(axes[0].recon_mm, axes[1].recon_mm, header.encodings[0].recon.pixel_mm(2))
+        if header and axes
+        else None,
         has_rss=_has_rss(file, n_slices),
         masked=_mask_agrees(file, phase),
         energies=tuple(kspace_energy(file.read("kspace", index), rows, path.name, index) for index in range(n_slices)),
     )
+
+
+def _axes(file: OpenFile, encoding: Encoding, n_slices: int) -> tuple[Axis, Axis]:
+    """Readout and phase. Raises SourceError where the size of a pixel can't be told."""
+    sizes = file.array("kspace").shape[-2:]
+
+    def empty(axis: int, kept: int) -> bool:
+        slices = (file.read("kspace", index) for index in range(n_slices))
+        return all(empty_beyond(kspace, axis - 2, kept) for kspace in slices)
+
+    readout, phase = (stored_axis(encoding, axis, sizes[axis], file.name, partial(empty, axis)) for axis in (0, 1))
+    return readout, phase
 
 
 def checked_kspace(file: OpenFile) -> h5py.Dataset:
@@ -82,16 +99,18 @@ def _header(file: OpenFile) -> Header | None:
     return parse_header(file.read("ismrmrd_header").item(), file.name) if "ismrmrd_header" in file else None
 
 
-def _refuse_contradiction(name: str, shape: tuple[int, int, int, int], header: Header | None) -> None:
-    """shape: (slice, coil, readout, phase). A header that says otherwise means swapped axes or another file's header."""
+def _refuse_swapped(name: str, shape: tuple[int, int, int, int], header: Header | None) -> None:
+    """shape: (slice, coil, readout, phase). Raises SourceError where the header's sizes are those of other axes."""
     n_slices, n_coils, readout, phase = shape
+    encoded = header and header.encodings[0].encoded.matrix[:2]
     swapped = header is not None and n_coils > 1 and header.coils == n_slices != n_coils
-    if header is None or header.encoded is None or (header.encoded == (readout, phase) and not swapped):
+    if not swapped and (encoded is None or encoded == (readout, phase)):
         return
-    said = f"the header says readout {header.encoded[0]} × phase {header.encoded[1]}"
-    if swapped or header.encoded in ((phase, readout), (n_slices, readout), (readout, n_slices)):
-        raise SourceError(f"{name}: kspace has its axes in another order than (slice, [coil,] readout, phase): {said}.")
-    raise SourceError(f"{name}: kspace is readout {readout} × phase {phase}, but {said}.")
+    if encoded and (swapped or encoded in ((phase, readout), (n_slices, readout), (readout, n_slices))):
+        raise SourceError(
+            f"{name}: kspace has its axes in another order than (slice, [coil,] readout, phase): the header says "
+            f"readout {encoded[0]} × phase {encoded[1]}."
+        )
 
 
 def _mask_agrees(file: OpenFile, phase: int) -> bool:

@@ -1,35 +1,77 @@
-"""The ISMRMRD XML header that a fastMRI file or an ISMRMRD raw file carries: matrix sizes, field of view, field strength."""
+"""The ISMRMRD XML header that a fastMRI file or an ISMRMRD raw file carries: matrices, fields of view, field strength.
 
+Read with the schema classes of the ismrmrd package, whatever namespace the file's writer gave its elements.
+"""
+
+import warnings
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 from i2m2_med.errors import SourceError
 
-_NAMESPACE = "{http://www.ismrm.org/ISMRMRD}"
+_NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 _MAX_BYTES = 2**22
+MAX_MATRIX = 2**14
+"""Samples along one axis; no scanner measures or reconstructs more."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A grid: readout, phase-encoding steps, partitions (1 in two-dimensional scans)."""
+
+    matrix: tuple[int, int, int]
+    fov_mm: tuple[float, float, float]
+    """Field of view; along the third axis of two-dimensional scans the slice thickness."""
+
+    def pixel_mm(self, axis: int) -> float:
+        """Spacing of the grid along an axis."""
+        return self.fov_mm[axis] / self.matrix[axis]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How one k-space was measured, and onto which grid it is to be reconstructed."""
+
+    encoded: Space
+    recon: Space
+    trajectory: str
+    """`cartesian`, or what else was measured along."""
+    centres: tuple[int | None, int | None]
+    """Phase-encoding step and partition that cross the centre of k-space; None where the header does not say."""
+    steps: tuple[int | None, int | None]
+    """Phase-encoding steps and partitions counted from 0 to the last one; None where the header does not say."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the reader needs of an ISMRMRD header; None where it is not said."""
+    """What the readers need of an ISMRMRD header; None where it does not say."""
 
-    encoded: tuple[int, int] | None
-    """Matrix as measured: readout (oversampled) and phase-encoding steps."""
-    recon: tuple[int, int] | None
-    """Matrix as reconstructed: readout and phase."""
-    fov_mm: tuple[float, float, float] | None
-    """Field of view of the reconstruction: readout, phase, slice thickness."""
-    field_strength_t: float | None
-    coils: int | None
-    trajectory: str | None
-    """`cartesian`, or what else was measured along."""
-    phase_centre: int | None
-    """Phase-encoding step that crosses the centre of k-space."""
+    encodings: tuple[Encoding, ...]
+    """The image's first; reference scans may have others. At least one."""
+    field_strength_t: float | None = None
+    coils: int | None = None
 
 
 def parse_header(xml: Any, name: str) -> Header:
-    """Read the header of file `name`. Raises SourceError where it is no ISMRMRD XML."""
+    """Read the header of file `name`. Raises SourceError where it is no ISMRMRD XML, or lacks an encoding's sizes."""
+    root = _root(xml, name)
+    from ismrmrd import xsd
+
+    system = root.find(f"{{{_NAMESPACE}}}acquisitionSystemInformation")
+    about = None if system is None else _typed(system, xsd.acquisitionSystemInformationType, name)
+    encodings = [_encoding(_typed(found, xsd.encodingType, name), name) for found in _named(root, "encoding")]
+    if not encodings:
+        raise SourceError(f"{name}: ismrmrd_header describes no encoding.")
+    return Header(
+        tuple(encodings),
+        None if about is None or about.systemFieldStrength_T is None else float(about.systemFieldStrength_T),
+        None if about is None or about.receiverChannels is None else int(about.receiverChannels),
+    )
+
+
+def _root(xml: Any, name: str) -> ElementTree.Element:
+    """The parsed text, every element in ISMRMRD's namespace."""
     if not isinstance(xml, bytes | str):
         raise SourceError(f"{name}: ismrmrd_header is not text.")
     if len(xml) > _MAX_BYTES:
@@ -38,39 +80,55 @@ def parse_header(xml: Any, name: str) -> Header:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
         raise SourceError(f"{name}: ismrmrd_header is not XML ({error}).") from error
-    encoded = _numbers(root, "encoding/encodedSpace/matrixSize", "xy", name)
-    recon = _numbers(root, "encoding/reconSpace/matrixSize", "xy", name)
-    fov = _numbers(root, "encoding/reconSpace/fieldOfView_mm", "xyz", name)
-    coils = _number(root, "acquisitionSystemInformation/receiverChannels", name)
-    centre = _number(root, "encoding/encodingLimits/kspace_encoding_step_1/center", name)
-    return Header(
-        (int(encoded[0]), int(encoded[1])) if encoded else None,
-        (int(recon[0]), int(recon[1])) if recon else None,
-        (fov[0], fov[1], fov[2]) if fov else None,
-        _number(root, "acquisitionSystemInformation/systemFieldStrength_T", name),
-        int(coils) if coils else None,
-        root.findtext("/".join(_NAMESPACE + part for part in ("encoding", "trajectory"))),
-        int(centre) if centre is not None else None,
+    for element in root.iter():
+        element.tag = f"{{{_NAMESPACE}}}{str(element.tag).rpartition('}')[2]}"
+    return root
+
+
+def _named(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return root.findall(f"{{{_NAMESPACE}}}{name}")
+
+
+def _typed(element: ElementTree.Element, kind: Any, name: str) -> Any:
+    """One element as the schema's class; what the schema does not know is left alone, what it misses is refused."""
+    from xsdata.exceptions import ConverterWarning, ParserError
+    from xsdata.formats.dataclass.parsers import XmlParser
+    from xsdata.formats.dataclass.parsers.config import ParserConfig
+
+    parser = XmlParser(config=ParserConfig(fail_on_unknown_properties=False, fail_on_unknown_attributes=False))
+    part = str(element.tag).rpartition("}")[2]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConverterWarning)
+            return parser.from_bytes(ElementTree.tostring(element), kind)
+    except ConverterWarning as error:
+        raise SourceError(f"{name}: ismrmrd_header holds no number where {part} needs one.") from error
+    except (ParserError, TypeError, ValueError) as error:
+        missing = str(error).rpartition(": ")[2] if "missing" in str(error) else type(error).__name__
+        raise SourceError(
+            f"{name}: ismrmrd_header does not follow the ISMRMRD schema at {part} ({missing})."
+        ) from error
+
+
+def _encoding(typed: Any, name: str) -> Encoding:
+    limits = typed.encodingLimits
+    along = (limits.kspace_encoding_step_1, limits.kspace_encoding_step_2) if limits else (None, None)
+    return Encoding(
+        _space(typed.encodedSpace, name),
+        _space(typed.reconSpace, name),
+        str(getattr(typed.trajectory, "value", typed.trajectory)),
+        (along[0] and int(along[0].center), along[1] and int(along[1].center)),
+        (along[0] and int(along[0].maximum) + 1, along[1] and int(along[1].maximum) + 1),
     )
 
 
-def voxel_mm(header: Header) -> tuple[float, float, float] | None:
-    """Row, column and slice spacing of the reconstruction in mm."""
-    if header.fov_mm is None or header.recon is None:
-        return None
-    return header.fov_mm[0] / header.recon[0], header.fov_mm[1] / header.recon[1], header.fov_mm[2]
-
-
-def _numbers(root: ElementTree.Element, path: str, axes: str, name: str) -> tuple[float, ...] | None:
-    found = [_number(root, f"{path}/{axis}", name) for axis in axes]
-    return None if any(value is None for value in found) else tuple(value for value in found if value is not None)
-
-
-def _number(root: ElementTree.Element, path: str, name: str) -> float | None:
-    element = root.find("/".join(_NAMESPACE + part for part in path.split("/")))
-    if element is None or element.text is None:
-        return None
-    try:
-        return float(element.text)
-    except ValueError as error:
-        raise SourceError(f"{name}: ismrmrd_header says no number at {path}.") from error
+def _space(typed: Any, name: str) -> Space:
+    matrix, fov = typed.matrixSize, typed.fieldOfView_mm
+    sizes, lengths = (matrix.x, matrix.y, matrix.z), (fov.x, fov.y, fov.z)
+    if not all(0 < size <= MAX_MATRIX for size in sizes):
+        raise SourceError(f"{name}: ismrmrd_header declares a matrix of {' × '.join(map(str, sizes))}.")
+    if not all(0 < length < 10_000 for length in lengths[:2]) or not 0 <= lengths[2] < 10_000:
+        raise SourceError(
+            f"{name}: ismrmrd_header declares a field of view of {' × '.join(map(str, lengths))} mm; pixels have no size."
+        )
+    return Space((int(sizes[0]), int(sizes[1]), int(sizes[2])), (float(fov.x), float(fov.y), float(fov.z)))

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.geometry import Axis, stored_axis
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES, OpenFile, open_file
-from i2m2_med.sources.formats.ismrmrd_header import Header, parse_header, voxel_mm
-from i2m2_med.sources.formats.volume import Volume, kspace_energy
+from i2m2_med.sources.formats.ismrmrd_header import Encoding, Header, parse_header
+from i2m2_med.sources.formats.volume import Volume, kspace_energy, rows_shown
 
 GROUP = "dataset"
 """Where ISMRMRD files keep a measurement."""
@@ -32,8 +33,13 @@ class Index:
     image: np.ndarray
     """Row numbers of the readouts that hold image data."""
     n_coils: int
-    shape: tuple[int, int]
-    """Encoded readout and phase."""
+    axes: tuple[Axis, Axis]
+    """Readout and phase."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Samples along readout and phase."""
+        return self.axes[0].samples, self.axes[1].samples
 
     @property
     def n_slices(self) -> int:
@@ -48,20 +54,21 @@ def is_ismrmrd(path: Path) -> bool:
 
 def inspect_raw(path: Path) -> Volume:
     """Read the raw data once, slice by slice, and check them."""
-    index = _index(open_file(path))
-    readout, phase = index.shape
-    recon = index.header.recon or index.shape
-    rows = min(recon[0], readout)
+    file = open_file(path)
+    index = _index(file)
+    readout, phase = index.axes
+    rows = rows_shown(readout)
     energies = [kspace_energy(read_raw(path, number), rows, path.name, number) for number in range(index.n_slices)]
     return Volume(
         format="ismrmrd",
         n_slices=index.n_slices,
         n_coils=index.n_coils,
-        readout=readout,
-        phase=phase,
-        recon=recon,
+        readout=readout.samples,
+        phase=phase.samples,
+        recon=(readout.recon, phase.recon),
+        step=(readout.step, phase.step),
         field_strength_t=index.header.field_strength_t,
-        voxel_mm=voxel_mm(index.header),
+        voxel_mm=(readout.recon_mm, phase.recon_mm, index.header.encodings[0].recon.pixel_mm(2)),
         energies=tuple(energies),
     )
 
@@ -92,9 +99,10 @@ def _index(file: OpenFile) -> Index:
 
 def _read_index(file: OpenFile) -> Index:
     header = parse_header(file.read(f"{GROUP}/xml").reshape(-1)[0], file.name)
-    if header.trajectory not in (None, "cartesian"):
+    encoding = header.encodings[0]
+    if encoding.trajectory != "cartesian":
         raise SourceError(
-            f"{file.name} was measured along a {header.trajectory} trajectory; only Cartesian data can be read."
+            f"{file.name} was measured along a {encoding.trajectory} trajectory; only Cartesian data can be read."
         )
     table = file.array(f"{GROUP}/data")
     try:
@@ -105,11 +113,26 @@ def _read_index(file: OpenFile) -> Index:
         )
     except (ValueError, KeyError, OSError, IndexError) as error:
         raise SourceError(f"{file.name}: {GROUP}/data is no table of ISMRMRD acquisitions.") from error
-    if header.encoded is None or not len(image):
-        raise SourceError(f"{file.name} holds no image readouts, or its header no encoded matrix.")
+    if not len(image):
+        raise SourceError(f"{file.name} holds no image readouts.")
     if _flagged(flags[image], (REVERSED,)).any():
         raise SourceError(f"{file.name} holds readouts measured backwards (EPI), which can't be read.")
-    return _not_huge(file.name, Index(header, heads, image, int(heads["active_channels"][image[0]]), header.encoded))
+    return _not_huge(
+        file.name,
+        Index(header, heads, image, int(heads["active_channels"][image[0]]), _axes(file.name, encoding, heads[image])),
+    )
+
+
+def _axes(name: str, encoding: Encoding, heads: np.ndarray) -> tuple[Axis, Axis]:
+    """Readout and phase: as encoded, but the readout may come without its oversampling."""
+    encoded, phase, _ = encoding.encoded.matrix
+    samples = int(heads["number_of_samples"].max())
+    whole = (heads["number_of_samples"] == samples) & (heads["center_sample"] == samples // 2)
+    readout = samples if samples < encoded and whole.all() else encoded
+    try:
+        return stored_axis(encoding, 0, readout, name), stored_axis(encoding, 1, phase, name)
+    except SourceError:
+        return stored_axis(encoding, 0, encoded, name), stored_axis(encoding, 1, phase, name)
 
 
 def _not_huge(name: str, index: Index) -> Index:
@@ -127,7 +150,7 @@ def _flagged(flags: np.ndarray, bits: tuple[int, ...]) -> np.ndarray:
 
 def _column(file: OpenFile, index: Index, step: int) -> int:
     """The k-space column of a phase-encoding step, DC in the middle."""
-    centre = index.header.phase_centre
+    centre = index.header.encodings[0].centres[0]
     column = step - (index.shape[1] // 2 if centre is None else centre) + index.shape[1] // 2
     if not 0 <= column < index.shape[1]:
         raise SourceError(

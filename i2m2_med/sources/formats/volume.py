@@ -6,6 +6,7 @@ import numpy as np
 
 from i2m2_med.config.settings import Settings
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.geometry import Axis
 
 
 class Volume(Settings):
@@ -21,6 +22,8 @@ class Volume(Settings):
     """Phase-encoding columns, or columns of the image."""
     recon: tuple[int, int]
     """Rows and columns that the scanner reconstructs: the readout without its oversampling."""
+    step: tuple[float, float] = (1.0, 1.0)
+    """A pixel of that reconstruction in pixels of the image that k-space is, along readout and phase; 1 where both are one grid."""
     patient_id: str | None = None
     acquisition: str | None = None
     """Pulse sequence, such as CORPDFS_FBK (fat-suppressed proton density)."""
@@ -41,7 +44,24 @@ class Volume(Settings):
 
         It comes from energies, so it is nearly the same for a masked volume and for the NIfTI of the same slices.
         """
-        return float(np.sqrt(np.mean(self.energies) / (self.recon[0] * self.recon[1])))
+        return float(np.sqrt(np.mean(self.energies) / (self.recon[0] * self.step[0] * self.recon[1] * self.step[1])))
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the reconstruction's pixels are of another size than those of k-space's image."""
+        return self.step != (1.0, 1.0)
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Rows and columns of the scanner's field of view, as far as it was measured."""
+        sizes = zip(self.recon, self.step, (self.readout, self.phase), strict=True)
+        rows, columns = (recon if step != 1 else min(recon, measured) for recon, step, measured in sizes)
+        return rows, columns
+
+
+def rows_shown(axis: Axis) -> int:
+    """Rows of k-space's image that lie in the reconstruction's field of view."""
+    return min(axis.recon if axis.step == 1 else max(1, round(axis.recon * axis.step)), axis.samples)
 
 
 def kspace_energy(kspace: np.ndarray, rows: int, name: str, index: int) -> float:
