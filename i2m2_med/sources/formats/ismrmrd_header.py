@@ -117,9 +117,14 @@ def _encoding(typed: Any, name: str) -> Encoding:
         _space(typed.encodedSpace, name),
         _space(typed.reconSpace, name),
         str(getattr(typed.trajectory, "value", typed.trajectory)),
-        (along[0] and int(along[0].center), along[1] and int(along[1].center)),
+        (_centre(along[0]), _centre(along[1])),
         (along[0] and int(along[0].maximum) + 1, along[1] and int(along[1].maximum) + 1),
     )
+
+
+def _centre(limit: Any) -> int | None:
+    """The step that crosses the centre of k-space; 0 is the schema's default, and of several steps it is never the central one."""
+    return None if limit is None or (limit.center == 0 < limit.maximum) else int(limit.center)
 
 
 def _space(typed: Any, name: str) -> Space:
