@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import UserError
+from i2m2_med.samples.study_images import StudyImages
 from i2m2_med.scoring.images import ALIGNED, Affine, centred_affine, cropped_affine, save_image
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader
@@ -20,16 +22,22 @@ SHOWN = 6
 """Slices on a picture sheet."""
 
 
+IMAGES = {"magnitude", "picture", "saliency"}
+"""The extras that need a study's images."""
+
+
 class Extras:
     """Writes the files that a job asks for into `OUT/<study>/`."""
 
     def __init__(self, job: Job, predictor: Predictor) -> None:
         self.job, self.predictor = job, predictor
         self.reader = Reader(job.model)
-        needs_images = {"magnitude", "picture", "saliency"} & set(job.extras)
-        if needs_images and predictor.run.source.model_dump()["name"] != "fastmri":
-            raise UserError(f"--extra {', '.join(sorted(needs_images))} is for models of images; this one reads none")
-        if "saliency" in job.extras and not in_image_space(predictor):
+        self.imaged_by = self.reader.source.imaged_by
+        wanted = IMAGES & set(job.extras)
+        if wanted and self.imaged_by is None:
+            raise UserError(f"--extra {', '.join(sorted(wanted))} is for models of images; this one reads none")
+        transforms = predictor.run.modalities.transforms
+        if "saliency" in wanted and not import_module(str(self.imaged_by)).keeps_pixels(transforms):
             raise UserError(
                 "--extra saliency needs a model of images as they lie in space, not of k-space or stretched ones"
             )
@@ -39,7 +47,7 @@ class Extras:
         beside = store.private / "extras"
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
-        if {"magnitude", "picture", "saliency"} & set(self.job.extras):
+        if IMAGES & set(self.job.extras):
             self.write_images(beside, study, result)
         if "dicom" in self.job.extras:
             from i2m2_med.scoring.dicom_report import write_report
@@ -51,36 +59,19 @@ class Extras:
 
     def write_images(self, folder: Path, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Write magnitude, picture and saliency of one volume, in one space."""
-        from i2m2_med.samples.reconstruction import reconstruct_volume
-        from i2m2_med.sources.fastmri.study import study_files
-
-        files = study_files(study.folder)
-        images = reconstruct_volume(files)
-        affine, code = self.space(files.paths[0], images.image.shape, images.voxel_mm)
+        images: StudyImages = import_module(str(self.imaged_by)).study_images(study.folder)
+        affine, code = space(images)
         if "magnitude" in self.job.extras:
             save_image(folder / "magnitude.nii.gz", abs(images.image), affine, code)
         if "picture" in self.job.extras:
             self.draw(folder / "picture.png", images.image, study, result)
         if "saliency" in self.job.extras:
             for expert, maps in self.maps(study).items():
-                height, width = maps.shape[2:]
-                volume = images.volume
-                row = origin(volume.readout, height) - origin(volume.readout, images.image.shape[1])
-                column = origin(volume.phase, width) - origin(volume.phase, images.image.shape[2])
+                sizes = zip(images.acquired, maps.shape[2:], images.image.shape[1:], strict=True)
+                row, column = (origin(size, mapped) - origin(size, shown) for size, mapped, shown in sizes)
                 for label, values in zip(self.predictor.labels.names, maps.swapaxes(0, 1), strict=True):
                     path = folder / f"saliency_{expert}_{label}.nii.gz"
                     save_image(path, values, cropped_affine(affine, row, column), code)
-
-    def space(self, path: Path, shape: tuple[int, ...], voxel_mm: tuple[float, float, float]) -> tuple[Affine, int]:
-        """Return the affine of a volume's images and its NIfTI code: a NIfTI's own, or centred where raw data say no study."""
-        from i2m2_med.sources.formats.nifti import is_nifti
-
-        if not is_nifti(path):
-            return centred_affine(shape, voxel_mm), ALIGNED
-        import nibabel
-
-        image: Any = nibabel.load(path)
-        return np.asarray(image.affine, dtype=np.float64), int(image.header["sform_code"]) or ALIGNED
 
     def maps(self, study: StudyFolder) -> dict[str, Maps]:
         """Return the saliency of every slice, by expert."""
@@ -107,10 +98,11 @@ class Extras:
         draw_grid(panels, path, study.name)
 
 
-def in_image_space(predictor: Predictor) -> bool:
-    """Return whether the model's transforms keep pixels where they are: cropping only."""
-    blocks = [block for block in predictor.run.modalities.transforms if block["_target_"].endswith(".Reconstructd")]
-    return all(block.get("domain", "image") == "image" and block.get("parity", "none") == "none" for block in blocks)
+def space(images: StudyImages) -> tuple[Affine, int]:
+    """Return a study's affine and its NIfTI code: those of its file, or centred where that says no place."""
+    if images.affine is None:
+        return centred_affine(images.image.shape, images.voxel_mm), ALIGNED
+    return images.affine, images.code or ALIGNED
 
 
 def origin(n: int, size: int) -> int:

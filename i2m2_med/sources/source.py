@@ -81,6 +81,8 @@ class Source(ABC):
     """The module whose `draw_prepared(source, folder)` draws a few samples for `i2m2 prepare`, and returns the picture's path."""
     shifted_by: str | None = None
     """The module whose `SUITE`, a `samples.shifts.Suite`, holds the shifts that fit these data (`i2m2 evaluate --shifts`)."""
+    imaged_by: str | None = None
+    """The module that shows a study's images as they lie in space (`samples.study_images`), for `i2m2 score --extra`."""
     held_apart_by: str | None = None
     """The column of records (`group_<name>`) each of whose values is evaluated alone, as if all others had been left out."""
     bounds: ClassVar[Mapping[str, Bound]] = MappingProxyType({})

@@ -39,6 +39,13 @@ def test_its_shifts_grow_and_have_a_unit(source):
         assert list(shift.severities) in (sorted(shift.severities), sorted(shift.severities, reverse=True))
 
 
+def test_what_shows_its_images_shows_them_and_tells_its_transforms(source):
+    if source.imaged_by is not None:
+        module = import_module(source.imaged_by)
+        assert callable(module.study_images)
+        assert module.keeps_pixels(()) is True
+
+
 def test_its_bounds_are_of_private_columns_and_leave_room(source):
     for column, bound in source.bounds.items():
         assert column.startswith("_"), column

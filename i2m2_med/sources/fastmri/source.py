@@ -62,6 +62,7 @@ class Source(BaseSource):
     settings: Settings
     pictured_by = "i2m2_med.samples.knee.picture"
     shifted_by = "i2m2_med.samples.knee.shifts"
+    imaged_by = "i2m2_med.samples.knee.study_images"
     held_apart_by = "group_acquisition"
     bounds = {
         "_shape": Bound(("number of slices", "number of coils", "size (readout)", "size (phase)"), 1.25),
