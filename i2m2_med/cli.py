@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError
 from i2m2_med import __version__
 from i2m2_med.console import Terminal, say
 from i2m2_med.errors import UserError, causes
+from i2m2_med.simulate import kinds as simulated_kinds
 
 VERBS = {
     "demo": "The whole story on simulated data: simulate, prepare, train every paradigm, compare, report.",
@@ -37,12 +38,6 @@ VERBS = {
     "compare-impk": "Hold an owner's im.pk against our own arrays, column by column.",
     "export-meds": "A MIMIC cohort as a MEDS data set.",
 }
-SIMULATED = {
-    "knee": "fastMRI-format knee k-space with fastMRI+ annotations.",
-    "mimic3": "The MIMIC-III tables.",
-    "avmnist": "AV-MNIST arrays from real MNIST and real spoken digits.",
-    "studies": "Study folders to score.",
-}
 
 
 def make_app() -> App:
@@ -57,7 +52,7 @@ def make_app() -> App:
     simulate = App(
         "simulate", help="Write a data set in its true format, with known dependencies. All of it is synthetic."
     )
-    for kind, purpose in SIMULATED.items():
+    for kind, purpose in simulated_kinds().items():
         simulate.command(f"i2m2_med.simulate.{kind}:simulate", name=kind, help=purpose)
     app.command(simulate)
     return app

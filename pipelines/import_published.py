@@ -1,7 +1,7 @@
-"""`i2m2 import-published CHECKPOINT --network knee OUT`: a state dict of the published code → our weights, one file per expert."""
+"""`i2m2 import-published CHECKPOINT --network SYSTEM OUT`: a state dict of the published code → our weights, one file per expert."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from i2m2_med.console import say, table
 from i2m2_med.errors import ModelError
@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from i2m2_med.experts.checkpoint import Imported, PublishedExpert
 
 
-def main(
-    checkpoint: Path, out: Path, /, *, network: Literal["knee", "mimic3", "avmnist"], expert: str | None = None
-) -> dict[str, Any]:
+def main(checkpoint: Path, out: Path, /, *, network: str, expert: str | None = None) -> dict[str, Any]:
     """Turn a checkpoint of the published code into weights that `training.warm_start: OUT` reads.
 
     Parameters
@@ -24,14 +22,18 @@ def main(
     out
         New folder: `<expert>.safetensors` for each expert found, and `imported.json`, which says what was mapped.
     network
-        Which of the published systems it is of.
+        Which of the published systems it is of (`configs/published.yaml` lists them).
     expert
         The one expert that a checkpoint without prefixes (`model_imag.`, `unimodal_0.` …) holds.
     """
-    from i2m2_med.experts.checkpoint import PUBLISHED, read_state_dict
+    from i2m2_med.config.run import nearest
+    from i2m2_med.experts.checkpoint import published_systems, read_state_dict
     from i2m2_med.files import sha256_of
 
-    experts = PUBLISHED[network] if expert is None else (bare(network, expert),)
+    systems = published_systems()
+    if network not in systems:
+        raise ModelError(f"--network {network} is not one of the published systems{nearest(network, systems)}")
+    experts = systems[network] if expert is None else (bare(systems[network], network, expert),)
     imported, left_out = import_experts(experts, read_state_dict(checkpoint))
     if not imported:
         prefixes = ", ".join(published.prefix for published in experts)
@@ -51,11 +53,9 @@ def main(
     return summary | {"out": str(out)}
 
 
-def bare(network: str, expert: str) -> "PublishedExpert":
-    """The published expert of that name, in a checkpoint that holds it alone, without prefix."""
-    from i2m2_med.experts.checkpoint import PUBLISHED
-
-    known = {published.expert: published for published in PUBLISHED[network]}
+def bare(experts: "tuple[PublishedExpert, ...]", network: str, expert: str) -> "PublishedExpert":
+    """Return the published expert of that name, in a checkpoint that holds it alone, without prefix."""
+    known = {published.expert: published for published in experts}
     if expert not in known:
         raise ModelError(f"--expert {expert}: the {network} network has {', '.join(known)}.")
     return known[expert]._replace(prefix="")

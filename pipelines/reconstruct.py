@@ -7,7 +7,7 @@ from i2m2_med.console import table
 from i2m2_med.errors import SourceError
 
 if TYPE_CHECKING:
-    from i2m2_med.samples.reconstruction import Images
+    from i2m2_med.samples.knee.reconstruction import Images
 
 SHOWN = 6
 """Slices in the picture, spread over the volume."""
@@ -22,8 +22,8 @@ def main(source: Path, out: Path) -> dict[str, Any]:
         out: folder to make: magnitude.nii.gz, phase.nii.gz (radians) and picture.png.
     """
     from i2m2_med.files import replace_folder
+    from i2m2_med.samples.knee.reconstruction import reconstruct_volume
     from i2m2_med.samples.pictures import draw_grid
-    from i2m2_med.samples.reconstruction import reconstruct_volume
     from i2m2_med.scoring.images import write_image
 
     images = reconstruct_volume(volume_at(source))

@@ -1,4 +1,4 @@
-"""`i2m2 register RUN --name knee --alias champion`: a verified run's model gets a name."""
+"""`i2m2 register RUN --name NAME --alias champion`: a verified run's model gets a name."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -9,6 +9,7 @@ import pytest
 
 from i2m2_med import cli
 from i2m2_med.errors import SourceError
+from i2m2_med.simulate import kinds
 
 HEAVY = ("torch", "monai", "mlflow", "ignite", "fastmri", "torchvision")
 
@@ -88,3 +89,14 @@ def test_a_full_disk_is_said_plainly(monkeypatch, capsys):
     monkeypatch.setattr(cli, "call", full)
     assert cli.main(["train"]) == 1
     assert "no space is left on the disk" in capsys.readouterr().err
+
+
+def test_what_can_be_simulated_is_what_the_simulators_are():
+    from importlib import import_module
+
+    found = kinds()
+    assert {"knee", "mimic3", "avmnist", "studies"} <= set(found)
+    assert "damage" not in found
+    for kind, purpose in found.items():
+        assert purpose, kind
+        assert callable(import_module(f"i2m2_med.simulate.{kind}").simulate)

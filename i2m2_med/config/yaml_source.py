@@ -33,7 +33,7 @@ class Values:
     origins: dict[Key, str]
 
     def where(self, key: Key) -> str:
-        """The place of `key`, or of the nearest key around it: 'configs/runs/knee.yaml line 14'."""
+        """The place of `key`, or of the nearest key around it: 'configs/runs/a_run.yaml line 14'."""
         for length in range(len(key), 0, -1):
             if key[:length] in self.origins:
                 return self.origins[key[:length]]

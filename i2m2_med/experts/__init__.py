@@ -5,10 +5,10 @@ from i2m2_med.experts.grud import GRUD, GRUDEncoder
 from i2m2_med.experts.huggingface import HuggingFaceEncoder, HuggingFaceNotes
 from i2m2_med.experts.joint import Joint, SeriesEncoder, StaticEncoder
 from i2m2_med.experts.lenet import LeNet
-from i2m2_med.experts.mimic import SeriesGRU, StaticMLP, StaticSeriesJoint
 from i2m2_med.experts.notes import NotesAttention, NotesEncoder
 from i2m2_med.experts.preact_resnet import PreActResNet18
 from i2m2_med.experts.series_transformer import SeriesTransformer, SeriesTransformerEncoder
+from i2m2_med.experts.static_series import SeriesGRU, StaticMLP, StaticSeriesJoint
 from i2m2_med.experts.wide_resnet import WideResNet
 
 __all__ = [

@@ -1,18 +1,18 @@
 """State dicts of the published code (github divyam3897/I2M2 @ 7742765) → weights of ours, never unpickling code."""
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import yaml
 from torch import Tensor, nn
 
+from i2m2_med.config.run import Target
+from i2m2_med.config.targets import build
 from i2m2_med.errors import ModelError
-from i2m2_med.experts.fusion import LateFusion, LowRankFusion
-from i2m2_med.experts.lenet import LeNet
-from i2m2_med.experts.mimic import SeriesGRU, StaticMLP, StaticSeriesJoint
-from i2m2_med.experts.preact_resnet import PreActResNet18
 
 
 class PublishedExpert(NamedTuple):
@@ -24,28 +24,17 @@ class PublishedExpert(NamedTuple):
     """Before each of its parameters' names in a checkpoint of the whole model."""
     output: str
     """Bias of its last layer: its length is the number of classes."""
-    build: Callable[[int], nn.Module]
-    """Number of classes → our network."""
+    network: Target
+    """Our network but for the number of classes."""
 
 
-PUBLISHED: Mapping[str, tuple[PublishedExpert, ...]] = {
-    "knee": (
-        PublishedExpert("magnitude", "model_imag.", "linear_abnormal.bias", lambda n: PreActResNet18(1, classes=n)),
-        PublishedExpert("phase", "model_real.", "linear_abnormal.bias", lambda n: PreActResNet18(1, classes=n)),
-        PublishedExpert("joint", "model_cat.", "linear_abnormal.bias", lambda n: PreActResNet18(2, classes=n)),
-    ),
-    "mimic3": (
-        PublishedExpert("static", "unimodal_0.", "1.fc2.bias", lambda n: StaticMLP(classes=n)),
-        PublishedExpert("series", "unimodal_1.", "1.fc2.bias", lambda n: SeriesGRU(classes=n)),
-        PublishedExpert("joint", "inter.", "head.fc2.bias", lambda n: StaticSeriesJoint(classes=n)),
-    ),
-    "avmnist": (
-        PublishedExpert("image", "unimodal_0.", "1.fc2.bias", lambda n: LeNet(28, classes=n)),
-        PublishedExpert("audio", "unimodal_1.", "1.fc2.bias", lambda n: LeNet(112, classes=n)),
-        PublishedExpert("joint", "lf.", "head.fc2.bias", lambda n: LateFusion(classes=n)),
-        PublishedExpert("joint_lowrank", "lrtf.", "head.fc2.bias", lambda n: LowRankFusion(classes=n)),
-    ),
-}
+def published_systems() -> dict[str, tuple[PublishedExpert, ...]]:
+    """Return the experts of each of the published systems, as `configs/published.yaml` lists them."""
+    listed: dict[str, Any] = yaml.safe_load((files("i2m2_med.configs") / "published.yaml").read_text(encoding="utf-8"))
+    return {
+        system: tuple(PublishedExpert(name, **known) for name, known in experts.items())
+        for system, experts in listed.items()
+    }
 
 
 class Imported(NamedTuple):
@@ -85,7 +74,8 @@ def import_expert(published: PublishedExpert, state: Mapping[str, Tensor]) -> Im
         raise ModelError(
             f"the checkpoint lacks {prefix}{published.output}, the output of the {published.expert} expert."
         )
-    network = published.build(len(theirs[published.output]))
+    classes = len(theirs[published.output])
+    network: nn.Module = build(published.network, "network", f"published.{published.expert}", classes=classes)
     ours: dict[str, Tensor] = network.state_dict()
     names: dict[str, str] = network.published_names()  # pyright: ignore[reportAssignmentType, reportCallIssue]
     counters = {names[name]: ours[name] for name in names if name.endswith("num_batches_tracked")}

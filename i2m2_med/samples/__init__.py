@@ -1,15 +1,13 @@
 """Record → sample. The transforms that configs name as `i2m2_med.samples.<Name>` are imported when they are first used."""
 
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
-TRANSFORMS = {
-    "LoadSliced": "i2m2_med.samples.knee.transforms",
-    "Reconstructd": "i2m2_med.samples.knee.transforms",
-    "Modalitiesd": "i2m2_med.samples.knee.transforms",
-    "Undersampled": "i2m2_med.samples.undersampling",
-}
-"""By public name, the module that defines it."""
+ROOMS = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__) if module.ispkg]
+"""Each data set's own transforms, shifts and pictures."""
+TRANSFORMS = {name: place for room in ROOMS for name, place in getattr(room, "TRANSFORMS", {}).items()}
+"""By public name, the module that defines it; the rooms of the data sets list theirs."""
 
 
 def __getattr__(name: str) -> Any:

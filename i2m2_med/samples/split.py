@@ -2,7 +2,7 @@
 
 With `split.test_group` a group (an acquisition, a database) is left out of training: its samples are test, as far as training
 knows nothing of their patients; other samples of patients whom training does not know are `rest`, to hold the group against. A
-patient of training who has samples of the group too (a knee scanned with and without fat suppression) trains with the others;
+patient of training who has samples of the group too (one scanned twice, as the group says and otherwise) trains with the others;
 those of the group are `unused`.
 """
 

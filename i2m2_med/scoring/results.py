@@ -116,8 +116,8 @@ def in_parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def defused(value: Any) -> Any:
     """Return a cell that no spreadsheet executes: text that begins like a formula gets an apostrophe.
 
-    >>> defused("=1+1"), defused("knee 7"), defused(-0.5)
-    ("'=1+1", 'knee 7', -0.5)
+    >>> defused("=1+1"), defused("study 7"), defused(-0.5)
+    ("'=1+1", 'study 7', -0.5)
     """
     return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(RISKY) else value
 

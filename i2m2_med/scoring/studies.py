@@ -105,8 +105,8 @@ def with_names(folders: Iterable[Path]) -> list[StudyFolder]:
 def printable(name: str) -> str:
     """Return a name without line breaks, separators or what a shell, spreadsheet or file system trips over; others stay as they are.
 
-    >>> printable("knee 7"), printable("a/..\\n")
-    ('knee 7', 'a%2F..%0A')
+    >>> printable("study 7"), printable("a/..\\n")
+    ('study 7', 'a%2F..%0A')
     """
     safe = re.sub(r"[^\w .,()+=@-]", lambda sign: quote(os.fsencode(sign[0]), safe="") or "%", name)
     safe = re.sub(r"^[. -]|[. ]$", lambda sign: f"%{ord(sign[0]):02X}", safe)

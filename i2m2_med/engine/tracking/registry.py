@@ -27,7 +27,7 @@ class Registered:
 
 def model_folder(uri: str, reference: str) -> Path:
     """The model folder that `reference` names, read only: a folder, a run (id, its beginning, or name), or a `models:/` or
-    `runs:/` URI (`models:/knee@champion`, `models:/knee/3`, `runs:/RUN/model`).
+    `runs:/` URI (`models:/NAME@champion`, `models:/NAME/3`, `runs:/RUN/model`).
 
     Raises StoreError if the store has no such run, model, version or alias.
     """
@@ -41,7 +41,7 @@ def model_folder(uri: str, reference: str) -> Path:
 
 
 def registered(uri: str, name: str) -> Registered:
-    """The version that `knee@champion` or `knee/3` names."""
+    """The version that `NAME@champion` or `NAME/3` names."""
     client = connect(uri)
     with translated(uri):
         model, at, alias = name.partition("@")

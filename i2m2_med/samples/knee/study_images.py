@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from i2m2_med.samples.reconstruction import reconstruct_volume
+from i2m2_med.samples.knee.reconstruction import reconstruct_volume
 from i2m2_med.samples.study_images import StudyImages
 from i2m2_med.sources.fastmri.study import study_files
 from i2m2_med.sources.formats.nifti import is_nifti

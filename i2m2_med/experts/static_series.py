@@ -51,7 +51,7 @@ class SeriesGRU(nn.Module):
 class StaticSeriesJoint(nn.Module):
     """Static data and series → logits: MLP 5-10-10 beside GRU 12→width, concatenated, then MLP (10 + hours·width)-40-classes.
 
-    width: 30 as published; a wider one has as many parameters as several experts together (`mimic3_controls`).
+    width: 30 as published; a wider one has as many parameters as several experts together.
     """
 
     def __init__(
