@@ -1,6 +1,6 @@
 """`i2m2 VERB …`: finds the verb, turns the user's errors into one line, and bugs into a traceback and a log.
 
-Exit codes: 0 all done, 1 the user's input is wrong, 2 finished but some studies were refused, 3 a bug.
+Exit codes: 0 all done, 1 the user's input is wrong, 2 finished but some studies were refused, 3 a bug, 130 stopped (Ctrl-C, SIGTERM).
 """
 
 import json
@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -15,6 +16,8 @@ from cyclopts import App, CycloptsError
 from i2m2_med import __version__
 from i2m2_med.console import Terminal, say
 from i2m2_med.errors import UserError, causes
+from i2m2_med.files import private, replace_file
+from i2m2_med.signals import EXIT, STOPPED, stoppable
 from i2m2_med.simulate import kinds as simulated_kinds
 
 VERBS = {
@@ -44,7 +47,11 @@ def make_app() -> App:
     """The verbs, each imported only when it runs."""
     epilogue = "`--json` with any verb: exactly one JSON object on standard output, all else on standard error."
     app = App(
-        "i2m2", help=__doc__.partition(":")[2].strip() if __doc__ else "", version=__version__, help_epilogue=epilogue
+        "i2m2",
+        help=__doc__.partition(":")[2].strip() if __doc__ else "",
+        version=__version__,
+        help_epilogue=epilogue,
+        suppress_keyboard_interrupt=False,
     )
     app.help = "I2M2 on MONAI: unimodal experts × a joint expert, trained, compared, diagnosed and scored."
     for verb, purpose in VERBS.items():
@@ -67,12 +74,13 @@ def main(arguments: list[str]) -> int:
     """Run one verb and return its exit code."""
     Terminal.results_to_stderr = as_json = "--json" in arguments
     try:
-        result = call([argument for argument in arguments if argument != "--json"])
+        with private(), stoppable():
+            result = call([argument for argument in arguments if argument != "--json"])
     except CycloptsError:
         return 1  # cyclopts has said what is wrong
     except KeyboardInterrupt:
-        say("i2m2: stopped; what was done is kept (`--resume` goes on)")
-        return 130
+        say(STOPPED)
+        return EXIT
     except Exception as error:
         return explain(error)
     if as_json:
@@ -87,17 +95,27 @@ def call(arguments: list[str]) -> Any:
 
 def explain(error: Exception) -> int:
     """Say the user's error in a line (exit code 1), or a bug with its traceback and log (3)."""
-    from i2m2_med.files import plain_disk_error
+    from i2m2_med.disk_errors import plain_disk_error
     from i2m2_med.workspace import workspace
 
-    for cause in causes(error):
-        plain = plain_disk_error(cause, workspace()) if isinstance(cause, OSError) else cause
-        if isinstance(plain, UserError):
-            say("\n".join(f"{plain.kind()}: {line}" for line in str(plain).splitlines()))
-            return 1
-    traceback.print_exception(error)
-    log = workspace() / "logs" / f"bug-{datetime.now():%Y%m%d-%H%M%S}.txt"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(f"i2m2 {__version__}, Python {sys.version}\n" + "".join(traceback.format_exception(error)))
-    say(f"This is a bug in i2m2, not in what you did. The traceback is kept in {log}")
+    mistakes = (cause for cause in causes(error) if isinstance(cause, UserError))
+    mistake = next(mistakes, None) or plain_disk_error(error, workspace())
+    if mistake:
+        say("\n".join(f"{mistake.kind()}: {line}" for line in str(mistake).splitlines()))
+        return 1
+    text = "".join(traceback.format_exception(error))
+    say(text)
+    say(f"This is a bug in i2m2, not in what you did. {keep(text, workspace() / 'logs')}")
     return 3
+
+
+def keep(text: str, logs: Path) -> str:
+    """Write a bug's traceback into `logs` and return where it lies."""
+    log = logs / f"bug-{datetime.now():%Y%m%d-%H%M%S}.txt"
+    try:
+        with private(), replace_file(log) as beside:
+            head = f"i2m2 {__version__}, Python {sys.version}\n"
+            beside.write_text(head + text, encoding="utf-8", errors="backslashreplace")
+    except (UserError, OSError) as error:
+        return f"The traceback could not be kept: {error}"
+    return f"The traceback is kept in {log}"

@@ -1,5 +1,6 @@
 """What a person sees: messages and progress on standard error, results on standard output."""
 
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -15,23 +16,36 @@ class Terminal:
     results_to_stderr = False
 
 
+UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+"""What no terminal should be sent: control signs and escape codes, signs that turn or hide text, halves of a sign."""
+
+
+def plain(text: str) -> str:
+    """Return a text with everything that a terminal would obey instead of show written out.
+
+    >>> plain("knee\x1b[2J\ud800")
+    'knee\\\\x1b[2J\\\\ud800'
+    """
+    return UNSHOWN.sub(lambda sign: sign[0].encode("unicode_escape", "backslashreplace").decode(), text)
+
+
 def say(message: str) -> None:
-    """One line for a person, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """Print a line for a person, on standard error."""
+    print(plain(message), file=sys.stderr, flush=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A result as a table; every cell stands there as it is: rich would take `[coil,]` and `:a:` for its own signs."""
+    """Print a result as a table; every cell stands there as it is: rich would take `[coil,]` and `:a:` for its own signs."""
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
-    drawn = Table(*(Column(Text(name)) for name in columns))
+    drawn = Table(*(Column(Text(plain(name))) for name in columns))
     for row in rows:
-        drawn.add_row(*(Text(str(cell)) for cell in row))
+        drawn.add_row(*(Text(plain(str(cell))) for cell in row))
     stream = sys.stderr if Terminal.results_to_stderr else sys.stdout
     width = None if stream.isatty() else 160
-    print(f"\n{title}", file=stream)
+    print(f"\n{plain(title)}", file=stream)
     Console(file=stream, width=width).print(drawn)
 
 
@@ -61,9 +75,10 @@ class TerminalProgress(Progress):
             yield from items
             return
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import track
 
-        yield from track(items, what, total, console=Console(stderr=True), transient=True)
+        yield from track(items, escape(plain(what)), total, console=Console(stderr=True), transient=True)
 
     @contextmanager
     def bar(self, what: str, total: int) -> Generator[Advance]:
@@ -73,19 +88,19 @@ class TerminalProgress(Progress):
         from rich.progress import Progress as Bars
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
         )
         with Bars(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-            step = bars.add_task(what, total=total, text="")
+            step = bars.add_task(plain(what), total=total, text="")
             last: list[str] = []
 
             def advance(text: str) -> None:
                 last[:] = [text]
-                bars.update(step, advance=1, text=text)
+                bars.update(step, advance=1, text=plain(text))
 
             yield advance
         say(f"{what}: {last[0] if last else 'nothing was left to do'}")

@@ -1,30 +1,43 @@
-"""Nothing half-written: a file or folder is made beside its place and renamed into it when it is whole."""
+"""Nothing half-written, nothing for other people's eyes: files are made beside their place and renamed into it when whole."""
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from i2m2_med.disk_errors import writing
 from i2m2_med.errors import SourceError, UserError
+
+
+@contextmanager
+def private() -> Generator[None]:
+    """Let nobody but this user read or enter what is written meanwhile, whatever the umask: folders 0700, files 0600.
+
+    Holds for libraries and worker processes that are started inside, too. It is the whole process's setting, not a thread's.
+    """
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextmanager
 def replace_file(path: Path) -> Generator[Path]:
     """Yield a path beside `path` to write; on success it replaces `path`, on any error it is gone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield beside
             to_disk(beside)
             beside.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        remove(beside)
 
 
 @contextmanager
@@ -53,6 +66,12 @@ def to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def remove(path: Path) -> None:
+    """Remove a file if it can be removed: where the disk is gone, the first error is the one to report."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def sole_user(folder: Path, waiting: Callable[[], None] | None = None) -> Generator[None]:
     """Lock `folder` for this process.
@@ -72,10 +91,11 @@ def exclusive(path: Path, busy: UserError | None = None, waiting: Callable[[], N
     """
     from filelock import FileLock, Timeout
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, mode=0o600)
     try:
-        lock.acquire(timeout=0)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
     except Timeout as error:
         if busy is not None:
             raise busy from error
@@ -88,49 +108,26 @@ def exclusive(path: Path, busy: UserError | None = None, waiting: Callable[[], N
         lock.release()
 
 
-@contextmanager
-def writing(path: Path) -> Generator[None]:
-    """Turn the errors of a disk that can't be written to into a UserError that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        plain = plain_disk_error(error, path)
-        if plain is None:
-            raise
-        raise plain from error
-
-
-def plain_disk_error(error: OSError, path: Path) -> UserError | None:
-    """Return the user's error for a full disk or a folder that can't be written; None for any other error."""
-    reason = {
-        errno.ENOSPC: "no space is left on the disk",
-        errno.EDQUOT: "the disk quota is used up",
-        errno.EACCES: "no right to write there",
-        errno.EPERM: "no right to write there",
-        errno.EROFS: "the file system is read-only",
-    }.get(error.errno or 0)
-    return UserError(f"can't write {path}: {reason}") if reason else None
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write `content` whole or not at all, keys in their order, numbers as Python prints them."""
     with replace_file(path) as beside:
-        beside.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sha256_of(path: Path) -> str:
-    """The file's content hash, read in pieces."""
+    """Return the file's content hash, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(content: Any) -> str:
-    """A hash over a JSON-able value that does not depend on key order."""
+    """Return a hash over a JSON-able value that does not depend on key order."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def existing_folder(path: Path, what: str) -> Path:
-    """`path` if it is a folder, else a SourceError that says what was to be there."""
+    """Return `path` if it is a folder, else raise a SourceError that says what was to be there."""
     if not path.is_dir():
         raise SourceError(f"{path} is not a folder; {what}")
     return path

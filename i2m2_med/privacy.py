@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def project_key(workspace: Path) -> bytes:
-    """The workspace's secret key (32 bytes, mode 0600), made at first use. It is never logged, and leaves only by hand."""
+    """Return the workspace's secret key (32 bytes, mode 0600), made at first use. It is never logged, and leaves only by hand."""
     path = workspace / "key"
-    workspace.mkdir(parents=True, exist_ok=True)
+    workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         beside = path.with_name(f".key.{os.getpid()}")
         beside.touch(mode=0o600)
@@ -23,7 +23,7 @@ def project_key(workspace: Path) -> bytes:
 
 
 def pseudonym(key: bytes, kind: str, name: str) -> str:
-    """A keyed hash (HMAC-SHA256, 16 hex digits) of a patient's or study's name; `kind` keeps the two apart.
+    """Return a keyed hash (HMAC-SHA256, 16 hex digits) of a patient's or study's name; `kind` keeps the two apart.
 
     >>> pseudonym(b"k", "patient", "10006") == pseudonym(b"k", "study", "10006")
     False

@@ -5,5 +5,5 @@ from pathlib import Path
 
 
 def workspace() -> Path:
-    """The workspace's absolute path; whoever writes there makes it."""
+    """Return the workspace's absolute path; whoever writes there makes it."""
     return Path(os.environ.get("I2M2_WORK", "i2m2_work")).absolute()

@@ -8,12 +8,16 @@ from cyclopts import Parameter
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.errors import UserError
 from i2m2_med.scoring.options import Extra, ModelOptions, WatchOptions, WorkOptions
+from i2m2_med.signals import ends_within
 
 if TYPE_CHECKING:
     from i2m2_med.scoring.job import Job
     from i2m2_med.scoring.open_model import ModelFolder
     from i2m2_med.scoring.run import Summary
     from i2m2_med.scoring.workers.engine import Engine
+
+ORDERLY = 1.5
+"""Seconds that stopping may take before the process ends itself: each result is a whole file, so nothing is lost."""
 
 
 def main(
@@ -34,9 +38,9 @@ def main(
     studies
         A folder of study folders, a manifest (CSV or Parquet with the column `study`), or a glob in quotes.
     out
-        Where `scores.parquet`, `scores.csv` and a `<study>.json` each are written.
+        Where `scores.parquet`, `scores.csv` and a `studies/<study>.json` each are written.
     extra
-        Write beside the rows: `magnitude` (NIfTI), `picture` (PNG sheet), `saliency` (NIfTI per label), `dicom` (structured report).
+        Write into `extras/<study>/`: `magnitude` (NIfTI), `picture` (PNG sheet), `saliency` (NIfTI per label), `dicom` (structured report).
     """
     if studies == "merge":
         from i2m2_med.scoring.run import merge
@@ -58,7 +62,8 @@ def main(
         from i2m2_med.scoring.watch import watch_studies
 
         return show(watch_studies(job, studies, engine, part, arriving.poll, arriving.settle), out)
-    return show(score(job, find_studies(studies, out), engine, part, TerminalProgress()), out)
+    with ends_within(ORDERLY):
+        return show(score(job, find_studies(studies, out), engine, part, TerminalProgress()), out)
 
 
 def make_engine(work: WorkOptions, model: Path) -> "Engine":

@@ -198,7 +198,7 @@ USE = """
     python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir STUDIES --output_dir OUT
 
 from this folder, with `i2m2-med` installed: every folder in STUDIES is a study; OUT gets `scores.parquet`, `scores.csv` and
-a `<study>.json` each, the same numbers as `i2m2 score STUDIES OUT --model .` gives. `verify_metadata` and
+a `studies/<study>.json` each, the same numbers as `i2m2 score STUDIES OUT --model .` gives. `verify_metadata` and
 `verify_net_in_out network_def` of MONAI pass; the latter's network takes all modalities packed into one tensor.
 
 Weights are in `models/i2m2` (safetensors). There is no `models/model.pt`, which would be a pickle. A tool that asks for one, such

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from i2m2_med.disk_errors import writing
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import UserError
 from i2m2_med.samples.study_images import StudyImages
@@ -53,9 +54,11 @@ class Extras:
             from i2m2_med.scoring.dicom_report import write_report
 
             write_report(beside / "report.dcm", study.folder, result, self.predictor.labels)
-        target = store.out / study.name
-        shutil.rmtree(target, ignore_errors=True)
-        beside.rename(target)
+        target = store.extras(study.name)
+        with writing(target):
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(exist_ok=True)
+            beside.rename(target)
 
     def write_images(self, folder: Path, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Write magnitude, picture and saliency of one volume, in one space."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2m2_med.errors import UserError
-from i2m2_med.files import exclusive, writing
+from i2m2_med.disk_errors import writing
+from i2m2_med.files import exclusive, private
 from i2m2_med.scoring.results import ResultStore, ensure_out
 from i2m2_med.scoring.studies import StudyFolder
 
@@ -51,25 +52,27 @@ def hash_number(name: str) -> int:
 @contextmanager
 def lock_output(out: Path, part: Part) -> Generator[ResultStore]:
     """Lock the output folder for this part and yield its result store. Raises UserError where another scorer works there."""
-    private = ensure_out(out) / PRIVATE
-    own = private / part.name
-    with writing(out), ExitStack() as held:
-        private.mkdir(parents=True, exist_ok=True)
-        with exclusive(private / "lock"):  # held while a scorer looks who else is there
-            for other in rivals(private, part):
+    inside = out / PRIVATE
+    own = inside / part.name
+    with private(), writing(out), ExitStack() as held:
+        ensure_out(out)
+        with exclusive(inside / "lock"):  # held while a scorer looks who else is there
+            for other in rivals(inside, part):
                 with exclusive(other, in_use(out)):
                     pass
-            held.enter_context(exclusive(private / f"{part.name}.lock", in_use(out)))
-        (private / f"{part.name}.lock").touch()  # `merge` goes by the latest
+            held.enter_context(exclusive(inside / f"{part.name}.lock", in_use(out)))
+        (inside / f"{part.name}.lock").touch()  # `merge` goes by the latest
         shutil.rmtree(own, ignore_errors=True)
         own.mkdir()
-        yield ResultStore(out, own)
-        shutil.rmtree(own)
+        try:
+            yield ResultStore(out, own)
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
 
 
-def rivals(private: Path, part: Part) -> list[Path]:
+def rivals(inside: Path, part: Part) -> list[Path]:
     """Return the locks that must be free for this part: those of all parts for the whole, that of the whole for a part."""
-    return sorted(private.glob("part-*.lock")) if part.whole else [private / "whole.lock"]
+    return sorted(inside.glob("part-*.lock")) if part.whole else [inside / "whole.lock"]
 
 
 def in_use(out: Path) -> UserError:

@@ -1,4 +1,7 @@
-"""The output folder: `<study>.json` as each study is done, then `scores.parquet` and `scores.csv` from them.
+"""The output folder: `studies/<study>.json` as each study is done, then `scores.parquet` and `scores.csv` from them.
+
+`extras/<study>/` holds what was asked for beside the rows. Names of studies stand in these two folders only, each of which holds
+one kind of thing, so that no study's name can be another's file, or a table.
 
 Every file is written in the scorer's private folder (`.score/…`) and renamed into its place, so a killed scorer leaves whole
 files only; what lies in the private folder is thrown away by the next one.
@@ -17,10 +20,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from i2m2_med.disk_errors import writing
 from i2m2_med.errors import SourceError, UserError
 from i2m2_med.predictions import column_names, polars_schema
 
 PARQUET, CSV = "scores.parquet", "scores.csv"
+STUDIES, EXTRAS = "studies", "extras"
 ROWS_AT_ONCE = 20_000
 ABOUT = ("warning", "model", "config_sha", "seconds", "status", "error")
 RISKY = ("=", "+", "-", "@", "\t", "\r", "|", "%")
@@ -37,7 +42,11 @@ class ResultStore:
 
     def path(self, name: str) -> Path:
         """Return the path of the study's result."""
-        return self.out / f"{name}.json"
+        return self.out / STUDIES / f"{name}.json"
+
+    def extras(self, name: str) -> Path:
+        """Return the folder of the study's extra files."""
+        return self.out / EXTRAS / name
 
     def save(self, result: Mapping[str, Any]) -> None:
         """Save one study's result, whole or not at all."""
@@ -46,8 +55,10 @@ class ResultStore:
     def write(self, path: Path, text: str) -> None:
         """Write a file in one step."""
         beside = self.private / f"{os.getpid()}.part"
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        with writing(path):
+            beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+            path.parent.mkdir(exist_ok=True)
+            beside.replace(path)
 
     def key(self, name: str) -> str:
         """Return the key of the study's result, or nothing where there is none that can be read."""

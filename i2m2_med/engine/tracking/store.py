@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from i2m2_med.disk_errors import plain_disk_error
 from i2m2_med.errors import StoreError
-from i2m2_med.files import exclusive, plain_disk_error
+from i2m2_med.files import exclusive
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -14,6 +14,7 @@ from i2m2_med.scoring.results import ResultStore
 from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.forkserver import modules_of, start_method
 from i2m2_med.scoring.workers.readers import WorkerPool, ending
+from i2m2_med.signals import kill_children
 
 
 def score_in_processes(
@@ -46,8 +47,9 @@ def score_in_processes(
                 else:
                     yield outcome
     finally:
-        for process in running.values():
-            process.terminate()
+        for process in running.values():  # they write whole files only
+            kill_children(process.pid)
+            process.kill()
             process.join()
 
 
@@ -56,6 +58,7 @@ def run_model_process(
 ) -> None:
     """Score a model process's share of the studies and send each outcome, then None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     fork = multiprocessing.get_context("fork")  # this process is fresh and has no threads yet
     pool = WorkerPool(job, store, max(readers, 1), timeout, fork)
     try:

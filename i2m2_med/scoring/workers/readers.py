@@ -55,11 +55,12 @@ def read_studies(pipe: Connection, job: Job, store: ResultStore, inherited: Sequ
 
     inherited: other ends that a forked reader has got copies of; while it holds them nobody notices that one has closed.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the model process decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     import torch
 
     for other in inherited:
         other.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the model process decides
     torch.set_num_threads(1)
     reader = Reader(job.model)
     bound_memory()
@@ -207,12 +208,12 @@ class WorkerPool:
         yield refused.finish()
 
     def close(self) -> None:
-        """End the readers."""
+        """End the readers, whatever they are at: they write nothing."""
+        for worker in self.workers:
+            worker.process.kill()
         for worker in self.workers:
             worker.pipe.close()
-            worker.process.join(5)
-            if worker.process.is_alive():
-                worker.process.kill()
+            worker.process.join()
 
 
 def ending(code: int | None) -> str:
