@@ -92,6 +92,11 @@ def number_of(error: BaseException) -> int | None:
     return None
 
 
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether an error, or one of its causes, is that of a full disk or an exhausted quota."""
+    return number_of(error) in (errno.ENOSPC, errno.EDQUOT)
+
+
 def quoted_number(words: str) -> int | None:
     """Return the error number that a library's message quotes, by number or in the system's words."""
     quoted = NUMBERED.search(words)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from i2m2_med.engine.prediction.predictor import Predictor, load_model
-from i2m2_med.errors import ModelError
+from i2m2_med.errors import ModelError, SourceError
 from i2m2_med.model import Opinions
 from i2m2_med.predictions import Level
 from i2m2_med.scoring.calibrated import CalibratedPredictions, calibrate_items, pool_items
 from i2m2_med.scoring.job import Job
-from i2m2_med.scoring.reading import Chunk, Refusal
+from i2m2_med.scoring.reading import Chunk, Refusal, refusal
 
 LADDER = (1, 10, 60, 600, 3600, 36000)
 """`seconds` is rounded up to one of these, so that scoring again gives the same bytes."""
@@ -53,7 +53,7 @@ class StudyPredictor:
         try:
             for pattern in ("", *self.trained.calibration.get("patterns", ())):
                 calibrate_items(even, even[None], [pattern], self.trained.calibration)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(f"{self.job.model / 'calibration.json'} does not fit the model") from error
 
     def add(self, study: StudyOutputs, chunk: Chunk | Refusal) -> None:
@@ -75,20 +75,31 @@ class StudyPredictor:
             "key": self.job.key(content),
             "seconds": next((step for step in LADDER if seconds <= step), LADDER[-1]),
         }
-        if study.refusal is not None or not study.outputs:
-            refused = study.refusal or Refusal("the study holds nothing that the model reads")
-            key = head["key"] if refused.lasting else ""
-            return {**head, "key": key, "status": "refused", "error": refused.why, "warning": "", "rows": []}
-        rows = self.rows(study)
-        return {**head, "status": "ok", "error": "", "warning": "; ".join(study.warnings), "rows": rows}
+        refused = study.refusal
+        if refused is None:
+            try:
+                warning = "; ".join(study.warnings)
+                return {**head, "status": "ok", "error": "", "warning": warning, "rows": self.rows(study)}
+            except SourceError as error:
+                refused = refusal(error)
+        key = head["key"] if refused.lasting else ""
+        return {**head, "key": key, "status": "refused", "error": refused.why, "warning": "", "rows": []}
 
     def rows(self, study: StudyOutputs) -> list[dict[str, Any]]:
-        """Return rows per item, then, where the run reports on studies, rows of the study as a whole (`level`)."""
+        """Return rows per item, then, where the run reports on studies, rows of the study as a whole (`level`).
+
+        Raises SourceError where there is nothing to predict, or a prediction is no number.
+        """
+        if not study.outputs:
+            raise SourceError("the study holds nothing that the model reads")
         raw = np.concatenate([probabilities(chunk.log_probs) for chunk in study.outputs])
         present = torch.cat([chunk.present for chunk in study.outputs], dim=1).numpy()
         each_expert = np.concatenate([probabilities(chunk.experts) for chunk in study.outputs], axis=1)
+        check_numbers("the model's prediction", raw)
+        check_numbers("an expert's prediction", each_expert[present])
         experts = np.where(present[:, :, None, None], each_expert, np.nan)
         items = calibrate_items(raw, experts, study.patterns, self.trained.calibration)
+        check_numbers("the calibrated prediction", items.p)
         rows = self.table(items, study.items, study.patterns, "item")
         how = self.trained.run.evaluation.volumes
         if how != "none":
@@ -118,6 +129,12 @@ class StudyPredictor:
             "decision": np.repeat(predictions.decision.ravel(), n_classes).tolist(),
         }
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def check_numbers(what: str, values: np.ndarray) -> None:
+    """Raise SourceError for values that are NaN or infinite: an overflow in the network, or weights that are no numbers."""
+    if not np.isfinite(values).all():
+        raise SourceError(f"{what} is no number (NaN or infinite); the study is unlike what the model can take")
 
 
 def probabilities(log_probs: Tensor) -> np.ndarray:

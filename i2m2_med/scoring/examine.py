@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from i2m2_med.errors import SourceError
+from i2m2_med.disk_errors import is_full_disk
 from i2m2_med.scoring.answer import StudyOutputs, StudyPredictor
 from i2m2_med.scoring.extras import Extras
 from i2m2_med.scoring.job import Job
@@ -97,10 +97,16 @@ class StudyInProgress:
         return Outcome(self.study.name, result["status"], result["error"], seconds)
 
     def with_extras(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Write the extra files and return the result; where they can't be made, its warning gives the reason."""
+        """Write the extra files and return the result; where they can't be made of the study, its warning gives the reason.
+
+        Raises UserError where they can't be made of any study, or the disk is full.
+        """
+        extras = Extras(self.predictor.job, self.predictor.trained)
         try:
-            Extras(self.predictor.job, self.predictor.trained).write(self.store, self.study, result)
-        except SourceError as error:
+            extras.write(self.store, self.study, result)
+        except Exception as error:  # one study must not stop the others
+            if is_full_disk(error):
+                raise
             why = refusal(error, self.study.folder).why
             return result | {"warning": "; ".join(filter(None, [result["warning"], f"no extras: {why}"]))}
         return result

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2m2_med.errors import UserError
 from i2m2_med.disk_errors import writing
+from i2m2_med.errors import UserError
 from i2m2_med.files import exclusive, private
 from i2m2_med.scoring.results import ResultStore, ensure_out
 from i2m2_med.scoring.studies import StudyFolder

@@ -10,7 +10,7 @@ from traceback import extract_tb
 import numpy as np
 import torch
 
-from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable
+from i2m2_med.engine.prediction.model_files import read_about, read_portable, read_state
 from i2m2_med.errors import SourceError, UserError, causes
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import compose, open_source
@@ -59,7 +59,7 @@ class Reader:
     def __init__(self, model: Path) -> None:
         self.run = read_portable(model / "config.yaml")
         about = read_about(model, self.run)
-        self.state = read_json(model / "state.json")
+        self.state = read_state(model)
         self.envelope = about.get("envelope", {})
         self.source = open_source(self.run)
         self.transform = compose(self.run, "transforms")

@@ -80,14 +80,15 @@ class ResultStore:
         schema = pl.DataFrame(schema=polars_schema(columns)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
         parquet, people = self.private / PARQUET, self.private / CSV
         status: Counter[str] = Counter()
-        with pq.ParquetWriter(parquet, schema) as writer, people.open("w", newline="", encoding="utf-8") as file:
-            sheet = csv.writer(file, lineterminator="\n")
-            sheet.writerow(columns)
-            for rows in in_parts(self.rows(names, status)):
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-                sheet.writerows([defused(row.get(name)) for name in columns] for row in rows)
-        parquet.replace(self.out / PARQUET)
-        people.replace(self.out / CSV)
+        with writing(self.out / PARQUET):
+            with pq.ParquetWriter(parquet, schema) as writer, people.open("w", newline="", encoding="utf-8") as file:
+                sheet = csv.writer(file, lineterminator="\n")
+                sheet.writerow(columns)
+                for rows in in_parts(self.rows(names, status)):
+                    writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+                    sheet.writerows([defused(row.get(name)) for name in columns] for row in rows)
+            parquet.replace(self.out / PARQUET)
+            people.replace(self.out / CSV)
         return status
 
     def rows(self, names: Iterable[str], status: Counter[str]) -> Iterator[dict[str, Any]]:

@@ -108,12 +108,20 @@ def printable(name: str) -> str:
     >>> printable("study 7"), printable("a/..\\n")
     ('study 7', 'a%2F..%0A')
     """
-    safe = re.sub(r"[^\w .,()+=@-]", lambda sign: quote(os.fsencode(sign[0]), safe="") or "%", name)
+    safe = re.sub(r"[^\w .,()+=@-]", lambda sign: quote(as_bytes(sign[0]), safe="") or "%", name)
     safe = re.sub(r"^[. -]|[. ]$", lambda sign: f"%{ord(sign[0]):02X}", safe)
-    if len(os.fsencode(safe)) > LONGEST:
-        kept = os.fsencode(safe)[: LONGEST - 17].decode(errors="ignore")
-        safe = f"{kept}~{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+    if len(as_bytes(safe)) > LONGEST:
+        kept = as_bytes(safe)[: LONGEST - 17].decode(errors="ignore")
+        safe = f"{kept}~{hashlib.sha256(as_bytes(name)).hexdigest()[:16]}"
     return safe
+
+
+def as_bytes(name: str) -> bytes:
+    """Return a name as a file system has it, or, for one that no file system can have (half a sign), as it is."""
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")
 
 
 def absolute(path: Path) -> Path:

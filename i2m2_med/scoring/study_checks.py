@@ -8,15 +8,13 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.description import read_description
 
 MAX_FILES = 20_000
 MAX_DEPTH = 8
 MAX_TEXT = 256 * 2**20
 """Bytes of a file that is read as a whole: CSV, JSON, YAML, text."""
-MAX_DESCRIPTION = 64 * 2**10
 MAX_FILE = 32 * 2**30
 MAX_UNPACKED = 2 * 2**30
 """Bytes that a packed file may unpack to."""
@@ -37,24 +35,18 @@ def checked_files(folder: Path) -> list[Path]:
             raise SourceError(f"the study holds more than {MAX_FILES} files")
     if not files:
         raise SourceError("the study folder is empty")
-    check_description(folder / "study.yaml")
+    check_description(folder)
     return sorted(files, key=lambda path: os.fsencode(path.relative_to(folder)))
 
 
-def check_description(path: Path) -> None:
-    """Raise SourceError for a `study.yaml` that is no plain mapping of names to files or folders inside the study."""
-    if not path.is_file():
-        return
-    if path.stat().st_size > MAX_DESCRIPTION:
-        raise SourceError(f"study.yaml has more than {MAX_DESCRIPTION // 1024} KiB")
+def check_description(folder: Path) -> None:
+    """Raise SourceError for a `study.yaml` that is no flat mapping of names to files or folders inside the study."""
+    home = folder.resolve()
     try:
-        content = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SourceError("study.yaml can't be read as plain YAML") from error
-    if not isinstance(content, dict) or not all(isinstance(word, str) for pair in content.items() for word in pair):
-        raise SourceError("study.yaml must say names and files, such as `kspace: scan.h5`")
-    home = path.parent.resolve()
-    if not all((path.parent / file).resolve().is_relative_to(home) for file in content.values() if "\0" not in file):
+        inside = [(folder / file).resolve().is_relative_to(home) for file in read_description(folder).values()]
+    except (OSError, RuntimeError) as error:  # a name too long, or links in a circle
+        raise SourceError("study.yaml gives something else than a file's name") from error
+    if not all(inside):
         raise SourceError("study.yaml names a file outside the study")
 
 

@@ -1,11 +1,10 @@
 """Score studies as they arrive, once they have settled, until stopped."""
 
 import os
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +46,10 @@ class Arrivals:
         snapshot, since = self.snapshots[study]
         return now - since >= self.settle and self.scored.get(study) != snapshot
 
+    def note(self, name: str) -> None:
+        """Note that the study `name` was scored as it was last seen."""
+        self.scored |= {study: snapshot for study, (snapshot, _) in self.snapshots.items() if study.name == name}
+
     def names(self) -> list[str]:
         """Return the names of the studies scored so far."""
         return sorted(study.name for study in self.scored)
@@ -61,20 +64,22 @@ def watch_studies(
     settle: float,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
-    """Look every `poll` seconds; one line per study; tables after each round. Ends by SIGINT, SIGTERM, or `stopped`."""
+    """Look every `poll` seconds; one line per study; tables after each round. Ends by KeyboardInterrupt (as SIGINT and, under
+    `stoppable`, SIGTERM raise it) or `stopped`; the studies that are done by then are in the tables."""
     arrivals, counted, began = Arrivals(settle), Counter[str](), time.monotonic()
     experts = experts_of(job)
-    with lock_output(job.out, part) as store, until_signal() as signalled:
+    with lock_output(job.out, part) as store:
         say(f"watching {where}; Ctrl-C ends it")
-        while not (signalled() or stopped()):
-            ready = arrivals.ready(part.of(arrived(where, job.out)), time.monotonic())
-            for outcome in engine(job, store, ready) if ready else ():
-                counted[outcome.status] += 1
-                say(line(outcome))
-            arrivals.scored |= {study: arrivals.snapshots[study][0] for study in ready}
-            if ready:
-                finish(store, arrivals.names(), experts, part)
-            wait(poll, lambda: signalled() or stopped())
+        with suppress(KeyboardInterrupt):
+            while not stopped():
+                ready = arrivals.ready(part.of(arrived(where, job.out)), time.monotonic())
+                for outcome in engine(job, store, ready) if ready else ():
+                    arrivals.note(outcome.name)
+                    counted[outcome.status] += 1
+                    say(line(outcome))
+                if ready:
+                    finish(store, arrivals.names(), experts, part)
+                wait(poll, stopped)
         summary = finish(store, arrivals.names(), experts, part)
     summary.same, summary.seconds = counted["same"], time.monotonic() - began
     return summary
@@ -112,17 +117,3 @@ def wait(seconds: float, ended: Callable[[], bool]) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not ended():
         time.sleep(min(0.2, seconds))
-
-
-@contextmanager
-def until_signal() -> Generator[Callable[[], bool]]:
-    """Yield a function that tells whether SIGINT or SIGTERM has come; the study at hand is finished first."""
-    signals: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for number in before:
-            signal.signal(number, lambda number, _: signals.append(number))
-        yield lambda: bool(signals)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

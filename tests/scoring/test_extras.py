@@ -32,7 +32,7 @@ def test_saliency_overlays_the_magnitude(knee_model: Path, knee_studies: Path, t
     study = tmp_path / "studies" / "one"
     shutil.copytree(knee_studies / "knee 01", study)
     assert score_with(EXTRAS, knee_model, study.parent, tmp_path / "out").ok == 1
-    folder = tmp_path / "out" / "one"
+    folder = tmp_path / "out" / "extras" / "one"
     magnitude = nibabel.load(folder / "magnitude.nii.gz")
     maps = sorted(folder.glob("saliency_*.nii.gz"))
     assert len(maps) == 3 * 4
@@ -57,10 +57,10 @@ def test_a_nifti_study_keeps_its_own_affine(tmp_path: Path) -> None:
         nibabel.save(nibabel.Nifti1Image(values, turned), study / f"{part}.nii.gz")
     model = untrained("knee_demo", tmp_path / "model", (f"source.root={tmp_path}",))
     assert score_with(EXTRAS, model, study.parent, tmp_path / "out").ok == 1
-    magnitude = nibabel.load(tmp_path / "out" / "one" / "magnitude.nii.gz")
+    magnitude = nibabel.load(tmp_path / "out" / "extras" / "one" / "magnitude.nii.gz")
     np.testing.assert_allclose(magnitude.affine, turned, atol=1e-5)
     np.testing.assert_allclose(magnitude.get_fdata(), pixels, atol=1e-5)
-    saliency = nibabel.load(next((tmp_path / "out" / "one").glob("saliency_*.nii.gz")))
+    saliency = nibabel.load(next((tmp_path / "out" / "extras" / "one").glob("saliency_*.nii.gz")))
     corner = turned @ [(81 - 64) // 2, (70 - 64) // 2, 0, 1]
     np.testing.assert_allclose(saliency.affine @ [0, 0, 0, 1], corner, atol=1e-5)
 
@@ -75,11 +75,11 @@ def test_a_dicom_study_gets_a_structured_report(digits_model: Path, digits_studi
     shutil.copytree(digits_studies / "study00", study)
     shutil.copy(str(get_testdata_file("MR_small.dcm", download=False)), study / "image.dcm")
     score_with(("dicom",), digits_model, study.parent, tmp_path / "out")
-    report = pydicom.dcmread(tmp_path / "out" / "one" / "report.dcm")
+    report = pydicom.dcmread(tmp_path / "out" / "extras" / "one" / "report.dcm")
     image = pydicom.dcmread(study / "image.dcm")
     assert report.Modality == "SR"
     assert report.StudyInstanceUID == image.StudyInstanceUID
     evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
     assert evidence.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == image.SOPInstanceUID
     score_with(("dicom",), digits_model, study.parent, tmp_path / "again")
-    assert contents(tmp_path / "again" / "one") == contents(tmp_path / "out" / "one")
+    assert contents(tmp_path / "again" / "extras" / "one") == contents(tmp_path / "out" / "extras" / "one")

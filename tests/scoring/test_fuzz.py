@@ -81,7 +81,7 @@ def test_two_thousand_mutated_studies(
         assert table.loc[table["status"] == "ok", "p"].between(0, 1).all()
         outside = {path: size for path, size in everything(tmp_path).items() if not path.startswith(str(out))}
         assert outside == before
-        for path in out.glob("*.json"):
+        for path in out.glob("studies/*.json"):
             result = json.loads(path.read_text())
             if "not foreseen" in result["error"]:
                 unforeseen[result["error"]] += 1

@@ -29,7 +29,8 @@ def score_all(studies: Path, model: Path, out: Path, part: Part = Part(), engine
 
 def contents(out: Path) -> dict[str, bytes]:
     """The files of an output folder, by name."""
-    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file()}
+    files = (path for path in sorted(out.rglob("*")) if path.is_file() and ".score" not in path.parts)
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
 def test_every_item_label_and_class_is_a_row(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_every_item_label_and_class_is_a_row(knee_studies: Path, knee_model: Pat
 
 def test_results_of_older_versions_are_rows_with_a_level(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:
     score_all(knee_studies, knee_model, tmp_path)
-    result = json.loads(next(tmp_path.glob("*.json")).read_text())
+    result = json.loads(next(tmp_path.glob("studies/*.json")).read_text())
     now = list(rows_of(result))
     for row in result["rows"]:
         row["item"] = -1 if row.pop("level") == "study" else row["item"]
@@ -90,7 +91,7 @@ def test_what_is_done_is_not_done_twice(digits_studies: Path, digits_model: Path
     changed = score_all(studies, digits_model, tmp_path / "out")
     assert changed.same == 11
     differ = [name for name, content in contents(tmp_path / "out").items() if before[name] != content]
-    assert differ == ["scores.csv", "scores.parquet", "study00.json"]
+    assert differ == ["scores.csv", "scores.parquet", "studies/study00.json"]
 
 
 def test_parts_put_together_are_the_whole(digits_studies: Path, digits_model: Path, tmp_path: Path) -> None:

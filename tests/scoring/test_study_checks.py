@@ -69,7 +69,7 @@ def test_content_is_names_and_bytes(study: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a\nb", "..", "a/../b", "x\x00y", "e\u202evil", "\udcff", "-rf", ".hidden", "é" * 300]
+    "name", ["a\nb", "..", "a/../b", "x\x00y", "e\u202evil", "\udcff", "\ud800", "-rf", ".hidden", "é" * 300]
 )
 def test_every_name_becomes_a_safe_one(name: str) -> None:
     safe = printable(name)
@@ -137,7 +137,7 @@ def test_nothing_is_written_beside_out(digits_studies: Path, digits_model: Path,
     score_all(tmp_path / "studies", digits_model, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "out"])
     assert len(contents(tmp_path / "out")) == 3
-    assert json.loads(next((tmp_path / "out").glob("*.json")).read_text())["status"] == "ok"
+    assert json.loads(next((tmp_path / "out").glob("studies/*.json")).read_text())["status"] == "ok"
 
 
 @pytest.mark.parametrize("config", ["!!python/object/apply:os.getcwd []", "a: [", "- 1\n- 2", "7", "", "\x00"])

@@ -130,7 +130,7 @@ def test_the_served_model_gives_the_numbers_of_score(server: Server, story: Stor
     """`mlflow models serve`: a study by its folder, and one as a zip in the request."""
     port = free_port()
     command = [str(BIN / "mlflow"), "models", "serve", "-m", "models:/knee@champion", "--env-manager", "local"]
-    environment = server.environment("trainer", story.folder / "work")
+    environment = server.environment("trainer", story.folder / "work") | {"I2M2_STUDIES": str(story.studies)}
     log = server.folder / "serve.log"
     with running([*command, "--port", str(port), "--host", "127.0.0.1"], log, environment):
         wait_until(lambda: pings(port), "mlflow models serve", log)
@@ -141,7 +141,10 @@ def test_the_served_model_gives_the_numbers_of_score(server: Server, story: Stor
             ]
         }
         said = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=120)
+        body = {"dataframe_records": [{"folder": "study0"}]}
+        without = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=120)
     assert said.status_code == 200, said.text
+    assert without.status_code >= 400
     same_numbers(pd.DataFrame(said.json()["predictions"]), story.scores)
 
 
@@ -150,7 +153,7 @@ def test_mlflow_models_predict_gives_the_numbers_of_score(server: Server, story:
     records = [{"study": str(story.studies / name)} for name in ("study0", "study1")]
     asked.write_text(json.dumps({"dataframe_records": records}))
     command = [str(BIN / "mlflow"), "models", "predict", "-m", "models:/knee@champion", "--env-manager", "local"]
-    environment = server.environment("trainer", story.folder / "work")
+    environment = server.environment("trainer", story.folder / "work") | {"I2M2_STUDIES": str(story.studies)}
     done = subprocess.run(
         [*command, "-i", str(asked), "-o", str(tmp_path / "said.json")], env=environment, capture_output=True, text=True
     )

@@ -1,14 +1,17 @@
 """The settings and facts in a model folder, read without torch: what is asked of a model before it is loaded."""
 
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from i2m2_med.config.reader import lint_targets, validate
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import Values
+from i2m2_med.console import plain
 from i2m2_med.errors import ConfigError, ModelError
 
 
@@ -30,29 +33,106 @@ def read_portable(path: Path) -> RunConfig:
     return run
 
 
-ABOUT = {"paradigm": str, "seed": int, "labels": list, "classes": list, "shares": list, "fingerprint": str}
-"""What `model.json` says at least."""
+MAX_BYTES = 32 * 2**20
+"""Of one JSON file of a model folder."""
+MAX_DEPTH = 12
+LARGEST = 2**53
+"""Whole numbers above it are not exact as floats."""
+
+
+def is_word(text: str) -> str:
+    """Return a label or class name as it is. Raises ValueError for one that no table, figure or terminal should show."""
+    if plain(text) != text or "\n" in text:
+        raise ValueError("holds signs that can't be printed")
+    return text
+
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(is_word)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class About(BaseModel, extra="allow", strict=True):
+    """What `model.json` holds at least."""
+
+    paradigm: str
+    seed: int
+    labels: Annotated[list[Word], Field(min_length=1, max_length=10_000)]
+    classes: Annotated[list[Word], Field(min_length=2, max_length=100_000)]
+    shares: list[list[Number]]
+    fingerprint: str
+    envelope: dict[str, dict[str, Annotated[list[Number], Field(min_length=2, max_length=2)]]] = {}
+
+
+class Statistics(BaseModel, extra="forbid", strict=True):
+    """Mean and standard deviation of a modality's channels over the training data."""
+
+    mean: list[Number]
+    std: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+
+    @model_validator(mode="after")
+    def of_one_length(self) -> "Statistics":
+        """Refuse a mean without its deviation."""
+        if len(self.mean) != len(self.std):
+            raise ValueError("as many means as deviations")
+        return self
 
 
 def read_about(folder: Path, run: RunConfig) -> dict[str, Any]:
-    """`model.json` of a model folder whose config is `run`. Raises ModelError where it does not say what it should."""
+    """Return `model.json` of a model folder whose config is `run`. Raises ModelError where it is not what it should be."""
     about = read_json(folder / "model.json")
-    wrong = [name for name, kind in ABOUT.items() if not isinstance(about.get(name), kind)]
-    if wrong:
-        raise ModelError(f"{folder / 'model.json'} does not say {', '.join(wrong)}; export the model again")
+    try:
+        About.model_validate(about)
+    except ValidationError as error:
+        wrong = ", ".join(dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False)))
+        raise ModelError(
+            f"{folder / 'model.json'} does not say {wrong} as it should; export the model again"
+        ) from error
     if about["paradigm"] not in run.paradigms:
-        raise ModelError(f"{folder}: the config has no paradigm '{about['paradigm']}', of which model.json speaks")
+        raise ModelError(f"{folder}: the config has no paradigm '{about['paradigm']:.100}', of which model.json speaks")
     return about
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """One JSON file of a model folder: names and values."""
+def read_state(folder: Path) -> dict[str, Any]:
+    """Return `state.json` of a model folder: the training statistics by modality. Raises ModelError where it is none."""
+    state = read_json(folder / "state.json")
     try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict):
-            raise ValueError("no object")
-        return content
+        TypeAdapter(dict[str, Statistics]).validate_python(state)
+    except ValidationError as error:
+        raise ModelError(
+            f"{folder / 'state.json'} does not hold means and deviations; export the model again"
+        ) from error
+    return state
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return one JSON file of a model folder: names and values. Raises ModelError for what is none, too large or too deep."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path} has more than {MAX_BYTES // 2**20} MiB; no model needs that")
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path.parent} is not a model folder: it lacks {path.name}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not a JSON object") from error
+    if not isinstance(content, dict) or not is_plain(content):
+        raise ModelError(f"{path} is not a JSON object of names, texts and finite numbers, at most {MAX_DEPTH} deep")
+    return content
+
+
+def is_plain(content: Any) -> bool:
+    """Return whether JSON values are finite, exact and not deeper than `MAX_DEPTH`; level by level, not by recursion."""
+    level: list[Any] = [content]
+    for _ in range(MAX_DEPTH):
+        below = [child for value in level if isinstance(value, dict) for child in value.values()]
+        below += [child for value in level if isinstance(value, list) for child in value]
+        if not all(is_finite(value) for value in below):
+            return False
+        level = [value for value in below if isinstance(value, dict | list)]
+    return not level
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether a value is no number, or one that a float holds: not NaN, infinite, or a whole number of any length."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or abs(value) <= LARGEST

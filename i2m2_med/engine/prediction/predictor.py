@@ -14,7 +14,7 @@ import i2m2_med
 from i2m2_med.config.run import RunConfig
 from i2m2_med.engine.calibration.calibrate import calibrate_table
 from i2m2_med.engine.prediction.build import build_model, give_shares
-from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable
+from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable, read_state
 from i2m2_med.engine.prediction.predict import patterns, prediction_table, run_model
 from i2m2_med.engine.prediction.seed import best_device
 from i2m2_med.errors import ModelError
@@ -112,15 +112,15 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
     """Open a model folder. It may come from a stranger: its config goes through the same allow list, and no pickle is read."""
     run = read_portable(folder / "config.yaml")
     about = read_about(folder, run)
-    state, calibration = (read_json(folder / f"{name}.json") for name in ("state", "calibration"))
+    state, calibration = read_state(folder), read_json(folder / "calibration.json")
     labels = Labels(tuple(about["labels"]), tuple(about["classes"]))
     try:
         paradigm = run.paradigms[about["paradigm"]]
         model = build_model(run, paradigm.experts, labels, int(about["seed"]), paradigm.combiner)
         model.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (RuntimeError, OSError, SafetensorError, KeyError) as error:
-        raise ModelError(f"{folder}: the weights do not fit the config: {str(error).splitlines()[0]}") from error
-    give_shares(model, torch.tensor(about["shares"]))
+        give_shares(model, torch.tensor(about["shares"]))
+    except (RuntimeError, OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{folder}: the weights do not fit the config: {str(error).splitlines()[0]:.300}") from error
     model.eval()
     return Predictor(
         model,

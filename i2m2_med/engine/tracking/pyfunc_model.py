@@ -1,7 +1,7 @@
 """The model that MLflow serves (`mlflow models serve`, `predict`): a model from code, so no pickle is in it.
 
-A request has one row per study: `study`, a folder on the serving machine, or `archive`, the study folder as a base64 zip. The
-answer is what `i2m2 score` writes for it.
+A request has one row per study: `study`, a folder below the one that $I2M2_STUDIES named when the server started, or `archive`,
+the study folder as a base64 zip. The answer is what `i2m2 score` writes for it.
 """
 
 from importlib import import_module

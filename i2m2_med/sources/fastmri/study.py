@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import polars as pl
-import yaml
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect
+from i2m2_med.sources.formats.description import read_description
 from i2m2_med.sources.formats.nifti import part_of
 from i2m2_med.sources.formats.volume import Volume
 from i2m2_med.sources.source import Study
@@ -58,18 +58,10 @@ def study_files(folder: Path) -> VolumeFiles:
 
 def named_files(folder: Path) -> dict[str, Path]:
     """The image files that `study.yaml` names, by what they are. Raises SourceError if it is broken or names others."""
-    path = folder / "study.yaml"
-    if not path.is_file():
-        return {}
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SourceError("study.yaml can't be read as plain YAML.") from error
-    if not isinstance(content, dict) or not set(content) <= {*NAMES, *OTHERS}:
+    content = read_description(folder)
+    if not set(content) <= {*NAMES, *OTHERS}:
         raise SourceError(f"study.yaml may name {', '.join(NAMES + OTHERS)}, each with a file of the study.")
     named = {name: content[name] for name in NAMES if name in content}
-    if not all(isinstance(value, str) for value in named.values()):
-        raise SourceError("study.yaml gives something else than a file's name.")
     return {name: folder / value for name, value in named.items()}
 
 
