@@ -17,7 +17,7 @@ from i2m2_med import __version__
 from i2m2_med.console import Terminal, say
 from i2m2_med.errors import UserError, causes
 from i2m2_med.files import private, replace_file
-from i2m2_med.signals import EXIT, STOPPED, stoppable
+from i2m2_med.signals import EXIT, STOPPED, end_now, stoppable
 from i2m2_med.simulate import kinds as simulated_kinds
 
 VERBS = {
@@ -67,7 +67,10 @@ def make_app() -> App:
 
 def run(argv: Sequence[str] | None = None) -> None:
     """The console command: ends the process with its exit code."""
-    sys.exit(main(list(sys.argv[1:] if argv is None else argv)))
+    code = main(list(sys.argv[1:] if argv is None else argv))
+    if code == EXIT:
+        end_now()
+    sys.exit(code)
 
 
 def main(arguments: list[str]) -> int:

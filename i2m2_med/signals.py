@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -67,8 +68,15 @@ def end_after_signal(heard: socket.socket, seconds: float) -> None:
                 pass
         except TimeoutError:
             say(STOPPED)
-            kill_children()
-            os._exit(EXIT)
+            end_now()
+
+
+def end_now() -> None:
+    """End this process and those it started, without the seconds that Python takes to put large libraries away."""
+    kill_children()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT)
 
 
 def kill_children(process: int | None = None) -> None:

@@ -74,10 +74,13 @@ class Scorer:
         root = self.root.resolve()
         try:
             folder = (root / study).resolve()
+            below, there = root in folder.parents, folder.is_dir()
         except (OSError, ValueError, RuntimeError) as error:
             raise SourceError("the row names no folder") from error
-        if root not in folder.parents:
+        if not below:
             raise SourceError("the row names a folder outside of those that this server opens")
+        if not there:
+            raise SourceError("the row names no folder")
         return root / study
 
     def score_folder(self, name: str, folder: Path) -> dict[str, Any]:

@@ -69,10 +69,10 @@ def test_content_is_names_and_bytes(study: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a\nb", "..", "a/../b", "x\x00y", "e\u202evil", "\udcff", "\ud800", "-rf", ".hidden", "é" * 300]
+    "name", ["a\nb", "..", "a/../b", "x\x00y", "e\u202evil", "\udcff", "-rf", ".hidden", "é" * 300]
 )
 def test_every_name_becomes_a_safe_one(name: str) -> None:
-    safe = printable(name)
+    safe = printable(f"{name}\ud800")
     assert safe.isprintable()
     assert "/" not in safe
     assert len(safe.encode()) <= 120
