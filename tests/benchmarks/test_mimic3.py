@@ -129,7 +129,7 @@ def all_tensors(tables: dict[str, Ingested], root: Path) -> dict[str, np.ndarray
         tasks = [Settings(root=root, **task) for task in TASKS]
         tasks = [settings for settings in tasks if settings.channels == channels]
         cohort = select(tasks[0], *gather(tables, Flow()), Flow())
-        values = measured(tables, cohort, tasks[0])
+        values = measured(tables, cohort, tasks[0], Flow())
         span = values.group_by("row").agg(first=pl.col("seconds").min(), last=pl.col("seconds").max())
         timed = with_times(cohort.samples, tasks[0], span)
         made[f"{channels} series"] = series(values, timed.select("row", "start", "last"), tasks[0])

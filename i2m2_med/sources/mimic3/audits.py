@@ -6,37 +6,47 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from i2m2_med.errors import SourceError
+from i2m2_med.sources.mimic3.completeness import check_complete
 from i2m2_med.sources.mimic3.grid import channel_names
+from i2m2_med.sources.mimic3.icd9 import check_codes
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.items import in_range, items_of, number_of, rules_of, unit_fits
-from i2m2_med.sources.mimic3.measure import as_events
+from i2m2_med.sources.mimic3.judging import judge_units, judge_zones
+from i2m2_med.sources.mimic3.measure import EVENTS, as_events
 from i2m2_med.sources.mimic3.settings import Settings
 from i2m2_med.sources.mimic3.static import CANCER, COMORBIDITIES, STATIC
 from i2m2_med.sources.mimic3.tables import TABLES
 from i2m2_med.sources.source import Flow
 
-EVENTS = ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")
 LEAK_PRECISION, LEAK_POSITIVES = 0.95, 5
 """A flag that says yes to at least so many labelled patients and is right this often stands for the label."""
 FEWEST_TO_PROBE = 20
 
 
 def audit_ingest(tables: dict[str, Ingested], files: dict[str, Path], settings: Settings, flow: Flow) -> None:
-    """Row counts of every table, held against the published ones where this is the full release; rejections per item."""
+    """Row counts of every table, held against the release that is meant; zones, codes, units; rejections per item."""
     flow.audits["tables"] = {name: table.counts for name, table in tables.items()}
     for name, table in tables.items():
         unit = "of mapped items" if TABLES[name].by_item else "all"
         read, kept = table.counts["rows_read"], table.counts["rows_kept"]
         flow.step(f"{name}: rows kept ({unit})", kept, read - kept, "other items, repeated rows" if read > kept else "")
-    if tables["PATIENTS"].counts["rows_read"] == TABLES["PATIENTS"].rows:
-        for name, table in tables.items():
-            if table.counts["rows_read"] != TABLES[name].rows:
-                found = f"{files[name].name} holds {table.counts['rows_read']:,} rows"
-                expected = f"MIMIC-III 1.4 has {TABLES[name].rows:,}"
-                flow.refuse(files[name].name, SourceError(f"{found}, {expected}; download it again"))
+    judge_zones(tables, flow)
+    check_complete(tables, files, settings.unreadable, flow)
+    check_codes(tables["DIAGNOSES_ICD"], files["DIAGNOSES_ICD"].name, settings.unreadable, flow)
+    if settings.items != "published":  # which reads no units
+        for name in EVENTS:
+            judge_units(name, files[name], tables[name], settings, flow)
+    flow.audits["available"] = {name: availability(tables[name], settings) for name in EVENTS}
     flow.audits["items"] = {name: rejections(name, tables[name], settings) for name in EVENTS}
     flow.audits["unresolved"] = {name: unresolved(tables[name], tables["PATIENTS"]) for name in EVENTS}
+
+
+def availability(table: Ingested, settings: Settings) -> str:
+    """What says since when a table's values are known."""
+    known = table.scan().select(pl.col("STORETIME").is_not_null().any()).collect().item()
+    if settings.available == "charted":
+        return "CHARTTIME, as asked"
+    return "STORETIME" if known else "CHARTTIME: the table has no STORETIME"
 
 
 def rejections(name: str, table: Ingested, settings: Settings) -> dict[str, dict[str, int]]:
@@ -51,7 +61,7 @@ def rejections(name: str, table: Ingested, settings: Settings) -> dict[str, dict
         "out of range": ~in_range().fill_null(True),
     }
     counted = (
-        as_events(table.scan(), name)
+        as_events(table, name)
         .join(rules_of(known), on="ITEMID")
         .with_columns(number=number_of())
         .group_by("ITEMID")

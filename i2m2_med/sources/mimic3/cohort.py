@@ -25,19 +25,34 @@ class Cohort:
 
 
 def gather(tables: dict[str, Ingested], flow: Flow) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(stays with their admission and patient, admissions); what resolves nowhere or ends before it starts is counted and left out."""
+    """(stays with their admission and patient, admissions); what resolves nowhere is counted and left out.
+
+    `in_order` marks stays that don't end before they start; `died` patients known to have died, `DIED_LATER` when they died in
+    any of their admissions.
+    """
     patients = once(tables["PATIENTS"], "SUBJECT_ID", "patients", flow)
-    admissions = once(tables["ADMISSIONS"], "HADM_ID", "admissions", flow)
+    admissions = with_deaths(once(tables["ADMISSIONS"], "HADM_ID", "admissions", flow), patients)
     stays = once(tables["ICUSTAYS"], "ICUSTAY_ID", "ICU stays", flow)
     with_stay = admissions.join(stays, on="HADM_ID", how="semi")
     count(flow, "admissions: with an ICU stay", admissions, with_stay, "no ICU stay")
     resolved = stays.join(admissions, on=["SUBJECT_ID", "HADM_ID"]).join(patients, on="SUBJECT_ID")
     count(flow, "ICU stays: admission and patient known", stays, resolved, "ids that resolve nowhere")
-    timed = resolved.filter(
-        pl.col("INTIME").is_not_null() & (pl.col("OUTTIME").is_null() | (pl.col("OUTTIME") >= pl.col("INTIME")))
+    in_order = pl.col("OUTTIME").is_null() | (pl.col("OUTTIME") >= pl.col("INTIME"))
+    marked = resolved.with_columns(in_order=in_order.fill_null(False))
+    return marked.sort("SUBJECT_ID", "INTIME", "ICUSTAY_ID"), admissions
+
+
+def with_deaths(admissions: pl.DataFrame, patients: pl.DataFrame) -> pl.DataFrame:
+    """Add `died` (a flag or a date of death stands in any row of the patient's, readable or not) and `DIED_LATER`."""
+    said = pl.col("DEATHTIME_GIVEN") | (pl.col("HOSPITAL_EXPIRE_FLAG") == 1).fill_null(False)
+    of_admissions = admissions.group_by("SUBJECT_ID").agg(
+        said.any().alias("died"), pl.col("DEATHTIME").min().alias("DIED_LATER")
     )
-    count(flow, "ICU stays: in order of time", resolved, timed, "no INTIME, or OUTTIME before INTIME")
-    return timed.sort("SUBJECT_ID", "INTIME", "ICUSTAY_ID"), admissions
+    of_patient = patients.select("SUBJECT_ID", also=pl.col("DOD_GIVEN") | (pl.col("EXPIRE_FLAG") == 1).fill_null(False))
+    joined = admissions.join(of_admissions, on="SUBJECT_ID", how="left", maintain_order="left").join(
+        of_patient, on="SUBJECT_ID", how="left", maintain_order="left"
+    )
+    return joined.with_columns(died=pl.col("died") | pl.col("also").fill_null(False)).drop("also")
 
 
 def count(flow: Flow, step: str, before: pl.DataFrame, after: pl.DataFrame, why: str) -> None:
@@ -52,7 +67,8 @@ def once(table: Ingested, key: str, what: str, flow: Flow) -> pl.DataFrame:
     distinct = rows.filter(pl.col(key).is_not_null()).unique(key, keep="first", maintain_order=True)
     count(flow, f"{what}: read", rows, distinct, f"repeated or missing {key}")
     if distinct.height == 0:
-        raise SourceError(f"the table of {what} holds no row with a {key}; is the export complete?")
+        why = f"none of its {rows.height:,} rows has a {key} that can be read" if rows.height else "it has no rows"
+        raise SourceError(f"the table of {what} is of no use: {why}")
     return distinct
 
 
@@ -64,10 +80,11 @@ def select(settings: Settings, stays: pl.DataFrame, admissions: pl.DataFrame, fl
         "single_stay": single_stays,
         "first_admission": first_admissions,
     }[settings.unit](settings, stays, admissions, flow)
-    if chosen.height == 0:
-        raise SourceError("no ICU stay is left after the cohort's rules; are the tables complete?")
     merged = settings.unit == "first_admission"
     key, order = ("HADM_ID", ["HADM_ID", "INTIME"]) if merged else ("ICUSTAY_ID", ["SUBJECT_ID", "ICUSTAY_ID"])
+    chosen = in_order(chosen, key, flow)
+    if chosen.height == 0:
+        raise SourceError(f"no ICU stay is left after the cohort's rules: {last_drop(flow)}")
     chosen = chosen.sort(order)
     samples = chosen.unique(key, keep="first", maintain_order=True).with_row_index("row")
     samples = samples.with_columns(pl.col("row").cast(pl.Int32))
@@ -77,10 +94,27 @@ def select(settings: Settings, stays: pl.DataFrame, admissions: pl.DataFrame, fl
     return Cohort(samples, numbered.with_columns(pl.col("stay").cast(pl.Int32)))
 
 
+def in_order(chosen: pl.DataFrame, key: str, flow: Flow) -> pl.DataFrame:
+    """Leave out stays without INTIME or that end before they start, and samples that begin with such a one: the next stay does
+    not take the first one's place."""
+    begins = pl.col("in_order").sort_by("INTIME", nulls_last=False).first().over(key)
+    kept = chosen.filter(pl.col("in_order") & begins)
+    count(flow, "ICU stays: in order of time", chosen, kept, "no INTIME, or OUTTIME before INTIME")
+    return kept
+
+
+def last_drop(flow: Flow) -> str:
+    """The step of the flow that left nobody, and why."""
+    step = next(step for step in reversed(flow.steps) if step["dropped"])
+    return f"the step '{step['step']}' left out all of the last {step['dropped']:,} ({step['why']})"
+
+
 def adults(settings: Settings, stays: pl.DataFrame, flow: Flow, at: str, days: float) -> pl.DataFrame:
     """Those old enough at the time `at`; a shifted birth date (300 years) is old enough, an unknown one is not."""
     age = (pl.col(at) - pl.col("DOB")).dt.total_seconds() / 86_400
-    kept = stays.filter(age >= settings.minimum_age * days)
+    kept = stays.filter(
+        (age >= settings.minimum_age * days) | pl.col(at).is_null()
+    )  # without a time: left out by `in_order`
     step = f"ICU stays: at least {settings.minimum_age:g} years old at {at}"
     count(flow, step, stays, kept, "younger, or birth date unknown")
     return kept
@@ -100,8 +134,10 @@ def every_stay(settings: Settings, stays: pl.DataFrame, _: pl.DataFrame, flow: F
 
 
 def single_stays(settings: Settings, stays: pl.DataFrame, _: pl.DataFrame, flow: Flow) -> pl.DataFrame:
-    """As mimic3-benchmarks: no transfer between wards or units, then the only stay of its admission, then adults."""
-    settled = (pl.col("FIRST_WARDID") == pl.col("LAST_WARDID")) & (pl.col("FIRST_CAREUNIT") == pl.col("LAST_CAREUNIT"))
+    """As mimic3-benchmarks: no transfer between wards (where any is known) or units, then the only stay of its admission, then
+    adults."""
+    ward = pl.col("FIRST_WARDID") == pl.col("LAST_WARDID")
+    settled = ward.fill_null(ward.is_null().all()) & (pl.col("FIRST_CAREUNIT") == pl.col("LAST_CAREUNIT"))
     still = stays.filter(settled)
     count(flow, "ICU stays: in one ward and unit", stays, still, "transferred between units")
     only = still.filter(pl.len().over("HADM_ID") == 1)
@@ -148,5 +184,11 @@ def keep_long_enough(samples: pl.DataFrame, settings: Settings, flow: Flow) -> p
 
 
 def death_time() -> pl.Expr:
-    """When the patient died: DEATHTIME to the minute, else the end of the day of DOD (which is a date); null if not known to have died."""
-    return pl.coalesce(pl.col("DEATHTIME"), pl.col("DOD") + timedelta(days=1))
+    """When the patient died: DEATHTIME to the minute, else the end of the day of DOD (which is a date), else in another admission;
+    null if not known."""
+    return pl.coalesce(pl.col("DEATHTIME"), pl.col("DOD") + timedelta(days=1), pl.col("DIED_LATER"))
+
+
+def undated_death() -> pl.Expr:
+    """Whether the patient is known to have died, but not when."""
+    return pl.col("died") & death_time().is_null()

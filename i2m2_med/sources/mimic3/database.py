@@ -55,8 +55,11 @@ def copy_tables(address: str, names: Sequence[str], folder: Path) -> None:
 
 
 def copy_table(connection: Any, name: str, out: Path) -> None:
-    """One table as csv.gz, whole or not at all; connection: psycopg's."""
-    columns = ", ".join(f'{column.lower()} AS "{column}"' for column in TABLES[name].columns)
+    """One table as csv.gz, whole or not at all, without the optional columns that it lacks; connection: psycopg's."""
+    described = connection.execute(f"SELECT * FROM {name.lower()} LIMIT 0").description
+    lacks = set(TABLES[name].optional) - {column.name.upper() for column in described}
+    wanted = [column for column in TABLES[name].columns if column not in lacks]
+    columns = ", ".join(f'{column.lower()} AS "{column}"' for column in wanted)
     query = f"COPY (SELECT {columns} FROM {name.lower()}) TO STDOUT WITH (FORMAT csv, HEADER)"
     with (
         replace_file(out) as beside,

@@ -4,11 +4,9 @@ What is kept lies in the shared cache folder as `NAME-<key>.parquet`, its counts
 the file and what was asked of it, so a finished table is never read twice and a changed one never reused.
 """
 
-import csv
-import gzip
 import json
-from dataclasses import dataclass
-from io import TextIOWrapper
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,20 @@ import pyarrow.parquet as pq
 
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, existing_folder, replace_file, sha256_of, write_json
+from i2m2_med.sources.cells.column import Column
+from i2m2_med.sources.cells.empties import IN_TYPED
+from i2m2_med.sources.cells.forms import form_of
 from i2m2_med.sources.mimic3.items import all_item_ids, word_items
-from i2m2_med.sources.mimic3.mimic4 import folders_of, made_columns
+from i2m2_med.sources.mimic3.mimic4 import folders_of
+from i2m2_med.sources.mimic3.scanning import scan, unreadable
 from i2m2_med.sources.mimic3.tables import TABLES, Table
 from i2m2_med.sources.source import Progress
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
 ROW_GROUP = 500_000
 DUPLICATE_BUCKET = 8_000_000  # rows whose ids are held against each other at once: bounds memory at full size
+VERSION = 5
+"""Of the conversion: tables of another are not used again."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,22 @@ class Ingested:
 
     path: Path
     counts: dict[str, Any]
-    """rows_read, rows_kept, unreadable {column: cells}, duplicates."""
+    """rows_read, rows_kept, headers (repeated header lines left out), absent (optional columns that the file lacks),
+    columns {column: report of `cells.Column`}, unreadable {column: cells}, duplicates, reused_ids."""
 
     def scan(self) -> pl.LazyFrame:
         """The typed table, lazily."""
         return pl.scan_parquet(self.path)
+
+
+@dataclass
+class Tally:
+    """Counts over all rows of a file. Appended to from polars' threads: an append is whole, an addition is not."""
+
+    rows: list[int] = field(default_factory=list[int])
+    no_item: list[int] = field(default_factory=list[int])
+    forms: list[str] = field(default_factory=list[str])
+    headers: list[int] = field(default_factory=list[int])
 
 
 def find_table(root: Path, name: str) -> Path | None:
@@ -58,7 +73,7 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
     """
     table = TABLES[name]
     items = all_item_ids(name) if table.by_item else []
-    key = digest([4, sha256_of(path), {c: str(t) for c, t in table.columns.items()}, items])[:16]
+    key = digest([VERSION, sha256_of(path), {c: str(t) for c, t in table.schema.items()}, items])[:16]
     kept, counted = cache / f"{name}-{key}.parquet", cache / f"{name}-{key}.json"
     if not (kept.exists() and counted.exists()):
         progress.say(f"reading {path.name}")
@@ -68,113 +83,121 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
 
 
 def convert(path: Path, name: str, table: Table, items: list[int], out: Path) -> dict[str, Any]:
-    """One pass: read, keep mapped items, type, write `out` whole or not at all; returns the counts."""
-    read: list[tuple[int, int]] = []  # appended to from polars' threads: an append is whole, an addition is not
-    lost = dict.fromkeys(table.columns, 0)
+    """One pass: read, keep mapped items, type, write `out` whole or not at all; returns the counts.
 
-    def tick(rows: pl.DataFrame) -> pl.DataFrame:
-        read.append((rows.height, rows["ITEMID"].null_count() if items else 0))
-        return rows
-
+    Item numbers are read as whole numbers first; a file where some are none is read again, with its item numbers as text.
+    """
     try:
-        raw = scan(path, name, table).map_batches(tick, predicate_pushdown=False, streamable=True)
-        raw = raw.filter(pl.col("ITEMID").is_in(items)) if items else raw
         with replace_file(out) as beside:
-            write(raw, name, table, beside, lost)
-            duplicates = drop_duplicates(beside) if "ROW_ID" in table.columns else 0
+            counts = one_pass(path, name, table, items, beside, items_as_text=False)
+            if counts["no_item"]:
+                counts = one_pass(path, name, table, items, beside, items_as_text=True)
+            counts |= drop_duplicates(beside) if "ROW_ID" in table.columns else {"duplicates": 0, "reused_ids": 0}
             rows_kept = pl.scan_parquet(beside).select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         raise unreadable(path, error) from error
+    return counts | {"rows_kept": rows_kept}
+
+
+def one_pass(
+    path: Path, name: str, table: Table, items: list[int], out: Path, *, items_as_text: bool
+) -> dict[str, Any]:
+    """Read the file from first line to last into `out`; returns what was counted on the way."""
+    tally = Tally()
+    plain, absent = scan(path, name, table, items_as_text)
+    if items:
+        whole = not items_as_text and plain.collect_schema()["ITEMID"].is_integer()
+        plain = plain if whole else plain.with_columns(_item=pl.col("ITEMID").cast(pl.String), ITEMID=item_numbers())
+    counted = plain.map_batches(lambda rows: tick(rows, tally, bool(items)), predicate_pushdown=False, streamable=True)
+    mapped = pl.col("ITEMID").is_in(items) if items else pl.lit(True)
+    columns = {
+        column: Column(column, kind, lambda of: plain.filter(mapped).select(pl.col(of).cast(pl.String)))
+        for column, kind in table.columns.items()
+    }
+    batches = (counted.filter(mapped) if items else counted).collect_batches(chunk_size=ROW_GROUP, maintain_order=True)
+    rows = batches if items else (without_headers(batch, path, table, tally) for batch in batches)
+    write(rows, name, table, out, columns)
+    reports = {column: read.report() for column, read in columns.items()}
+    if items:
+        reports["ITEMID"] |= {"cells": sum(tally.rows), "unreadable": sum(tally.no_item)}
+        reports["ITEMID"] |= {"form": tally.forms[0]} if tally.forms else {}
     return {
-        "rows_read": sum(rows for rows, _ in read),
-        "rows_kept": rows_kept,
-        "no_item": sum(nulls for _, nulls in read),
-        "unreadable": {column: cells for column, cells in lost.items() if cells},
-        "duplicates": duplicates,
+        "rows_read": sum(tally.rows) - sum(tally.headers),
+        "no_item": sum(tally.no_item),
+        "headers": sum(tally.headers),
+        "absent": absent,
+        "columns": {column: report for column, report in reports.items() if worth_keeping(report)},
+        "unreadable": {column: report["unreadable"] for column, report in reports.items() if report["unreadable"]},
     }
 
 
-def write(raw: pl.LazyFrame, name: str, table: Table, out: Path, lost: dict[str, int]) -> None:
-    """Type the rows batch by batch into row groups of a Parquet file; cells that can't be read are counted in `lost`."""
+def worth_keeping(report: dict[str, Any]) -> bool:
+    """Whether a column's report says more than how many cells it has."""
+    return bool(report["unreadable"] or report["dates"] or report["zones"])
+
+
+def item_numbers() -> pl.Expr:
+    """ITEMID from text or a float: "223761.0" is how pandas writes a number beside missing ones."""
+    text = pl.col("ITEMID").cast(pl.String).str.strip_chars()
+    number = text.cast(pl.Float64, strict=False)
+    whole = pl.when(number == number.floor()).then(number.cast(pl.Int32, strict=False))
+    return pl.coalesce(text.cast(pl.Int32, strict=False), whole)
+
+
+def tick(rows: pl.DataFrame, tally: Tally, by_item: bool) -> pl.DataFrame:
+    """Count a batch of all rows, and those whose item can't be read; drop the text that tells why."""
+    tally.rows.append(rows.height)
+    if "_item" in rows.columns:
+        text = rows["_item"].str.strip_chars()
+        header = text.str.to_uppercase().is_in(["ITEMID"]).fill_null(False)
+        refuse_other_header(text, "ITEMID", rows.columns)
+        lost = text.filter(rows["ITEMID"].is_null() & ~text.is_in(IN_TYPED).fill_null(True) & ~header)
+        tally.headers.append(int(header.sum()))
+        tally.no_item.append(lost.len())
+        tally.forms.extend(form_of(cell) for cell in lost.head(1))
+        return rows.drop("_item")
+    tally.no_item.append(rows["ITEMID"].null_count() if by_item else 0)
+    return rows
+
+
+def without_headers(batch: pl.DataFrame, path: Path, table: Table, tally: Tally) -> pl.DataFrame:
+    """A batch without header lines, which stand inside a file that was put together from several."""
+    key = batch["SUBJECT_ID"]
+    if key.dtype != pl.String:
+        return batch
+    upper = key.str.to_uppercase()
+    header = upper.is_in(["SUBJECT_ID"]).fill_null(False)
+    refuse_other_header(upper, "SUBJECT_ID", [*table.columns], path.name)
+    tally.headers.append(int(header.sum()))
+    return batch.filter(~header) if header.any() else batch
+
+
+def refuse_other_header(cells: pl.Series, own: str, columns: list[str], file: str = "the file") -> None:
+    """Raise SourceError where another column's name stands in a column of ids: from there on the columns are in another order."""
+    if cells.is_in([column for column in columns if column not in (own, "_item")]).any():
+        raise SourceError(f"{file} was put together from files whose columns are in different orders; export it again")
+
+
+def write(rows: Iterator[pl.DataFrame], name: str, table: Table, out: Path, columns: dict[str, Column]) -> None:
+    """Type the rows batch by batch into row groups of a Parquet file."""
     worded = word_items(name) if table.columns.get("VALUE") == pl.String else []
-    empty = pl.DataFrame(schema=table.columns).to_arrow()
+    empty = pl.DataFrame(schema=table.schema).to_arrow()
     texts = [column for column, kind in table.columns.items() if kind == pl.String]
     packing: dict[str, Any] = {"compression": "lz4", "use_dictionary": texts, "write_statistics": False}
     with pq.ParquetWriter(out, empty.schema, **packing) as file:
-        for batch in raw.collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
-            typed = pl.DataFrame([as_type(batch[column], kind) for column, kind in table.columns.items()])
-            for column in table.columns:
-                lost[column] += max(0, typed[column].null_count() - batch[column].null_count())
+        for batch in rows:
+            typed = pl.DataFrame([columns[column].read(batch[column]).alias(column) for column in table.columns])
+            for column in table.given:
+                text = batch[column].cast(pl.String).str.strip_chars()
+                typed = typed.with_columns(pl.Series(f"{column}_GIVEN", ~text.is_in(IN_TYPED).fill_null(True)))
             if worded:
                 typed = typed.with_columns(pl.when(pl.col("ITEMID").is_in(worded)).then("VALUE"))
             file.write_table(typed.to_arrow(), row_group_size=ROW_GROUP)
 
 
-def scan(path: Path, name: str, table: Table) -> pl.LazyFrame:
-    """The kept columns of a file, upper case, as text (csv) or as they are (Parquet), lazily."""
-    if path.suffix == ".parquet":
-        lazy = pl.scan_parquet(path)
-        there = lazy.collect_schema().names()
-    else:
-        there = header_of(path)
-        kinds: dict[str, Any] = {c: pl.Int32 if table.by_item and c.upper() == "ITEMID" else pl.String for c in there}
-        lazy = pl.scan_csv(path, schema=kinds, encoding="utf8-lossy", ignore_errors=table.by_item)
-    by_upper = {column.upper(): column for column in there}
-    made = made_columns(name, by_upper)
-    missing = [column for column in table.columns if column not in by_upper and column not in made]
-    if missing:
-        raise SourceError(
-            f"{path.name} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)} (it has {', '.join(there[:20])}); "
-            f"export {name} again from MIMIC-III 1.4"
-        )
-    known = {column: pl.col(written) for column, written in by_upper.items()} | made
-    return lazy.select(known[column].alias(column) for column in table.columns)
-
-
-def header_of(path: Path) -> list[str]:
-    """The column names in a csv's first line. Raises SourceError where it is empty, another format, or split by something else."""
-    try:
-        with open_text(path) as file:
-            line = file.readline()
-    except (OSError, EOFError) as error:
-        raise unreadable(path, error) from error
-    names = next(csv.reader([line.lstrip("\ufeff").rstrip("\r\n")]), [])
-    if not names or not line.strip():
-        raise SourceError(f"{path.name} is empty; a table has at least its header")
-    other = [delimiter for delimiter in (";", "\t", "|") if len(names) == 1 and delimiter in line]
-    if other:
-        raise SourceError(
-            f"{path.name} is delimited by {other[0]!r}, not by a comma; export it again as comma-separated"
-        )
-    return names
-
-
-def open_text(path: Path) -> TextIOWrapper:
-    """A csv or csv.gz as text; bytes that are no UTF-8 become U+FFFD."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
-    return path.open(encoding="utf-8", errors="replace", newline="")
-
-
-def as_type(cells: pl.Series, want: Any) -> pl.Series:
-    """A column in its type; what can't be read as that is null (and counted by the caller)."""
-    if want == pl.Boolean:
-        return cells.cast(pl.String).str.strip_chars().is_in(["1", "1.0", "true"]).fill_null(False)
-    if cells.dtype == pl.String and want == pl.Datetime:
-        typed = cells.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
-        others = (
-            cells.str.to_date("%Y-%m-%d", strict=False).cast(want) if typed.null_count() > cells.null_count() else None
-        )
-    else:
-        typed = cells.cast(want, strict=False)
-        # "126179.0" is how pandas writes an id beside missing ones
-        whole = cells.dtype == pl.String and want == pl.Int64 and typed.null_count() > cells.null_count()
-        others = cells.cast(pl.Float64, strict=False).cast(want, strict=False) if whole else None
-    return typed if others is None else typed.fill_null(others)
-
-
-def drop_duplicates(path: Path) -> int:
-    """Keep the first row of every ROW_ID; returns how many were dropped. Ids are compared bucket by bucket."""
+def drop_duplicates(path: Path) -> dict[str, int]:
+    """Drop rows that stand there before under the same ROW_ID; returns `duplicates`, how many were dropped, and `reused_ids`,
+    rows that share a ROW_ID with a different one and stay. Ids are compared bucket by bucket."""
     ids = pl.scan_parquet(path).select("ROW_ID").filter(pl.col("ROW_ID").is_not_null())
     rows = ids.select(pl.len()).collect(engine="streaming").item()
     buckets = rows // DUPLICATE_BUCKET + 1
@@ -185,25 +208,14 @@ def drop_duplicates(path: Path) -> int:
         .item()
         for bucket in range(buckets)
     )
-    if distinct < rows:
-        whole = pl.read_parquet(path)
-        repeated = whole["ROW_ID"].is_first_distinct() | whole["ROW_ID"].is_null()
-        whole.filter(repeated).write_parquet(path, row_group_size=1_000_000)
-    return rows - distinct
-
-
-def unreadable(path: Path, error: Exception) -> SourceError:
-    """One clear line for what polars or gzip says; never a cell's text."""
-    said = str(error).lower()
-    if any(
-        word in said
-        for word in ("corrupt", "unexpected end", "end-of-stream", "eof", "deflate", "gzip", "truncated", "crc")
-    ):
-        return SourceError(f"{path.name} ends in the middle or is damaged (broken gzip); copy or download it again")
-    if "more fields" in said or "fields than" in said:
-        return SourceError(
-            f"{path.name} has lines with more cells than its header; export it again as comma-separated, quoted"
-        )
-    return SourceError(
-        f"{path.name} can't be read as a table ({type(error).__name__}); export it again from MIMIC-III 1.4"
+    if distinct == rows:
+        return {"duplicates": 0, "reused_ids": 0}
+    whole = pl.read_parquet(path)
+    first = (
+        whole.is_unique()
+        | whole["ROW_ID"].is_null()
+        | whole.select(pl.struct(pl.all()).is_first_distinct()).to_series()
     )
+    kept = whole.filter(first)
+    kept.write_parquet(path, row_group_size=1_000_000)
+    return {"duplicates": whole.height - kept.height, "reused_ids": rows - distinct - (whole.height - kept.height)}

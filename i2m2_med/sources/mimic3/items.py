@@ -6,6 +6,11 @@ from typing import Any
 
 import polars as pl
 
+from i2m2_med.sources.mimic3.units import unit_of
+
+UNKNOWN_UNIT = "?"
+INTUBATED = ("1.0 ET/Trach", "No Response-ETT")
+"""What stands for the verbal response of a patient who can't speak, in CareVue and in MetaVision."""
 SAPS12 = (
     "gcs",
     "sbp",
@@ -41,14 +46,17 @@ BENCHMARK17 = (
     "ph",
 )
 """The 17 channels of mimic3-benchmarks, GCS as integers (its strings give the database away), fluids other than blood left out."""
+LET_IN = {"checked": ("checked",), "all_urine": ("checked", "all_urine"), "published": ("published",)}
+"""Kinds of rows of the item map that a flag lets in, beside those that count under every one."""
 CHANNELS = {"saps12": SAPS12, "benchmark17": BENCHMARK17}
 
 
 @lru_cache
 def read_items() -> pl.DataFrame:
-    """The whole map. `valid` limits the value as charted, before `converter`; `spellings` are accepted units, lower case."""
+    """The whole map. `valid` limits the value as charted, before `converter`; `accepted` are the units it may be charted in, by
+    their name in `units.py`; `used` says under which flags `items` the row counts."""
     text = files("i2m2_med.sources.mimic3").joinpath("items.csv").read_bytes()
-    items = pl.read_csv(text, schema_overrides={"fluid": pl.String, "converter": pl.String, "spellings": pl.String})
+    items = pl.read_csv(text, schema_overrides={"fluid": pl.String, "converter": pl.String, "accepted": pl.String})
     low = pl.col("valid").str.slice(1).str.split(",").list.first().cast(pl.Float64)
     high = pl.col("valid").str.head(-1).str.split(",").list.last().cast(pl.Float64)
     closed = (pl.col("valid").str.starts_with("[").alias("low_in"), pl.col("valid").str.ends_with("]").alias("high_in"))
@@ -56,9 +64,8 @@ def read_items() -> pl.DataFrame:
 
 
 def items_of(channels: str, items: str) -> pl.DataFrame:
-    """The rows of one set (`saps12`, `benchmark17`) that the flag `items` (`checked`, `published`) lets in."""
-    let_in = ["both"] if items == "checked" else ["both", "published"]
-    return read_items().filter(pl.col("set") == channels, pl.col("used").is_in(let_in))
+    """The rows of one set (`saps12`, `benchmark17`) that the flag `items` (`checked`, `all_urine`, `published`) lets in."""
+    return read_items().filter(pl.col("set") == channels, pl.col("used").is_in(["both", *LET_IN[items]]))
 
 
 def all_item_ids(table: str) -> list[int]:
@@ -79,7 +86,7 @@ def concept_type() -> Any:
 
 
 def rules_of(items: pl.DataFrame) -> pl.LazyFrame:
-    """What a charted row is judged by, by ITEMID: concept (enumerated), accepted spellings of the unit, converter, limits."""
+    """What a charted row is judged by, by ITEMID: concept (enumerated), accepted units, converter, limits."""
     return items.lazy().select(
         "converter",
         "low",
@@ -87,7 +94,7 @@ def rules_of(items: pl.DataFrame) -> pl.LazyFrame:
         "low_in",
         "high_in",
         pl.col("concept").cast(concept_type()),
-        pl.col("spellings").str.split(";"),
+        pl.col("accepted").str.split(";"),
         ITEMID=pl.col("item").cast(pl.Int64),
     )
 
@@ -104,9 +111,14 @@ def in_range() -> pl.Expr:
 
 
 def unit_fits() -> pl.Expr:
-    """Whether the charted unit is one the item is written in; no unit, or none expected, fits."""
-    unit = pl.col("VALUEUOM").str.strip_chars().str.to_lowercase()
-    return unit.is_null() | (unit == "") | pl.col("spellings").list.contains(unit).fill_null(True)
+    """Whether the unit (`UNIT`) is one the item is charted in; no unit, or none expected, fits."""
+    return pl.col("UNIT").is_null() | pl.col("accepted").list.contains(pl.col("UNIT")).fill_null(True)
+
+
+def units_of(spelled: pl.Series) -> pl.Series:
+    """Units by name for units as charted: null where none is charted, `UNKNOWN_UNIT` where its spelling is in no table."""
+    names = {text: unit_of(text) or UNKNOWN_UNIT for text in spelled.unique().drop_nulls() if text.strip()}
+    return spelled.replace_strict(names, default=None, return_dtype=pl.String)
 
 
 def converted() -> pl.Expr:
@@ -128,8 +140,9 @@ def converted() -> pl.Expr:
     return value
 
 
-def number_of() -> pl.Expr:
-    """The charted number; text that stands for one (an intubated patient's verbal response = 0, capillary refill) as such."""
+def number_of(verbal_missing: bool = False) -> pl.Expr:
+    """The charted number; text that stands for one (capillary refill) as such. The verbal response of an intubated patient is 0,
+    or with `verbal_missing` none."""
     text = pl.col("VALUE").str.strip_chars()
     refill = (
         pl.when(text.str.starts_with("Normal") | text.str.starts_with("Brisk"))
@@ -137,11 +150,15 @@ def number_of() -> pl.Expr:
         .when(text.str.starts_with("Abnormal") | text.str.starts_with("Delayed"))
         .then(1.0)
     )
-    intubated = pl.when(text.is_in(["1.0 ET/Trach", "No Response-ETT"])).then(0.0).otherwise(pl.col("VALUENUM"))
+    intubated = text.is_in(INTUBATED)
+    zero = intubated & (pl.col("converter") == "gcs_verbal")
+    missing = intubated & (pl.col("concept") == "gcs_verbal") & verbal_missing
     return (
         pl.when(pl.col("converter") == "capillary_refill")
         .then(refill)
-        .when(pl.col("converter") == "gcs_verbal")
-        .then(intubated)
+        .when(missing.fill_null(False))
+        .then(None)
+        .when(zero.fill_null(False))
+        .then(0.0)
         .otherwise(pl.col("VALUENUM"))
     )

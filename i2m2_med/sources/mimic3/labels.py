@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from i2m2_med.sources.mimic3.cohort import death_time
+from i2m2_med.sources.mimic3.cohort import death_time, undated_death
+from i2m2_med.sources.mimic3.icd9 import code as icd9_code
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.settings import Settings
 from i2m2_med.sources.source import Labels
@@ -38,7 +39,8 @@ def label(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings
     if settings.task == "icd9":
         return icd9(tables, samples, settings)
     if settings.task == "ihm48":
-        return samples.select(pl.col("HOSPITAL_EXPIRE_FLAG").fill_null(-1).cast(pl.Int8)).to_series()
+        flag = pl.col("HOSPITAL_EXPIRE_FLAG")
+        return samples.select(pl.when(flag.is_in([0, 1])).then(flag).otherwise(-1).cast(pl.Int8)).to_series()
     published = settings.outcome == "published"
     return samples.select(
         (published_mortality() if published else exclusive_mortality(settings)).cast(pl.Int8)
@@ -46,20 +48,26 @@ def label(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings
 
 
 def exclusive_mortality(settings: Settings) -> pl.Expr:
-    """Class k if death falls between horizons k − 1 and k after the prediction time; 0 if later, or not known to have died."""
+    """Class k if death falls between horizons k − 1 and k after the prediction time; 0 if later, or not known to have died;
+    −1 if known to have died, but not when."""
     hours = (death_time() - pl.col("prediction")).dt.total_seconds() / 3600
     label = pl.lit(0)
     for number, horizon in reversed(list(enumerate(settings.horizons, start=1))):
         label = pl.when(hours <= horizon).then(number).otherwise(label)
-    return pl.when(hours.is_null()).then(0).otherwise(label)
+    return pl.when(undated_death()).then(-1).when(hours.is_null()).then(0).otherwise(label)
 
 
 def published_mortality() -> pl.Expr:
     """As the published code reads its nested columns: 1, 2, 3 days after ICU admission (in-hospital deaths), then 30 days and a
-    year after DISCHARGE (any death; DOD is a date, so a death in hospital counts here too)."""
+    year after DISCHARGE (any death; DOD is a date, so a death in hospital counts here too). −1 where a date that would decide
+    stands there but can't be read, or the patient is known to have died on no date."""
     stay = (pl.col("DEATHTIME") - pl.col("INTIME")).dt.total_seconds() / 3600
     after = (pl.col("DOD") - pl.col("DISCHTIME")).dt.total_seconds() / 86_400
-    label = pl.when(after <= 30).then(4).when(after <= 365.245).then(5).otherwise(0)
+    unread = (pl.col("DOD_GIVEN") & pl.col("DOD").is_null()) | (
+        pl.col("DEATHTIME_GIVEN") & pl.col("DEATHTIME").is_null()
+    )
+    undated = pl.col("died") & pl.col("DOD").is_null() & pl.col("DEATHTIME").is_null()
+    label = pl.when(unread | undated).then(-1).when(after <= 30).then(4).when(after <= 365.245).then(5).otherwise(0)
     for days in (3, 2, 1):
         label = pl.when(stay <= 24 * days).then(days).otherwise(label)
     return label
@@ -67,17 +75,17 @@ def published_mortality() -> pl.Expr:
 
 def follow_up(samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """`_event`, `_hours` (from prediction time to death, or to discharge where no death is known), `_censored`, and
-    `_input_hours` (from INTIME to the end of the input)."""
-    end = pl.coalesce(death_time(), pl.col("DISCHTIME"))
+    `_input_hours` (from INTIME to the end of the input). Who died nobody knows when has no event, no hours, and is not censored."""
+    end = pl.when(~undated_death()).then(pl.coalesce(death_time(), pl.col("DISCHTIME")))
     hours = (end - pl.col("prediction")).dt.total_seconds() / 3600
     died = death_time().is_not_null()
     ends = pl.col("start") / 3600 + settings.window_hours
-    return samples.select(_event=died, _hours=hours, _censored=~died, _input_hours=ends)
+    return samples.select(_event=died, _hours=hours, _censored=~died & ~undated_death(), _input_hours=ends)
 
 
 def icd9(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.Series:
     """1 if the admission has a code of the group, 0 if only others, −1 if it has no code."""
-    codes = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", "SEQ_NUM", code="ICD9_CODE").collect()
+    codes = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", "SEQ_NUM", code=icd9_code()).collect()
     grouped = (
         samples.select("row", "HADM_ID")
         .join(codes.drop_nulls("code"), on="HADM_ID")

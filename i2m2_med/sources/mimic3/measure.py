@@ -14,9 +14,12 @@ from i2m2_med.sources.mimic3.items import (
     number_of,
     rules_of,
     unit_fits,
+    units_of,
 )
+from i2m2_med.sources.mimic3.moments import known_in_time, once_per_moment, with_arterial_saturation
 from i2m2_med.sources.mimic3.scores import coma_score
 from i2m2_med.sources.mimic3.settings import Settings
+from i2m2_med.sources.source import Flow
 
 LOOKBACK_HOURS = 6
 """Labs count from this long before ICU admission (drawn on the way there)."""
@@ -24,22 +27,42 @@ MEAN = ("sbp", "heart_rate", "temperature")
 LEAST = ("bun", "wbc", "bicarbonate", "sodium", "potassium", "bilirubin")
 RAW_SAPS = ("gcs", "sbp", "heart_rate", "temperature", "pao2", "fio2", "urine", *LEAST)
 """The 13 series before PaO2 and FiO2 become one."""
+EVENTS = ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")
 
 
-def measured(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> pl.DataFrame:
+def measured(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> pl.DataFrame:
     """`row`, `seconds`, `channel` (number), `value`, sorted by row, channel, seconds, value; of saps12 one per moment."""
-    charted = pl.concat(
-        [rows_of(tables[name], name, cohort, settings) for name in ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")]
-    )
+    charted = pl.concat([rows_of(tables[name], name, cohort, settings, flow) for name in EVENTS])
+    if settings.available == "stored":
+        charted = known_in_time(charted, first_known(charted, settings), settings, flow)
+    return values_of(charted, settings)
+
+
+def values_of(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Charted rows as values of the channels, as `measured` returns them."""
+    if settings.moments == "last_stored":
+        charted = once_per_moment(charted)
     saps = settings.channels == "saps12"
+    if not saps and settings.items != "published":
+        charted = with_arterial_saturation(charted)
     values, names = (saps_series(charted, settings), RAW_SAPS) if saps else (charted, CHANNELS[settings.channels])
     number = {name: index for index, name in enumerate(names)}
     channel = pl.col("concept").replace_strict(number, return_dtype=pl.Int32).alias("channel")
     return values.select("row", "seconds", channel, "value").sort("row", "channel", "seconds", "value")
 
 
-def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings) -> pl.DataFrame:
-    """The rows of one table that fall into a sample's time: `row`, `stay`, `seconds`, `concept`, `value` (null: charted, but unusable)."""
+def first_known(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame | None:
+    """`row`, `first` (seconds): the first record of each sample that was stored within a window of itself; None where hour 0 is
+    the ICU admission."""
+    if settings.origin == "icu_intime":
+        return None
+    soon = pl.col("stored").is_null() | (pl.col("stored") - pl.col("seconds") <= settings.window_hours * 3600)
+    return values_of(charted.filter(soon), settings).group_by("row").agg(first=pl.col("seconds").min())
+
+
+def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings, flow: Flow) -> pl.DataFrame:
+    """The rows of one table that fall into a sample's time: `row`, `stay`, `seconds`, `concept`, `value` (null: charted, but
+    unusable), and `stored` (seconds; null where not known)."""
     items = items_of(settings.channels, settings.items).filter(pl.col("table") == name)
     if items.height == 0:
         return pl.DataFrame(schema=CHARTED)
@@ -48,14 +71,14 @@ def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings) -> p
         pl.col("until").is_null() | (pl.col("CHARTTIME") <= pl.col("until"))
     )
     spans = spans_of(name, cohort, settings).select("row", "stay", "since", "until", "reference", *keys)
-    return (
-        as_events(table.scan(), name)
+    rows = (
+        as_events(table, name)
         .filter(pl.col("ITEMID").is_in(items["item"].to_list()))
         .join(spans.lazy(), on=keys)
         .filter(within)
         .join(rules_of(items), on="ITEMID")
         .filter(usable(name, settings))
-        .with_columns(number=number_of())
+        .with_columns(number=number_of(settings.gcs == "verbal_missing"))
         .with_columns(number=pl.when(in_range()).then(pl.col("number")))
         .select(
             "row",
@@ -63,20 +86,45 @@ def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings) -> p
             (pl.col("CHARTTIME") - pl.col("reference")).dt.total_seconds().alias("seconds"),
             "concept",
             pl.when(pl.col("converter") == "text").then(arterial_flag()).otherwise(converted()).alias("value"),
+            (pl.col("STORETIME") - pl.col("reference")).dt.total_seconds().alias("stored"),
+            "ITEMID",
         )
         .filter(pl.col("value").is_not_null() | pl.col("concept").is_in(["fio2_chart", "spo2_chart"]))
         .collect(engine="streaming")
     )
+    if name == "OUTPUTEVENTS" and settings.items != "published":
+        rows = without_repeats(rows, flow)
+    return rows.drop("ITEMID")
 
 
-def as_events(lazy: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    """Rows of an event table with VALUE (text), VALUENUM, VALUEUOM and ERROR, whatever the table calls them."""
+def without_repeats(rows: pl.DataFrame, flow: Flow) -> pl.DataFrame:
+    """Outputs are added up, so a row that stands there twice (same stay, time, item and value) counts once."""
+    once = rows.unique(["row", "stay", "seconds", "ITEMID", "value"], keep="first", maintain_order=True)
+    if once.height < rows.height:
+        flow.remarks.append(
+            f"{rows.height - once.height:,} outputs stand there twice (same stay, time, item, value); they count once."
+        )
+    return once
+
+
+def as_events(table: Ingested, name: str) -> pl.LazyFrame:
+    """Rows of an event table with VALUE (text), VALUENUM, UNIT (by name) and ERROR, whatever the table calls them."""
+    lazy = table.scan().with_columns(
+        pl.col("VALUEUOM").map_batches(units_of, return_dtype=pl.String, is_elementwise=True).alias("UNIT")
+    )
     if name == "OUTPUTEVENTS":
         return lazy.rename({"VALUE": "VALUENUM", "ISERROR": "ERROR"}).with_columns(VALUE=pl.lit(None, pl.String))
     return lazy.with_columns(ERROR=pl.lit(False)) if name == "LABEVENTS" else lazy
 
 
-CHARTED = {"row": pl.Int32, "stay": pl.Int32, "seconds": pl.Int64, "concept": concept_type(), "value": pl.Float64}
+CHARTED = {
+    "row": pl.Int32,
+    "stay": pl.Int32,
+    "seconds": pl.Int64,
+    "concept": concept_type(),
+    "value": pl.Float64,
+    "stored": pl.Int64,
+}
 
 
 def keys_of(name: str, settings: Settings) -> list[str]:
@@ -101,14 +149,15 @@ def spans_of(name: str, cohort: Cohort, settings: Settings) -> pl.DataFrame:
 def usable(name: str, settings: Settings) -> pl.Expr:
     """Not marked as an error, and in the item's unit; the published code reads no mark on output rows and on SpO2, and no unit."""
     sound = ~pl.col("ERROR")
-    if settings.items == "checked":
+    if settings.items != "published":
         return sound & unit_fits()
     return pl.lit(True) if name == "OUTPUTEVENTS" else sound | (pl.col("concept") == "spo2_chart")
 
 
 def arterial_flag() -> pl.Expr:
-    """1 for a sample called arterial, 0 for one called otherwise, null for one not called at all."""
-    return pl.when(pl.col("VALUE").is_not_null()).then((pl.col("VALUE").str.strip_chars() == "ART").cast(pl.Float64))
+    """1 for a sample called arterial (ART, in MIMIC-IV "ART."), 0 for one called otherwise, null for one not called at all."""
+    called = pl.col("VALUE").str.strip_chars(" .") == "ART"
+    return pl.when(pl.col("VALUE").is_not_null()).then(called.cast(pl.Float64))
 
 
 def per_moment(charted: pl.DataFrame, concepts: tuple[str, ...], how: pl.Expr) -> pl.DataFrame:
@@ -132,6 +181,6 @@ def saps_series(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame:
             .with_columns(concept=pl.lit("urine"))
             .select(COLUMNS),
             coma_score(charted).select(COLUMNS),
-            arterial(charted, settings.items == "checked").select(COLUMNS),
+            arterial(charted, settings.items != "published").select(COLUMNS),
         ]
     )

@@ -16,6 +16,9 @@ CLEAN: dict[str, Any] = {
     "bins": "half_open",
     "fill": "causal",
     "items": "checked",
+    "available": "stored",
+    "moments": "last_stored",
+    "gcs": "verbal_missing",
     "normalise": "train",
     "age": "years",
     "comorbidities": "earlier_admissions",
@@ -29,6 +32,9 @@ COMPAT: dict[str, Any] = {
     "bins": "closed",
     "fill": "whole_stay",
     "items": "published",
+    "available": "charted",
+    "moments": "published",
+    "gcs": "published",
     "normalise": "all_samples",
     "age": "days",
     "comorbidities": "this_admission",
@@ -88,6 +94,8 @@ class Settings(settings.Settings):
     """The 12 series of the paper, or the 17 of mimic3-benchmarks."""
     series_channels: tuple[Literal["value", "mask", "since"], ...] = ("value",)
     """What each channel gives: its value, whether it was measured in that hour (0/1), hours since it last was."""
+    unreadable: float = Field(0.01, ge=0, le=1)
+    """Share of a column's cells (of an item's units) that may be unreadable: above it `prepare` refuses, below it says so."""
     notes: Notes | None = None
     """How notes are read; without it they are not a modality."""
     cancer_flags: bool = True
@@ -102,8 +110,16 @@ class Settings(settings.Settings):
     """Closed bins count a record on the hour twice."""
     fill: Literal["causal", "whole_stay"] = "causal"
     """Causal: the last value before, else not measured. Whole stay: from the future too."""
-    items: Literal["checked", "published"] = "checked"
-    """Checked: units, fluids, error marks and labels of items are held to; published: the lists and joins as the public code has them."""
+    items: Literal["checked", "all_urine", "published"] = "checked"
+    """Checked: units, specimens, error marks and labels of items are held to, drains are no urine; all_urine: urine of the operating
+    and recovery rooms and from nephrostomies too; published: the lists and joins as the public code has them."""
+    available: Literal["stored", "charted"] = "stored"
+    """Stored: a value counts if it was charted and stored before the input ended. Charted: its charted time alone decides."""
+    moments: Literal["last_stored", "published"] = "last_stored"
+    """Of several values of a channel at one moment: the one stored last, else their median; published: mean, least or largest,
+    each as the public code has it."""
+    gcs: Literal["verbal_missing", "published"] = "verbal_missing"
+    """Coma score of the intubated: their verbal response is missing (the one before within 6 h, else normal); published: 15."""
     normalise: Literal["train", "all_samples"] = "train"
     """Train: the cohort builder's business. All samples: not measured → 0, then z-scores over all, test set included."""
     age: Literal["years", "days"] = "years"
@@ -138,4 +154,4 @@ class Settings(settings.Settings):
     def claims_clean(self) -> bool:
         """Whether no input (nor the choice of samples by their records) may hold anything from after the window."""
         own = self.normalise == "train" and self.comorbidities == "earlier_admissions"
-        return own and self.fill == "causal" and self.length == "stay"
+        return own and self.fill == "causal" and self.length == "stay" and self.available == "stored"

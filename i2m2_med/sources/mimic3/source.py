@@ -1,6 +1,6 @@
 """MIMIC-III: tables on disk → records and arrays (series, static, notes)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from i2m2_med.sources.mimic3 import settings as mimic3_settings
 from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
 from i2m2_med.sources.mimic3.cohort import gather, keep_long_enough, select, with_times
 from i2m2_med.sources.mimic3.database import copy_tables
-from i2m2_med.sources.mimic3.grid import series
+from i2m2_med.sources.mimic3.grid import channel_names, series
 from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table
+from i2m2_med.sources.mimic3.judging import judge_table, name_unseen
 from i2m2_med.sources.mimic3.labels import labels_of
 from i2m2_med.sources.mimic3.measure import measured
 from i2m2_med.sources.mimic3.mimic4 import REMARK, is_mimic4
 from i2m2_med.sources.mimic3.notes import read_notes
 from i2m2_med.sources.mimic3.records import records
-from i2m2_med.sources.mimic3.static import static
+from i2m2_med.sources.mimic3.static import STATIC, static
 from i2m2_med.sources.mimic3.study import open_study
 from i2m2_med.sources.mimic3.tables import TABLES
 from i2m2_med.sources.source import Flow, Progress, Study
@@ -60,17 +61,17 @@ class Source(BaseSource):
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
         files = self.tables()
-        tables = {
-            name: ingest_table(path, name, cache / "mimic3", progress)
-            for name, path in progress.track(files.items(), "tables", len(files))
-        }
+        tables: dict[str, Ingested] = {}
+        for name, path in progress.track(files.items(), "tables", len(files)):
+            tables[name] = ingest_table(path, name, cache / "mimic3", progress)
+            judge_table(name, path, tables[name], self.settings.unreadable, flow)
         if is_mimic4(self.settings.root):
             flow.audits["release"] = REMARK
         audit_ingest(tables, files, self.settings, flow)
         stays, admissions = gather(tables, flow)
         cohort = select(self.settings, stays, admissions, flow)
         progress.say("measuring")
-        values = measured(tables, cohort, self.settings)
+        values = measured(tables, cohort, self.settings, flow)
         span = values.group_by("row").agg(first=pl.col("seconds").min(), last=pl.col("seconds").max())
         timed = with_times(cohort.samples, self.settings, span)
         kept = keep_long_enough(timed, self.settings, flow)
@@ -79,6 +80,7 @@ class Source(BaseSource):
         arrays = {"series": grid, "static": static(tables, samples, self.settings)}
         if self.settings.notes:
             arrays["notes"] = self.notes(tables["NOTEEVENTS"], samples, folder, flow)
+        name_unseen(seen(channel_names(self.settings), grid), seen(STATIC, arrays["static"]), flow)
         made = records(tables, samples, arrays, self.settings)
         if self.settings.normalise == "all_samples":
             arrays |= {name: z_scores(arrays[name]) for name in ("series", "static")}
@@ -104,6 +106,12 @@ class Source(BaseSource):
 
     def study(self, folder: Path) -> Study:
         return open_study(folder, self.settings)
+
+
+def seen(names: Sequence[str], values: np.ndarray) -> dict[str, bool]:
+    """By name along the last axis: whether any row has a value."""
+    known = np.isfinite(values).reshape(-1, values.shape[-1]).any(axis=0)
+    return dict(zip(names, known.tolist(), strict=True))
 
 
 def z_scores(values: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from i2m2_med.sources.mimic3.cohort import CAPPED_AGE, YEAR
+from i2m2_med.sources.mimic3.icd9 import code as icd9_code
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.settings import Settings
 
@@ -30,14 +31,15 @@ CANCER = ("hematologic_malignancy", "metastatic_cancer")
 
 
 def static(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> np.ndarray:
-    """(row, 5) float32, aligned with `samples`."""
+    """(row, 5) float32, aligned with `samples`; NaN where the tables say nothing: no service of the admission, no diagnosis at all."""
     flags = comorbidities(tables, samples, settings)
     surgery = surgical(tables, samples, settings)
     columns = samples.select("row", age(settings).alias("age"), "ADMISSION_TYPE").join(
         flags.join(surgery, on="row"), on="row", maintain_order="left"
     )
     planned = pl.col("ADMISSION_TYPE").str.to_uppercase() == "ELECTIVE"
-    kind = pl.when(~pl.col("surgical")).then(0).when(planned).then(1).otherwise(2)
+    surgical_kind = pl.when(planned).then(1).when(~planned).then(2)
+    kind = pl.when(pl.col("surgical")).then(surgical_kind).when(~pl.col("surgical")).then(0)
     return (
         columns.select("age", *COMORBIDITIES, kind.alias("admission_type"))
         .cast(pl.Float64)
@@ -58,7 +60,7 @@ def age(settings: Settings) -> pl.Expr:
 def codes_known(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """`row`, `code`: the ICD-9 codes that comorbidities come from: of this admission (coded after discharge: a leak), or of
     the patient's admissions that ended before this ICU stay began."""
-    codes = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", code=pl.col("ICD9_CODE").str.strip_chars()).drop_nulls()
+    codes = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", code=icd9_code()).drop_nulls()
     if settings.comorbidities == "this_admission":
         return samples.lazy().select("row", "HADM_ID").join(codes, on="HADM_ID").select("row", "code").collect()
     past = tables["ADMISSIONS"].scan().select("SUBJECT_ID", "HADM_ID", ended="DISCHTIME")
@@ -68,24 +70,26 @@ def codes_known(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Se
 
 
 def comorbidities(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """`row` and one 0/1 column per comorbidity; no code known is 0."""
+    """`row` and one 0/1 column per comorbidity; no code known is 0, null where the tables hold no codes of anybody."""
     code = pl.col("code").str.pad_end(5, " ")
     flags = {
         name: pl.any_horizontal(((code >= low) & (code <= high)) for low, high in ranges).any().cast(pl.Int8)
         for name, ranges in COMORBIDITIES.items()
     }
     found = codes_known(tables, samples, settings).group_by("row").agg(flag.alias(name) for name, flag in flags.items())
-    filled = samples.select("row").join(found, on="row", how="left", maintain_order="left").fill_null(0)
+    coded = tables["DIAGNOSES_ICD"].scan().select(pl.col("ICD9_CODE").is_not_null().any()).collect().item()
+    joined = samples.select("row").join(found, on="row", how="left", maintain_order="left")
+    filled = joined.fill_null(0) if coded else joined
     return filled if settings.cancer_flags else filled.with_columns(pl.lit(0, pl.Int8).alias(name) for name in CANCER)
 
 
 def surgical(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """`row`, `surgical`: whether the admission's first service is called surgical (ORTHO and TRAUM are not, as published)."""
+    """`row`, `surgical`: whether the admission's first service is called surgical (ORTHO and TRAUM are not, as published); null
+    without a service."""
     services = tables["SERVICES"].scan().select("HADM_ID", "TRANSFERTIME", "CURR_SERVICE").collect()
     known = samples.select("row", "HADM_ID", "origin").join(services, on="HADM_ID")
     if settings.comorbidities == "earlier_admissions":  # nothing from after the window
         known = known.filter(pl.col("TRANSFERTIME") <= pl.col("origin") + pl.duration(hours=settings.window_hours))
     first = known.sort("row", "TRANSFERTIME", "CURR_SERVICE").unique("row", keep="first", maintain_order=True)
-    is_surgical = pl.col("CURR_SERVICE").str.to_lowercase().str.contains("surg").fill_null(False)
-    flagged = first.select("row", surgical=is_surgical)
-    return samples.select("row").join(flagged, on="row", how="left", maintain_order="left").fill_null(False)
+    flagged = first.select("row", surgical=pl.col("CURR_SERVICE").str.to_lowercase().str.contains("surg"))
+    return samples.select("row").join(flagged, on="row", how="left", maintain_order="left")

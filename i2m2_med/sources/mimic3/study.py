@@ -21,7 +21,7 @@ from i2m2_med.sources.mimic3.items import CHANNELS
 from i2m2_med.sources.mimic3.measure import LEAST, LOOKBACK_HOURS, RAW_SAPS
 from i2m2_med.sources.mimic3.settings import Settings
 from i2m2_med.sources.mimic3.static import CANCER, STATIC
-from i2m2_med.sources.mimic3.units import canonical, known_concepts
+from i2m2_med.sources.mimic3.units import canonical, known_concepts, unit_of
 from i2m2_med.sources.source import Study
 from i2m2_med.sources.text.chunks import chunked
 from i2m2_med.sources.text.tokens import tokens
@@ -59,8 +59,9 @@ def read_series(folder: Path, settings: Settings) -> np.ndarray:
     rows = [(round(hours * 3600), names.index(name), value) for hours, name, value in measured]
     frame = pl.DataFrame(rows, schema=schema, orient="row").unique(maintain_order=True)
     least = pl.col("channel").is_in([index for index, name in enumerate(names) if name in LEAST])
+    published = pl.when(least.first()).then(pl.col("value").min()).otherwise(pl.col("value").mean())
     by_moment = frame.group_by("seconds", "channel").agg(
-        pl.when(least.first()).then(pl.col("value").min()).otherwise(pl.col("value").mean())
+        pl.col("value").median() if settings.moments == "last_stored" else published
     )
     values = by_moment.with_columns(row=pl.lit(0, pl.Int32)).sort("channel", "seconds")
     first, last = values["seconds"].min(), values["seconds"].max()
@@ -84,7 +85,8 @@ def read_rows(path: Path, settings: Settings) -> list[tuple[float, str, float]]:
                 )
             for line, row in enumerate(reader, start=2):
                 hours = number(row["time"], "time", line)
-                name, unit = str(row["concept"]).strip().lower(), str(row["unit"] or "").strip().lower()
+                name, spelled = str(row["concept"]).strip().lower(), str(row["unit"] or "").strip()
+                unit = (unit_of(spelled) or spelled) if spelled else ""
                 value = number(row["value"], "value", line)
                 concept = concepts.get(name)
                 if concept is None:

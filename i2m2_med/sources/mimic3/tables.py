@@ -23,11 +23,35 @@ class Table:
     """Rows of the full release (MIMIC-III v1.4, published)."""
     by_item: bool = False
     """Whether only rows of mapped items are kept."""
+    optional: tuple[str, ...] = ()
+    """Of the columns, those that a file may lack: they are null then, and the manifest says so."""
+    given: tuple[str, ...] = ()
+    """Of the columns, times whose being filled in is known even where it can't be read: as `NAME_GIVEN`, true or false."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Columns of the typed table."""
+        return {**self.columns, **{f"{name}_GIVEN": MARK for name in self.given}}
 
 
-EVENT = {"ROW_ID": ID, "SUBJECT_ID": ID, "HADM_ID": ID, "ITEMID": ID, "CHARTTIME": TIME, "VALUEUOM": TEXT}
+EVENT = {
+    "ROW_ID": ID,
+    "SUBJECT_ID": ID,
+    "HADM_ID": ID,
+    "ITEMID": ID,
+    "CHARTTIME": TIME,
+    "STORETIME": TIME,
+    "VALUEUOM": TEXT,
+}
+HOURLY = ("ADMITTIME", "INTIME", "OUTTIME", "TRANSFERTIME", "CHARTTIME", "STORETIME")
+"""Times that are nothing worth without their hour."""
 TABLES: dict[str, Table] = {
-    "PATIENTS": Table({"SUBJECT_ID": ID, "GENDER": TEXT, "DOB": TIME, "DOD": TIME}, 46_520),
+    "PATIENTS": Table(
+        {"SUBJECT_ID": ID, "GENDER": TEXT, "DOB": TIME, "DOD": TIME, "EXPIRE_FLAG": ID},
+        46_520,
+        optional=("EXPIRE_FLAG",),
+        given=("DOD",),
+    ),
     "ADMISSIONS": Table(
         {
             "SUBJECT_ID": ID,
@@ -41,6 +65,7 @@ TABLES: dict[str, Table] = {
             "HOSPITAL_EXPIRE_FLAG": ID,
         },
         58_976,
+        given=("DEATHTIME",),
     ),
     "ICUSTAYS": Table(
         {
@@ -60,10 +85,18 @@ TABLES: dict[str, Table] = {
     "SERVICES": Table({"SUBJECT_ID": ID, "HADM_ID": ID, "TRANSFERTIME": TIME, "CURR_SERVICE": TEXT}, 73_343),
     "DIAGNOSES_ICD": Table({"SUBJECT_ID": ID, "HADM_ID": ID, "SEQ_NUM": ID, "ICD9_CODE": TEXT}, 651_047),
     "CHARTEVENTS": Table(
-        {**EVENT, "ICUSTAY_ID": ID, "VALUE": TEXT, "VALUENUM": NUMBER, "ERROR": MARK}, 330_712_483, by_item=True
+        {**EVENT, "ICUSTAY_ID": ID, "VALUE": TEXT, "VALUENUM": NUMBER, "ERROR": MARK},
+        330_712_483,
+        by_item=True,
+        optional=("STORETIME",),
     ),
-    "LABEVENTS": Table({**EVENT, "VALUE": TEXT, "VALUENUM": NUMBER}, 27_854_055, by_item=True),
-    "OUTPUTEVENTS": Table({**EVENT, "ICUSTAY_ID": ID, "VALUE": NUMBER, "ISERROR": MARK}, 4_349_218, by_item=True),
+    "LABEVENTS": Table({**EVENT, "VALUE": TEXT, "VALUENUM": NUMBER}, 27_854_055, by_item=True, optional=("STORETIME",)),
+    "OUTPUTEVENTS": Table(
+        {**EVENT, "ICUSTAY_ID": ID, "VALUE": NUMBER, "ISERROR": MARK},
+        4_349_218,
+        by_item=True,
+        optional=("STORETIME",),
+    ),
     "NOTEEVENTS": Table(
         {
             "ROW_ID": ID,

@@ -45,6 +45,9 @@ def erase(root: Path, out: Path, built: Built) -> Path:
         table = read(root, name).join(ends, on="SUBJECT_ID", how="left", maintain_order="left")
         if name in ROWS:
             table = table.filter(pl.col("end").is_null() | (moment(ROWS[name]) <= pl.col("end")))
+        if name in EVENTS and "STORETIME" in table.columns:  # charted in time, but nobody could have read it
+            known = (moment("STORETIME") <= pl.col("end")).fill_null(True)
+            table = table.filter(pl.col("end").is_null() | known)
         if name == "NOTEEVENTS":  # stored or charted later, or on a day that was not over
             stored = pl.max_horizontal(moment("CHARTTIME"), moment("STORETIME"))
             day = pl.col("CHARTDATE").str.head(10).str.to_datetime("%Y-%m-%d", strict=False) + pl.duration(days=1)

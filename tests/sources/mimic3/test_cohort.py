@@ -17,24 +17,25 @@ READ = {
     "DIAGNOSES_ICD: rows kept (all)": (1761, 0),
     "CHARTEVENTS: rows kept (of mapped items)": (127_098, 631_257),
     "LABEVENTS: rows kept (of mapped items)": (22_244, 53_830),
-    "OUTPUTEVENTS: rows kept (of mapped items)": (9_273, 2_047),
+    "OUTPUTEVENTS: rows kept (of mapped items)": (9_415, 1_905),
     "patients: read": (100, 0),
     "admissions: read": (129, 0),
     "ICU stays: read": (136, 0),
     "admissions: with an ICU stay": (129, 0),
     "ICU stays: admission and patient known": (136, 0),
-    "ICU stays: in order of time": (136, 0),
 }
 """758,355 chart events, 76,074 lab events and 11,320 output events in."""
 CLEAN = {
     "ICU stays: at least 15 years old at INTIME": (136, 0),
     "ICU stays: first of each patient": (100, 36),
+    "ICU stays: in order of time": (100, 0),
     "samples: in the ICU for 24 h": (82, 18),
     "samples: alive at prediction time": (80, 2),
 }
 COMPAT = {
     "ICU stays: in the patient's first admission": (105, 31),
     "ICU stays: at least 15 years old at ADMITTIME": (105, 0),
+    "ICU stays: in order of time": (105, 0),
     "samples: records over more than 24 h": (93, 7),
 }
 """105 stays are 100 admissions; 93 of them as measured in the specification."""
@@ -42,6 +43,7 @@ IHM48 = {
     "ICU stays: in one ward and unit": (126, 10),
     "ICU stays: only one of its admission": (115, 11),
     "ICU stays: at least 18 years old at INTIME": (114, 1),
+    "ICU stays: in order of time": (114, 0),
     "samples: in the ICU for 48 h": (57, 57),
     "samples: alive at prediction time": (57, 0),
 }

@@ -57,17 +57,24 @@ def test_i2m2_compat_fails_and_says_where(build: Build, thin: Path, tmp_path: Pa
     rest = changed(thin, before, build(erased, profile="i2m2_compat", normalise="train", length="stay"))
     assert rest == {
         "samples gone": 7,  # in the ICU for less than the window, on the ward for longer
-        "series: sbp": 1,
-        "series: heart_rate": 1,
+        "series: gcs": 3,
+        "series: sbp": 33,  # charted in the input's last hours, stored after it
+        "series: heart_rate": 30,
+        "series: temperature": 12,
         "series: pao2_fio2": 8,
-        "series: urine": 77,  # filled with the mean of the whole stay
+        "series: urine": 82,  # filled with the mean of the whole stay
         "series: bilirubin": 10,  # first measured after the input, and carried back
         "static: hematologic_malignancy": 6,  # discharge codes
         "static: metastatic_cancer": 15,
     }
 
 
-LEAKS = {"fill": "series: urine", "comorbidities": "static: metastatic_cancer", "length": "samples gone"}
+LEAKS = {
+    "fill": "series: urine",
+    "comorbidities": "static: metastatic_cancer",
+    "length": "samples gone",
+    "available": "series: urine",
+}
 
 
 @pytest.mark.parametrize("flag", sorted(set(CLEAN)))

@@ -140,7 +140,25 @@ def test_coma_score(build: Build, tmp_path: Path, parts: list, score: dict[int, 
         for row, (hour, item, value) in enumerate(parts)
     ]
     root = write_tables(tmp_path / "t", small_tables(CHARTEVENTS=[*rows, chart(2, 211, 1.0, 70.0, row=99)]))
-    assert channel(build, root, "gcs", window_hours=8) == pytest.approx(hourly(score, 8), nan_ok=True)
+    found = channel(build, root, "gcs", window_hours=8, gcs="published")
+    assert found == pytest.approx(hourly(score, 8), nan_ok=True)
+
+
+def test_the_verbal_response_of_the_intubated_is_missing(build: Build, tmp_path: Path) -> None:
+    """Their total comes from eye and motor, with the verbal response before (within 6 h), else a normal one."""
+    rows = [
+        *(chart(1, item, 0.5, value, row=item) for item, value in ((184, 3.0), (454, 5.0), (723, 4.0))),
+        *(chart(1, item, 2.5, value, row=item + 1) for item, value in ((184, 1.0), (454, 1.0))),
+        chart(1, 723, 2.5, 1.0, row=9, VALUE="1.0 ET/Trach"),
+        *(chart(2, item, 0.5, value, row=item + 5) for item, value in ((220739, 1.0), (223901, 1.0))),
+        chart(2, 223900, 0.5, 1.0, row=10, VALUE="No Response-ETT"),
+    ]
+    built = build(write_tables(tmp_path / "t", small_tables(CHARTEVENTS=rows)), window_hours=4)
+    assert built.arrays["series"][0, :, 0].tolist() == [12, 12, 1 + 1 + 4, 6]
+    assert built.arrays["series"][1, :, 0].tolist() == [1 + 1 + 5] * 4
+    other = build(built.source.settings.root, window_hours=4, channels="benchmark17")
+    assert other.arrays["series"][0, :, 6].tolist() == [4] * 4
+    assert np.isnan(other.arrays["series"][1, :, 6]).all()
 
 
 def test_a_stay_never_measured_is_absent(build: Build, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_cells_that_are_no_numbers_are_counted_and_left_out(build: Build, tmp_pa
         chart(2, 211, 0.5, 70.0, row=9),
         chart(99, 211, 0.5, 70.0, row=10),
     ]
-    built = build(write_tables(tmp_path / "t", charted(rows)))
+    built = build(write_tables(tmp_path / "t", charted(rows)), unreadable=1)
     assert built.arrays["series"][:, 0, 2].tolist() == [80, 70]
     assert built.arrays["series"][0, 0, 3] == pytest.approx(37, abs=1e-5)
     audits = built.flow.audits
@@ -159,15 +159,24 @@ def test_cells_that_are_no_numbers_are_counted_and_left_out(build: Build, tmp_pa
         "out of range": 1,
     }
     assert audits["items"]["CHARTEVENTS"]["223761"] == {"rows": 1, "other unit": 1, "out of range": 1}
+    assert built.flow.remarks[:2] == [
+        "CHARTEVENTS: CHARTTIME can't be read as a time in 10 % of its cells (form aaaaaaaaa); they count as empty.",
+        "CHARTEVENTS: VALUENUM can't be read as a number in 11.1 % of its cells (form >dd/aaaaaa); they count as empty.",
+    ]
+    assert "item 223761 (temperature) is charted in degC in 100 % of its rows" in " ".join(built.flow.remarks)
     assert audits["tables"]["CHARTEVENTS"]["unreadable"] == {"CHARTTIME": 1, "VALUENUM": 1}
     assert audits["unresolved"] == {"CHARTEVENTS": 1, "LABEVENTS": 0, "OUTPUTEVENTS": 0}
 
 
 def test_repeated_row_ids_are_counted_and_dropped(build: Build, tmp_path: Path) -> None:
-    rows = [chart(1, 211, 0.5, 80.0, row=1), chart(1, 211, 0.5, 90.0, row=1), chart(2, 211, 0.5, 70.0, row=2)]
+    rows = [chart(1, 211, 0.5, 80.0, row=1), chart(1, 211, 0.5, 80.0, row=1), chart(2, 211, 0.5, 70.0, row=2)]
     built = build(write_tables(tmp_path / "t", charted(rows)))
     assert built.flow.audits["tables"]["CHARTEVENTS"]["duplicates"] == 1
     assert built.arrays["series"][:, 0, 2].tolist() == [80, 70]
+    others = [chart(1, 211, 0.5, 80.0, row=1), chart(1, 211, 0.6, 90.0, row=1), chart(2, 211, 0.5, 70.0, row=2)]
+    built = build(write_tables(tmp_path / "renumbered", charted(others)))  # of two extracts, each numbered from 1
+    assert built.arrays["series"][:, 0, 2].tolist() == [85, 70]
+    assert "CHARTEVENTS: 1 rows share a ROW_ID with another row; all are read." in built.flow.remarks
 
 
 def test_ids_as_pandas_writes_them_and_rows_without_stay(build: Build, tmp_path: Path) -> None:
@@ -201,6 +210,11 @@ def test_the_full_release_is_held_to_its_published_counts(root: Path, tmp_path: 
     who = pl.DataFrame({"SUBJECT_ID": range(1, TABLES["PATIENTS"].rows + 1)})
     patients = who.with_columns(GENDER=pl.lit("F"), DOB=pl.lit("2100-01-01 00:00:00"), DOD=pl.lit(""))
     patients.write_csv(root / "PATIENTS.csv.gz", compression="gzip")
+    small = small_tables()
+    events = {
+        name: [*small[name], small[name][0] | {"ROW_ID": 9, "ITEMID": 1}] for name in TABLES if TABLES[name].by_item
+    }
+    write_tables(root, events)
     source = Source(Settings(root=root))
     with pytest.raises(SourceError, match=r"ADMISSIONS.csv.gz holds 2 rows, MIMIC-III 1.4 has 58,976"):
         source.ingest(tmp_path, tmp_path / "cache", Flow(), Progress())
