@@ -85,7 +85,7 @@ class Column:
             zone = cells.dtype.time_zone
             self.zones |= {"+00:00" if zone in ("UTC", "Etc/UTC", "GMT") else zone} if zone else set()
             read = (cells.dt.replace_time_zone(None) if zone else cells).cast(self.kind)
-        elif cells.dtype in (pl.Date, pl.Null):
+        elif isinstance(cells.dtype, pl.Date | pl.Null):
             read = cells.cast(self.kind)
             self.dates += cells.len() - cells.null_count()
         else:

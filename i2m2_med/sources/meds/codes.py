@@ -25,5 +25,7 @@ SAYS_DIED = "(?i)died|dead|expired"
 SPLITS = {"train": "train", "valid": "tuning", "test": "held_out"}
 """Our name of a split → the one MEDS uses."""
 SPLITS_FILE = "metadata/subject_splits.parquet"
-EXTRA = ("hadm_id", "icustay_id", "insurance", "race")
-"""Columns beside MEDS's own; the last two on admissions only."""
+IDS = ("hadm_id", "icustay_id")
+TEXTS = ("insurance", "race")
+"""Columns beside MEDS's own: ids, what is on admissions only, and when a measurement was stored."""
+STORED = "storetime"

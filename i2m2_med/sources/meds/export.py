@@ -25,8 +25,9 @@ COLUMNS = {
     "code": pl.String,
     "numeric_value": pl.Float32,
     "text_value": pl.String,
-    **dict.fromkeys(codes.EXTRA[:2], pl.Int64),
-    **dict.fromkeys(codes.EXTRA[2:], pl.String),
+    **dict.fromkeys(codes.IDS, pl.Int64),
+    **dict.fromkeys(codes.TEXTS, pl.String),
+    codes.STORED: pl.Datetime("us"),
 }
 
 
@@ -69,8 +70,8 @@ def metadata() -> dict[str, object]:
         "etl_name": "i2m2-med",
         "etl_version": i2m2_med.__version__,
         "meds_version": MEDS_VERSION,
-        "raw_source_id_columns": list(codes.EXTRA[:2]),
-        "other_extension_columns": list(codes.EXTRA[2:]),
+        "raw_source_id_columns": list(codes.IDS),
+        "other_extension_columns": [*codes.TEXTS, codes.STORED],
     }
 
 
@@ -96,7 +97,7 @@ def events_of(tables: dict[str, Ingested]) -> Iterator[pl.LazyFrame]:
 def event(rows: pl.LazyFrame, time: str, code: pl.Expr, **values: pl.Expr) -> pl.LazyFrame:
     """Rows of a table as events at `time`, those without it left out."""
     there = rows.collect_schema().names()
-    ids = [pl.col(name.upper()).alias(name) for name in ("subject_id", *codes.EXTRA[:2]) if name.upper() in there]
+    ids = [pl.col(name.upper()).alias(name) for name in ("subject_id", *codes.IDS) if name.upper() in there]
     return rows.filter(pl.col(time).is_not_null()).select(
         *ids, pl.col(time).alias("time"), code.alias("code"), **values
     )
@@ -144,7 +145,7 @@ def measurements(rows: pl.LazyFrame, prefix: str) -> pl.LazyFrame:
     output = prefix == codes.OUTPUT
     number = pl.col("VALUE" if output else "VALUENUM")
     text = pl.lit(None, pl.String) if output else pl.col("VALUE")
-    return event(sound, "CHARTTIME", code, numeric_value=number, text_value=text)
+    return event(sound, "CHARTTIME", code, numeric_value=number, text_value=text, storetime=pl.col("STORETIME"))
 
 
 def code_table(seen: list[str]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from i2m2_med.sources.meds.tables import data_files, write_tables
 from i2m2_med.sources.mimic3.items import read_items
 from i2m2_med.sources.source import Flow, Progress
 
-VERSION = 1
+VERSION = 2
 """Of the conversion: tables of another are not used again."""
 
 

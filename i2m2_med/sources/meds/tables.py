@@ -43,7 +43,10 @@ def shard(path: Path) -> pl.LazyFrame:
         (pl.col(name).cast(kind, strict=False) if name in there else pl.lit(None, kind).alias(name))
         for name, kind in {**TEXTS, **NUMBERS}.items()
     ]
-    return lazy.select(pl.col("time").cast(pl.Datetime("us")), *typed)
+    stored = pl.col(codes.STORED) if codes.STORED in there else pl.lit(None, pl.Datetime("us"))
+    return lazy.select(
+        pl.col("time").cast(pl.Datetime("us")), stored.cast(pl.Datetime("us")).alias(codes.STORED), *typed
+    )
 
 
 def write_tables(files: list[Path], folder: Path) -> None:
@@ -175,6 +178,7 @@ def measured(events: pl.LazyFrame, name: str) -> pl.LazyFrame:
             pl.col("icustay_id").alias("ICUSTAY_ID"),
             "ITEMID",
             pl.col("time").alias("CHARTTIME"),
+            pl.col(codes.STORED).alias("STORETIME"),
             pl.col("numeric_value").alias("VALUE") if output else pl.col("text_value").alias("VALUE"),
             pl.col("numeric_value").alias("VALUENUM"),
             unit.alias("VALUEUOM"),

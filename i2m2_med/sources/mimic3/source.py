@@ -110,8 +110,8 @@ class Source(BaseSource):
 
 def seen(names: Sequence[str], values: np.ndarray) -> dict[str, bool]:
     """By name along the last axis: whether any row has a value."""
-    known = np.isfinite(values).reshape(-1, values.shape[-1]).any(axis=0)
-    return dict(zip(names, known.tolist(), strict=True))
+    known = np.isfinite(values).reshape(-1, values.shape[-1])
+    return {name: bool(known[:, place].any()) for place, name in enumerate(names)}
 
 
 def z_scores(values: np.ndarray) -> np.ndarray:
