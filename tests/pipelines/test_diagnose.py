@@ -44,11 +44,20 @@ def diagnosed(compared) -> dict:
 
 
 def test_a_diagnosis_ends_in_a_sentence_and_a_page(diagnosed):
-    assert diagnosed["verdict"].startswith("intra: ")
-    assert " nats, inter: " in diagnosed["verdict"]
+    assert diagnosed["verdict"].startswith("together ")
+    assert "; net interaction " in diagnosed["verdict"]
     json.dumps(diagnosed, allow_nan=False)
     page = Path(diagnosed["report"])
-    for name in ("dependence", "conditions", "subsets", "shares", "decomposition", "conflict", "conflicts"):
+    for name in (
+        "interaction",
+        "dependence",
+        "conditions",
+        "subsets",
+        "shares",
+        "decomposition",
+        "conflict",
+        "conflicts",
+    ):
         assert len(pd.read_csv(page.with_name(f"{name}.csv"))), name
 
 

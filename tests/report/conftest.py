@@ -53,7 +53,7 @@ def make_table() -> Callable[..., pd.DataFrame]:
     return make
 
 
-@pytest.fixture(name="long_table")
+@pytest.fixture(name="long_table", scope="session")
 def long_table_fixture() -> Callable[..., pd.DataFrame]:
     """`long_table` itself."""
     return long_table

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from jaxtyping import Int
 
+from i2m2_med.engine.prediction.additive import additive_tables
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.dataset import Samples
@@ -53,6 +54,7 @@ def permuted_tables(
             for samples, trade in zip(splits, trades, strict=True)
         ]
         yield name, pd.concat(parts, ignore_index=True)
+    yield from additive_tables(bare, splits, seed)
 
 
 def conditions(modalities: Sequence[str], labels: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...], int | None]]:

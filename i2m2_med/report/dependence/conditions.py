@@ -6,7 +6,8 @@ validation samples shuffled alike, so that
 
     inter = NLL(within) − NLL(paired)      intra = NLL(among) − NLL(within)
 
-are nats of information and not the price of trusting a wrong input. Negative `inter`: the modalities repeat one another.
+are nats of information and not the price of trusting a wrong input. Negative `inter`: the modalities repeat one another, and
+`intra` then counts what they share more than once (`interaction.py` has total, own and net amounts that don't).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ ALL = "all"
 """Every modality shuffled, each by its own draw."""
 PAIRED = "paired"
 Shuffled = Mapping[str, Predictions]
-"""By condition: `paired`, `within:<label>:<modality>`, `among:<modality>` and `only:<modality>` (the others among all); one seed."""
+"""By condition: `paired`, `within:<label>:<modality>`, `among:<modality>`, `only:<modality>` (the others among all) and, where it
+was made, `additive:<modality>`; of one seed."""
 
 
 def within(label: str, modality: str) -> str:
@@ -43,12 +45,17 @@ def only(modality: str) -> str:
     return f"only:{modality}"
 
 
+def additive(modality: str) -> str:
+    """The name of a condition: the model's mean log-probabilities over a fixed set of donors of all but `modality`."""
+    return f"additive:{modality}"
+
+
 def dependence(
     seeds: Sequence[Shuffled], modalities: Sequence[str], draws: int = 1000
 ) -> dict[tuple[str, str], dict[str, Amount]]:
     """By (label, modality or `all`): the amounts `intra`, `inter` and `total`, in nats, over seeds and patients."""
     first = seeds[0][PAIRED]
-    test, patient, weights = _judged(first, draws)
+    test, patient, weights = judged(first, draws)
     found: dict[tuple[str, str], dict[str, Amount]] = {}
     for at, label in enumerate(first.labels):
         for modality in (*modalities, ALL):
@@ -77,7 +84,7 @@ def four_conditions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws:
     """
     conditions = {PAIRED: PAIRED, **{f"{name} only": only(name) for name in modalities}, "all shuffled": among(ALL)}
     first = seeds[0][PAIRED]
-    test, patient, weights = _judged(first, draws)
+    test, patient, weights = judged(first, draws)
     rows: list[Row] = []
     for at, label in enumerate(first.labels):
         for shown, name in conditions.items():
@@ -90,8 +97,8 @@ def four_conditions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws:
     return pd.DataFrame(rows)
 
 
-def _judged(said: Predictions, draws: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The test samples, their patients' numbers, and bootstrap weights."""
+def judged(said: Predictions, draws: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mask of test samples, their patients' numbers, and bootstrap weights (patient, draw)."""
     test = said.samples["split"].to_numpy(dtype=str) == "test"
     patient = np.unique(said.patient[test], return_inverse=True)[1]
     return test, patient, draw_weights(int(patient.max()) + 1, draws)

@@ -1,4 +1,9 @@
-"""Redundant, unique and synergistic nats of every pair of modalities, with intervals over patients and seeds."""
+"""Redundant and unique nats of every pair of modalities, and the excess of their synergy over independent evidence.
+
+Evidence that is independent given the label already has synergy in the sense of Bertschinger et al. (2014), so what is shown is
+the excess over a surrogate whose modalities are independent given the label (`within` all). The surrogate keeps every (X_i, Y),
+on which the union information depends, so the excess is the loss that making them independent costs.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -7,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.report.dependence.broja import Parts, decompose
-from i2m2_med.report.dependence.information import Amount, of_draws
+from i2m2_med.report.dependence.conditions import ALL, PAIRED, Shuffled, judged, within
+from i2m2_med.report.dependence.information import Amount, amount, of_draws
 from i2m2_med.report.dependence.retemper import heard, loss, prior_log_p, retemper
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.intervals import draw_weights
@@ -18,11 +24,17 @@ Reads = Mapping[str, Sequence[str]]
 
 DRAWS = 100
 """Each is a decomposition of its own; a standard error needs no more."""
-COLUMNS = ["label", "first", "second", *(f"{name}{end}" for name in Parts._fields for end in ("", "_low", "_high"))]
+EXCESS_DRAWS = 1000
+FEWEST_SEEDS = 2
+FEWEST_SAMPLES = 300
+"""Test samples and seeds below which the excess is not shown: it comes out too large, or with one training's luck in it."""
+SHOWN = ("redundant", "unique_first", "unique_second")
+PARTS = (*SHOWN, "excess_synergy")
+COLUMNS = ["label", "first", "second", *(f"{name}{end}" for name in PARTS for end in ("", "_low", "_high"))]
 
 
 def decomposition_table(
-    seeds: Sequence[Predictions], reads: Reads, alone: Mapping[str, Predictions], draws: int = DRAWS
+    seeds: Sequence[Shuffled], reads: Reads, alone: Mapping[str, Predictions], draws: int = DRAWS
 ) -> pd.DataFrame:
     """A row per label and pair of modalities, on test samples: each part's value, low and high.
 
@@ -31,20 +43,36 @@ def decomposition_table(
     decomposed by itself, as if the others were not there. A pair lacks where no expert reads one of it by itself.
     """
     rows: list[Row] = []
+    said = [seed[PAIRED] for seed in seeds]
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
     for first, second in combinations(modalities, 2):
         together = [name for name, names in reads.items() if set(names) <= {first, second}]
         single = {each: [name for name, names in reads.items() if set(names) == {each}] for each in (first, second)}
         if not all(single[each] or each in alone for each in single) or not together:
             continue
-        for at, label in enumerate(seeds[0].labels):
+        for at, label in enumerate(said[0].labels):
             each = [
-                _parts(said, at, single, together, alone, draws if number == 0 else 0)
-                for number, said in enumerate(seeds)
+                _parts(one, at, single, together, alone, draws if number == 0 else 0) for number, one in enumerate(said)
             ]
-            found = {name: _amount([getattr(parts, name) for parts in each]) for name in Parts._fields}
+            found = {name: _amount([getattr(parts, name) for parts in each]) for name in SHOWN}
+            found["excess_synergy"] = _excess(seeds, at, together)
             rows.append({"label": label, "first": first, "second": second, **_columns(found)})
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _excess(seeds: Sequence[Shuffled], label: int, together: Sequence[str]) -> Amount:
+    """Nats that the pair's experts save beyond what they save of modalities independent given the label; NaN from too little."""
+    first = seeds[0][PAIRED]
+    test, patient, weights = judged(first, EXCESS_DRAWS)
+    if len(seeds) < FEWEST_SEEDS or int((first.target[test, label] >= 0).sum()) < FEWEST_SAMPLES:
+        return Amount(float("nan"), float("nan"), float("nan"))
+    name = within(first.labels[label], ALL)
+    saved = [
+        np.where(_all_heard(seed[PAIRED], together), _gain(seed[PAIRED], label, together), np.nan)
+        - _gain(seed[name], label, together)
+        for seed in seeds
+    ]
+    return amount([each[test] for each in saved], patient, weights)
 
 
 def _parts(
@@ -77,8 +105,8 @@ def _amount(seeds: Sequence[np.ndarray]) -> Amount:
 
 def _columns(found: Mapping[str, Amount]) -> Row:
     row: Row = {}
-    for name, amount in found.items():
-        row |= {name: amount.value, f"{name}_low": amount.low, f"{name}_high": amount.high}
+    for name, each in found.items():
+        row |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
     return row
 
 

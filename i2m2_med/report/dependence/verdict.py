@@ -1,56 +1,94 @@
-"""One sentence on where the signal lies, with its uncertainty."""
+"""One sentence on where a model found the signal of its data, with its uncertainty."""
 
 from collections.abc import Mapping
+from dataclasses import fields
+from typing import Literal
 
 import numpy as np
 
-from i2m2_med.report.dependence.conditions import ALL
 from i2m2_med.report.dependence.information import Amount
+from i2m2_med.report.dependence.interaction import Interaction
 
 LEAST = 0.005
 """Nats below which an amount counts as none, however sure."""
 MINOR = 0.25
-"""An amount is minor when even the upper end of its interval is less than this share of both together."""
+"""An amount is minor when even the upper end of its interval is less than this share of the total."""
+
+Carrier = Literal[
+    "single", "mostly single", "at least single", "between", "mostly between", "at least between", "both", "none", "unclear"
+]  # fmt: skip
+CONCLUSIONS: dict[Carrier, str] = {
+    "single": "this model found the signal in single modalities",
+    "mostly single": "this model found the signal in single modalities, and to a smaller part in their relation",
+    "at least single": "this model found signal in single modalities; these samples are too few to tell whether their relation adds to it",
+    "between": "this model found the signal in the relation between modalities",
+    "mostly between": "this model found the signal in the relation between modalities, and to a smaller part in single ones",
+    "at least between": "this model found signal in the relation between modalities; these samples are too few to tell what single ones add",
+    "both": "this model found the signal in single modalities and in their relation",
+    "none": "this model found no signal in these data",
+    "unclear": "these samples are too few to tell",
+}
+REPEATS = {
+    "no": "",
+    "partly": "; they repeat one another in part",
+    "wholly": "; they repeat one another: together they say no more than the best of them alone",
+}
 
 
-def verdict(intra: Amount, inter: Amount) -> str:
-    """'intra: 0.210 ± 0.020 nats, inter: 0.010 ± 0.010: this data set is carried by single modalities'."""
-    return f"intra: {intra} nats, inter: {inter} nats: {_conclusion(intra, inter)}"
+def verdict(found: Interaction) -> str:
+    """'together 0.193 ± 0.020 nats; alone: a 0.193 ± 0.020, b 0.193 ± 0.020; net interaction −0.193 ± 0.020: this model found …'."""
+    alone = ", ".join(f"{name} {own}" for name, own in found.own.items())
+    conclusion = CONCLUSIONS[carried_by(found)] + REPEATS[repeat(found)]
+    return f"together {found.total} nats; alone: {alone}; net interaction {found.net}: {conclusion}"
 
 
-def verdicts(found: Mapping[tuple[str, str], Mapping[str, Amount]]) -> dict[str, str]:
-    """By label, and `overall` (the mean over labels, whose errors are taken as shared): the verdict on all modalities together."""
-    own = {label: amounts for (label, modality), amounts in found.items() if modality == ALL}
-    said = {label: verdict(amounts["intra"], amounts["inter"]) for label, amounts in own.items()}
-    mean = {kind: _mean([amounts[kind] for amounts in own.values()]) for kind in ("intra", "inter")}
-    return {"overall": verdict(mean["intra"], mean["inter"])} | said
+def verdicts(found: Mapping[str, Interaction]) -> dict[str, str]:
+    """`overall` (the mean over labels, whose errors are taken as shared), then the verdict by label."""
+    return {"overall": verdict(mean_interaction(list(found.values())))} | {
+        label: verdict(each) for label, each in found.items()
+    }
 
 
-def carried_by(intra: Amount, inter: Amount) -> str:
-    """`single`, `between`, `both`, `none` or `unclear`; `mostly single`, `mostly between` where the minor amount is there for sure."""
-    if not np.isfinite([intra.value, inter.value, intra.margin, inter.margin]).all():
+def carried_by(found: Interaction) -> Carrier:
+    """Where the signal lies. 'between' in any form is never left out while `between` or `beyond_additive` is surely above zero."""
+    if not np.isfinite([found.total.margin, found.between.margin, found.within.margin]).all():
         return "unclear"
-    within, between = (each.low > 0 and each.value >= LEAST for each in (intra, inter))
-    minor = max(LEAST, MINOR * (max(intra.value, 0.0) + max(inter.value, 0.0)))
-    if within and inter.high < minor:
-        return "mostly single" if between else "single"
-    if between and intra.high < minor:
-        return "mostly between" if within else "between"
-    if within and between:
-        return "both"
-    return "none" if max(intra.high, inter.high) < 2 * LEAST else "unclear"
+    if not surely(found.total):
+        return "none" if max(found.total.high, found.between.high) < 2 * LEAST else "unclear"
+    alone = any(surely(own) for own in found.own.values())
+    relations = [each for each in (found.between, found.beyond_additive) if np.isfinite(each.margin)]
+    related = any(surely(each) for each in relations)
+    minor = max(LEAST, MINOR * found.total.value)
+    little_between = all(each.high < minor for each in relations)
+    little_within = found.within.high < minor
+    if alone and related:
+        return "mostly single" if little_between else "mostly between" if little_within else "both"
+    if alone:
+        return "single" if little_between else "at least single"
+    if related:
+        return "between" if little_within else "at least between"
+    return "unclear"
 
 
-def _conclusion(intra: Amount, inter: Amount) -> str:
-    return {
-        "single": "this data set is carried by single modalities",
-        "mostly single": "this data set is carried by single modalities, and to a smaller part by their relation",
-        "between": "this data set is carried by the relation between modalities",
-        "mostly between": "this data set is carried by the relation between modalities, and to a smaller part by single ones",
-        "both": "this data set is carried by single modalities and by their relation",
-        "none": "this model finds no signal here",
-        "unclear": "these samples are too few to tell",
-    }[carried_by(intra, inter)]
+def repeat(found: Interaction) -> Literal["no", "partly", "wholly"]:
+    """Whether the modalities say the same: the net interaction is surely below zero; wholly, where the best alone says it all."""
+    if not (found.net.high < 0 and found.net.value <= -LEAST):
+        return "no"
+    return "partly" if surely(found.beyond_best) else "wholly"
+
+
+def surely(found: Amount) -> bool:
+    """Whether an amount is above zero for sure, and worth naming."""
+    return bool(found.low > 0 and found.value >= LEAST)
+
+
+def mean_interaction(labels: list[Interaction]) -> Interaction:
+    """The mean over labels of every amount."""
+    amounts = {
+        each.name: [getattr(one, each.name) for one in labels] for each in fields(Interaction) if each.name != "own"
+    }
+    own = {name: _mean([one.own[name] for one in labels]) for name in labels[0].own}
+    return Interaction(own=own, **{name: _mean(each) for name, each in amounts.items()})
 
 
 def _mean(amounts: list[Amount]) -> Amount:

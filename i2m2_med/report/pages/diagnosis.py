@@ -11,6 +11,7 @@ from i2m2_med.files import replace_file
 from i2m2_med.report.dependence.conditions import PAIRED, Shuffled, dependence, dependence_table, four_conditions
 from i2m2_med.report.dependence.conflict import conflict_summary, conflict_table
 from i2m2_med.report.dependence.decomposition_table import Reads, decomposition_table
+from i2m2_med.report.dependence.interaction import interaction_table, interactions
 from i2m2_med.report.dependence.subsets import subset_tables
 from i2m2_med.report.dependence.verdict import verdicts
 from i2m2_med.report.pages.diagnosis_page import dependence_figure, diagnosis_page
@@ -24,7 +25,7 @@ class Diagnosis:
     verdicts: dict[str, str]
     """`overall`, then by label."""
     tables: dict[str, pd.DataFrame]
-    """dependence, conditions, subsets, shares, decomposition, conflicts, conflict."""
+    """interaction, dependence, conditions, subsets, shares, decomposition, conflicts, conflict."""
     paths: dict[str, Path]
 
 
@@ -47,14 +48,15 @@ def write_diagnosis(
     """
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
     said = [one[PAIRED] for one in seeds]
-    found = dependence(seeds, modalities, draws)
+    found = interactions(seeds, modalities, draws)
     subsets, shares = subset_tables(said, draws)
     tables = {
-        "dependence": dependence_table(found),
+        "interaction": interaction_table(found),
+        "dependence": dependence_table(dependence(seeds, modalities, draws)),
         "conditions": four_conditions(seeds, modalities, draws),
         "subsets": subsets,
         "shares": shares,
-        "decomposition": decomposition_table(said, reads, alone or {}),
+        "decomposition": decomposition_table(seeds, reads, alone or {}),
         "conflict": conflict_summary(said[0].of("test")),
         "conflicts": conflict_table(said[0].of("test")),
     }

@@ -18,7 +18,7 @@ SHUFFLES = (
     "Modalities are drawn anew from other patients. Among patients of the same label, what lies between the modalities is gone "
     "and what each says alone is kept; among all patients both are gone. Each condition is re-tempered on validation samples "
     "shuffled alike, so the differences in NLL are information, not the price of trusting a wrong input. A negative amount "
-    "between modalities means that they repeat one another."
+    "between modalities means that they repeat one another; what they share then counts more than once within them."
 )
 SHARES = (
     "Nats that the experts save against knowing the class shares only; Shapley shares average an expert's saving over all orders "
@@ -30,16 +30,24 @@ IDENTIFIABLE = {
     "joint+aux": "These experts were trained jointly with a loss of their own each.",
 }
 PARTS = (
-    "Redundant, unique and synergistic information of each pair of modalities (the decomposition of Bertschinger et al., 2014), from "
-    "held-out probabilities, with intervals over patients and seeds. The four parts add up to what the pair's experts know together; "
-    "of three modalities or more each pair is taken by itself. "
+    "Redundant and unique information of each pair of modalities (the decomposition of Bertschinger et al., 2014), from held-out "
+    "probabilities, with intervals over patients and seeds; of three modalities or more each pair is taken by itself. Synergy is shown "
+    "as the excess over modalities that are independent given the label, since independent evidence has some synergy too; it needs "
+    "two seeds and 300 test samples. "
 )
 PARTS_NAMED = {
     "redundant": "redundant",
     "unique_first": "unique to the first",
     "unique_second": "unique to the second",
-    "synergistic": "synergistic",
+    "excess_synergy": "synergistic (excess)",
 }
+TOGETHER = (
+    "Together: nats saved against knowing the class shares only. Alone: the same with all other modalities taken from other patients. "
+    "Net interaction = together − the sum of all alone = synergy − redundancy: above zero the modalities say more together than one by "
+    "one, below zero they repeat one another. Between: what their relation adds to the same evidence made independent given the label. "
+    "Beyond additive: what is lost when the model's log-probabilities are replaced by their best sum over single modalities (EMAP, "
+    "Hessel and Lee 2020). All of it is what this model found in these data: a better model, or more data, may find more."
+)
 NO_PAIR = "No pair can be decomposed: each modality of it needs an expert, or a paradigm of the comparison, that reads it alone."
 
 
@@ -57,9 +65,13 @@ def diagnosis_page(
     sections = [
         Section(
             "Verdict",
-            [verdicts["overall"], SHUFFLES],
+            [verdicts["overall"], TOGETHER],
+            tables=[("By label", by_label), ("In nats", said_table(tables["interaction"]))],
+        ),
+        Section(
+            "Modalities of other patients",
+            [SHUFFLES],
             figures=[("Information per label, 95 % intervals over patients and seeds", picture)],
-            tables=[("By label", by_label)],
             folded=[("Every shuffle", said_table(tables["dependence"]))],
         ),
         Section(
@@ -75,7 +87,7 @@ def diagnosis_page(
             folded=[("Every subset", said_table(tables["subsets"]))],
         ),
         Section(
-            "Redundant, unique, synergistic",
+            "Redundant, unique, synergistic in excess",
             [PARTS],
             tables=[("In nats", parts) for parts in (parts_shown(tables["decomposition"]),) if len(parts)],
             notes=[] if len(tables["decomposition"]) else [NO_PAIR],
@@ -95,7 +107,7 @@ def diagnosis_page(
 def parts_shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table of decompositions with value and interval in one column, and pairs named."""
     shown = table[["label"]].assign(pair=[f"{a} and {b}" for a, b in zip(table["first"], table["second"], strict=True)])
-    for part in ("redundant", "unique_first", "unique_second", "synergistic"):
+    for part in PARTS_NAMED:
         cells = table[[part, f"{part}_low", f"{part}_high"]].astype(float).to_numpy()
         shown[PARTS_NAMED[part]] = [said(*cell) for cell in cells]
     return shown

@@ -14,9 +14,9 @@ from i2m2_med.report.dependence.conditions import (
     only,
     within,
 )
-from i2m2_med.report.dependence.information import Amount
+from i2m2_med.report.dependence.interaction import interactions
 from i2m2_med.report.dependence.subsets import shapley, subset_losses, subset_tables
-from i2m2_med.report.dependence.verdict import carried_by, verdict, verdicts
+from i2m2_med.report.dependence.verdict import carried_by, verdicts
 from i2m2_med.report.statistics.table import Predictions, read_predictions
 
 MODALITIES = ("magnitude", "phase")
@@ -88,9 +88,8 @@ class World:
 )
 def test_the_verdict_recovers_the_dials(long_table, dials, expected):
     world = World(*dials)
-    found = dependence([world.shuffled(long_table), world.shuffled(long_table, 0.1)], MODALITIES, draws=200)
-    amounts = found["label0", ALL]
-    assert carried_by(amounts["intra"], amounts["inter"]) == expected, verdicts(found)
+    found = interactions([world.shuffled(long_table), world.shuffled(long_table, 0.1)], MODALITIES, draws=200)
+    assert carried_by(found["label0"]) == expected, verdicts(found)
 
 
 def test_amounts_grow_with_their_dial(long_table):
@@ -145,13 +144,3 @@ def test_shares_do_not_follow_the_size_of_logits(long_table):
     said.experts["phase"] = noise / noise.sum(axis=-1, keepdims=True)
     _, table = subset_tables([said], draws=50)
     assert abs(table.set_index("expert")["value"]["phase"]) < 0.005
-
-
-def test_the_sentence():
-    said = verdict(Amount(0.21, 0.02, 0.01), Amount(0.01, 0.01, 0.0))
-    assert said == "intra: 0.210 ± 0.020 nats, inter: 0.010 ± 0.010 nats: this data set is carried by single modalities"
-    assert carried_by(Amount(1.7, 0.05, 0.0), Amount(0.4, 0.06, 0.0)) == "mostly single"
-    assert carried_by(Amount(0.4, 0.06, 0.0), Amount(1.7, 0.05, 0.0)) == "mostly between"
-    assert "smaller part by their relation" in verdict(Amount(1.7, 0.05, 0.0), Amount(0.4, 0.06, 0.0))
-    assert carried_by(Amount(0.2, 0.3, 0.0), Amount(0.2, 0.3, 0.0)) == "unclear"
-    assert carried_by(Amount(float("nan"), 0.1, 0.0), Amount(0.2, 0.01, 0.0)) == "unclear"
