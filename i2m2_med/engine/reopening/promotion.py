@@ -35,9 +35,11 @@ def open_contest(run: FoundRun, name: str, alias: str, allow_dirty: bool) -> Con
         raise StoreError(f"run {run.run_id} holds no model to register; name a training run, not a comparison")
     if check_model(run, download(run, "model")).failed:
         raise StoreError(f"the model of run {run.run_id} is not the one that was verified; train again")
-    if run.tags.get("i2m2.dirty") == "true" and not allow_dirty:
+    dirty = run.tags.get("i2m2.dirty", "unknown")
+    if dirty != "false" and not allow_dirty:
+        how = "with uncommitted changes to" if dirty == "true" else "by code that git could not tell from"
         raise StoreError(
-            f"run {run.run_id} was made with uncommitted changes to {run.tags['i2m2.commit'][:12]}, so nobody can find its code"
+            f"run {run.run_id} was made {how} {run.tags['i2m2.commit'][:12]}, so nobody can find its code"
             " again; commit and train again, or say --allow-dirty"
         )
     return Contest(run, champion(run.uri, name, alias))

@@ -17,7 +17,7 @@ def first_tags(
     paradigm: str, task: str, seed: int, config: dict[str, Any], manifest: dict[str, Any], description: str
 ) -> dict[str, str]:
     code = provenance.code()
-    dirty = " with uncommitted changes" if code["dirty"] == "true" else ""
+    dirty = {"true": " with uncommitted changes", "false": ""}.get(code["dirty"], ", changes unknown")
     data = str(manifest.get("fingerprint", ""))
     sentence = f"{paradigm} on {task}, seed {seed}, data {data[:12] or 'unknown'}, code {code['commit'][:12]}{dirty}."
     return {

@@ -1,55 +1,44 @@
 """What a run came from: code, lock, packages, machine. Written into every run, and compared by `i2m2 verify`."""
 
 import getpass
-import hashlib
 import os
 import platform
 import socket
-import subprocess
 import sys
 from functools import cache
-from importlib.metadata import distributions, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-import i2m2_med
+from i2m2_med import revision
 from i2m2_med.files import digest, sha256_of
-
-HOME = Path(i2m2_med.__file__).resolve().parent
-"""The installed package; its parent is the project in a checkout, site-packages in an installation."""
 
 
 @cache
 def code() -> dict[str, str]:
-    """Git commit, whether files differ from it (`true`/`false`), and a hash over the package's own sources (also in a wheel)."""
-    inside = (HOME.parent / ".git").exists()
-    commit = _git("rev-parse", "HEAD") if inside else ""
-    changed = _git("status", "--porcelain") if inside else ""
-    return {
-        "commit": commit or f"wheel {version('i2m2-med')}",
-        "dirty": "true" if changed else "false",
-        "code_sha256": source_digest(),
-    }
+    """Return the git commit, whether files differ from it (`true`, `false`), and a hash over the code itself.
+
+    A wheel carries the first two; where nobody can tell they are `unknown`. The hash is the same for a checkout and a wheel.
+    """
+    known = revision.revision()
+    return {"commit": known["commit"], "dirty": known["dirty"], "code_sha256": source_digest()}
 
 
 def source_digest() -> str:
-    """One hash over every Python file of the package, by relative path."""
-    found = hashlib.sha256()
-    for file in sorted(HOME.rglob("*.py")):
-        found.update(f"{file.relative_to(HOME)}\0".encode() + file.read_bytes())
-    return found.hexdigest()
+    """Return one hash over the package, its pipelines and its shipped configs."""
+    return revision.source_digest()
 
 
 def lock_file() -> Path | None:
-    """`requirements.lock` of the checkout; an installed wheel has none."""
-    path = HOME.parent / "requirements.lock"
-    return path if path.is_file() else None
+    """Return `requirements.lock` of the checkout, or the one that a wheel carries; None where there is neither."""
+    places = (revision.HOME.parent / "requirements.lock", revision.HOME / "requirements.lock")
+    return next((path for path in places if path.is_file()), None)
 
 
 def lock_digest() -> str:
-    """The lock's hash; `none` where there is no lock."""
+    """Return the lock's hash; `none` where there is no lock."""
     lock = lock_file()
     return sha256_of(lock) if lock else "none"
 
@@ -105,11 +94,6 @@ def still_runs(tags: dict[str, str]) -> bool | None:
         return same and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, KeyError, ValueError):
         return False
-
-
-def _git(*words: str) -> str:
-    asked = subprocess.run(["git", "-C", str(HOME.parent), *words], capture_output=True, text=True, check=False)
-    return asked.stdout.strip()
 
 
 def _processor() -> str:
