@@ -47,7 +47,7 @@ class Scorer:
             raise SourceError("the request has neither a column 'study' (a folder) nor 'archive' (a base64 zip)")
         rows: list[dict[str, Any]] = []
         for number, row in enumerate(studies.to_dict("records")):
-            rows += rows_of(self.score(*(text(row.get(column)) for column in COLUMNS), number))
+            rows += rows_of(self.score(text(row.get("study")), text(row.get("archive")), number))
         names = column_names(self.predictor.trained.model.names)
         return pl.DataFrame(rows, schema=polars_schema(names)).to_pandas()
 
