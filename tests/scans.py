@@ -65,7 +65,7 @@ def header(scan: Scan, centres: tuple[int, int] | None = None, **limits: int) ->
     spaces = [
         xsd.encodingSpaceType(
             matrixSize=xsd.matrixSizeType(x=matrix[0], y=matrix[1], z=matrix[2]),
-            fieldOfView_mm=xsd.fieldOfViewMm(x=lengths[0], y=lengths[1], z=lengths[2]),
+            fieldOfView_mm=xsd.fieldOfViewMm(x=float(lengths[0]), y=float(lengths[1]), z=float(lengths[2])),
         )
         for matrix, lengths in ((scan.encoded, scan.encoded_mm), (scan.recon, scan.recon_mm))
     ]

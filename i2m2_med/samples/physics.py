@@ -9,6 +9,7 @@ is, takes one ramp of phase, x[p] = ifft_N(K)[p mod N] · e^{−2πi c p / N}; t
 the columns where the second transform wants them. Each transform writes along what the other reads.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +21,8 @@ from i2m2_med.errors import SourceError
 
 SAME_GRID = (1.0, 1.0)
 """Image pixels are those of the transform."""
+AS_STORED = (False, False, False)
+"""An image is shown as it was reconstructed."""
 PUBLISHED_WIDTH = 400
 """Columns that the published code zero-fills k-space to before it transforms."""
 
@@ -99,6 +102,14 @@ def fit_centre(array: Shaped[Tensor, "..."], size: int, axis: int) -> Shaped[Ten
     left = (size - n) // 2
     padding = [0, 0] * (-axis - 1) + [left, size - n - left]
     return torch.nn.functional.pad(array, padding)
+
+
+def turned(image: Shaped[Tensor, "rows columns"], turn: Sequence[bool]) -> Shaped[Tensor, "height width"]:
+    """An image as it is shown. turn: whether it is transposed first, then rows and columns flipped."""
+    transpose, flip_rows, flip_columns = turn
+    image = image.mT if transpose else image
+    flipped = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
+    return image.flip(flipped).contiguous() if flipped or transpose else image
 
 
 def refuse_too_wide(measured: int) -> None:

@@ -9,8 +9,8 @@ import torch
 
 from i2m2_med.files import replace_file
 from i2m2_med.samples.coils import reconstruct
-from i2m2_med.samples.knee.transforms import files_of
-from i2m2_med.samples.physics import fit_centre
+from i2m2_med.samples.knee.transforms import choice_of, files_of
+from i2m2_med.samples.physics import fit_centre, turned
 from i2m2_med.samples.pictures import Panel, draw_grid
 from i2m2_med.sources.fastmri.labels import read_boxes, unflip
 from i2m2_med.sources.fastmri.slices import read_image, read_kspace
@@ -53,8 +53,10 @@ def panel(record: dict[str, Any], boxes: pl.DataFrame) -> Panel:
     if record["_format"] == "nifti":
         image = fit_centre(fit_centre(torch.from_numpy(read_image(files, index)), height, -2), width, -1)
     else:
-        kspace = torch.from_numpy(read_kspace(files.paths[0], record["_format"], index))
-        image = reconstruct(kspace, height, width, step=(record["_step"][0], record["_step"][1]))
+        kspace = torch.from_numpy(read_kspace(files.paths[0], record["_format"], index, choice_of(record)))
+        image = turned(
+            reconstruct(kspace, height, width, step=(record["_step"][0], record["_step"][1])), record["_turn"]
+        )
     drawn = boxes.filter((pl.col("file") == files.name) & (pl.col("slice") == index) & ~pl.col("study_level"))
     placed: list[Box] = [
         (x, unflip(y, high, height), wide, high, text)

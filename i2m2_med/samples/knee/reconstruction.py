@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Complex
 
 from i2m2_med.samples.coils import reconstruct
-from i2m2_med.samples.physics import fit_centre
+from i2m2_med.samples.physics import fit_centre, turned
 from i2m2_med.sources.fastmri.slices import VolumeFiles, inspect, read_image, read_kspace
+from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
 from i2m2_med.sources.formats.volume import Volume
 
 
@@ -25,9 +26,9 @@ class Images:
         return self.volume.voxel_mm or (1.0, 1.0, 1.0)
 
 
-def reconstruct_volume(files: VolumeFiles) -> Images:
+def reconstruct_volume(files: VolumeFiles, choice: Choice = ONLY_IMAGE) -> Images:
     """Check a volume and reconstruct every slice. Raises SourceError with what is wrong with it."""
-    volume = inspect(files)
+    volume = inspect(files, choice)
     height, width = volume.shown
     slices: list[np.ndarray] = []
     for index in range(volume.n_slices):
@@ -35,6 +36,6 @@ def reconstruct_volume(files: VolumeFiles) -> Images:
             image = torch.from_numpy(read_image(files, index))
             slices.append(fit_centre(fit_centre(image, height, -2), width, -1).numpy())
         else:
-            kspace = torch.from_numpy(read_kspace(files.paths[0], volume.format, index))
-            slices.append(reconstruct(kspace, height, width, step=volume.step).numpy())
+            kspace = torch.from_numpy(read_kspace(files.paths[0], volume.format, index, choice))
+            slices.append(turned(reconstruct(kspace, height, width, step=volume.step), volume.turn).numpy())
     return Images(np.stack(slices), volume)

@@ -21,8 +21,17 @@ from i2m2_med.errors import ConfigError
 from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.complex_checks import complex_or_refuse
 from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
-from i2m2_med.samples.physics import PUBLISHED_WIDTH, SAME_GRID, centred_fft, fit_centre, refuse_too_wide
+from i2m2_med.samples.physics import (
+    AS_STORED,
+    PUBLISHED_WIDTH,
+    SAME_GRID,
+    centred_fft,
+    fit_centre,
+    refuse_too_wide,
+    turned,
+)
 from i2m2_med.sources.fastmri.slices import VolumeFiles, read_image, read_kspace, read_rss
+from i2m2_med.sources.formats.ismrmrd_counters import Choice
 
 Record = dict[str, Any]
 
@@ -53,7 +62,7 @@ class LoadSliced(MapTransform):
         if form == "nifti":
             return {**record, "image": torch.from_numpy(read_image(files, index))}
         path = files.paths[0]
-        record[str(self.keys[0])] = torch.from_numpy(read_kspace(path, form, index))
+        record[str(self.keys[0])] = torch.from_numpy(read_kspace(path, form, index, choice_of(record)))
         rss = read_rss(path, form, index) if self.rss else None
         return record if rss is None else {**record, "rss_image": torch.from_numpy(rss)}
 
@@ -61,6 +70,11 @@ class LoadSliced(MapTransform):
 def files_of(record: Mapping[str, Any]) -> VolumeFiles:
     """The files that a record's slice lies in."""
     return VolumeFiles(*(Path(record[name]) if record[name] else None for name in ("_data", "_phase")))
+
+
+def choice_of(record: Mapping[str, Any]) -> Choice:
+    """Which image of its file a record's slice is of."""
+    return Choice(**dict(zip(Choice.model_fields, record["_choice"], strict=True)))
 
 
 class Reconstructd(MapTransform):
@@ -94,15 +108,21 @@ class Reconstructd(MapTransform):
             refuse_too_wide(kspace.shape[-1])
         del record[key]
         rows, columns = record.get("_step", SAME_GRID)
-        return {**record, "image": self.transform(kspace, (rows, columns))}
+        return {**record, "image": self.transform(kspace, (rows, columns), record.get("_turn", AS_STORED))}
 
-    def transform(self, kspace: Tensor, step: tuple[float, float] = SAME_GRID) -> Tensor:
-        """(coil, readout, phase) → (height, width), complex64. step: a pixel of the image in pixels of k-space's image."""
+    def transform(
+        self, kspace: Tensor, step: tuple[float, float] = SAME_GRID, turn: Sequence[bool] = AS_STORED
+    ) -> Tensor:
+        """(coil, readout, phase) → (height, width), complex64.
+
+        step: a pixel of the image in pixels of k-space's image; turn: from that to the image as shown (`Volume.turn`).
+        """
         published = self.parity == "published"
         step = SAME_GRID if published else step
         if self.domain == "kspace" and len(kspace) == 1 and step == SAME_GRID:
             return self.fit(kspace[0])
-        image = reconstruct(kspace, self.height, self.width, PUBLISHED_WIDTH if published else 0, step)
+        rows, columns = (self.width, self.height) if turn[0] else (self.height, self.width)
+        image = turned(reconstruct(kspace, rows, columns, PUBLISHED_WIDTH if published else 0, step), turn)
         return centred_fft(image) if self.domain == "kspace" else image
 
     def fit(self, image: Tensor) -> Tensor:

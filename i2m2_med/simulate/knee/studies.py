@@ -74,7 +74,7 @@ def acquisitions(kspace: Complex) -> Iterator[tuple[tuple[object, ...], np.ndarr
         flags = FIRST_IN_SLICE * (line == 0) | LAST_IN_SLICE * (line == lines - 1)
         where = (line, 0, 0, at, 0, 0, 0, 0, 0, (0,) * 8)
         sizes = (readout, coils, coils, (0,) * 16, 0, 0, readout // 2, 0, 0, 5.0)
-        axes = ((0.0, 0.0, at * SLICE_MM), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, 0.0))
+        axes = ((0.0, -at * SLICE_MM, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 0.0))
         head = (1, flags, 1, counter, counter, (0,) * 3, *sizes, *axes, where, (0,) * 8, (0.0,) * 8)
         yield head, nothing, np.ascontiguousarray(kspace[at, :, :, line]).view(np.float32).ravel()
 
@@ -110,10 +110,13 @@ def raw_type() -> np.dtype:
 
 
 def write_nifti(path: Path, values: np.ndarray) -> None:
-    """values: (slice, row, column) → NIfTI (column, row, slice), compressed, the same bytes for the same values."""
+    """values: (slice, row, column) of a coronal knee, rows from foot to head → NIfTI (column, row, slice).
+
+    Compressed; the same bytes for the same values.
+    """
     import nibabel
 
-    affine = np.diag([PIXEL_MM, PIXEL_MM, SLICE_MM, 1.0])
+    affine = np.array([[-PIXEL_MM, 0, 0, 0], [0, 0, SLICE_MM, 0], [0, PIXEL_MM, 0, 0], [0, 0, 0, 1.0]])
     image = nibabel.Nifti1Image(values.transpose(2, 1, 0).astype(np.float32), affine)
     path.write_bytes(gzip.compress(image.to_bytes(), 1, mtime=0))
 

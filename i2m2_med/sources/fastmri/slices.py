@@ -15,6 +15,7 @@ from i2m2_med.files import digest, write_json
 from i2m2_med.sources.fastmri import volume as fastmri_volume
 from i2m2_med.sources.formats import ismrmrd_raw, nifti
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
+from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
 from i2m2_med.sources.formats.volume import Volume, energy
 
 
@@ -54,32 +55,37 @@ def group_volumes(paths: Iterable[Path]) -> list[VolumeFiles]:
     return sorted(found, key=lambda volume: volume.paths[0])
 
 
-def inspect(files: VolumeFiles) -> Volume:
-    """Read a volume once and check it. Raises SourceError with the first thing that is wrong."""
+def inspect(files: VolumeFiles, choice: Choice = ONLY_IMAGE) -> Volume:
+    """Read a volume once and check it. Raises SourceError with the first thing that is wrong.
+
+    choice: which image of an ISMRMRD file that holds several.
+    """
     path = files.paths[0]
     if nifti.is_nifti(path):
         return nifti.inspect_pair(files.data, files.phase)
     if path.suffix == ".npy":
         return _inspect_npy(path)
-    return ismrmrd_raw.inspect_raw(path) if ismrmrd_raw.is_ismrmrd(path) else fastmri_volume.inspect_volume(path)
+    if ismrmrd_raw.is_ismrmrd(path):
+        return ismrmrd_raw.inspect_raw(path, choice)
+    return fastmri_volume.inspect_volume(path)
 
 
-def kept_facts(files: VolumeFiles, cache: Path) -> Volume:
+def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> Volume:
     """Facts of a volume, read once: kept in `cache` for as long as its files' names, sizes and times stay the same."""
     known = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files.paths]
-    kept = cache / "volumes" / f"{digest(['volume 5', known])[:32]}.json"
+    kept = cache / "volumes" / f"{digest(['volume 6', known, choice.model_dump()])[:32]}.json"
     if kept.exists():
         return Volume.model_validate_json(kept.read_text())
-    volume = inspect(files)
+    volume = inspect(files, choice)
     write_json(kept, volume.model_dump())
     return volume
 
 
-def read_kspace(path: Path, form: str, index: int) -> np.ndarray:
+def read_kspace(path: Path, form: str, index: int, choice: Choice = ONLY_IMAGE) -> np.ndarray:
     """One slice of k-space, (coil, readout, phase) complex64."""
     if form == "npy":
         return _load_npy(path)
-    return (ismrmrd_raw.read_raw if form == "ismrmrd" else fastmri_volume.read_kspace)(path, index)
+    return ismrmrd_raw.read_raw(path, index, choice) if form == "ismrmrd" else fastmri_volume.read_kspace(path, index)
 
 
 def read_image(files: VolumeFiles, index: int) -> np.ndarray:

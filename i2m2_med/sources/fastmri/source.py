@@ -4,9 +4,10 @@
 may be fastMRI HDF5, ISMRMRD raw data or NIfTI magnitude/phase pairs; the annotations name them by file name.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -25,6 +26,7 @@ from i2m2_med.sources.fastmri.labels import (
 from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, kept_facts
 from i2m2_med.sources.fastmri.study import open_study, volume_rows
 from i2m2_med.sources.fastmri.vanished import refuse_vanished, remember_files
+from i2m2_med.sources.formats.ismrmrd_counters import Choice
 from i2m2_med.sources.formats.volume import Volume
 from i2m2_med.sources.source import Bound, Flow, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
@@ -50,6 +52,8 @@ class Settings(ClosedSettings):
     """Findings about a whole study: `apart` = no slice's label; `slice` = the first slice's (published)."""
     patient: Literal["attribute", "file"] = "attribute"
     """Who a volume belongs to: its `patient_id`, or each file a patient of its own (volumes of one person may then be split apart)."""
+    ismrmrd: Choice = Choice()
+    """Which image of an ISMRMRD file that holds several (contrasts, sets, phases, repetitions)."""
     max_width: int | None = None
     """Leave out volumes with more phase-encoding columns (published: 400)."""
     splits: Path | None = None
@@ -99,15 +103,13 @@ class Source(BaseSource):
         volumes: dict[str, Volume] = {}
         for name, files in progress.track(found.items(), "reading volumes", len(found)):
             try:
-                volumes[name] = self._fitting(kept_facts(files, cache), file_name(files))
+                volumes[name] = self._fitting(kept_facts(files, cache, self.settings.ismrmrd), file_name(files))
             except SourceError as error:
                 flow.refuse(file_name(files), error)
         self._leave_out_wide(volumes, flow)
         refuse_twins(volumes, found, flow)
         labels = self._labels(volumes, found, flow)
-        flow.audits["volumes whose pixels are not those of k-space, resampled by millimetres"] = sum(
-            volume.resampled for volume in volumes.values()
-        )
+        flow.audits |= geometry_audits(volumes.values())
         if not volumes:
             raise SourceError(f"No volume in {self.settings.root} can be used: {len(flow.refused)} were refused.")
         flow.step("volumes", len(volumes), len(found) - len(volumes), "refused, or left out above")
@@ -121,7 +123,7 @@ class Source(BaseSource):
 
     def study(self, folder: Path) -> Study:
         """Open a study folder for scoring: one volume of any format."""
-        return open_study(folder)
+        return open_study(folder, self.settings.ismrmrd)
 
     def _volumes(self) -> list[VolumeFiles]:
         root = existing_folder(self.settings.root, "it should hold the fastMRI knee volumes (*.h5); set source.root")
@@ -197,7 +199,18 @@ class Source(BaseSource):
     def _records(self, volume: Volume, files: VolumeFiles) -> pl.DataFrame:
         """One row per slice of a volume, labels apart."""
         patient = volume.patient_id if self.settings.patient == "attribute" else files.name
-        return volume_rows(files, volume).select(pl.lit(patient).alias("patient"), pl.all())
+        return volume_rows(files, volume, self.settings.ismrmrd).select(pl.lit(patient).alias("patient"), pl.all())
+
+
+def geometry_audits(volumes: Iterable[Volume]) -> dict[str, Any]:
+    """How many volumes were resampled, have no orientation, or were read in part, and which part."""
+    known = list(volumes)
+    remarks = Counter(remark for volume in known for remark in volume.remarks)
+    return {
+        "volumes whose pixels are not those of k-space, sampled by millimetres": sum(one.resampled for one in known),
+        "volumes whose format has no orientation (nominal)": sum(one.affine is None for one in known),
+        **{f"volumes with {remark}": count for remark, count in sorted(remarks.items())},
+    }
 
 
 def file_name(files: VolumeFiles) -> str:

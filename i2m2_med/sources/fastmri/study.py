@@ -7,6 +7,7 @@ import polars as pl
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect
 from i2m2_med.sources.formats.description import read_description
+from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
 from i2m2_med.sources.formats.nifti import part_of
 from i2m2_med.sources.formats.volume import Volume
 from i2m2_med.sources.source import Study
@@ -17,7 +18,7 @@ OTHERS = ("series", "static", "notes")
 """Names of `study.yaml` that other data sets read."""
 
 
-def open_study(folder: Path) -> Study:
+def open_study(folder: Path, choice: Choice = ONLY_IMAGE) -> Study:
     """The one volume in a study folder (or a study that is one file), a record per slice.
 
     Raises SourceError if there is none or more than one, if a file is a link that leaves the folder, or if the volume
@@ -30,8 +31,8 @@ def open_study(folder: Path) -> Study:
             raise SourceError("a file of the study is a link that leaves its folder. Copy the file into it.")
         if not path.is_file():
             raise SourceError("study.yaml names a file that is not in the study's folder.")
-    volume = inspect(files)
-    rows = volume_rows(files, volume)
+    volume = inspect(files, choice)
+    rows = volume_rows(files, volume, choice)
     return Study(rows.select(pl.lit(volume.patient_id or folder.name).alias("patient"), pl.all()))
 
 
@@ -65,11 +66,11 @@ def named_files(folder: Path) -> dict[str, Path]:
     return {name: folder / value for name, value in named.items()}
 
 
-def volume_rows(files: VolumeFiles, volume: Volume) -> pl.DataFrame:
+def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE) -> pl.DataFrame:
     """One row per slice with what the transforms read.
 
     `_data` and `_phase` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil, readout,
-    phase), `_recon` (rows and columns), `_step` (`Volume.step`), `_scale` (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
+    phase), `_recon` (rows and columns), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale` (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
     """
     strength = volume.field_strength_t
     shape = [volume.n_slices, volume.n_coils, volume.readout, volume.phase]
@@ -88,6 +89,8 @@ def volume_rows(files: VolumeFiles, volume: Volume) -> pl.DataFrame:
         _shape=pl.lit(shape, pl.List(pl.Int64)),
         _recon=pl.lit(list(volume.recon), pl.List(pl.Int64)),
         _step=pl.lit(list(volume.step), pl.List(pl.Float64)),
+        _turn=pl.lit(list(volume.turn), pl.List(pl.Boolean)),
+        _choice=pl.lit(list(choice.model_dump().values()), pl.List(pl.Int64)),
         _scale=pl.lit(volume.scale, pl.Float64),
         _masked=pl.lit(volume.masked),
     )

@@ -37,6 +37,23 @@ class Axis:
         ratio = self.recon_mm / self.pixel_mm
         return 1.0 if abs(ratio - 1) * min(self.recon, self.samples) <= DRIFT else ratio
 
+    @property
+    def shown(self) -> int:
+        """Pixels of the reconstruction, as far as it was measured."""
+        return self.recon if self.step != 1 else min(self.recon, self.samples)
+
+    @property
+    def centre(self) -> int:
+        """Which of them lies at the centre of the field of view: a crop begins at (n - size) // 2."""
+        if self.step != 1:
+            return self.recon // 2
+        return self.samples // 2 - (self.samples - self.shown) // 2
+
+    @property
+    def first_position(self) -> float:
+        """Where the first of them lies, in pixels of k-space's image from its centre."""
+        return -self.centre * self.step
+
 
 def stored_axis(
     encoding: Encoding, number: int, samples: int, name: str, empty_beyond: Callable[[int], bool] = lambda _: False

@@ -29,7 +29,13 @@ class Volume(Settings):
     """Pulse sequence, such as CORPDFS_FBK (fat-suppressed proton density)."""
     field_strength_t: float | None = None
     voxel_mm: tuple[float, float, float] | None = None
-    """Row, column and slice spacing of the reconstruction."""
+    """Row, column and slice spacing of the images as shown."""
+    affine: tuple[float, ...] | None = None
+    """(column, row, slice) of the images as shown → mm, 4 × 4 row by row; None where the format has no orientation (nominal)."""
+    turn: tuple[bool, bool, bool] = (False, False, False)
+    """From an image as reconstructed to one as shown: transposed, rows flipped, columns flipped. Images that are read are turned already."""
+    remarks: tuple[str, ...] = ()
+    """What was left out, averaged or merged when it was read."""
     has_rss: bool = False
     """The file holds its own root-sum-of-squares image; masked (undersampled) volumes do not."""
     has_magnitude: bool = True

@@ -9,12 +9,14 @@ import pytest
 from i2m2_med.errors import SourceError
 from i2m2_med.simulate.knee import studies as studies_knee
 from i2m2_med.simulate.knee.anatomy import Geometry
+from i2m2_med.simulate.knee.files import PIXEL_MM
+from i2m2_med.simulate.knee.studies import SLICE_MM
+from i2m2_med.sources.formats.ismrmrd_counters import Choice
 from i2m2_med.sources.formats.ismrmrd_raw import inspect_raw, is_ismrmrd, read_raw
 
 
-@pytest.mark.parametrize("name", ["ismrmrd_sl_64_4ch.h5", "ismrmrd_sl_64_4ch_R4.h5"])
-def test_phantom_is_what_its_file_says_it_is(shared_data: Path, name: str) -> None:
-    path = shared_data / "kspace_phantom" / name
+def test_phantom_is_what_its_file_says_it_is(shared_data: Path) -> None:
+    path = shared_data / "kspace_phantom" / "ismrmrd_sl_64_4ch.h5"
     assert is_ismrmrd(path)
     kspace = read_raw(path, 0)
     assert kspace.shape == (4, 128, 64)
@@ -28,8 +30,18 @@ def test_phantom_is_what_its_file_says_it_is(shared_data: Path, name: str) -> No
         assert match > 0.99
 
 
+def test_repetitions_of_an_accelerated_phantom_are_not_merged(shared_data: Path) -> None:
+    path = shared_data / "kspace_phantom" / "ismrmrd_sl_64_4ch_R4.h5"
+    with pytest.raises(SourceError, match=r"4 images by their repetition \(0, 1, 2, 3\)"):
+        inspect_raw(path)
+    measured = [np.abs(read_raw(path, 0, Choice(repetition=number))).max(axis=(0, 1)) > 0 for number in range(4)]
+    assert (np.sum(measured, axis=0) == 1).all()  # every line once: each repetition measured other ones
+    assert "separate calibration readouts left out" in inspect_raw(path, Choice(repetition=2)).remarks
+
+
 def test_lines_are_the_ismrmrd_packages(shared_data: Path) -> None:
-    ismrmrd = pytest.importorskip("ismrmrd", reason="the extra [ismrmrd] is not installed")
+    import ismrmrd
+
     path = shared_data / "kspace_phantom" / "ismrmrd_sl_64_4ch.h5"
     kspace = read_raw(path, 0)
     theirs = ismrmrd.Dataset(str(path), "dataset", mode="r")
@@ -47,6 +59,10 @@ def test_the_same_study_in_both_forms(tmp_path: Path) -> None:
     assert (volume.n_slices, volume.n_coils, volume.readout, volume.phase) == (3, 1, 40, 27)
     for index in range(3):
         np.testing.assert_array_equal(read_raw(tmp_path / "raw.h5", index), study.kspace[index])
+    assert np.allclose(
+        np.reshape(volume.affine, (4, 4))[:3, :3], [[-PIXEL_MM, 0, 0], [0, 0, SLICE_MM], [0, PIXEL_MM, 0]]
+    )
+    assert volume.turn == (False, False, False)
 
 
 @pytest.mark.parametrize(
