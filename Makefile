@@ -6,7 +6,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: setup demo test test-all test-cuda check bench clean
+.PHONY: setup demo test test-all test-cuda bench-cuda check bench clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +31,9 @@ test-all: setup
 
 test-cuda: setup
 	$(BIN)/python -m pytest -q -m cuda tests/cuda
+
+bench-cuda: setup
+	JAXTYPING_DISABLE=1 $(BIN)/python -m pytest -q -s -m cuda tests/benchmarks/test_on_gpu.py
 
 check: setup
 	$(BIN)/ruff format --check .
