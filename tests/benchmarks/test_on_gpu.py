@@ -16,7 +16,11 @@ from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
 
-pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
 
 LABELS = Labels(("abnormal", "mtear", "acl", "cartilage"), ("no", "yes"))
 SIDE, BATCH, SLICES = 320, 16, 320

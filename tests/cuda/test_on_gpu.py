@@ -33,7 +33,11 @@ from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
 
-pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.filterwarnings("default"),  # kernels without a deterministic form warn
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+]
 
 IMAGE, DIGIT, SOUND, SERIES, STATIC = (3, 1, 64, 64), (3, 1, 28, 28), (3, 1, 112, 112), (7, 24, 12), (7, 5)
 EXPERTS: dict[str, tuple[Callable[[], nn.Module], tuple[tuple[int, ...], ...]]] = {
@@ -76,7 +80,9 @@ def test_an_expert_answers_and_learns_as_on_a_cpu(name: str) -> None:
         logits = network(*(tensor.to(device) for tensor in inputs))
         logits.log_softmax(-1)[..., 0].sum().backward()
         said[device] = logits.detach().cpu()
-        slopes[device] = {key: one.grad.cpu() for key, one in network.named_parameters() if one.grad is not None}
+        slopes[device] = {  # copies: a gradient moves with its module
+            key: one.grad.cpu().clone() for key, one in network.named_parameters() if one.grad is not None
+        }
     torch.testing.assert_close(said["cuda"], said["cpu"], atol=2e-3, rtol=1e-3)
     assert slopes["cuda"].keys() == slopes["cpu"].keys()
     for key, slope in slopes["cpu"].items():
