@@ -8,10 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 import i2m2_med
 from i2m2_med.files import write_json
 from i2m2_med.sources.meds import codes
+from i2m2_med.sources.meds.shards import KINDS
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.items import read_items
 from i2m2_med.sources.mimic3.notes import available_at
@@ -19,16 +22,22 @@ from i2m2_med.sources.source import Labels
 
 SHARD_SUBJECTS = 2000
 MEDS_VERSION = "0.4.1"
-COLUMNS = {
-    "subject_id": pl.Int64,
-    "time": pl.Datetime("us"),
-    "code": pl.String,
-    "numeric_value": pl.Float32,
-    "text_value": pl.String,
-    **dict.fromkeys(codes.IDS, pl.Int64),
-    **dict.fromkeys(codes.TEXTS, pl.String),
-    codes.STORED: pl.Datetime("us"),
-}
+COLUMNS = {**KINDS, "numeric_value": pl.Float32}
+del COLUMNS["unit"]  # part of the code
+SCHEMA = pa.schema(
+    {
+        "subject_id": pa.int64(),
+        "time": pa.timestamp("us"),
+        "code": pa.string(),
+        "numeric_value": pa.float32(),
+        "text_value": pa.large_string(),
+        **dict.fromkeys(codes.IDS, pa.int64()),
+        **dict.fromkeys(codes.TEXTS, pa.string()),
+        codes.WARD: pa.int64(),
+        codes.STORED: pa.timestamp("us"),
+    }
+)
+"""As MEDS's schema has it to the letter: its validator takes no other kind of string."""
 
 
 def write_meds(
@@ -51,15 +60,24 @@ def write_meds(
             shard = shard.sort("subject_id", "time", nulls_last=False, maintain_order=True)
             path = folder / "data" / name / f"{number}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            shard.write_parquet(path)
+            pq.write_table(shard.to_arrow().cast(SCHEMA), path)
             counts["events"] += shard.height
             seen |= set(shard["code"].unique())
     (folder / "metadata").mkdir()
-    subjects.with_columns(pl.col("split").replace_strict(codes.SPLITS)).write_parquet(folder / codes.SPLITS_FILE)
-    code_table(sorted(seen)).write_parquet(folder / "metadata" / "codes.parquet")
+    write_strict(subjects.with_columns(pl.col("split").replace_strict(codes.SPLITS)), folder / codes.SPLITS_FILE)
+    write_strict(code_table(sorted(seen)), folder / "metadata" / "codes.parquet")
     write_json(folder / "metadata" / "dataset.json", metadata())
     counts["labels"] = write_labels(folder, tables, records, gap_hours, labels)
     return counts
+
+
+def write_strict(table: pl.DataFrame, path: Path) -> None:
+    """A table as Parquet with pyarrow's plain strings."""
+    arrow = table.to_arrow()
+    plain = {pa.large_string(): pa.string(), pa.large_list(pa.large_string()): pa.list_(pa.string())}
+    pq.write_table(
+        arrow.cast(pa.schema([field.with_type(plain.get(field.type, field.type)) for field in arrow.schema])), path
+    )
 
 
 def metadata() -> dict[str, object]:
@@ -71,7 +89,7 @@ def metadata() -> dict[str, object]:
         "etl_version": i2m2_med.__version__,
         "meds_version": MEDS_VERSION,
         "raw_source_id_columns": list(codes.IDS),
-        "other_extension_columns": [*codes.TEXTS, codes.STORED],
+        "other_extension_columns": list(codes.EXTRA),
     }
 
 
@@ -80,8 +98,9 @@ def events_of(tables: dict[str, Ingested]) -> Iterator[pl.LazyFrame]:
     yield from events_of_patients(tables["PATIENTS"].scan(), tables["ADMISSIONS"].scan())
     yield from events_of_admissions(tables["ADMISSIONS"].scan())
     stays = tables["ICUSTAYS"].scan()
-    yield event(stays, "INTIME", known(codes.ICU_IN, "FIRST_CAREUNIT"))
-    yield event(stays, "OUTTIME", known(codes.ICU_OUT, "LAST_CAREUNIT"))
+    source, first, last = (pl.col(name) for name in ("DBSOURCE", "FIRST_WARDID", "LAST_WARDID"))
+    yield event(stays, "INTIME", known(codes.ICU_IN, "FIRST_CAREUNIT"), dbsource=source, ward=first)
+    yield event(stays, "OUTTIME", known(codes.ICU_OUT, "LAST_CAREUNIT"), ward=last)
     yield event(tables["SERVICES"].scan(), "TRANSFERTIME", known(codes.SERVICE, "CURR_SERVICE"))
     ended = tables["ADMISSIONS"].scan().select("HADM_ID", "DISCHTIME")
     coded = tables["DIAGNOSES_ICD"].scan().drop_nulls("ICD9_CODE").sort("HADM_ID", "SEQ_NUM")
@@ -110,16 +129,29 @@ def known(prefix: str, column: str | pl.Expr) -> pl.Expr:
 
 
 def events_of_patients(patients: pl.LazyFrame, admissions: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
-    """Sex, birth, and death: in hospital to the minute where that is known, else the date."""
+    """Sex, birth, and death: in hospital to the minute where that is known (with its admission), else the date, else without a time."""
     yield event(patients, "DOB", pl.lit(codes.BIRTH))
     yield patients.select(
         pl.col("SUBJECT_ID").alias("subject_id"),
         pl.lit(None, pl.Datetime("us")).alias("time"),
         known(codes.GENDER, "GENDER").alias("code"),
     )
-    in_hospital = admissions.group_by("SUBJECT_ID").agg(pl.col("DEATHTIME").min())
-    died = patients.join(in_hospital, on="SUBJECT_ID", how="left").with_columns(at=pl.coalesce("DEATHTIME", "DOD"))
-    yield event(died, "at", pl.lit(codes.DEATH))
+    dead = pl.col("DEATHTIME_GIVEN") | (pl.col("HOSPITAL_EXPIRE_FLAG") == 1).fill_null(False)
+    at = pl.col("DEATHTIME")
+    in_hospital = admissions.group_by("SUBJECT_ID").agg(
+        at.min(), pl.col("HADM_ID").sort_by(at, nulls_last=True).first().alias("of"), dead.any().alias("dead")
+    )
+    known_dead = pl.col("dead").fill_null(False) | pl.col("DOD_GIVEN") | (pl.col("EXPIRE_FLAG") == 1).fill_null(False)
+    yield (
+        patients.join(in_hospital, on="SUBJECT_ID", how="left")
+        .filter(known_dead)
+        .select(
+            pl.col("SUBJECT_ID").alias("subject_id"),
+            pl.coalesce(at, "DOD").alias("time"),
+            pl.lit(codes.DEATH).alias("code"),
+            pl.when(at.is_not_null()).then("of").alias("hadm_id"),
+        )
+    )
 
 
 def events_of_admissions(admissions: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
@@ -131,7 +163,8 @@ def events_of_admissions(admissions: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
         insurance=pl.col("INSURANCE"),
         race=pl.col("ETHNICITY"),
     )
-    died = pl.when(pl.col("HOSPITAL_EXPIRE_FLAG") == 1).then(pl.lit(codes.DIED)).otherwise(pl.lit(codes.ALIVE))
+    flag = pl.col("HOSPITAL_EXPIRE_FLAG")
+    died = pl.when(flag == 1).then(pl.lit(codes.DIED)).when(flag == 0).then(pl.lit(codes.ALIVE))
     yield event(admissions, "DISCHTIME", known(codes.DISCHARGE, died))
 
 
@@ -182,6 +215,6 @@ def write_labels(
         )
         path = folder / "labels" / f"{label}.parquet"
         path.parent.mkdir(exist_ok=True)
-        rows.sort("subject_id", "prediction_time").write_parquet(path)
+        write_strict(rows.sort("subject_id", "prediction_time"), path)
         written += rows.height
     return written

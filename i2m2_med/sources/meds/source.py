@@ -1,9 +1,10 @@
 """A MEDS data set (the Medical Event Data Standard) as a source: the road for MIMIC-IV and for a hospital's own data.
 
 Its events become tables in MIMIC's columns (once, in the cache), and those go the way of MIMIC-III: the same tasks, flags,
-arrays and audits. Which codes are read is said in `meds_codes`.
+arrays and audits. Which codes are read is said in `codes.py`.
 """
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -13,11 +14,12 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, existing_folder, replace_folder, sha256_of, sole_user
 from i2m2_med.sources import mimic3
 from i2m2_med.sources.meds.codes import SPLITS, SPLITS_FILE
-from i2m2_med.sources.meds.tables import data_files, write_tables
+from i2m2_med.sources.meds.shards import data_files
+from i2m2_med.sources.meds.tables import REMARKS, write_tables
 from i2m2_med.sources.mimic3.items import read_items
 from i2m2_med.sources.source import Flow, Progress
 
-VERSION = 2
+VERSION = 3
 """Of the conversion: tables of another are not used again."""
 
 
@@ -27,6 +29,12 @@ class Settings(mimic3.Settings):
     name: Literal["meds"] = "meds"  # type: ignore[assignment]
     root: Path
     """Folder of the MEDS data set: data/**/*.parquet, and metadata/subject_splits.parquet where splits are given."""
+
+
+class OfEvents(mimic3.Source):
+    """Tables made of events: no file of a release, so its row counts don't bind them."""
+
+    held_to_release = False
 
 
 class Source(mimic3.Source):
@@ -39,8 +47,9 @@ class Source(mimic3.Source):
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
         tables = self.as_tables(cache, progress)
+        flow.remarks += json.loads((tables / REMARKS).read_text())
         content = {**self.settings.model_dump(), "name": "mimic3", "root": tables}
-        records = mimic3.Source(mimic3.Settings.model_validate(content)).ingest(folder, cache, flow, progress)
+        records = OfEvents(mimic3.Settings.model_validate(content)).ingest(folder, cache, flow, progress)
         splits = self.settings.root / SPLITS_FILE
         by_shuffle = self.settings.split == "seed_10"
         return records if by_shuffle or not splits.is_file() else with_splits(records, splits)

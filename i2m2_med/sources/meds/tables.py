@@ -1,56 +1,21 @@
-"""MEDS events → tables in MIMIC's columns, as Parquet, so that one pipeline reads both."""
+"""MEDS events → tables in MIMIC's columns, as Parquet, so that one pipeline reads both. What the events don't say is null."""
 
 from pathlib import Path
 
 import polars as pl
 
 from i2m2_med.errors import SourceError
+from i2m2_med.files import write_json
 from i2m2_med.sources.meds import codes
+from i2m2_med.sources.meds.collection import with_collection
+from i2m2_med.sources.meds.shards import events_of
 from i2m2_med.sources.mimic3.items import all_item_ids
 
-TEXTS = {"code": pl.String, "text_value": pl.String, "insurance": pl.String, "race": pl.String}
-NUMBERS = {"subject_id": pl.Int64, "numeric_value": pl.Float64, "hadm_id": pl.Int64, "icustay_id": pl.Int64}
-REQUIRED = ("subject_id", "time", "code", "hadm_id", "icustay_id")
-
-
-def data_files(root: Path) -> list[Path]:
-    """The shards of a MEDS data set. Raises SourceError where there are none."""
-    files = sorted((root / "data").rglob("*.parquet"))
-    if not files:
-        raise SourceError(f"{root} holds no data/*.parquet; it should be a MEDS data set")
-    return files
-
-
-def events_of(files: list[Path]) -> pl.LazyFrame:
-    """All events, columns in one type. Raises SourceError for a column that is missing."""
-    return pl.concat([shard(path) for path in files])
-
-
-def shard(path: Path) -> pl.LazyFrame:
-    """One file's events; optional columns that it lacks are null."""
-    try:
-        lazy = pl.scan_parquet(path)
-        there = lazy.collect_schema().names()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"{path.name} is no Parquet file ({type(error).__name__}); copy it again") from error
-    missing = [column for column in REQUIRED if column not in there]
-    if missing:
-        raise SourceError(
-            f"{path.name} lacks {', '.join(missing)}; MEDS events of a hospital need subject_id, time, code, and say "
-            f"which admission (hadm_id) and ICU stay (icustay_id) they belong to"
-        )
-    typed = [
-        (pl.col(name).cast(kind, strict=False) if name in there else pl.lit(None, kind).alias(name))
-        for name, kind in {**TEXTS, **NUMBERS}.items()
-    ]
-    stored = pl.col(codes.STORED) if codes.STORED in there else pl.lit(None, pl.Datetime("us"))
-    return lazy.select(
-        pl.col("time").cast(pl.Datetime("us")), stored.cast(pl.Datetime("us")).alias(codes.STORED), *typed
-    )
+REMARKS = "remarks.json"
 
 
 def write_tables(files: list[Path], folder: Path) -> None:
-    """`NAME.parquet` of every table that the pipeline reads, into `folder`."""
+    """`NAME.parquet` of every table that the pipeline reads, and `remarks.json` (a list of sentences), into `folder`."""
     events = events_of(files)
     small = {
         "PATIENTS": patients(events),
@@ -62,22 +27,44 @@ def write_tables(files: list[Path], folder: Path) -> None:
     }
     for name, table in small.items():
         table.sink_parquet(folder / f"{name}.parquet")
-    for name in ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS"):
-        measured(events, name).sink_parquet(folder / f"{name}.parquet", row_group_size=1_000_000)
     if not pl.scan_parquet(folder / "ICUSTAYS.parquet").select(pl.len()).collect().item():
-        raise SourceError(f"no event of the MEDS data set has a code {codes.ICU_IN}…; there is no ICU stay in it")
+        raise SourceError(
+            f"no event of the MEDS data set has a code {codes.ICU_IN}…; there is no ICU stay in it "
+            "(meds_etl writes none: convert MIMIC-IV by MIMIC_IV_MEDS)"
+        )
+    remarks: list[str] = []
+    for name in codes.MEASURED:
+        table = measured(events, name)
+        if name == "LABEVENTS":
+            table, found = with_collection(table, events)
+            remarks += found
+        table.sink_parquet(folder / f"{name}.parquet", row_group_size=1_000_000)
+    write_json(folder / REMARKS, remarks + absent(folder))
+
+
+def absent(folder: Path) -> list[str]:
+    """What the data set holds nothing of."""
+    empty = {
+        "SERVICES": "services: the type of admission is unknown",
+        "DIAGNOSES_ICD": "ICD-9 codes: comorbidities and ICD-9 labels are unknown",
+    }
+    rows = {name: pl.scan_parquet(folder / f"{name}.parquet").select(pl.len()).collect().item() for name in empty}
+    return [f"The MEDS data set holds no {what}." for name, what in empty.items() if not rows[name]]
 
 
 def of(events: pl.LazyFrame, prefix: str, rest: str, time: str) -> pl.LazyFrame:
-    """Events of one kind: ids, `time`, and what follows the prefix as `rest`."""
-    return events.filter(pl.col("code").str.starts_with(prefix)).select(
+    """Events of one kind: ids, `time`, and what follows the prefix (in either conversion's spelling) as `rest`."""
+    prefixes = [prefix, codes.ALSO[prefix]] if prefix in codes.ALSO else [prefix]
+    code = pl.col("code")
+    after = pl.coalesce(pl.when(code.str.starts_with(each)).then(code.str.strip_prefix(each)) for each in prefixes)
+    return events.filter(pl.any_horizontal(code.str.starts_with(each) for each in prefixes)).select(
         pl.col("subject_id").alias("SUBJECT_ID"),
         pl.col("hadm_id").alias("HADM_ID"),
         pl.col("icustay_id").alias("ICUSTAY_ID"),
         pl.col("time").alias(time),
-        unless_unknown(pl.col("code").str.strip_prefix(prefix)).alias(rest),
-        "insurance",
-        "race",
+        unless_unknown(after).alias(rest),
+        *codes.TEXTS,
+        codes.WARD,
         "text_value",
     )
 
@@ -88,33 +75,49 @@ def unless_unknown(text: pl.Expr) -> pl.Expr:
 
 
 def patients(events: pl.LazyFrame) -> pl.LazyFrame:
-    """PATIENTS; the date of death without its hour, as in MIMIC."""
-    gender = pl.col("code").filter(pl.col("code").str.starts_with(codes.GENDER)).first()
-    return (
-        events.filter(pl.col("code").is_in([codes.BIRTH, codes.DEATH]) | pl.col("code").str.starts_with(codes.GENDER))
-        .group_by("subject_id")
+    """PATIENTS; the date of death without its hour, as in MIMIC, and whether a death is known at all."""
+    gender = of(events, codes.GENDER, "GENDER", "time").group_by("SUBJECT_ID").agg(pl.col("GENDER").first())
+    own = pl.col("code").is_in([codes.BIRTH, codes.DEATH])
+    everybody = events.select(pl.col("subject_id").alias("SUBJECT_ID")).unique()
+    dates = (
+        events.filter(own)
+        .group_by(pl.col("subject_id").alias("SUBJECT_ID"))
         .agg(
-            GENDER=gender.str.strip_prefix(codes.GENDER),
             DOB=pl.col("time").filter(pl.col("code") == codes.BIRTH).min(),
             DOD=pl.col("time").filter(pl.col("code") == codes.DEATH).min().dt.truncate("1d"),
+            EXPIRE_FLAG=(pl.col("code") == codes.DEATH).any().cast(pl.Int64),
         )
-        .rename({"subject_id": "SUBJECT_ID"})
-        .sort("SUBJECT_ID")
     )
+    joined = everybody.join(gender, on="SUBJECT_ID", how="left").join(dates, on="SUBJECT_ID", how="left")
+    return joined.filter(pl.col("GENDER").is_not_null() | pl.col("DOB").is_not_null()).sort("SUBJECT_ID")
 
 
 def admissions(events: pl.LazyFrame) -> pl.LazyFrame:
-    """ADMISSIONS; who is discharged as dead died in hospital, at the time of MEDS_DEATH where that has an hour."""
+    """ADMISSIONS; who is discharged as dead died in hospital, at the time of MEDS_DEATH where that has an hour (or an admission). Where the place of
+    discharge is unknown, a death up to it says so; without a discharge nothing is known."""
     began = of(events, codes.ADMISSION, "kind", "ADMITTIME").with_columns(
         ADMISSION_TYPE=pl.col("kind").str.split("//").list.first()
     )
     ended = of(events, codes.DISCHARGE, "place", "DISCHTIME").select("HADM_ID", "DISCHTIME", "place")
-    death = events.filter(pl.col("code") == codes.DEATH).group_by("subject_id").agg(pl.col("time").min().alias("died"))
-    died = pl.col("place").str.contains(codes.SAYS_DIED).fill_null(False)
-    has_hour = pl.col("died") != pl.col("died").dt.truncate("1d")
-    joined = began.join(ended, on="HADM_ID", how="left").join(
+    death = (
+        events.filter(pl.col("code") == codes.DEATH)
+        .group_by("subject_id")
+        .agg(pl.col("time").min().alias("died"), pl.col("hadm_id").is_not_null().any().alias("exact"))
+    )
+    told = {
+        name: of(events, prefix, f"{name}_told", "time")
+        .select("HADM_ID", f"{name}_told")
+        .unique("HADM_ID", keep="first")
+        for name, prefix in {"insurance": codes.INSURANCE, "race": codes.RACE}.items()
+    }
+    joined = began.join(ended.unique("HADM_ID", keep="first"), on="HADM_ID", how="left").join(
         death, left_on="SUBJECT_ID", right_on="subject_id", how="left"
     )
+    for frame in told.values():
+        joined = joined.join(frame, on="HADM_ID", how="left")
+    before = (pl.col("died").dt.truncate("1d") <= pl.col("DISCHTIME")).fill_null(False)
+    died = pl.coalesce(pl.col("place").str.contains(codes.SAYS_DIED), before)
+    has_hour = pl.col("exact") | (pl.col("died") != pl.col("died").dt.truncate("1d"))
     return joined.select(
         "SUBJECT_ID",
         "HADM_ID",
@@ -122,20 +125,22 @@ def admissions(events: pl.LazyFrame) -> pl.LazyFrame:
         "DISCHTIME",
         pl.when(died & has_hour).then("died").alias("DEATHTIME"),
         "ADMISSION_TYPE",
-        pl.col("insurance").alias("INSURANCE"),
-        pl.col("race").alias("ETHNICITY"),
-        died.cast(pl.Int64).alias("HOSPITAL_EXPIRE_FLAG"),
+        pl.coalesce("insurance", "insurance_told").alias("INSURANCE"),
+        pl.coalesce("race", "race_told").alias("ETHNICITY"),
+        pl.when(pl.col("DISCHTIME").is_not_null()).then(died.cast(pl.Int64)).alias("HOSPITAL_EXPIRE_FLAG"),
     ).sort("SUBJECT_ID", "ADMITTIME")
 
 
 def icustays(events: pl.LazyFrame) -> pl.LazyFrame:
-    """ICUSTAYS; MEDS knows no ward, so all are the same, and no database."""
-    ended = of(events, codes.ICU_OUT, "LAST_CAREUNIT", "OUTTIME").select("ICUSTAY_ID", "LAST_CAREUNIT", "OUTTIME")
-    began = of(events, codes.ICU_IN, "FIRST_CAREUNIT", "INTIME").drop("insurance", "race", "text_value")
-    return (
-        began.join(ended, on="ICUSTAY_ID", how="left")
-        .with_columns(DBSOURCE=pl.lit(None, pl.String), FIRST_WARDID=pl.lit(0), LAST_WARDID=pl.lit(0))
-        .sort("SUBJECT_ID", "INTIME")
+    """ICUSTAYS; wards and database only where our own columns say them."""
+    ended = of(events, codes.ICU_OUT, "LAST_CAREUNIT", "OUTTIME").select(
+        "ICUSTAY_ID", "LAST_CAREUNIT", "OUTTIME", LAST_WARDID=codes.WARD
+    )
+    began = of(events, codes.ICU_IN, "FIRST_CAREUNIT", "INTIME").select(
+        "SUBJECT_ID", "HADM_ID", "ICUSTAY_ID", "FIRST_CAREUNIT", "INTIME", FIRST_WARDID=codes.WARD, DBSOURCE="dbsource"
+    )
+    return began.join(ended.unique("ICUSTAY_ID", keep="first"), on="ICUSTAY_ID", how="left").sort(
+        "SUBJECT_ID", "INTIME"
     )
 
 
@@ -163,12 +168,14 @@ def notes(events: pl.LazyFrame) -> pl.LazyFrame:
 
 def measured(events: pl.LazyFrame, name: str) -> pl.LazyFrame:
     """One of the three event tables: the mapped items in it. MEDS holds no row that was marked as an error."""
-    start = codes.OUTPUT if name == "OUTPUTEVENTS" else f"{codes.CHARTED}(?:RESULT//)?"
-    item = pl.col("code").str.extract(rf"^{start}(\d+)(?://|$)").cast(pl.Int64, strict=False)
-    unit = unless_unknown(pl.col("code").str.extract(rf"^{start}\d+//(.*)$"))
+    start = codes.MEASURED[name]
+    code = pl.col("code")
+    item = code.str.extract(rf"{start}(\d+)(?:/|$)").cast(pl.Int64, strict=False)
+    unit = pl.coalesce(unless_unknown(code.str.extract(rf"{start}\d+//(.*)$")), "unit")
+    stored = code.str.starts_with(codes.ITEM) | code.str.starts_with(codes.LABITEM)
     output = name == "OUTPUTEVENTS"
     return (
-        events.filter(pl.col("code").str.starts_with(codes.OUTPUT if output else codes.CHARTED))
+        events.filter(code.str.contains(start))
         .with_columns(ITEMID=item)
         .filter(pl.col("ITEMID").is_in(all_item_ids(name)))
         .select(
@@ -178,7 +185,7 @@ def measured(events: pl.LazyFrame, name: str) -> pl.LazyFrame:
             pl.col("icustay_id").alias("ICUSTAY_ID"),
             "ITEMID",
             pl.col("time").alias("CHARTTIME"),
-            pl.col(codes.STORED).alias("STORETIME"),
+            pl.coalesce(codes.STORED, pl.when(stored).then("time")).alias("STORETIME"),
             pl.col("numeric_value").alias("VALUE") if output else pl.col("text_value").alias("VALUE"),
             pl.col("numeric_value").alias("VALUENUM"),
             unit.alias("VALUEUOM"),

@@ -23,7 +23,9 @@ LEAK_PRECISION, LEAK_POSITIVES = 0.95, 5
 FEWEST_TO_PROBE = 20
 
 
-def audit_ingest(tables: dict[str, Ingested], files: dict[str, Path], settings: Settings, flow: Flow) -> None:
+def audit_ingest(
+    tables: dict[str, Ingested], files: dict[str, Path], settings: Settings, flow: Flow, held_to_release: bool
+) -> None:
     """Row counts of every table, held against the release that is meant; zones, codes, units; rejections per item."""
     flow.audits["tables"] = {name: table.counts for name, table in tables.items()}
     for name, table in tables.items():
@@ -31,7 +33,7 @@ def audit_ingest(tables: dict[str, Ingested], files: dict[str, Path], settings: 
         read, kept = table.counts["rows_read"], table.counts["rows_kept"]
         flow.step(f"{name}: rows kept ({unit})", kept, read - kept, "other items, repeated rows" if read > kept else "")
     judge_zones(tables, flow)
-    check_complete(tables, files, settings.unreadable, flow)
+    check_complete(tables, files, settings.unreadable, flow, held_to_release)
     check_codes(tables["DIAGNOSES_ICD"], files["DIAGNOSES_ICD"].name, settings.unreadable, flow)
     if settings.items != "published":  # which reads no units
         for name in EVENTS:

@@ -34,6 +34,8 @@ class Source(BaseSource):
     `notes` (chunk, token)."""
 
     settings: mimic3_settings.Settings
+    held_to_release: bool = True
+    """Whether row counts are held against those of the releases."""
     shifted_by = "i2m2_med.samples.mimic3.shifts"
     held_apart_by = "group_source"
 
@@ -67,7 +69,7 @@ class Source(BaseSource):
             judge_table(name, path, tables[name], self.settings.unreadable, flow)
         if is_mimic4(self.settings.root):
             flow.audits["release"] = REMARK
-        audit_ingest(tables, files, self.settings, flow)
+        audit_ingest(tables, files, self.settings, flow, self.held_to_release)
         stays, admissions = gather(tables, flow)
         cohort = select(self.settings, stays, admissions, flow)
         progress.say("measuring")

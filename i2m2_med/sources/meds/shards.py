@@ -1,0 +1,65 @@
+"""The files of a MEDS data set → one lazy table of events in known types."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from i2m2_med.errors import SourceError
+from i2m2_med.sources.meds import codes
+
+KINDS: dict[str, Any] = {
+    "subject_id": pl.Int64,
+    "time": pl.Datetime("us"),
+    "code": pl.String,
+    "numeric_value": pl.Float64,
+    "text_value": pl.String,
+    **dict.fromkeys(codes.IDS, pl.Int64),
+    **dict.fromkeys(codes.TEXTS, pl.String),
+    codes.WARD: pl.Int64,
+    codes.STORED: pl.Datetime("us"),
+    "unit": pl.String,
+}
+REQUIRED = ("subject_id", "time", "code", "hadm_id", "icustay_id")
+OTHER_NAMES = {"hadm_id": "visit_id"}
+
+
+def data_files(root: Path) -> list[Path]:
+    """The shards of a MEDS data set. Raises SourceError where there are none."""
+    files = sorted((root / "data").rglob("*.parquet"))
+    if not files:
+        raise SourceError(f"{root} holds no data/*.parquet; it should be a MEDS data set")
+    return files
+
+
+def events_of(files: list[Path]) -> pl.LazyFrame:
+    """All events, columns in one type. Raises SourceError for a column that is missing."""
+    return pl.concat([shard(path) for path in files])
+
+
+def shard(path: Path) -> pl.LazyFrame:
+    """One file's events; optional columns that it lacks are null."""
+    try:
+        lazy = pl.scan_parquet(path)
+        schema = lazy.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise SourceError(f"{path.name} is no Parquet file ({type(error).__name__}); copy it again") from error
+    written = {name: name if name in schema else OTHER_NAMES.get(name, name) for name in KINDS}
+    missing = [name for name in REQUIRED if written[name] not in schema]
+    if missing:
+        raise SourceError(
+            f"{path.name} lacks {', '.join(missing)}; MEDS events of a hospital need subject_id, time, code, and say "
+            f"which admission (hadm_id) and ICU stay (icustay_id) they belong to"
+        )
+    return lazy.select(typed(written[name], kind, schema).alias(name) for name, kind in KINDS.items())
+
+
+def typed(column: str, kind: Any, schema: Mapping[str, Any]) -> pl.Expr:
+    """A column in its type, null where the file lacks it. A float32 is read as the shortest decimal that it stands for: 98.6 was
+    written as 98.5999985 and is 98.6 again, as in the tables."""
+    if column not in schema:
+        return pl.lit(None, kind)
+    if schema[column] == pl.Float32 and kind == pl.Float64:
+        return pl.col(column).cast(pl.String).cast(pl.Float64, strict=False)
+    return pl.col(column).cast(kind, strict=False)
