@@ -38,7 +38,7 @@ def checkout_revision(project: Path) -> dict[str, str] | None:
 
 def baked_revision(path: Path) -> dict[str, str]:
     """Return what a wheel carries."""
-    nothing = dict.fromkeys(("commit", "dirty", "lock_sha256"), UNKNOWN)
+    nothing: dict[str, str] = dict.fromkeys(("commit", "dirty", "lock_sha256"), UNKNOWN)
     try:
         return nothing | json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd  # not only for typing: MLflow evaluates the annotations of `predict`
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc import PythonModel, PythonModelContext  # pyright: ignore[reportPrivateImportUsage]  (MLflow lists no exports)
 
 SCORER = "i2m2_med.scoring.served"
 """Turns study folders into rows. It lies above this layer and is found by name when the model is served, never before."""
@@ -31,4 +31,4 @@ class ServedModel(PythonModel):
         return self.scorer(model_input)
 
 
-mlflow.models.set_model(ServedModel())
+mlflow.models.set_model(ServedModel())  # pyright: ignore[reportPrivateImportUsage]  (the same)

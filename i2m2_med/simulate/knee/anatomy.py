@@ -6,6 +6,7 @@ to thigh (fastMRI+ boxes are drawn on the image flipped up/down).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Geometry:
         """First row and column of the centre crop."""
         return (self.readout - self.size) // 2, (self.phase - self.size) // 2
 
-    def crop(self, image: NDArray) -> NDArray:
+    def crop(self, image: NDArray[Any]) -> NDArray[Any]:
         """Centre crop of the last two axes, as `fastmri.data.transforms.center_crop` takes it."""
         row, column = self.corner
         return image[..., row : row + self.size, column : column + self.size]
