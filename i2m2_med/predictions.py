@@ -128,12 +128,17 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     frame.cast(pl.Schema(polars_schema(frame.columns))).write_parquet(path)
 
 
-def read_table(path: Path, name: str = "") -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """A table from a Parquet file, as of `read_frame`; pandas holds items as floats where some rows have none."""
+    return read_frame(path).to_pandas()
+
+
+def read_frame(path: Path) -> pl.DataFrame:
     """A table from a Parquet file, checked; what older versions wrote is read as if it had been written today.
 
-    name: what messages call the file. Raises SourceError if it is damaged, too large or no prediction table.
+    Raises SourceError if it is damaged, too large or no prediction table.
     """
-    name = name or path.name
+    name = path.name
     try:
         scanned = pl.scan_parquet(path)
         if scanned.select(pl.len()).collect().item() > MAX_ROWS:
@@ -141,7 +146,7 @@ def read_table(path: Path, name: str = "") -> pd.DataFrame:
         frame = scanned.collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"{name} is not there, damaged, or no Parquet file") from error
-    return check_table(frame, name).to_pandas()
+    return check_table(frame, name)
 
 
 def check_table(frame: pl.DataFrame, name: str = "the prediction table") -> pl.DataFrame:

@@ -36,15 +36,18 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
 def check_networks(run: RunConfig) -> int:
     """Build every expert of every paradigm; raises ConfigError where one can't be."""
     from i2m2_med.config.targets import resolve
-    from i2m2_med.engine.prediction.build import build_model, training_of
+    from i2m2_med.engine.prediction.build import build_model
+    from i2m2_med.engine.training.loss import check_loss
+    from i2m2_med.engine.training.paradigm import settings_of_stages
     from i2m2_med.samples.cohort import compose, open_source
 
     source = open_source(run)
     for which in ("transforms", "train_transforms"):
         compose(run, which)
-    for paradigm in run.paradigms.values():
-        training = training_of(run, paradigm)
-        resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", run.plugins)
+    for name, paradigm in run.paradigms.items():
+        for training in settings_of_stages(run, name):
+            resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", run.plugins)
+            check_loss(training, len(source.labels.names), len(source.labels.classes), run.plugins)
         build_model(run, paradigm.experts[:1], source.labels, 0, paradigm.combiner)
     model = build_model(run, tuple(run.experts), source.labels, 0)
     return sum(parameter.numel() for parameter in model.parameters())

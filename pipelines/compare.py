@@ -11,7 +11,7 @@ from .arguments import Config, Overrides
 
 if TYPE_CHECKING:
     from i2m2_med.engine.training.experiment import Experiment, Trained
-    from i2m2_med.report.comparison_report import Report
+    from i2m2_med.report.comparison_report import WrittenReport
 
 
 def main(
@@ -29,12 +29,12 @@ def main(
         Also put the report, tables and figure into this folder.
     """
     from i2m2_med.engine.training.experiment import open_experiment
-    from i2m2_med.report.run_report import judge
+    from i2m2_med.report.run_report import run_judge
     from i2m2_med.report.statistics.refusals import refuse_splits
 
     run, values = load_config(config, set_)
     with open_experiment(
-        run, values, judge(run), TerminalProgress(), what="compare", resume=resume, skip_bad=skip_bad
+        run, values, run_judge(run), TerminalProgress(), what="compare", resume=resume, skip_bad=skip_bad
     ) as experiment:
         refuse_splits(experiment.manifest)
         with experiment.as_parent() as parent:
@@ -52,8 +52,9 @@ def main(
     }
 
 
-def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
+def write(experiment: "Experiment", made: "list[Trained]") -> "WrittenReport":
     """The comparison's report: tables, figure, page."""
+    from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.refusals import refuse_tables
 
@@ -62,11 +63,13 @@ def write(experiment: "Experiment", made: "list[Trained]") -> "Report":
     marks = {(one.paradigm, one.seed): experiment.cohort.fingerprint for one in made}
     reference = run.reference_among(run.paradigms)
     refuse_tables(tables, "test", reference)
-    folder = experiment.folder / "report"
-    return report_on(folder, run, tables, experiment.manifest, title=run.task, reference=reference, fingerprints=marks)
+    evidence = Evidence(
+        tables=tables, manifest=experiment.manifest, title=run.task, reference=reference, fingerprints=marks
+    )
+    return report_on(experiment.folder / "report", run, evidence)
 
 
-def show(report: "Report", run: RunConfig, experiment: "Experiment") -> None:
+def show(report: "WrittenReport", run: RunConfig, experiment: "Experiment") -> None:
     """The main metric per paradigm and label, AUROC beside its ceiling, and what may not be claimed."""
     from i2m2_med.report.pages.ceiling import ideal_observer
     from i2m2_med.report.run_report import headline, value

@@ -1,4 +1,4 @@
-"""`i2m2 evaluate RUN`: a trained model on any split, or on other data of the same kind."""
+"""`i2m2 evaluate RUN`: a trained model on any split, on other data of the same kind, or on studies scored before."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +28,8 @@ def main(
     uri: str | None = None,
     shifts: str | None = None,
     without: str | None = None,
+    scores: Path | None = None,
+    labels: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate the model of a run (of a comparison: one paradigm, all of its seeds) and write its report.
 
@@ -47,9 +49,20 @@ def main(
         The data set's suite of shifts, or one of them (SUITE.SHIFT): severity curves beside the report.
     without
         A modality, or several with commas between: what the model is worth where they are missing, calibrated as for such studies.
+    scores
+        A `scores.parquet` of `i2m2 score`: its studies are judged by the labels that have arrived since; no model is run.
+    labels
+        CSV with the columns study (the name of its folder), item and patient (where they are known), and one per label (class
+        names or indices).
     """
+    if scores or labels:
+        from .scored import judge_scores
+
+        refuse_beside(split, root=root, paradigm=paradigm, shifts=shifts, without=without)
+        return judge_scores(str(run), scores, labels, out, uri)
     from i2m2_med.engine.reopening.external_data import open_data, open_models_for
     from i2m2_med.engine.tracking.store import store_uri
+    from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.refusals import refuse_tables
     from i2m2_med.samples.cohort import open_source
@@ -65,13 +78,20 @@ def main(
     tables, reference = opened.predictions(split, lost), opened.models[0].paradigm
     refuse_tables(tables, split, reference)
     title = f"{opened.config.task}: {reference} on {split}{taken.replace('-', ' ')}"
-    report = report_on(
-        folder, opened.config, tables, opened.cohort.manifest, title=title, reference=reference, split=split
-    )
+    evidence = Evidence(tables=tables, manifest=opened.cohort.manifest, title=title, reference=reference, split=split)
+    report = report_on(folder, opened.config, evidence)
     show(report.rows, opened.cohort.manifest, split)
     say(f"report in {report.paths['report.html']}")
     result = {"run": opened.run_id, "rows": report.rows, "report": str(report.paths["report.html"])}
     return result | (under_shifts(opened, tables, split, suite, folder) if suite else {})
+
+
+def refuse_beside(split: str, **asked: object) -> None:
+    """Raise ConfigError where something is asked for that scores can't answer: no model is run."""
+    from i2m2_med.errors import ConfigError
+
+    if lost := [f"--{name}" for name, value in asked.items() if value] + (["--split"] if split != "test" else []):
+        raise ConfigError(f"{', '.join(lost)} needs the model itself and can't be given beside --scores and --labels")
 
 
 def under_shifts(

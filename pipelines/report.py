@@ -38,6 +38,7 @@ def main(
     from i2m2_med.engine.reopening.runs import read_runs
     from i2m2_med.engine.tracking.store import store_uri
     from i2m2_med.errors import ConfigError
+    from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.metrics import METRICS
     from i2m2_med.report.statistics.refusals import refuse_tables
@@ -50,17 +51,16 @@ def main(
     if reference not in paradigms:
         raise ConfigError(f"--reference {reference} is not a paradigm of this run{nearest(reference, paradigms)}")
     refuse_tables(found.tables, split, reference, found.fingerprints)
-    report = report_on(
-        out or workspace() / "runs" / f"report-{found.run_id[:32]}",
-        config,
-        found.tables,
-        found.manifest,
+    evidence = Evidence(
+        tables=found.tables,
+        manifest=found.manifest,
         title=config.task,
         reference=reference,
         split=split,
         metric=metric,
         fingerprints=found.fingerprints,
     )
+    report = report_on(out or workspace() / "runs" / f"report-{found.run_id[:32]}", config, evidence)
     for note in report.comparison.notes:
         say(note)
     say(f"report in {report.paths['report.html']}")

@@ -69,12 +69,15 @@ class Training(Settings):
     ) = 1e-3
     """Of several, each stage of training takes the one with the best `select`: every paradigm has the same choice."""
     optimizer: Target = {"_target_": "torch.optim.AdamW"}
+    loss: Target = {"_target_": "i2m2_med.engine.training.loss.MaskedNLL"}
+    """Applied to the log-probabilities of the combination, label by label, where the label is known: the negative log-likelihood,
+    `monai.losses.FocalLoss` or `torch.nn.CrossEntropyLoss` (`label_smoothing`). Another loss is called like torch's."""
     scheduler: Target | None = None
     """A torch scheduler, stepped once an epoch."""
     clip: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of the gradient."""
     class_weights: bool = False
-    """Weight each label's classes by N / N_c of the training split."""
+    """Weight each label's classes by N / N_c of the training split; the loss has to take a `weight`."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Stop after this many epochs without a better `select`."""
     select: Literal["nll", "auroc", "average_precision", "accuracy"] = "nll"

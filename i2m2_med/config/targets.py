@@ -14,6 +14,7 @@ KINDS = {
     "combiner": "torch.nn.Module",
     "transform": "monai.transforms.Transform",
     "optimizer": "torch.optim.Optimizer",
+    "loss": "torch.nn.Module",
     "scheduler": "torch.optim.lr_scheduler.LRScheduler",
 }
 

@@ -1,13 +1,14 @@
 """The report of a comparison: every table, figure and page of it, from prediction tables and a manifest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from i2m2_med.files import replace_file
+from i2m2_med.predictions import Rows
 from i2m2_med.report.pages import figures
 from i2m2_med.report.pages.comparison import cohort_sections, facts_of, result_sections
 from i2m2_med.report.pages.html import Section, render_card, render_html
@@ -19,96 +20,99 @@ from i2m2_med.report.statistics.intervals import REPLICATES
 from i2m2_med.report.statistics.paired_predictions import Cohort, Model, read_cohort
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Prediction tables that are judged together, and everything that decides how."""
+
+    tables: Mapping[Model, pd.DataFrame]
+    """By (paradigm, seed)."""
+    manifest: Mapping[str, Any]
+    """Of the data that are judged."""
+    title: str
+    reference: str = "i2m2"
+    """The paradigm that the others are paired with."""
+    split: str = "test"
+    metric: str | None = None
+    """Of the main figure; the AUROC, or what epochs are chosen by, where not said."""
+    synthetic: bool = False
+    ideal: figures.Ideal | None = None
+    """{paradigm: {label: AUROC}} of an ideal observer, drawn as a ceiling."""
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Statements for the head of the page, such as the rule behind a label."""
+    fingerprints: Mapping[Model, str] | None = None
+    """Of the data of each run, where the tables come from several: they have to be one."""
+    further: tuple[Section, ...] = ()
+    """Sections to add (diagnosis, shifts)."""
+    replicates: int = REPLICATES
+    seed: int = 0
+
+
 @dataclass(frozen=True)
-class Report:
-    """What was found and where it was written."""
+class WrittenReport:
+    """The results of a report and its files."""
 
     comparison: Comparison
     paths: dict[str, Path]
     """report.html, model_card.md, comparison.{csv,parquet,md,png}, reliability.png, and the further tables by name."""
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> Rows:
         """paradigm, label, metric, value, low, high, seed (None: mean over seeds), labels_used."""
         return self.comparison.rows
 
 
-def write_report(
-    folder: Path,
-    *,
-    tables: Mapping[Model, pd.DataFrame],
-    manifest: Mapping[str, Any],
-    title: str,
-    synthetic: bool = False,
-    ideal: figures.Ideal | None = None,
-    facts: Mapping[str, str] | None = None,
-    metric: str = "auroc",
-    split: str = "test",
-    reference: str = "i2m2",
-    replicates: int = REPLICATES,
-    seed: int = 0,
-    fingerprints: Mapping[Model, str] | None = None,
-    further: tuple[Section, ...] = (),
-) -> Report:
-    """Compare {(paradigm, seed): prediction table} and write the report into `folder`.
-
-    ideal: {paradigm: {label: AUROC}} of an ideal observer, drawn as a ceiling. facts: statements for the head of the page,
-    such as the rule behind a label. metric: what the main figure shows. further: sections to add (diagnosis, shifts).
-    Raises SourceError where the tables can't be paired.
-    """
+def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
+    """Compare the tables and write the report into `folder`. Raises SourceError where they can't be paired."""
+    one, metric = evidence, evidence.metric or "auroc"
     found = compare_tables(
-        tables, split=split, reference=reference, replicates=replicates, seed=seed, fingerprints=fingerprints
+        one.tables,
+        split=one.split,
+        reference=one.reference,
+        replicates=one.replicates,
+        seed=one.seed,
+        fingerprints=one.fingerprints,
     )
-    every = read_cohort(tables)
-    left_out = left_out_table(every, replicates, seed) if split == "test" else pd.DataFrame()
-    cohort = every.of(split)
-    cohort = cohort.take(cohort.common)
-    trust = judge_trust(every, split, reference, min(replicates, 1000), seed)
+    every = read_cohort(one.tables)
+    left_out = left_out_table(every, one.replicates, one.seed) if one.split == "test" else pd.DataFrame()
+    trust = judge_trust(every, one.split, one.reference, min(one.replicates, 1000), one.seed)
     pictures = {
-        "comparison.png": figures.bars(found.rows, metric, title, ideal, synthetic),
-        **draw_trust(trust, title, synthetic),
+        "comparison.png": figures.bars(found.rows, metric, one.title, one.ideal, one.synthetic),
+        **draw_trust(trust, one.title, one.synthetic),
     }
-    said = facts_of(manifest) | dict(facts or {})
+    facts = facts_of(one.manifest) | dict(one.facts)
     sections = [
-        *result_sections(found, trust, pictures, metric, ideal, reference),
-        *left_out_section(left_out, manifest),
-        *further,
-        *cohort_sections(manifest),
+        *result_sections(found, trust, pictures, metric, one.ideal, one.reference),
+        *left_out_section(left_out, one.manifest),
+        *one.further,
+        *cohort_sections(one.manifest),
     ]
-    card = card_values(cohort, found, manifest, title, synthetic, split, said)
     paths = write_tables(folder, found, trust, {"left_out": left_out} if len(left_out) else {})
     texts = {
-        "report.html": render_html(title, sections, synthetic=synthetic, facts=said),
-        "model_card.md": render_card(**card),
+        "report.html": render_html(one.title, sections, synthetic=one.synthetic, facts=facts),
+        "model_card.md": render_card(**card_values(one, every, found, facts)),
     }
     for name, content in (texts | pictures).items():
         paths[name] = folder / name
         with replace_file(paths[name]) as beside:
             beside.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return Report(found, paths)
+    return WrittenReport(found, paths)
 
 
-def card_values(
-    cohort: Cohort,
-    found: Comparison,
-    manifest: Mapping[str, Any],
-    title: str,
-    synthetic: bool,
-    split: str,
-    said: Mapping[str, str],
-) -> dict[str, Any]:
-    """What the model card's template names."""
+def card_values(evidence: Evidence, every: Cohort, found: Comparison, facts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values that the model card's template names. every: the cohort of all splits."""
+    judged = every.of(evidence.split)
+    first = judged.take(judged.common).first
     return {
-        "title": title,
-        "synthetic": synthetic,
-        "paradigms": cohort.paradigms,
-        "labels": cohort.first.labels,
-        "classes": cohort.first.classes,
-        "facts": said,
-        "flow": manifest.get("flow", []),
-        "split": split,
-        "samples": len(cohort.first.samples),
-        "patients": cohort.first.samples["patient"].nunique(),
+        "title": evidence.title,
+        "synthetic": evidence.synthetic,
+        "paradigms": judged.paradigms,
+        "labels": first.labels,
+        "classes": first.classes,
+        "facts": facts,
+        "flow": evidence.manifest.get("flow", []),
+        "split": evidence.split,
+        "samples": len(first.samples),
+        "patients": first.samples["patient"].nunique(),
         "results": markdown(wide(pd.DataFrame(found.rows), ("auroc", "accuracy", "nll", "ece"))),
         "notes": found.notes,
     }

@@ -1,13 +1,15 @@
 """One run judged by itself: its report, and its metrics as rows; and how a metric is written for a person."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from i2m2_med.config.run import RunConfig
-from i2m2_med.report.comparison_report import Report, write_report
+from i2m2_med.predictions import Judge, Rows
+from i2m2_med.report.comparison_report import Evidence, WrittenReport, write_report
 from i2m2_med.report.pages.ceiling import ideal_observer
 from i2m2_med.report.pages.html import Section
 from i2m2_med.report.pages.write import wide
@@ -15,62 +17,41 @@ from i2m2_med.report.statistics.compare import compare_tables
 from i2m2_med.report.statistics.paired_predictions import Model
 from i2m2_med.report.statistics.volumes import by_volume
 
-Judge = Callable[[dict[str, Any], str, int, pd.DataFrame, Path], list[dict[str, Any]]]
-"""(manifest, paradigm, seed, prediction table, folder) → rows of metrics."""
 
+def run_judge(run: RunConfig) -> Judge:
+    """Return the judge of single runs: their predictions → metrics with intervals, and a report."""
 
-def judge(run: RunConfig) -> Judge:
-    """What turns one run's predictions into metrics with intervals and a report."""
-
-    def write(
-        manifest: dict[str, Any], paradigm: str, seed: int, table: pd.DataFrame, folder: Path
-    ) -> list[dict[str, Any]]:
+    def write(manifest: dict[str, Any], paradigm: str, seed: int, table: pd.DataFrame, folder: Path) -> Rows:
         title = f"{run.task}: {paradigm}, seed {seed}"
-        return report_on(folder, run, {(paradigm, seed): table}, manifest, title=title, reference=paradigm).rows
+        one = Evidence(tables={(paradigm, seed): table}, manifest=manifest, title=title, reference=paradigm)
+        return report_on(folder, run, one).rows
 
     return write
 
 
-def report_on(
-    folder: Path,
-    run: RunConfig,
-    tables: Mapping[Model, pd.DataFrame],
-    manifest: Mapping[str, Any],
-    *,
-    title: str,
-    reference: str,
-    split: str = "test",
-    metric: str | None = None,
-    fingerprints: Mapping[Model, str] | None = None,
-) -> Report:
-    """The report of a run or comparison, as its config asks for it: with the ceiling of simulated data, and by volume.
-
-    metric: what the main figure shows, `headline(run)` where not said.
-    """
+def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport:
+    """Write the report of a run or comparison as its config asks for it: with the ceiling of simulated data, and by volume."""
     return write_report(
         folder,
-        tables=tables,
-        manifest=manifest,
-        title=title,
-        synthetic=run.synthetic,
-        ideal=ideal_observer(run, manifest) or None,
-        facts=facts_of_run(run),
-        metric=metric or headline(run),
-        split=split,
-        reference=reference,
-        replicates=run.evaluation.bootstrap,
-        fingerprints=fingerprints,
-        further=volume_sections(run, tables, reference, split),
+        replace(
+            evidence,
+            synthetic=run.synthetic,
+            ideal=ideal_observer(run, evidence.manifest) or None,
+            metric=evidence.metric or headline(run),
+            facts=facts_of_run(run) | dict(evidence.facts),
+            replicates=run.evaluation.bootstrap,
+            further=volume_sections(run, evidence.tables, evidence.reference, evidence.split),
+        ),
     )
 
 
 def headline(run: RunConfig) -> str:
-    """What the main figure and the terminal's table show: accuracy where epochs are chosen by it, else AUROC."""
+    """Return what the main figure and the terminal's table show: accuracy where epochs are chosen by it, else AUROC."""
     return "accuracy" if run.training.select == "accuracy" else "auroc"
 
 
 def facts_of_run(run: RunConfig) -> dict[str, str]:
-    """What the page's head says of a run beside its data: the population that probabilities are for, where one is named."""
+    """Return what the page's head says of a run beside its data: the population that probabilities are for, where one is named."""
     shares = [
         f"{label} {' / '.join(f'{share:g}' for share in wanted)}" for label, wanted in run.evaluation.prior.items()
     ]
@@ -80,7 +61,7 @@ def facts_of_run(run: RunConfig) -> dict[str, str]:
 def volume_sections(
     run: RunConfig, tables: Mapping[Model, pd.DataFrame], reference: str, split: str = "test"
 ) -> tuple[Section, ...]:
-    """The same comparison with slices put together to volumes and to patients, as `evaluation.volumes` says; or nothing."""
+    """Return the same comparison with slices put together to volumes and to patients, as `evaluation.volumes` says; or nothing."""
     how = run.evaluation.volumes
     if how == "none":
         return ()
@@ -96,7 +77,7 @@ def volume_sections(
 
 
 def value(row: dict[str, Any]) -> str:
-    """'0.812 [0.77, 0.85]', or what of it is undefined."""
+    """Return '0.812 [0.77, 0.85]', or what of it is undefined."""
     if row["value"] is None:
         return "undefined (one class)"
     if row["low"] is None:

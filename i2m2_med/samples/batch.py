@@ -11,7 +11,7 @@ from i2m2_med.types import Target
 
 @dataclass(frozen=True)
 class Batch:
-    """What the model reads. Rows of a modality that were not acquired are NaN (integers: 0) and never reach an expert."""
+    """Inputs of the model and their targets. Rows of a modality that were not acquired are NaN (integers: 0) and never reach an expert."""
 
     inputs: Mapping[str, Tensor]
     """By modality: (batch, …)."""
@@ -21,7 +21,7 @@ class Batch:
     """Row numbers in the records table that the samples come from."""
 
     def to(self, device: str) -> "Batch":
-        """The same batch on a device."""
+        """Return the same batch on a device."""
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
         present = {name: tensor.to(device) for name, tensor in self.present.items()}
         return Batch(inputs, present, self.target.to(device), self.rows)

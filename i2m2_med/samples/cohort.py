@@ -66,10 +66,10 @@ class Cohort:
                 self.labels,
                 self.modalities,
                 arrays,
-                self.transform,
-                augment,
-                self.state,
-                self.cache,
+                transform=self.transform,
+                augment=augment,
+                state=self.state,
+                cache=self.cache,
             )
         return self.opened[split]
 

@@ -1,6 +1,7 @@
 """Samples: records (and arrays) → batches of modality tensors, for training, evaluation and scoring alike."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from i2m2_med.samples.batch import Batch
 from i2m2_med.sources.source import Labels
 
 Transform = Callable[[dict[str, Any]], Mapping[str, Any]]
+Change = Callable[[Batch], Batch]
 
 
 class Samples(Dataset[Batch]):
@@ -30,6 +32,7 @@ class Samples(Dataset[Batch]):
         labels: Labels,
         modalities: Sequence[str],
         arrays: Mapping[str, np.ndarray] | None = None,
+        *,
         transform: Transform | None = None,
         augment: Any = None,
         state: normalise.State | None = None,
@@ -58,9 +61,41 @@ class Samples(Dataset[Batch]):
         }
         self.epoch = 0
         self.cached: dict[int, Mapping[str, Any]] | None = {} if cache else None
+        self.changes: tuple[Change, ...] = ()
+
+    def replaced(self, **attributes: Any) -> "Samples":
+        """Return the same samples with some attributes replaced, such as `records` or `presence`; these stay as they are.
+
+        Another `transform` begins without the samples that are in memory.
+        """
+        if unknown := sorted(attributes.keys() - vars(self).keys()):
+            raise TypeError(f"samples have no {', '.join(unknown)}")
+        other = copy(self)
+        other.__dict__.update({"cached": None} if "transform" in attributes else {}, **attributes)
+        return other
+
+    def take(self, rows: np.ndarray) -> "Samples":
+        """Return the samples of `rows` (row numbers), in their order; their arrays are copied into memory."""
+        cached = self.cached
+        return self.replaced(
+            records=self.records[rows],
+            arrays={
+                name: self.resident(name, np.asarray(array[rows])) if isinstance(array, np.memmap) else array[rows]
+                for name, array in self.arrays.items()
+            },
+            target=self.target[torch.as_tensor(rows)],
+            presence={name: present[torch.as_tensor(rows)] for name, present in self.presence.items()},
+            cached=None
+            if cached is None
+            else {at: cached[int(row)] for at, row in enumerate(rows) if int(row) in cached},
+        )
+
+    def changed_by(self, change: Change) -> "Samples":
+        """Return the same samples with every batch changed by `change`, after earlier changes."""
+        return self.replaced(changes=(*self.changes, change))
 
     def resident(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Arrays in memory are standardised once; memory-mapped ones batch by batch."""
+        """Return an array as it is kept: in memory standardised once; a memory-mapped one is, batch by batch."""
         return array if isinstance(array, np.memmap) else normalise.apply(name, array, self.state)
 
     def __len__(self) -> int:
@@ -70,9 +105,9 @@ class Samples(Dataset[Batch]):
         return self.__getitems__([row])
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """The samples of `rows`, in their order."""
+        """Return the samples of `rows` as a batch, in their order."""
         index = torch.as_tensor(rows, dtype=torch.int64)
-        inputs = {name: self.take(name, index.numpy()) for name in self.arrays}
+        inputs = {name: self.array_rows(name, index.numpy()) for name in self.arrays}
         present = {
             name: self.presence[name][index] if name in self.presence else self.acquired(name, inputs[name])
             for name in inputs
@@ -82,14 +117,17 @@ class Samples(Dataset[Batch]):
                 [self.read(int(row)) for row in rows], [m for m in self.modalities if m not in inputs]
             )
             inputs, present = inputs | made, present | there
-        return Batch(inputs, present, self.target[index], index)
+        batch = Batch(inputs, present, self.target[index], index)
+        for change in self.changes:
+            batch = change(batch)
+        return batch
 
     def acquired(self, name: str, taken: Tensor) -> Tensor:
-        """Which of the rows taken of an array hold a number, (batch,) bool: whole numbers are always there."""
+        """Return which of the rows taken of an array hold a number, (batch,) bool: whole numbers are always there."""
         return acquired(taken) if self.arrays[name].dtype.kind == "f" else torch.ones(len(taken), dtype=torch.bool)
 
-    def take(self, name: str, rows: np.ndarray) -> Tensor:
-        """The rows of an array modality, as the model reads them: floats in float32, bytes / 255 too, integers in int64."""
+    def array_rows(self, name: str, rows: np.ndarray) -> Tensor:
+        """Return the rows of an array modality, as the model reads them: floats in float32, bytes / 255 too, integers in int64."""
         array = self.arrays[name]
         taken = np.asarray(array[rows])
         if isinstance(array, np.memmap):
@@ -100,7 +138,7 @@ class Samples(Dataset[Batch]):
         return torch.from_numpy(np.ascontiguousarray(taken, dtype=wide))
 
     def read(self, row: int) -> Mapping[str, Any]:
-        """One record through the transforms; augmentation draws the same numbers whoever computes it, and when."""
+        """Return one record through the transforms; augmentation draws the same numbers whoever computes it, and when."""
         sample = self.transformed(row)
         if self.augment is not None:
             self.augment.set_random_state(seed=(self.epoch * 1_000_003 + row) % 2**31)
@@ -108,7 +146,7 @@ class Samples(Dataset[Batch]):
         return sample
 
     def transformed(self, row: int) -> Mapping[str, Any]:
-        """One record through the transforms without augmentation, from memory where it is cached."""
+        """Return one record through the transforms without augmentation, from memory where it is cached."""
         assert self.transform is not None
         if self.cached is None:
             return self.transform(self.records.row(row, named=True))
@@ -119,7 +157,7 @@ class Samples(Dataset[Batch]):
 
 
 def acquired(tensor: Tensor) -> Tensor:
-    """Rows that hold a number: (batch,) bool."""
+    """Return which rows hold a number: (batch,) bool."""
     if not tensor.is_floating_point():
         return torch.ones(len(tensor), dtype=torch.bool)
     return tensor.flatten(1).isfinite().any(dim=1)

@@ -86,7 +86,12 @@ class Reader:
         if not len(study.records):
             raise SourceError("the study holds nothing that the model reads")
         return Samples(
-            study.records, self.source.labels, self.modalities, study.arrays, self.transform, None, self.states(study)
+            study.records,
+            self.source.labels,
+            self.modalities,
+            study.arrays,
+            transform=self.transform,
+            state=self.states(study),
         )
 
     def states(self, study: Study) -> State:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.engine.prediction.loading import loader
-from i2m2_med.engine.training.loss import MaskedNLL
+from i2m2_med.engine.training.loss import MaskedNLL, Objective
 from i2m2_med.experts import LateFusion, LeNet
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
@@ -55,7 +55,7 @@ def our_epoch(names: list[str], samples: Samples) -> float:
     model = I2M2(networks(names), {name: EXPERTS[name][1] for name in names}, ProductOfExperts(), (1, 10))
     learnt = list(model.parameters())
     optimizer = torch.optim.SGD(learnt, lr=0.01, weight_decay=1e-4)
-    loss = MaskedNLL()
+    loss = Objective(MaskedNLL())
     start = time.process_time()
     for batch in loader(samples, BATCH, seed=0):
         optimizer.zero_grad()

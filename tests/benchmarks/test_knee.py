@@ -171,7 +171,7 @@ import sys
 import torch
 from i2m2_med.config.reader import load_config
 from i2m2_med.engine.prediction.build import build_model
-from i2m2_med.engine.training.loss import MaskedNLL
+from i2m2_med.engine.training.loss import MaskedNLL, Objective
 from i2m2_med.sources.source import Labels
 from i2m2_med.config.targets import build
 
@@ -183,7 +183,7 @@ rate = run.training.learning_rates[0]
 optimizer = build(run.training.optimizer, "optimizer", "training.optimizer", params=list(model.parameters()), lr=rate)
 inputs = {name: torch.randn(slices, 1, 320, 320) for name in ("magnitude", "phase")}
 present = {name: torch.ones(slices, dtype=torch.bool) for name in inputs}
-loss = MaskedNLL(torch.ones(4, 2))(model(inputs, present), torch.randint(0, 2, (slices, 4)))
+loss = Objective(MaskedNLL(torch.ones(4, 2)))(model(inputs, present), torch.randint(0, 2, (slices, 4)))
 loss.backward()
 optimizer.step()
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.engine.prediction.loading import loader
-from i2m2_med.engine.training.loss import MaskedNLL
+from i2m2_med.engine.training.loss import MaskedNLL, Objective
 from i2m2_med.experts import SeriesGRU, StaticMLP, StaticSeriesJoint
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
@@ -214,7 +214,7 @@ def our_epoch(samples: Samples) -> float:
     """The project's loader, model and loss. CPU seconds."""
     model = I2M2(networks(), READS, ProductOfExperts(), (1, 6))
     learnt = list(model.parameters())
-    optimizer, loss = torch.optim.RMSprop(learnt, lr=1e-3, foreach=True), MaskedNLL()
+    optimizer, loss = torch.optim.RMSprop(learnt, lr=1e-3, foreach=True), Objective(MaskedNLL())
     start = time.process_time()
     for batch in loader(samples, BATCH, seed=0):
         optimizer.zero_grad()

@@ -4,7 +4,7 @@ import re
 import pandas as pd
 import pytest
 
-from i2m2_med.report.comparison_report import write_report
+from i2m2_med.report.comparison_report import Evidence, write_report
 
 MANIFEST = {
     "task": "knee",
@@ -32,9 +32,8 @@ MANIFEST = {
 def report(make_table, tmp_path):
     tables = {("intra", 0): make_table(1.0), ("i2m2", 0): make_table(1.5, seed=1)}
     ideal = {"i2m2": {"label0": 0.98}}
-    return write_report(
-        tmp_path, tables=tables, manifest=MANIFEST, title="Knee", synthetic=True, ideal=ideal, replicates=50
-    )
+    evidence = Evidence(tables=tables, manifest=MANIFEST, title="Knee", synthetic=True, ideal=ideal, replicates=50)
+    return write_report(tmp_path, evidence)
 
 
 def test_all_parts_are_written_and_said(report):
@@ -83,6 +82,8 @@ def test_no_patient_is_named(report):
 
 
 def test_real_data_bear_no_synthetic_mark(make_table, tmp_path):
-    found = write_report(tmp_path, tables={("i2m2", 0): make_table()}, manifest={}, title="Real", replicates=20)
+    found = write_report(
+        tmp_path, Evidence(tables={("i2m2", 0): make_table()}, manifest={}, title="Real", replicates=20)
+    )
     assert "Synthetic" not in found.paths["report.html"].read_text()
     assert "Synthetic" not in found.paths["model_card.md"].read_text()

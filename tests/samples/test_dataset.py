@@ -1,5 +1,7 @@
 """Batches: absent is absent, arrays and transforms alike, augmentation the same wherever it is computed."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -86,3 +88,52 @@ def test_augmentation_depends_on_epoch_and_row_only(workers):
     for row in range(5):
         torch.testing.assert_close(first[row], again[row], rtol=0, atol=0)
         assert not torch.equal(first[row], next_one[row])
+
+
+def test_a_view_is_the_chosen_samples_wherever_their_arrays_lie(tmp_path):
+    values = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", values)
+    state = {"a": {"mean": [1.0, 2.0, 3.0], "std": [2.0, 2.0, 2.0]}}
+    rows = np.array([7, 2, 2])
+    table = records(9).with_columns(has_a=pl.Series([True, False] * 4 + [True]))
+    for array in (values, np.load(tmp_path / "a.npy", mmap_mode="r")):
+        whole = Samples(table, LABELS, ["a"], {"a": array}, state=state)
+        part, wanted = whole.take(rows), whole.__getitems__(rows.tolist())
+        batch = part.__getitems__([0, 1, 2])
+        torch.testing.assert_close(batch.inputs, wanted.inputs, rtol=0, atol=0)
+        assert torch.equal(batch.target, wanted.target)
+        assert torch.equal(batch.present["a"], wanted.present["a"])
+        assert part.records["patient"].to_list() == ["p7", "p2", "p2"]
+        assert batch.rows.tolist() == [0, 1, 2]
+
+
+def test_a_view_of_what_is_in_memory_reads_no_file_again():
+    asked: list[int] = []
+
+    def read(record):
+        asked.append(record["item"])
+        return {"x": torch.full((1, 2), float(record["item"]))}
+
+    whole = Samples(records(5), LABELS, ["x"], transform=read, cache=True)
+    whole.__getitems__([1, 3])
+    part = whole.take(np.array([3, 4]))
+    assert part.__getitems__([0, 1]).inputs["x"][:, 0, 0].tolist() == [3, 4]
+    assert whole.__getitems__([0, 1]).inputs["x"][:, 0, 0].tolist() == [0, 1]
+    assert asked == [1, 3, 4, 0]
+    shifted = whole.replaced(transform=lambda record: {"x": torch.full((1, 2), -1.0 - record["item"])})
+    assert shifted.__getitems__([1]).inputs["x"][0, 0, 0] == -2
+    assert whole.__getitems__([1]).inputs["x"][0, 0, 0] == 1
+
+
+def test_changes_follow_one_another_and_leave_the_original_alone():
+    samples = Samples(records(3), LABELS, ["a"], {"a": np.ones((3, 1), np.float32)})
+
+    def times(factor: float):
+        return lambda batch: replace(batch, inputs={"a": batch.inputs["a"] * factor + 1})
+
+    changed = samples.changed_by(times(2)).changed_by(times(10))
+    assert changed[0].inputs["a"].item() == 31
+    assert changed.take(np.array([2]))[0].inputs["a"].item() == 31
+    assert samples[0].inputs["a"].item() == 1
+    with pytest.raises(TypeError, match="no arays"):
+        samples.replaced(arays={})

@@ -11,7 +11,7 @@ from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.knee import shifts as knee
 from i2m2_med.samples.mimic3 import shifts as mimic3
 from i2m2_med.samples.physics import centred_fft, centred_ifft
-from i2m2_med.samples.shifts import groups_apart, subset, suite_for
+from i2m2_med.samples.shifts import groups_apart, suite_for
 from i2m2_med.sources import avmnist, fastmri
 from i2m2_med.sources import mimic3 as mimic3_source
 from i2m2_med.sources.source import Labels
@@ -184,7 +184,7 @@ def test_sources_are_evaluated_apart():
     apart = groups_apart(stays(), "group_source")
     assert {name: len(part) for name, part in apart.items()} == {"only carevue": 9, "only metavision": 13}
     assert torch.equal(everything(apart["only metavision"])["notes"], everything(stays())["notes"][9:22])
-    assert groups_apart(subset(stays(), np.arange(5)), "group_source") == {}
+    assert groups_apart(stays().take(np.arange(5)), "group_source") == {}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_the_wrong_suite_is_one_line(name, source, reason):
 
 
 def test_a_shift_that_the_run_does_not_read_is_one_line():
-    samples = subset(stays(), np.arange(9))
+    samples = stays().take(np.arange(9))
     del samples.arrays["notes"]
     shift = mimic3.SUITE.shifts["notes_truncated"]
     with pytest.raises(ConfigError, match="changes notes, which this run does not read"):

@@ -32,7 +32,17 @@ def untrained(config: str, folder: Path, overrides: tuple[str, ...] = (), state:
     labels = open_source(run).labels
     model = build_model(run, run.paradigms["i2m2"].experts, labels, 0)
     shares = [[1 / len(labels.classes)] * len(labels.classes)] * len(labels.names)
-    save_model(Predictor(model.eval(), run, "i2m2", 0, labels, state or {}, shares, device="cpu"), folder)
+    predictor = Predictor(
+        model=model.eval(),
+        run=run,
+        paradigm="i2m2",
+        seed=0,
+        labels=labels,
+        state=state or {},
+        shares=shares,
+        device="cpu",
+    )
+    save_model(predictor, folder)
     return folder
 
 

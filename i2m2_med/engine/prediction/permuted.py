@@ -17,22 +17,19 @@ Donors = Mapping[str, Int[np.ndarray, "sample"]]
 """By modality: the row each sample takes it from; a modality that is not named stays."""
 
 
-class Swapped(Samples):
-    """The same samples, with some modalities of other rows. Targets, patients and what is absent stay."""
+def swapped(samples: Samples, donors: Donors) -> Samples:
+    """Return the same samples with some modalities of other rows. Targets, patients and what is absent stay."""
+    given_by = {name: torch.as_tensor(rows, dtype=torch.int64) for name, rows in donors.items()}
 
-    def __init__(self, samples: Samples, donors: Donors) -> None:
-        self.__dict__.update(samples.__dict__)
-        self.donors = {name: torch.as_tensor(rows, dtype=torch.int64) for name, rows in donors.items()}
-
-    def __getitems__(self, rows: Sequence[int]) -> Batch:
-        own = super().__getitems__(rows)
+    def swap(own: Batch) -> Batch:
         inputs = dict(own.inputs)
-        for name, donors in self.donors.items():
-            given = super().__getitems__(donors[own.rows].tolist())
-            inputs[name] = torch.where(
-                own.present[name].view(-1, *[1] * (inputs[name].ndim - 1)), given.inputs[name], inputs[name]
-            )
-        return Batch(inputs, own.present, own.target, own.rows)
+        for name, rows in given_by.items():
+            given = samples.__getitems__(rows[own.rows].tolist())
+            there = own.present[name].view(-1, *[1] * (inputs[name].ndim - 1))
+            inputs[name] = torch.where(there, given.inputs[name], inputs[name])
+        return replace(own, inputs=inputs)
+
+    return samples.changed_by(swap)
 
 
 def permuted_tables(
@@ -50,7 +47,7 @@ def permuted_tables(
     trades = [Trade(samples, table, rng) for samples, table in zip(splits, paired, strict=True)]
     for name, moved, label in conditions(modalities, predictor.labels.names):
         parts = [
-            bare.predict(Swapped(samples, {modality: trade.donors(modality, label) for modality in moved}))
+            bare.predict(swapped(samples, {modality: trade.donors(modality, label) for modality in moved}))
             for samples, trade in zip(splits, trades, strict=True)
         ]
         yield name, pd.concat(parts, ignore_index=True)

@@ -1,5 +1,7 @@
 """The model over samples → what it and each expert says, and the prediction table."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -7,13 +9,14 @@ from torch import Tensor
 
 from i2m2_med.engine.prediction.loading import loader
 from i2m2_med.model import I2M2, Opinions
+from i2m2_med.predictions import build_table
 from i2m2_med.samples.dataset import Samples
 
 REFUSED = "none of the modalities that the experts read is there"
 
 
 def run_model(model: I2M2, samples: Samples, batch: int, device: str, workers: int = 0) -> Opinions:
-    """Ask the model about every sample, in their order; the answers are on the CPU.
+    """Return what the model says of every sample, in their order, on the CPU.
 
     Where no expert is present the answer means nothing: `Opinions.present` says so.
     """
@@ -31,7 +34,7 @@ def run_model(model: I2M2, samples: Samples, batch: int, device: str, workers: i
 
 
 def patterns(samples: Samples, batch: int = 1024) -> list[str]:
-    """Which modalities each sample has, '+'-joined in alphabetical order."""
+    """Return which modalities each sample has, '+'-joined in alphabetical order."""
     found: list[str] = []
     for one in loader(samples, batch):
         names = sorted(one.present)
@@ -41,29 +44,29 @@ def patterns(samples: Samples, batch: int = 1024) -> list[str]:
 
 
 def prediction_table(said: Opinions, names: tuple[str, ...], samples: Samples, pattern: list[str]) -> pd.DataFrame:
-    """Long table, one row per sample × label × class, without what calibration and scoring add.
+    """Return the prediction table (`predictions.py`) of uncalibrated answers, in the order sample, label, class.
 
-    Columns: patient, study, item, split, label, class, p, p_<expert>… (NaN where absent), target (−1 unknown), pattern, status,
-    error, group_*. A sample that has nothing the experts read is refused: its p is NaN.
+    names: of the experts. pattern: per sample. A sample that has nothing the experts read is refused: its p is NaN.
     """
     n_samples, n_labels, n_classes = said.log_probs.shape
     each = n_labels * n_classes
-    kept = [name for name in ("patient", "study", "item", "split") if name in samples.records.columns]
-    groups = [name for name in samples.records.columns if name.startswith("group_")]
-    table = {name: np.repeat(samples.records[name].to_numpy(), each) for name in kept}
-    table["label"] = np.tile(np.repeat(samples.labels.names, n_classes), n_samples)
-    table["class"] = np.tile(np.arange(n_classes, dtype=np.int16), n_samples * n_labels)
+    records = samples.records
+    groups = [name for name in records.columns if name.startswith("group_")]
+    known = [name for name in ("patient", "study", "item", "split", *groups) if name in records.columns]
+    content: dict[str, Any] = {name: np.repeat(records[name].to_numpy(), each) for name in known}
     silent = np.repeat(~said.present.any(dim=0).numpy(), each)
-    table["p"] = np.where(silent, np.nan, probability(said.log_probs))
+    content["label"] = np.tile(np.repeat(samples.labels.names, n_classes), n_samples)
+    content["class"] = np.tile(np.arange(n_classes, dtype=np.int16), n_samples * n_labels)
+    content["p"] = content["uncalibrated"] = np.where(silent, np.nan, probability(said.log_probs))
     for name, log_probs, present in zip(names, said.experts, said.present, strict=True):
-        table[f"p_{name}"] = np.where(np.repeat(present.numpy(), each), probability(log_probs), np.nan)
-    table["target"] = np.repeat(samples.target.numpy(), n_classes)
-    table["pattern"] = np.repeat(pattern, each)
-    table["status"] = np.where(silent, "refused", "ok")
-    table["error"] = np.where(silent, REFUSED, "")
-    return pd.DataFrame(table | {name: np.repeat(samples.records[name].to_numpy(), each) for name in groups})
+        content[f"p_{name}"] = np.where(np.repeat(present.numpy(), each), probability(log_probs), np.nan)
+    content["target"] = np.repeat(samples.target.numpy(), n_classes)
+    content["pattern"] = np.repeat(pattern, each)
+    content["status"] = np.where(silent, "refused", "ok")
+    content["error"] = np.where(silent, REFUSED, "")
+    return build_table(content, names)
 
 
 def probability(log_probs: Tensor) -> np.ndarray:
-    """Flat probabilities in float64."""
+    """Return flat probabilities in float64."""
     return log_probs.double().exp().flatten().numpy()

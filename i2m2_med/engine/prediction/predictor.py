@@ -27,10 +27,10 @@ from i2m2_med.samples.normalise import State
 from i2m2_med.sources.source import Labels
 
 WITHHELD = "withheld"
-"""What stands in a model folder's config in place of the paths of the training data."""
+"""Stands in a model folder's config in place of the paths of the training data."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Predictor:
     """A trained model with what it needs to read samples and to be trusted."""
 
@@ -44,7 +44,7 @@ class Predictor:
     shares: list[list[float]]
     """The share of each class per label in the training split."""
     calibration: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What `engine/calibrate.py` fitted on validation data; empty: not calibrated."""
+    """Numbers that `engine/calibration` fitted on validation data; empty: not calibrated."""
     fingerprint: str = ""
     """Of the data it was trained on."""
     envelope: Envelope = field(default_factory=dict[str, dict[str, list[float]]])
@@ -53,30 +53,28 @@ class Predictor:
 
     @property
     def config_sha(self) -> str:
-        """A hash of the settings that decide what the model says."""
+        """Return a hash of the settings that decide what the model says."""
         return digest(portable(self.run) | {"paradigm": self.paradigm})[:12]
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What the model's experts read, in the order of the experts."""
+        """Return the modalities that the model's experts read, in the order of the experts."""
         return tuple(dict.fromkeys(modality for name in self.model.names for modality in self.model.reads[name]))
 
     def opinions(self, samples: Samples) -> Opinions:
-        """What the model and each expert say, uncalibrated."""
+        """Return what the model and each expert say, uncalibrated."""
         return run_model(self.model, samples, self.run.scoring.batch, self.device)
 
     def predict(self, samples: Samples, name: str = "") -> pd.DataFrame:
-        """The prediction table of `samples` (engine/predict.py), calibrated where the model is; `name` fills `model`."""
+        """Return the prediction table of `samples`, calibrated where the model is; `name` fills the column `model`."""
         table = prediction_table(self.opinions(samples), self.model.names, samples, patterns(samples))
         if self.calibration:
             table = calibrate_table(table, self.calibration)
-        else:
-            table = table.assign(calibrated=False, set=None, decision=None)
         return table.assign(model=name, config_sha=self.config_sha)
 
 
 def portable(run: RunConfig) -> dict[str, Any]:
-    """A config as plain values, without the places of data and store."""
+    """Return a config as plain values, without the places of data and store."""
     content = run.model_dump(mode="json", exclude={"tracking"})
     content["source"] = {
         name: WITHHELD if is_place(run, name) else value for name, value in run.source.model_dump(mode="json").items()
@@ -123,15 +121,15 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
         raise ModelError(f"{folder}: the weights do not fit the config: {str(error).splitlines()[0]:.300}") from error
     model.eval()
     return Predictor(
-        model,
-        run,
-        about["paradigm"],
-        int(about["seed"]),
-        labels,
-        state,
-        about["shares"],
-        calibration,
-        about["fingerprint"],
-        about.get("envelope", {}),
-        device or best_device(),
+        model=model,
+        run=run,
+        paradigm=about["paradigm"],
+        seed=int(about["seed"]),
+        labels=labels,
+        state=state,
+        shares=about["shares"],
+        calibration=calibration,
+        fingerprint=about["fingerprint"],
+        envelope=about.get("envelope", {}),
+        device=device or best_device(),
     )

@@ -17,22 +17,14 @@ from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.dataset import Samples
 
 
-class Withheld(Samples):
-    """Those samples that have all of `kept`, with nothing but `kept`."""
+def only(samples: Samples, kept: frozenset[str], pattern: Sequence[str]) -> Samples:
+    """Return those samples that have all of `kept`, with nothing but `kept`. pattern: each sample's own, as of `patterns`."""
 
-    def __init__(self, samples: Samples, kept: frozenset[str], found: Sequence[str]) -> None:
-        """found: each sample's own pattern, as of `patterns`."""
-        self.__dict__.update(samples.__dict__)
-        self.whole, self.kept = samples, kept
-        self.chosen = np.flatnonzero([kept <= set(pattern.split("+")) for pattern in found])
-        self.records = samples.records[self.chosen]
-        self.target = samples.target[torch.from_numpy(self.chosen)]
+    def withhold(own: Batch) -> Batch:
+        present = {name: there if name in kept else torch.zeros_like(there) for name, there in own.present.items()}
+        return replace(own, present=present)
 
-    def __getitems__(self, rows: Sequence[int]) -> Batch:
-        """The chosen samples of `rows`, without what is withheld."""
-        own = self.whole.__getitems__(self.chosen[list(rows)].tolist())
-        present = {name: there if name in self.kept else torch.zeros_like(there) for name, there in own.present.items()}
-        return Batch(own.inputs, present, own.target, torch.as_tensor(rows, dtype=torch.int64))
+    return samples.take(np.flatnonzero([kept <= set(one.split("+")) for one in pattern])).changed_by(withhold)
 
 
 def fit_withheld(predictor: Predictor, samples: Samples) -> dict[str, Any]:
@@ -46,13 +38,13 @@ def fit_withheld(predictor: Predictor, samples: Samples) -> dict[str, Any]:
         name = "+".join(sorted(kept))
         if all(predictor.calibration["patterns"].get(name, {"labels": [None]})["labels"]):
             continue
-        part = Withheld(samples, kept, found)
+        part = only(samples, kept, found)
         if len(part):
             fitted[name] = fit_calibration(bare.predict(part))["patterns"][name]
     return fitted
 
 
-def withhold(predictor: Predictor, samples: Samples, without: Sequence[str]) -> Withheld:
+def withhold(predictor: Predictor, samples: Samples, without: Sequence[str]) -> Samples:
     """The samples without some modalities. Raises ConfigError for a name that there is not, or where no expert could answer."""
     for name in without:
         if name not in samples.modalities:
@@ -60,7 +52,7 @@ def withhold(predictor: Predictor, samples: Samples, without: Sequence[str]) -> 
     kept = frozenset(samples.modalities) - set(without)
     if kept not in answerable(predictor, sorted(kept)):
         raise ConfigError(f"no expert of this model can answer without {' and '.join(without)}")
-    return Withheld(samples, kept, patterns(samples))
+    return only(samples, kept, patterns(samples))
 
 
 def answerable(predictor: Predictor, modalities: Sequence[str]) -> Iterator[frozenset[str]]:

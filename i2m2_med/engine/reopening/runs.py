@@ -64,7 +64,7 @@ def read_runs(run: str, uri: str) -> StoredRuns:
     members = [one for one in children(found) if one.status == "FINISHED"] or [found]
     manifest = json.loads(download(members[0], "manifest.json").read_text())
     marks = {(one.tags["paradigm"], int(one.tags["seed"])): one.tags["i2m2.fingerprint"] for one in members}
-    return StoredRuns(found.run_id, read_portable(download(found, "config.yaml")), manifest, tables_of(members), marks)
+    return StoredRuns(found.run_id, stored_config(found), manifest, tables_of(members), marks)
 
 
 def open_run_again(
@@ -93,7 +93,7 @@ def open_models(
         return folder.name, [load_model(folder)], root, folder.name
     found = find_run(uri, run)
     members = finished(found)
-    stored = read_portable(download(found, "config.yaml"))
+    stored = stored_config(found)
     wanted = paradigm or (found.tags["paradigm"] if members == [found] else stored.evaluation.reference)
     models = [load_model(download(one, "model")) for one in members if one.tags["paradigm"] == wanted]
     if not models:
@@ -105,6 +105,11 @@ def open_models(
 def finished(run: FoundRun) -> list[FoundRun]:
     """The finished runs of a comparison, or the run itself."""
     return [one for one in children(run) if one.status == "FINISHED"] or [run]
+
+
+def stored_config(run: FoundRun) -> RunConfig:
+    """The run's config as its store keeps it, held to the same rules as a file of the user's."""
+    return read_portable(download(run, "config.yaml"))
 
 
 def cohort_of(models: Sequence[Predictor], root: Path, name: str, progress: Progress) -> Cohort:

@@ -11,20 +11,21 @@ import pandas as pd
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import Values
 from i2m2_med.console import Progress
-from i2m2_med.engine.prediction.predictor import load_model, read_portable
+from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.engine.reopening import checks as verify
 from i2m2_med.engine.reopening.checks import Check
+from i2m2_med.engine.reopening.runs import stored_config
 from i2m2_med.engine.tracking.read import FoundRun, download, find_run, predictions
 from i2m2_med.engine.tracking.store import Missing, ensure_store
 from i2m2_med.engine.training.experiment import Experiment, comparison_values, metric_values
 from i2m2_med.errors import ModelError, UserError
+from i2m2_med.predictions import Rows
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
 from i2m2_med.workspace import workspace
 
 Tables = Mapping[tuple[str, int], pd.DataFrame]
 """(paradigm, seed) → prediction table."""
-Rows = list[dict[str, Any]]
-Judge = Callable[[RunConfig, Tables, str], Rows]
+Compare = Callable[[RunConfig, Tables, str], Rows]
 """(config, tables, reference paradigm) → rows of metrics; the report's, which lies above this layer."""
 
 
@@ -47,16 +48,16 @@ class Verified:
         return not any(check.failed for check in self.checks)
 
 
-def verify_run(run: FoundRun, judge: Judge, progress: Progress, retrain: bool) -> Verified:
+def verify_run(run: FoundRun, compare: Compare, progress: Progress, retrain: bool) -> Verified:
     """One training run. What the store has lost of it, or holds damaged, refutes it."""
     try:
-        return verify_whole_run(run, judge, progress, retrain)
+        return verify_whole_run(run, compare, progress, retrain)
     except (Missing, ModelError) as error:
         lost = Check("what the run holds", "whole", str(error), "DIFFERS")
         return Verified(run, [lost], "nothing, because the run is not whole", verify.same_machine(run), pd.DataFrame())
 
 
-def verify_whole_run(run: FoundRun, judge: Judge, progress: Progress, retrain: bool) -> Verified:
+def verify_whole_run(run: FoundRun, compare: Compare, progress: Progress, retrain: bool) -> Verified:
     """Environment, model, data, then evaluation and (if asked) training again."""
     config = stored_config(run)
     kept = predictions(run)
@@ -66,15 +67,15 @@ def verify_whole_run(run: FoundRun, judge: Judge, progress: Progress, retrain: b
     checks = [*verify.check_environment(run), verify.check_model(run, model), *checks]
     if cohort is None:
         return Verified(run, checks, "nothing, because the data are not the run's", exact, kept)
-    again, evaluated = evaluate_again(run, config, cohort, model, kept, judge, exact)
+    again, evaluated = evaluate_again(run, config, cohort, model, kept, compare, exact)
     curves = [name for name in final_metrics(run) if not name.endswith(("_low", "_high"))]  # one question each
     checks += [verify.history_agrees(run, curves), *evaluated]
     if retrain:
-        checks += train_again(run, config, cohort, judge, progress, exact)
+        checks += train_again(run, config, cohort, compare, progress, exact)
     return Verified(run, checks, "training and evaluation" if retrain else "evaluation", exact, again)
 
 
-def verify_comparison(parent: FoundRun, runs: list[Verified], judge: Judge) -> Verified:
+def verify_comparison(parent: FoundRun, runs: list[Verified], compare: Compare) -> Verified:
     """The numbers of a comparison, from the predictions that were made again for each of its runs."""
     config = stored_config(parent)
     tables = {(one.run.tags["paradigm"], int(one.run.tags["seed"])): one.table for one in runs}
@@ -84,7 +85,7 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], judge: Judge) -> V
     children = Check("runs verified", str(len(runs)), str(good), "same" if good == len(runs) else "DIFFERS")
     checks = [children]
     if all(len(table) for table in tables.values()):
-        values = comparison_values(judge(config, tables, reference))
+        values = comparison_values(compare(config, tables, reference))
         checks += verify.check_metrics(parent.metrics, values, exact)
     return Verified(parent, checks, "the comparison of its runs", exact, pd.DataFrame())
 
@@ -101,21 +102,21 @@ def data_again(run: FoundRun, config: RunConfig, progress: Progress) -> tuple[Co
 
 
 def evaluate_again(
-    run: FoundRun, config: RunConfig, cohort: Cohort, model: Path, kept: pd.DataFrame, judge: Judge, exact: bool
+    run: FoundRun, config: RunConfig, cohort: Cohort, model: Path, kept: pd.DataFrame, compare: Compare, exact: bool
 ) -> tuple[pd.DataFrame, list[Check]]:
     """The stored model on all that training did not see, and the metrics of that."""
     predictor = load_model(model)
     tables = [predictor.predict(cohort.samples(split), run.run_id) for split in cohort.splits if split != "train"]
     again = pd.concat(tables, ignore_index=True)
     paradigm = run.tags["paradigm"]
-    values = metric_values(judge(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))
+    values = metric_values(compare(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))
     recorded = {name: run.metrics[name] for name in final_metrics(run)}
     compared = verify.check_metrics(recorded, values, exact, verify.same_names(kept, again))
     return again, [verify.check_predictions(kept, again, exact), *compared]
 
 
 def train_again(
-    run: FoundRun, config: RunConfig, cohort: Cohort, judge: Judge, progress: Progress, exact: bool
+    run: FoundRun, config: RunConfig, cohort: Cohort, compare: Compare, progress: Progress, exact: bool
 ) -> list[Check]:
     """The whole training from the stored config, into a store that is thrown away: every metric of every last epoch."""
     with tempfile.TemporaryDirectory(prefix="i2m2-verify-") as scratch:
@@ -123,18 +124,15 @@ def train_again(
         uri = ensure_store(place, f"sqlite:///{place / 'mlflow.db'}")
 
         def rows(_manifest: Any, paradigm: str, seed: int, table: pd.DataFrame, _folder: Path) -> Rows:
-            return judge(config, {(paradigm, seed): table}, paradigm)
+            return compare(config, {(paradigm, seed): table}, paradigm)
 
         values = Values(config_name(run), {}, {})
-        experiment = Experiment(config, values, cohort, place / "runs", uri, progress, rows)
+        experiment = Experiment(
+            run=config, values=values, cohort=cohort, folder=place / "runs", uri=uri, progress=progress, judge=rows
+        )
         made = experiment.train(run.tags["paradigm"], int(run.tags["seed"]))
         checks = verify.check_metrics(run.metrics, find_run(uri, made.run_id).metrics, exact)
     return [replace(check, what=f"trained again: {check.what}") for check in checks]
-
-
-def stored_config(run: FoundRun) -> RunConfig:
-    """The run's config as its store keeps it, held to the same rules as a file of the user's."""
-    return read_portable(download(run, "config.yaml"))
 
 
 def config_name(run: FoundRun) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from i2m2_med.engine.tracking.store import Missing, connect, shown, sqlite_file, translated
+from i2m2_med.errors import SourceError
 from i2m2_med.workspace import workspace
 
 if TYPE_CHECKING:
@@ -89,12 +90,12 @@ def download(run: FoundRun, path: str) -> Path:
 
 def predictions(run: FoundRun) -> "pd.DataFrame":
     """The run's prediction table. Raises Missing if it is gone or damaged."""
-    import pandas as pd
+    from i2m2_med.predictions import read_table
 
     path = download(run, "predictions.parquet")
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+        return read_table(path)
+    except SourceError as error:
         raise Missing(
             f"run {run.run_id}: predictions.parquet in {shown(run.artifacts)} is damaged; train again"
         ) from error

@@ -1,7 +1,7 @@
 """An experiment: a config's prepared data, a store, and a folder of checkpoints; it trains paradigms into tracked runs."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +22,15 @@ from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
 from i2m2_med.engine.training.fit import forget
 from i2m2_med.engine.training.loss import class_shares
-from i2m2_med.engine.training.paradigm import train_paradigm
+from i2m2_med.engine.training.paradigm import Stages, train_paradigm
 from i2m2_med.files import digest, replace_file, sole_user, write_json
+from i2m2_med.predictions import Judge, Rows, read_table, write_table
 from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, open_source, prepare
 from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.workspace import workspace
 
-Judge = Callable[[dict[str, Any], str, int, pd.DataFrame, Path], list[dict[str, Any]]]
-"""(manifest, paradigm, seed, prediction table, folder) → rows of metrics; writes its report into the folder."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trained:
     """One paradigm with one seed: its run, its model folder, its predictions on validation and test, its metrics."""
 
@@ -41,12 +39,12 @@ class Trained:
     seed: int
     model: Path
     table: pd.DataFrame
-    rows: list[dict[str, Any]]
+    rows: Rows
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Experiment:
-    """What all runs of a call share."""
+    """A prepared config whose paradigms are trained into runs of one store."""
 
     run: RunConfig
     values: Values
@@ -64,18 +62,14 @@ class Experiment:
         return self.cohort.manifest
 
     def train(self, paradigm: str, seed: int) -> Trained:
-        """Train, evaluate and record one paradigm with one seed; what a killed call has finished is only read again."""
+        """Train, evaluate and record one paradigm with one seed; what an interrupted call finished is read again."""
         folder = self.folder / f"{paradigm}-{seed}"
         noted = read_note(folder)
         if noted.get("done"):
             self.progress.say(f"{paradigm} seed {seed}: done before")
+            table, rows = read_table(folder / "predictions.parquet"), noted["rows"]
             return Trained(
-                noted["run"],
-                paradigm,
-                seed,
-                folder / "model",
-                pd.read_parquet(folder / "predictions.parquet"),
-                noted["rows"],
+                run_id=noted["run"], paradigm=paradigm, seed=seed, model=folder / "model", table=table, rows=rows
             )
         with self.tracked(paradigm, seed, noted.get("run")) as tracker:
             write_json(folder / "note.json", {"run": tracker.run_id, "done": False})
@@ -84,14 +78,16 @@ class Experiment:
             if not (folder / "model").exists():
                 save_model(predictor, folder / "model")
             with replace_file(folder / "predictions.parquet") as beside:
-                table.to_parquet(beside)
+                write_table(table, beside)
             rows = self.judge(self.manifest, paradigm, seed, table, folder / "report")
             self.record(tracker, folder, rows)
         write_json(folder / "note.json", {"run": tracker.run_id, "done": True, "rows": rows})
-        return Trained(tracker.run_id, paradigm, seed, folder / "model", table, rows)
+        return Trained(
+            run_id=tracker.run_id, paradigm=paradigm, seed=seed, model=folder / "model", table=table, rows=rows
+        )
 
     def tracked(self, paradigm: str, seed: int, resume: str | None) -> Any:
-        """An open MLflow run of this experiment."""
+        """Return an open MLflow run of this experiment."""
         return open_run(
             uri=self.uri,
             experiment=self.run.tracking.experiment or self.values.name,
@@ -108,7 +104,7 @@ class Experiment:
 
     @contextmanager
     def as_parent(self) -> Generator[Tracker]:
-        """An open run that the runs trained meanwhile become children of."""
+        """Yield an open run that the runs trained meanwhile become children of."""
         noted = read_note(self.folder)
         with self.tracked("comparison", self.run.seeds[0], noted.get("run")) as tracker:
             write_json(self.folder / "note.json", {"run": tracker.run_id})
@@ -117,15 +113,15 @@ class Experiment:
         self.parent = None
 
     def record_comparison(self, parent: Tracker, rows: Sequence[dict[str, Any]], report: Path) -> None:
-        """Each paradigm's mean over seeds, and the report, into the parent run."""
+        """Write each paradigm's mean over seeds, and the report, into the parent run."""
         parent.metrics(comparison_values(rows))
         parent.artifact(report)
 
     def fit(self, paradigm: str, seed: int, tracker: Tracker) -> Predictor:
-        """The trained model, with its epochs in the run and on the terminal."""
+        """Return the trained model; its epochs are shown in the run and on the terminal."""
         training = training_of(self.run, self.run.paradigms[paradigm])
-        stages = len(self.run.paradigms[paradigm].experts) if "separate" in {training.mode, training.warm_start} else 0
-        total = training.epochs * len(training.learning_rates) * (stages + (training.mode != "separate"))
+        alone = len(self.run.paradigms[paradigm].experts) if "separate" in {training.mode, training.warm_start} else 0
+        total = training.epochs * len(training.learning_rates) * (alone + (training.mode != "separate"))
         seen: list[int] = []
         with self.progress.bar(f"{self.values.name}: {paradigm}, seed {seed}", total) as advance:
 
@@ -135,28 +131,25 @@ class Experiment:
                 advance(", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name in SHOWN))
 
             seed_everything(seed)
-            device = best_device()
-            stage_folder = self.folder / "stages"
-            model = train_paradigm(
-                self.run, self.cohort, paradigm, seed=seed, stages=stage_folder, device=device, watch=watch
-            )
-        shares = class_shares(self.cohort.samples("train")).tolist()
+            device, folder = best_device(), self.folder / "stages"
+            stages = Stages(run=self.run, cohort=self.cohort, seed=seed, folder=folder, device=device, watch=watch)
+            model = train_paradigm(stages, paradigm)
+        train = self.cohort.samples("train")
         return Predictor(
-            model,
-            self.run,
-            paradigm,
-            seed,
-            self.cohort.labels,
-            self.cohort.state,
-            shares,
-            {},
-            self.cohort.fingerprint,
-            fit_envelope(self.cohort.samples("train"), open_source(self.run).bounds),
-            device,
+            model=model,
+            run=self.run,
+            paradigm=paradigm,
+            seed=seed,
+            labels=self.cohort.labels,
+            state=self.cohort.state,
+            shares=class_shares(train).tolist(),
+            fingerprint=self.cohort.fingerprint,
+            envelope=fit_envelope(train, open_source(self.run).bounds),
+            device=device,
         )
 
     def predict(self, predictor: Predictor, run_id: str) -> pd.DataFrame:
-        """The prediction table over all that training did not see; calibration is fitted on validation and kept in the predictor."""
+        """Return the prediction table over all that training did not see; calibration is fitted on validation and kept in the predictor."""
         evaluation = self.run.evaluation
         valid = predictor.predict(self.cohort.samples("valid"), run_id)
         if evaluation.calibrate:
@@ -168,7 +161,7 @@ class Experiment:
         return pd.concat([valid, *judged], ignore_index=True)
 
     def record(self, tracker: Tracker, folder: Path, rows: Sequence[dict[str, Any]]) -> None:
-        """Metrics with intervals, predictions, report and model into the run."""
+        """Write metrics with intervals, predictions, report and model into the run."""
         tracker.metrics(metric_values(rows))
         tracker.tags({"calibrated": str(self.run.evaluation.calibrate).lower()})
         tracker.artifact(folder / "predictions.parquet")
@@ -181,40 +174,40 @@ SHOWN = ("train_loss", "valid_nll", "valid_auroc")
 
 
 def metric_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """`test_auroc_macro` and its `_low`, `_high`, from rows of metrics; what is undefined is left out.
+    """Return `test_auroc_macro` and its `_low`, `_high`, from rows of metrics; what is undefined is left out.
 
     The mean over one label is that label's, so that MLflow's table has the same columns for every task.
     """
     labels = {row["label"] for row in rows}
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for row in rows:
         for label in (row["label"], *(("macro",) if len(labels) == 1 else ())):
             for end in ("value", "low", "high"):
                 value = row.get(end)
                 if value is not None and value == value:
-                    found[f"test_{row['metric']}_{label}{'' if end == 'value' else f'_{end}'}"] = float(value)
-    return found
+                    values[f"test_{row['metric']}_{label}{'' if end == 'value' else f'_{end}'}"] = float(value)
+    return values
 
 
 def comparison_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """`i2m2_test_auroc_macro` and so on: each paradigm's last row of a metric, which is its mean over seeds."""
+    """Return `i2m2_test_auroc_macro` and so on: each paradigm's last row of a metric, which is its mean over seeds."""
     last = {(row["paradigm"], row["metric"], row["label"]): row for row in rows}
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for paradigm in dict.fromkeys(row["paradigm"] for row in rows):
         own = [row for row in last.values() if row["paradigm"] == paradigm]
-        found |= {f"{paradigm}_{name}": value for name, value in metric_values(own).items()}
-    return found
+        values |= {f"{paradigm}_{name}": value for name, value in metric_values(own).items()}
+    return values
 
 
 def placed(run: RunConfig) -> dict[str, Any]:
-    """A config as plain values with its places absolute, so that `i2m2 verify` finds the data from any folder."""
+    """Return a config as plain values with its places absolute, so that `i2m2 verify` finds the data from any folder."""
     content = run.model_dump(mode="json")
     source = {name: str(Path(value).absolute()) for name, value in content["source"].items() if is_place(run, name)}
     return content | {"source": content["source"] | source}
 
 
 def read_note(folder: Path) -> dict[str, Any]:
-    """What an earlier call noted of a paradigm and seed; empty where there was none."""
+    """Return the note that an earlier call left of a paradigm and seed; empty where there was none."""
     path = folder / "note.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -245,4 +238,4 @@ def open_experiment(
         if not resume:
             forget(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        yield Experiment(run, values, cohort, folder, uri, progress, judge)
+        yield Experiment(run=run, values=values, cohort=cohort, folder=folder, uri=uri, progress=progress, judge=judge)

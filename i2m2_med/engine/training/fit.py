@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from i2m2_med.config.targets import build
 from i2m2_med.engine.prediction.loading import EpochBatches, loader
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_everything
-from i2m2_med.engine.training.loss import MaskedNLL, class_weights
+from i2m2_med.engine.training.loss import Objective, build_loss, class_weights
 from i2m2_med.engine.training.selection import HIGHER_IS_BETTER, selection_metrics
 from i2m2_med.errors import UserError
 from i2m2_med.files import replace_file
@@ -27,12 +27,12 @@ from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.dataset import Samples
 
 Watch = Callable[[int, dict[str, float]], None]
-"""Told after each epoch: its number (from 1) and its metrics."""
+"""Called after each epoch with its number (from 1) and its metrics."""
 
 
-@dataclass
-class Stage:
-    """What a stage of training carries from epoch to epoch; all of it is in the checkpoint."""
+@dataclass(kw_only=True)
+class TrainingStage:
+    """A stage of training and its state from epoch to epoch, which the checkpoint holds."""
 
     model: I2M2
     training: Training
@@ -43,6 +43,7 @@ class Stage:
     watch: Watch
     optimizer: torch.optim.Optimizer
     scheduler: Any
+    objective: Objective
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
     losses: list[float] = field(default_factory=list[float])
 
@@ -72,8 +73,9 @@ def fit(
     folder: Path,
     device: str,
     watch: Watch,
+    plugins: tuple[str, ...] = (),
 ) -> list[dict[str, float]]:
-    """Train `model` in place and leave it with its best epoch's weights; returns the metrics of each epoch.
+    """Train `model` in place and leave it with its best epoch's weights; return the metrics of each epoch.
 
     folder: holds `last.pt` and `best.safetensors`; what an interrupted call left there is taken up again. Parameters that
     ask for no gradient stay as they are.
@@ -82,13 +84,23 @@ def fit(
     model.to(device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rate = training.learning_rates[0]
-    optimizer = build(training.optimizer, "optimizer", "training.optimizer", params=learnt, lr=rate)
-    scheduler = (
-        build(training.scheduler, "scheduler", "training.scheduler", optimizer=optimizer)
-        if training.scheduler
-        else None
+    optimizer = build(training.optimizer, "optimizer", "training.optimizer", plugins, params=learnt, lr=rate)
+    block = training.scheduler
+    scheduler = build(block, "scheduler", "training.scheduler", plugins, optimizer=optimizer) if block else None
+    weights = class_weights(train) if training.class_weights else None
+    loss = build_loss(training, len(train.labels.names), weights, plugins)
+    stage = TrainingStage(
+        model=model,
+        training=training,
+        valid=valid,
+        folder=folder,
+        seed=seed,
+        device=device,
+        watch=watch,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        objective=Objective(loss, training.aux_weight if training.mode == "joint+aux" else 0.0).to(device),
     )
-    stage = Stage(model, training, valid, folder, seed, device, watch, optimizer, scheduler)
     take_up(stage)
     if not stage.finished:
         make_trainer(stage, train, learnt).run()
@@ -96,11 +108,9 @@ def fit(
     return stage.history
 
 
-def make_trainer(stage: Stage, train: Samples, learnt: list[nn.Parameter]) -> SupervisedTrainer:
-    """MONAI's trainer with our epochs: seeds, clipping, validation, checkpoint, early stopping."""
+def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter]) -> SupervisedTrainer:
+    """Return MONAI's trainer with our epochs: seeds, clipping, validation, checkpoint, early stopping."""
     training = stage.training
-    weights = class_weights(train).to(stage.device) if training.class_weights else None
-    aux = training.aux_weight if training.mode == "joint+aux" else 0.0
     batches = loader(train, training.batch, training.workers, stage.seed)
     trainer = SupervisedTrainer(
         device=stage.device,
@@ -108,7 +118,7 @@ def make_trainer(stage: Stage, train: Samples, learnt: list[nn.Parameter]) -> Su
         train_data_loader=batches,
         network=stage.model,
         optimizer=stage.optimizer,
-        loss_function=MaskedNLL(weights, aux),
+        loss_function=stage.objective,
         prepare_batch=lambda batch, device, *_, **__: drop(batch.to(str(device)), training.modality_dropout),
         inferer=ask,  # pyright: ignore[reportArgumentType]  (any callable will do)
         decollate=False,
@@ -142,32 +152,32 @@ def make_trainer(stage: Stage, train: Samples, learnt: list[nn.Parameter]) -> Su
 
 
 def ask(batch: Batch, network: I2M2) -> Opinions:
-    """What the trainer calls an inferer: the model on a batch."""
+    """Return the model's answer on a batch (the trainer calls this an inferer)."""
     return network(batch.inputs, batch.present)
 
 
 def drop(batch: Batch, probability: float) -> tuple[Batch, Tensor]:
-    """Silence each modality of each sample with `probability`, never a sample's last one; returns (inputs, target)."""
+    """Silence each modality of each sample with `probability`, never a sample's last one; return (inputs, target)."""
     if probability:
         names = list(batch.present)
         there = torch.stack([batch.present[name] for name in names])
         keep = there & (torch.rand(there.shape) >= probability).to(there.device)
         lost = ~keep.any(dim=0)
         keep[:, lost] = there[:, lost]
-        batch = Batch(batch.inputs, dict(zip(names, keep, strict=True)), batch.target, batch.rows)
+        batch = replace(batch, present=dict(zip(names, keep, strict=True)))
     return batch, batch.target
 
 
-def end_epoch(stage: Stage, engine: Engine) -> None:
+def end_epoch(stage: TrainingStage, engine: Engine) -> None:
     """Validate, keep the best weights, write the checkpoint, stop when it is time."""
     loss = float(torch.stack(stage.losses).mean())  # pyright: ignore[reportArgumentType]
     if loss != loss:
         raise UserError(
             f"training diverged in epoch {engine.state.epoch}: the loss is not a number; lower training.learning_rate"
         )
-    said = run_model(stage.model, stage.valid, stage.training.batch * 4, stage.device)
-    read = said.present.any(dim=0)
-    metrics = selection_metrics(said.log_probs[read], stage.valid.target[read])
+    predicted = run_model(stage.model, stage.valid, stage.training.batch * 4, stage.device)
+    answered = predicted.present.any(dim=0)
+    metrics = selection_metrics(predicted.log_probs[answered], stage.valid.target[answered])
     stage.history.append({"train_loss": loss, **{f"valid_{name}": value for name, value in metrics.items()}})
     if stage.scheduler is not None:
         stage.scheduler.step()
@@ -180,7 +190,7 @@ def end_epoch(stage: Stage, engine: Engine) -> None:
         engine.terminate()
 
 
-def write_checkpoint(stage: Stage) -> None:
+def write_checkpoint(stage: TrainingStage) -> None:
     """State dicts and primitives only: it is read back with `weights_only=True`."""
     content = {
         "model": stage.model.state_dict(),
@@ -192,7 +202,7 @@ def write_checkpoint(stage: Stage) -> None:
         torch.save(content, beside)
 
 
-def take_up(stage: Stage) -> None:
+def take_up(stage: TrainingStage) -> None:
     """Continue from the last checkpoint, if there is one."""
     path = stage.folder / "last.pt"
     if not path.exists():

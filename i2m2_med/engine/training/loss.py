@@ -1,15 +1,26 @@
-"""The loss: class-weighted negative log-likelihood, summed over labels; unknown labels (−1) are masked out."""
+"""The loss: `training.loss` on the product's log-probabilities, label by label; unknown labels (−1) are masked out."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from i2m2_med.config.run import Training
+from i2m2_med.config.targets import build, resolve
+from i2m2_med.errors import ConfigError
 from i2m2_med.model import Opinions
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.types import LogProbs, Target
 
+WHERE = "training.loss"
+FIXED = {"FocalLoss": {"to_onehot_y": True, "use_softmax": True}}
+"""Arguments that follow from what a loss is given here: log-probabilities over classes, and class indices."""
+
 
 def class_weights(samples: Samples) -> Tensor:
-    """N / N_c per label and class, (label, classes), over the known targets of the training split; 0 for a class without one."""
+    """Return N / N_c per label and class, (label, classes), over the known targets of the training split; 0 for a class without one."""
     n_classes = len(samples.labels.classes)
     counts = torch.stack(
         [torch.bincount(column[column >= 0], minlength=n_classes) for column in samples.target.T]
@@ -18,7 +29,7 @@ def class_weights(samples: Samples) -> Tensor:
 
 
 def class_shares(samples: Samples) -> Tensor:
-    """The share of each class per label, (label, classes), each row summing to one."""
+    """Return the share of each class per label, (label, classes), each row summing to one."""
     n_classes = len(samples.labels.classes)
     counts = torch.stack(
         [torch.bincount(column[column >= 0], minlength=n_classes) for column in samples.target.T]
@@ -29,31 +40,112 @@ def class_shares(samples: Samples) -> Tensor:
 class MaskedNLL(nn.Module):
     """Sum over labels of the weighted mean of −log p(target); a label unknown in the whole batch adds nothing.
 
-    weights: (label, classes), or None for all 1. aux_weight: λ × the mean loss of the experts that are present.
+    weight: (label, classes), or None for all 1.
     """
 
-    def __init__(self, weights: Tensor | None = None, aux_weight: float = 0.0) -> None:
+    def __init__(self, weight: Tensor | None = None) -> None:
         super().__init__()
-        self.weights = weights
-        self.aux_weight = aux_weight
+        self.register_buffer("weight", weight)
+        self.weight: Tensor | None
 
-    def forward(self, said: Opinions, target: Target) -> Tensor:
-        """The loss of the combination, plus the experts' own where `aux_weight` is set; samples that nobody reads add nothing."""
-        target = torch.where(said.present.any(dim=0)[:, None], target, torch.full_like(target, -1))
-        loss = self.of(said.log_probs, target)
-        if self.aux_weight:
-            for log_probs, present in zip(said.experts, said.present, strict=True):
-                heard = torch.where(present[:, None], target, torch.full_like(target, -1))
-                loss = loss + self.aux_weight * self.of(log_probs, heard)
-        return loss
-
-    def of(self, log_probs: LogProbs, target: Target) -> Tensor:
-        """The masked loss of one set of log-probabilities."""
+    def forward(self, log_probs: LogProbs, target: Target) -> Tensor:
+        """Return the loss, a scalar."""
         known = target >= 0
         index = target.clamp_min(0)
         picked = log_probs.gather(2, index[:, :, None])[:, :, 0]
         weight = known.to(log_probs.dtype)
-        if self.weights is not None:
-            weight = weight * self.weights.expand(len(target), -1, -1).gather(2, index[:, :, None])[:, :, 0]
+        if self.weight is not None:
+            weight = weight * self.weight.expand(len(target), -1, -1).gather(2, index[:, :, None])[:, :, 0]
         total = (weight * torch.where(known, -picked, torch.zeros_like(picked))).sum(dim=0)
         return (total / weight.sum(dim=0).clamp_min(torch.finfo(weight.dtype).tiny)).sum()
+
+
+class PerLabel(nn.Module):
+    """Sum over labels of a library's loss on the samples whose label is known; a label unknown in the whole batch adds nothing.
+
+    losses: one per label, each called with (sample, classes) log-probabilities, which are logits as well since they are
+    normalised, and (sample,) class indices; MONAI's take the indices as a column.
+    """
+
+    def __init__(self, losses: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.losses = nn.ModuleList(losses)
+
+    def forward(self, log_probs: LogProbs, target: Target) -> Tensor:
+        """Return the loss, a scalar."""
+        total = log_probs[:0].sum()  # zero, and a part of the graph: a batch without any label can be stepped on
+        for at, loss in enumerate(self.losses):
+            known = target[:, at] >= 0
+            if bool(known.any()):
+                index = target[known, at]
+                column = type(loss).__module__.startswith("monai.")
+                total = total + loss(log_probs[known, at], index[:, None] if column else index)
+        return total
+
+
+class Objective(nn.Module):
+    """The loss of the combination, plus `aux_weight` × the sum of the loss of each expert on the samples it read."""
+
+    def __init__(self, loss: nn.Module, aux_weight: float = 0.0) -> None:
+        super().__init__()
+        self.loss, self.aux_weight = loss, aux_weight
+
+    def forward(self, said: Opinions, target: Target) -> Tensor:
+        """Return the loss, a scalar; samples that no expert read add nothing."""
+        target = torch.where(said.present.any(dim=0)[:, None], target, torch.full_like(target, -1))
+        loss = self.loss(said.log_probs, target)
+        if self.aux_weight:
+            for log_probs, present in zip(said.experts, said.present, strict=True):
+                own = torch.where(present[:, None], target, torch.full_like(target, -1))
+                loss = loss + self.aux_weight * self.loss(log_probs, own)
+        return loss
+
+
+def build_loss(training: Training, labels: int, weights: Tensor | None, plugins: tuple[str, ...] = ()) -> nn.Module:
+    """Return the loss of `training.loss`, called with (batch, label, classes) log-probabilities and (batch, label) targets.
+
+    weights: (label, classes) where `training.class_weights` asks for them. Raises ConfigError for arguments that do not fit.
+    """
+    block = training.loss
+    kind = resolve(str(block.get("_target_")), "loss", WHERE, plugins)
+    takes = inspect.signature(kind).parameters
+    fixed: dict[str, Any] = FIXED.get(kind.__name__, {})
+    if weights is not None and "weight" not in takes:
+        raise ConfigError(f"{WHERE}: {block['_target_']} takes no class weights; set training.class_weights to false")
+    reserved = [*fixed, *(["weight"] if weights is not None or kind is MaskedNLL else [])]
+    if doubled := [name for name in reserved if name in block]:
+        raise ConfigError(f"{WHERE}: leave {', '.join(doubled)} out: training.class_weights and the labels decide it")
+    if kind is MaskedNLL:
+        return MaskedNLL(weights)
+    rows = [None] * labels if weights is None else list(weights)
+    offered = [fixed if row is None else {**fixed, "weight": row} for row in rows]
+    return PerLabel([build(block, "loss", WHERE, plugins, each) for each in offered])
+
+
+def check_loss(training: Training, labels: int, classes: int, plugins: tuple[str, ...] = ()) -> None:
+    """Try the loss of `training` on made-up predictions. Raises ConfigError where arguments do not fit or the truth costs more."""
+    weights = torch.ones(labels, classes) if training.class_weights else None
+    loss = build_loss(training, labels, weights, plugins)
+    certain = torch.full((classes, classes), 0.1 / max(1, classes - 1)).fill_diagonal_(0.9).log()
+    target = torch.arange(classes)
+    for cls in range(classes):
+        right, wrong = (
+            _tried(loss, certain[shown].expand(2, labels, classes), target[cls].expand(2, labels), training)
+            for shown in (cls, (cls + 1) % classes)
+        )
+        if not right < wrong:
+            raise ConfigError(f"{WHERE}: with these arguments {training.loss['_target_']} does not reward class {cls}")
+
+
+def _tried(loss: nn.Module, log_probs: Tensor, target: Tensor, training: Training) -> float:
+    """Return the loss of predictions that are all alike. Raises ConfigError where it can't be computed."""
+    name = training.loss["_target_"]
+    try:
+        value = loss(log_probs, target)
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise ConfigError(f"{WHERE}: {name}: {str(error).splitlines()[0]}") from error
+    if value.ndim or not bool(value.isfinite()):
+        raise ConfigError(
+            f"{WHERE}: {name} must give one finite number for a batch; mind its reduction and other arguments"
+        )
+    return float(value)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +22,68 @@ ALONE = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
 """How one expert is "combined": left as it is. It is the default, so that a unimodal paradigm's stage serves a warm start too."""
 
 
-def train_paradigm(
-    run: RunConfig, cohort: Cohort, name: str, *, seed: int, stages: Path, device: str, watch: Watch
-) -> I2M2:
-    """A trained model with its best epoch's weights.
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """The stages of training of a run's paradigms with one seed, each in a folder of checkpoints of its own."""
 
-    stages: a folder of checkpoints, one per stage of training, named by all that the stage depends on; what an interrupted
-    call, or another paradigm of the same comparison, has trained there is taken up.
-    """
+    run: RunConfig
+    cohort: Cohort
+    seed: int
+    folder: Path
+    """Holds a folder per stage, named by all that the stage depends on: what an interrupted call, or another paradigm of the
+    same comparison, has trained there is taken up."""
+    device: str
+    watch: Watch
+
+    def train(self, model: I2M2, training: Training, combiner: Mapping[str, Any]) -> None:
+        """Train one stage in place, with the best of its learning rates."""
+        experts = {name: self.run.experts[name].model_dump(mode="json") for name in model.names}
+        depends = [experts, combiner, self.seed, self.cohort.fingerprint, digest_of(model)]
+        start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        tried: list[tuple[float, dict[str, Tensor]]] = []
+        for rate in training.learning_rates:
+            settings = training.model_copy(update={"learning_rate": rate})
+            folder = self.folder / digest([*depends, settings.model_dump(mode="json")])[:16]
+            model.load_state_dict(start)
+            history = self.fit(model, settings, folder)
+            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            tried.append((best_score(history, training.select), weights))
+        model.load_state_dict(max(tried, key=lambda one: one[0])[1])
+
+    def fit(self, model: I2M2, settings: Training, folder: Path) -> list[dict[str, float]]:
+        """Fit `model` on the training split; return the metrics of each epoch."""
+        return fit(
+            model,
+            self.cohort.samples("train"),
+            self.cohort.samples("valid"),
+            settings,
+            seed=self.seed,
+            folder=folder,
+            device=self.device,
+            watch=self.watch,
+            plugins=self.run.plugins,
+        )
+
+    def alone(self, expert: str, training: Training, shares: Tensor) -> I2M2:
+        """Return a model of one expert, trained by itself."""
+        model = build_model(self.run, [expert], self.cohort.labels, self.seed, ALONE)
+        give_shares(model, shares)
+        self.train(model, settings_alone(self.run, training, expert), ALONE)
+        return model
+
+
+def train_paradigm(stages: Stages, name: str) -> I2M2:
+    """Return the trained model of a paradigm, with its best epoch's weights."""
+    run, cohort = stages.run, stages.cohort
     paradigm = run.paradigms[name]
     training = training_of(run, paradigm)
-    model = build_model(run, paradigm.experts, cohort.labels, seed, paradigm.combiner)
+    model = build_model(run, paradigm.experts, cohort.labels, stages.seed, paradigm.combiner)
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
     shares = class_shares(cohort.samples("train"))
     give_shares(model, shares)
-    if training.mode == "separate" or training.warm_start == "separate":
+    if "separate" in {training.mode, training.warm_start}:
         for expert in paradigm.experts:
-            own = {**training.separate, **run.experts[expert].training, "mode": "joint", "warm_start": None}
-            alone = Training.model_validate({**training.model_dump(), **own})
-            single = build_model(run, [expert], cohort.labels, seed, ALONE)
-            give_shares(single, shares)
-            train_stage(run, cohort, single, alone, seed, stages, device, watch, ALONE)
+            single = stages.alone(expert, training, shares)
             model.experts[expert].load_state_dict(single.experts[expert].state_dict())
     elif training.warm_start:
         load_experts(model, Path(training.warm_start))
@@ -49,48 +91,33 @@ def train_paradigm(
         model.experts.requires_grad_(False)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             return model
-    train_stage(run, cohort, model, training, seed, stages, device, watch, paradigm.combiner or run.combiner)
+    stages.train(model, training, paradigm.combiner or run.combiner)
     model.requires_grad_(True)
     return model
 
 
-def train_stage(
-    run: RunConfig,
-    cohort: Cohort,
-    model: I2M2,
-    training: Training,
-    seed: int,
-    stages: Path,
-    device: str,
-    watch: Watch,
-    combiner: Mapping[str, Any],
-) -> None:
-    """One stage, in the folder that its experts, settings, data and first weights name; the best of its learning rates."""
-    experts = {name: run.experts[name].model_dump(mode="json") for name in model.names}
-    depends = [experts, combiner, seed, cohort.fingerprint, digest_of(model)]
-    train, valid = cohort.samples("train"), cohort.samples("valid")
-    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    tried: list[tuple[float, dict[str, Tensor]]] = []
-    for rate in training.learning_rates:
-        settings = training.model_copy(update={"learning_rate": rate})
-        folder = stages / digest([*depends, settings.model_dump(mode="json")])[:16]
-        model.load_state_dict(start)
-        history = fit(model, train, valid, settings, seed=seed, folder=folder, device=device, watch=watch)
-        tried.append(
-            (best_score(history, training.select), {name: t.clone() for name, t in model.state_dict().items()})
-        )
-    model.load_state_dict(max(tried, key=lambda one: one[0])[1])
+def settings_alone(run: RunConfig, training: Training, expert: str) -> Training:
+    """Return the settings of the stage in which an expert is trained by itself."""
+    own = {**training.separate, **run.experts[expert].training, "mode": "joint", "warm_start": None}
+    return Training.model_validate({**training.model_dump(), **own})
+
+
+def settings_of_stages(run: RunConfig, paradigm: str) -> list[Training]:
+    """Return the settings of every stage that trains a paradigm."""
+    training = training_of(run, run.paradigms[paradigm])
+    experts = run.paradigms[paradigm].experts if "separate" in {training.mode, training.warm_start} else ()
+    return [training, *(settings_alone(run, training, expert) for expert in experts)]
 
 
 def best_score(history: list[dict[str, float]], select: str) -> float:
-    """The best validation metric of a stage, signed so that higher is better; −∞ where it was never defined."""
+    """Return the best validation metric of a stage, signed so that higher is better; −∞ where it was never defined."""
     sign = 1 if HIGHER_IS_BETTER[select] else -1
     scores = [sign * metrics.get(f"valid_{select}", math.nan) for metrics in history]
     return max((score for score in scores if not math.isnan(score)), default=-math.inf)
 
 
 def probe_rows(cohort: Cohort) -> list[int]:
-    """Two training rows that hold every modality, if there are such; else the first two."""
+    """Return two training rows that hold every modality, if there are such; else the first two."""
     samples = cohort.samples("train")
     whole = torch.ones(len(samples), dtype=torch.bool)
     for present in samples.presence.values():
@@ -100,7 +127,7 @@ def probe_rows(cohort: Cohort) -> list[int]:
 
 
 def digest_of(model: I2M2) -> str:
-    """A hash over a model's weights, bit for bit."""
+    """Return a hash over a model's weights, bit for bit."""
     tensors = model.state_dict()
     return digest(
         {

@@ -11,7 +11,7 @@ HIGHER_IS_BETTER = {"nll": False, "auroc": True, "average_precision": True, "acc
 
 
 def selection_metrics(log_probs: LogProbs, target: Target) -> dict[str, float]:
-    """nll, accuracy, auroc and average_precision (one against the rest beyond two classes); NaN where no label has two classes."""
+    """Return nll, accuracy, auroc and average_precision (one against the rest beyond two classes); NaN where no label has two classes."""
     per_label = [label_metrics(log_probs[:, label], target[:, label]) for label in range(target.shape[1])]
     known = [metrics for metrics in per_label if metrics]
     names = HIGHER_IS_BETTER if known else ()
@@ -22,7 +22,7 @@ def selection_metrics(log_probs: LogProbs, target: Target) -> dict[str, float]:
 
 
 def label_metrics(log_probs: Tensor, target: Tensor) -> dict[str, float]:
-    """The metrics of one label: log_probs (batch, classes), target (batch,); empty where no target is known."""
+    """Return the metrics of one label: log_probs (batch, classes), target (batch,); empty where no target is known."""
     known = target >= 0
     if not bool(known.any()):
         return {}

@@ -74,6 +74,8 @@ def read_predictions(table: pd.DataFrame, name: str = "the prediction table") ->
     need = [*KEY, "split", "label", "class", "p", "target"]
     if lacking := [column for column in need if column not in table]:
         raise SourceError(f"{name} lacks the column(s) {', '.join(lacking)}. Make it again with `i2m2 evaluate`.")
+    if "level" in table and table["level"].nunique() > 1:
+        raise SourceError(f"{name} holds items and studies as a whole; judge the rows of one `level`")
     table = table[table["label"].notna()]
     sample, keys = _sample_numbers(table)
     label, labels = pd.factorize(table["label"])

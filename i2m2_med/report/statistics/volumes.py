@@ -40,7 +40,8 @@ def _one(slices: Predictions, how: How) -> pd.DataFrame:
         {
             "patient": first["patient"],
             "study": first["study"],
-            "item": 0,
+            "item": np.nan,
+            "level": "study",
             "items": int(slices.answered.sum()),
             "split": first["split"],
             "label": [label for label, _ in names],

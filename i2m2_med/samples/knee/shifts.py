@@ -123,11 +123,8 @@ def insert(
     if not places:
         raise ConfigError(f"the shift {name} needs the transform {after}, which this run's config does not have")
     changed = Changed(key, name, severity, change, wants_record)
-    shifted = Samples.__new__(Samples)
-    shifted.__dict__.update(samples.__dict__)
-    shifted.cached = None  # what is in memory there is unshifted
-    shifted.transform = cast(Transform, Compose([*steps[: places[0] + 1], changed, *steps[places[0] + 1 :]]))
-    return shifted
+    steps.insert(places[0] + 1, changed)
+    return samples.replaced(transform=cast(Transform, Compose(steps)))
 
 
 def in_kspace(

@@ -84,14 +84,12 @@ def changed_array(samples: Samples, severity: float, *, name: str, modality: str
         raise ConfigError(f"the shift {name} changes {modality}, which this run does not read")
     raw = unscaled(samples, modality)
     made = change(raw, severity, np.random.default_rng([len(name), *name.encode()]))
-    shifted = Samples.__new__(Samples)
-    shifted.__dict__.update(samples.__dict__)
     array = samples.resident(modality, np.ascontiguousarray(made))
-    shifted.arrays = samples.arrays | {modality: array}
-    if modality in samples.presence:
-        there = acquired(torch.from_numpy(array))
-        shifted.presence = samples.presence | {modality: samples.presence[modality] & there}
-    return shifted
+    shifted = samples.replaced(arrays=samples.arrays | {modality: array})
+    if modality not in samples.presence:
+        return shifted
+    there = samples.presence[modality] & acquired(torch.from_numpy(array))
+    return shifted.replaced(presence=samples.presence | {modality: there})
 
 
 def unscaled(samples: Samples, modality: str) -> np.ndarray:

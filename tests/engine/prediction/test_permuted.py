@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2m2_med.engine.prediction.permuted import Swapped, Trade, conditions, trade
+from i2m2_med.engine.prediction.permuted import Trade, conditions, swapped, trade
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
 
@@ -69,12 +69,12 @@ def test_donors_have_the_modality_and_the_label(samples, dealer, label):
 def test_swapped_samples_keep_targets_and_what_is_absent(samples, dealer):
     donors = dealer.donors("b", None)
     rows = [4, 0, 9, 33]
-    own, swapped = samples.__getitems__(rows), Swapped(samples, {"b": donors}).__getitems__(rows)
-    torch.testing.assert_close(swapped.inputs["a"], own.inputs["a"])
-    torch.testing.assert_close(swapped.target, own.target)
-    assert swapped.present["b"].tolist() == [True, False, True, True]
-    assert swapped.inputs["b"][[0, 2, 3], 0].tolist() == donors[[4, 9, 33]].tolist()
-    assert swapped.inputs["b"][1].isnan().all()
+    own, other = samples.__getitems__(rows), swapped(samples, {"b": donors}).__getitems__(rows)
+    torch.testing.assert_close(other.inputs["a"], own.inputs["a"])
+    torch.testing.assert_close(other.target, own.target)
+    assert other.present["b"].tolist() == [True, False, True, True]
+    assert other.inputs["b"][[0, 2, 3], 0].tolist() == donors[[4, 9, 33]].tolist()
+    assert other.inputs["b"][1].isnan().all()
 
 
 def test_the_conditions_are_those_the_report_asks_for():

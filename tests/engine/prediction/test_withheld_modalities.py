@@ -13,7 +13,7 @@ from i2m2_med.config.reader import load_config
 from i2m2_med.engine.calibration.calibrate import fit_calibration
 from i2m2_med.engine.prediction.predict import patterns
 from i2m2_med.engine.prediction.predictor import Predictor
-from i2m2_med.engine.prediction.withheld_modalities import Withheld, fit_withheld, withhold
+from i2m2_med.engine.prediction.withheld_modalities import fit_withheld, only, withhold
 from i2m2_med.errors import ConfigError
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
@@ -58,18 +58,27 @@ def predictor(samples: Samples) -> Predictor:
     reads = {"a": ("a",), "b": ("b",)}
     model = I2M2({"a": Sure(3.0), "b": Sure(6.0)}, reads, ProductOfExperts(), (1, 3))
     run, _ = load_config("avmnist_intra", ["source.root=."])
-    predictor = Predictor(model, run, "intra", 0, samples.labels, {}, [[1 / 3] * 3], device="cpu")
+    predictor = Predictor(
+        model=model,
+        run=run,
+        paradigm="intra",
+        seed=0,
+        labels=samples.labels,
+        state={},
+        shares=[[1 / 3] * 3],
+        device="cpu",
+    )
     predictor.calibration = fit_calibration(predictor.predict(samples))
     return predictor
 
 
 def test_only_samples_that_have_what_is_kept_and_nothing_else(samples):
     found = patterns(samples)
-    part = Withheld(samples, frozenset({"b"}), found)
+    part = only(samples, frozenset({"b"}), found)
     assert len(part) == len(part.records) == len(part.target) == N_SAMPLES * 3 // 4
     assert set(patterns(part)) == {"b"}
     batch = part.__getitems__([5, 0])
-    rows = part.chosen[[5, 0]]
+    rows = np.flatnonzero(["b" in name for name in found])[[5, 0]]
     torch.testing.assert_close(batch.inputs["b"], samples.__getitems__(rows.tolist()).inputs["b"])
     assert part.records["patient"][[5, 0]].to_list() == [f"p{row}" for row in rows]
     assert batch.rows.tolist() == [5, 0]

@@ -59,7 +59,16 @@ def trained(dials: tuple[float, float, float], seed: int, folder, copy: bool = F
     fit(model, train, valid, training, seed=seed, folder=folder, device="cpu", watch=lambda *_: None)
     experts = {name: Expert(reads=reads, network={}) for name, reads in READS.items()}
     run = RunConfig(task="dials", source=Settings(), experts=experts, scoring={"batch": 512})
-    return Predictor(model.eval(), run, "i2m2", seed, LABELS, {}, [[0.5, 0.5]], device="cpu")
+    return Predictor(
+        model=model.eval(),
+        run=run,
+        paradigm="i2m2",
+        seed=seed,
+        labels=LABELS,
+        state={},
+        shares=[[0.5, 0.5]],
+        device="cpu",
+    )
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from i2m2_med.config.run import Training
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_for
 from i2m2_med.engine.training.fit import fit
-from i2m2_med.engine.training.loss import MaskedNLL, class_shares, class_weights
+from i2m2_med.engine.training.loss import MaskedNLL, Objective, class_shares, class_weights
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
@@ -92,7 +92,7 @@ def test_it_learns_and_keeps_the_best_epoch(tmp_path):
     best = min(metrics["valid_nll"] for metrics in history)
     said = run_model(made, toy(60, 1), 32, "cpu")
     target = toy(60, 1).target
-    assert float(MaskedNLL()(said, target)) == pytest.approx(best, rel=1e-5)
+    assert float(Objective(MaskedNLL())(said, target)) == pytest.approx(best, rel=1e-5)
     assert best < 0.6  # chance is ln 2 = 0.69
 
 
@@ -114,13 +114,13 @@ def test_unknown_labels_change_nothing():
     log_probs = torch.randn(7, 3, 2).log_softmax(-1)
     target = torch.randint(0, 2, (7, 3))
     target[2, 1] = -1
-    loss = MaskedNLL()(opinions(log_probs), target)
+    loss = Objective(MaskedNLL())(opinions(log_probs), target)
     other = log_probs.clone()
     other[2, 1] = torch.tensor([-50.0, -3.0])
-    assert torch.equal(MaskedNLL()(opinions(other), target), loss)
+    assert torch.equal(Objective(MaskedNLL())(opinions(other), target), loss)
     target[:, 1] = -1
-    without = MaskedNLL()(opinions(log_probs[:, [0, 2]]), target[:, [0, 2]])
-    torch.testing.assert_close(MaskedNLL()(opinions(log_probs), target), without)
+    without = Objective(MaskedNLL())(opinions(log_probs[:, [0, 2]]), target[:, [0, 2]])
+    torch.testing.assert_close(Objective(MaskedNLL())(opinions(log_probs), target), without)
 
 
 def test_class_weights_are_inverse_shares():
@@ -133,7 +133,7 @@ def test_class_weights_are_inverse_shares():
 def test_weighted_loss_is_torchs_cross_entropy():
     logits, target = torch.randn(11, 2, 3), torch.randint(0, 3, (11, 2))
     weight = torch.rand(2, 3) + 0.1
-    ours = MaskedNLL(weight)(opinions(logits.log_softmax(-1)), target)
+    ours = Objective(MaskedNLL(weight))(opinions(logits.log_softmax(-1)), target)
     theirs = sum(nn.functional.cross_entropy(logits[:, label], target[:, label], weight[label]) for label in range(2))
     torch.testing.assert_close(ours, theirs)
 

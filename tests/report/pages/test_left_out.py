@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from i2m2_med.config.reader import load_config
-from i2m2_med.report.comparison_report import write_report
+from i2m2_med.report.comparison_report import Evidence, write_report
 from i2m2_med.report.pages.ceiling import ideal_observer
 from i2m2_med.report.pages.left_out import held_apart, left_out_table
 from i2m2_med.report.statistics.paired_predictions import read_cohort
@@ -39,7 +39,7 @@ def test_what_was_left_out_stands_beside_the_rest(tables):
 
 
 def test_the_report_shows_it(tables, tmp_path):
-    found = write_report(tmp_path, tables=tables, manifest=MANIFEST, title="Knee", replicates=20)
+    found = write_report(tmp_path, Evidence(tables=tables, manifest=MANIFEST, title="Knee", replicates=20))
     page = found.paths["report.html"].read_text()
     assert "Left out: acquisition = CORPDFS_FBK" in page
     assert len(pd.read_csv(found.paths["left_out"]))
@@ -63,7 +63,9 @@ def test_a_group_of_few_is_suppressed(make_table):
 
 
 def test_nothing_left_out_is_no_section(make_table, tmp_path):
-    found = write_report(tmp_path, tables={("i2m2", 0): make_table()}, manifest={}, title="Knee", replicates=20)
+    found = write_report(
+        tmp_path, Evidence(tables={("i2m2", 0): make_table()}, manifest={}, title="Knee", replicates=20)
+    )
     assert "Left out" not in found.paths["report.html"].read_text()
 
 
