@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -97,26 +98,36 @@ def source_settings(block: Any, values: Values) -> Settings:
         raise ConfigError(f"{place}: source must say a name and its settings; names are {', '.join(source_names())}")
     settings = source_class(str(block["name"]))
     if settings is None:
+        names = source_names()
+        near = get_close_matches(str(block["name"]), names, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
         raise ConfigError(
-            f"{values.where(('source', 'name'))}: source.name '{block['name']}' is not a source{nearest(str(block['name']), source_names())}"
+            f"{values.where(('source', 'name'))}: source.name '{block['name']}' is not a source (there are {', '.join(names)}){hint}"
         )
     return settings.model_validate(dict(block))
 
 
 def source_class(name: str) -> type[Settings] | None:
-    """The settings class of a source by its name, or None where there is no such source."""
+    """Return the settings class of a data set by its name; None where there is none of that name.
+
+    A data set is a module of `i2m2_med.sources` with a `Source` and closed `Settings` whose `name` is the module's.
+    """
     if name not in {
         module.name for module in pkgutil.iter_modules(importlib.import_module("i2m2_med.sources").__path__)
     }:
         return None
-    return getattr(importlib.import_module(f"i2m2_med.sources.{name}"), "Settings", None)
+    module = importlib.import_module(f"i2m2_med.sources.{name}")
+    settings = getattr(module, "Settings", None)
+    if not (isinstance(settings, type) and issubclass(settings, Settings) and hasattr(module, "Source")):
+        return None
+    field = settings.model_fields.get("name")
+    return settings if field is not None and field.default == name else None
 
 
 def source_names() -> list[str]:
-    """The data sets that there are: the modules of `i2m2_med.sources` that have `Settings` of their own."""
+    """Return the data sets that there are."""
     package = importlib.import_module("i2m2_med.sources")
-    found = {module.name: source_class(module.name) for module in pkgutil.iter_modules(package.__path__)}
-    return [name for name, settings in found.items() if settings not in {None, Settings}]
+    return [module.name for module in pkgutil.iter_modules(package.__path__) if source_class(module.name)]
 
 
 def lint_targets(run: RunConfig, values: Values) -> None:

@@ -1,10 +1,13 @@
 """Configs are closed and typed, and every mistake is said with its place and remedy."""
 
+import json
+import pkgutil
 from pathlib import Path
 
 import pytest
 
-from i2m2_med.config.reader import load_config
+from i2m2_med import sources
+from i2m2_med.config.reader import load_config, source_names
 from i2m2_med.errors import ConfigError
 
 GOOD = """\
@@ -141,3 +144,16 @@ def test_an_unset_environment_variable_is_named(good, monkeypatch):
 def test_a_config_that_is_not_there_lists_the_shipped():
     with pytest.raises(ConfigError, match="did you mean 'knee_i2m2'"):
         load_config("knee_i2m")
+
+
+@pytest.mark.parametrize("name", ["source", "formats", "text", "volume", "__init__", "mimic3.settings", "../x", "", 3])
+def test_a_module_that_is_no_data_set_is_refused_with_those_that_are(good, name):
+    message = broken(good, "name: fastmri", f"name: {json.dumps(name)}")
+    assert "line 2: source.name" in message
+    assert f"is not a source (there are {', '.join(source_names())})" in message
+
+
+def test_every_module_of_sources_is_a_data_set_or_no_source():
+    modules = {module.name for module in pkgutil.iter_modules(sources.__path__)}
+    assert {"source", "formats", "text"} <= modules - set(source_names())
+    assert {"fastmri", "mimic3", "avmnist", "meds", "impk"} <= set(source_names())
