@@ -134,7 +134,7 @@ class StudyPredictor:
 def check_numbers(what: str, values: np.ndarray) -> None:
     """Raise SourceError for values that are NaN or infinite: an overflow in the network, or weights that are no numbers."""
     if not np.isfinite(values).all():
-        raise SourceError(f"{what} is no number (NaN or infinite); the study is unlike what the model can take")
+        raise SourceError(f"{what} is no number (NaN or infinite)")
 
 
 def probabilities(log_probs: Tensor) -> np.ndarray:

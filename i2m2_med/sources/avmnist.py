@@ -19,6 +19,7 @@ from pydantic import Field
 from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder
+from i2m2_med.sources.formats.npy import open_npy
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
 
@@ -111,13 +112,7 @@ class Source(BaseSource):
 
 def open_array(path: Path) -> np.ndarray:
     """A memory-mapped array. Raises SourceError for a file that is not a whole .npy of numbers."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise SourceError(f"{path} is not a whole .npy array of numbers; write it again with numpy.save.") from error
-    if array.dtype.kind not in "uif":
-        raise SourceError(f"{path} holds {array.dtype}; integers or floats are needed.")
-    return array
+    return open_npy(path, "uif", str(path))
 
 
 def open_pixels(path: Path, side: int, rows: int | None = None) -> np.ndarray:

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -148,12 +149,46 @@ def test_a_config_that_is_none_is_one_line(digits_model: Path, tmp_path: Path, c
         open_model(str(tmp_path / "model"))
 
 
+BOMBS = {
+    "depth": "[" * 100_000,
+    "depth in an object": '{"a":' * 100_000,
+    "closed depth": '{"a": ' + "[" * 900 + "]" * 900 + "}",
+    "a long number": f'{{"patterns": {"9" * 6000}}}',
+    "a number that no float holds": f'{{"patterns": {"9" * 4000}, "seed": {"9" * 400}}}',
+    "no number": '{"patterns": NaN, "x": Infinity}',
+    "infinite": '{"patterns": {"a": 1e400}}',
+    "a large file": '{"a": "' + "x" * (33 * 2**20) + '"}',
+    "half a sign": '{"\\ud800": {"mean": "\\ud800"}, "patterns": "\\ud800"}',
+}
+ODD_FACTS = [
+    '{"labels": ["\\u001b[2J"]}',
+    '{"labels": ["\\ud800"]}',
+    '{"labels": [7]}',
+    '{"labels": []}',
+    '{"labels": "digit"}',
+    '{"classes": ["one"]}',
+    '{"classes": [null, {}]}',
+    '{"seed": "0"}',
+    '{"seed": 9999999999999999999999}',
+    '{"shares": [[1, 2], [3]]}',
+    '{"shares": "x"}',
+    '{"shares": [["x"]]}',
+    '{"envelope": []}',
+    '{"envelope": {"image": []}}',
+    '{"envelope": {"image": {"rms": [0]}}}',
+    '{"envelope": {"image": {"rms": ["a", "b"]}}}',
+]
+"""Of `model.json`."""
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         *(("model.json", content) for content in ("{}", "[]", "{", '{"paradigm": 1}')),
-        *(("state.json", content) for content in ("[]", "x")),
+        *(("state.json", content) for content in ("[]", "x", '{"image": []}', '{"image": {"mean": [0], "std": [0]}}')),
         *(("calibration.json", content) for content in ("[]", '{"patterns": 1}', '{"patterns": {"audio": {}}}')),
+        *((f"{name}.json", content) for name in ("model", "state", "calibration") for content in BOMBS.values()),
+        *(("about", change) for change in ODD_FACTS),
         ("paradigm", "another"),
     ],
 )
@@ -161,9 +196,12 @@ def test_a_model_file_that_is_none_is_one_line(
     digits_model: Path, digits_studies: Path, tmp_path: Path, name: str, content: str
 ) -> None:
     shutil.copytree(digits_model, tmp_path / "model")
-    if name == "paradigm":
+    if name in ("paradigm", "about"):
         about = json.loads((digits_model / "model.json").read_text())
-        name, content = "model.json", json.dumps(about | {"paradigm": content})
+        change = {"paradigm": content} if name == "paradigm" else json.loads(content)
+        name, content = "model.json", json.dumps(about | change)
     (tmp_path / "model" / name).write_text(content)
-    with pytest.raises(ModelError, match=r"^[^\n]+$"):
+    began = time.process_time()
+    with pytest.raises(ModelError, match=r"^[^\n]{1,500}$"):
         score_all(digits_studies, open_model(str(tmp_path / "model")).folder, tmp_path / "out")
+    assert time.process_time() - began < 3

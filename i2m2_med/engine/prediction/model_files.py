@@ -83,7 +83,8 @@ def read_about(folder: Path, run: RunConfig) -> dict[str, Any]:
     try:
         About.model_validate(about)
     except ValidationError as error:
-        wrong = ", ".join(dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False)))
+        places = [str(each["loc"][0]) if each["loc"] else "names" for each in error.errors(include_input=False)]
+        wrong = ", ".join(dict.fromkeys(places))
         raise ModelError(
             f"{folder / 'model.json'} does not say {wrong} as it should; export the model again"
         ) from error

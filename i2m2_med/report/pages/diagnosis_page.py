@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
+from i2m2_med.drawing import Figure
 from i2m2_med.report.dependence.conditions import ALL
 from i2m2_med.report.pages.comparison import facts_of, said_table
 from i2m2_med.report.pages.figures import FIXED, png

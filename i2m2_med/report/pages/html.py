@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape as escape_html
 from importlib import resources
 
 import pandas as pd
@@ -35,6 +36,11 @@ def render_card(**values: object) -> str:
     return _template("model_card.md.j2", escape=False).render(**values)
 
 
+def unmarked(value: object) -> object:
+    """Return a text of the card with no HTML in it: what shows Markdown shows HTML too, and runs its scripts."""
+    return escape_html(value, quote=False) if isinstance(value, str) else value
+
+
 def table_html(table: pd.DataFrame) -> Markup:
     """A table with numbers to three digits and undefined values as a dash."""
     return Markup(table.to_html(index=False, border=0, na_rep="–", float_format=number, escape=True, justify="left"))
@@ -55,6 +61,7 @@ def _template(name: str, escape: bool = True) -> Template:
     place = Environment(
         loader=DictLoader({name: text}),
         autoescape=escape,
+        finalize=(lambda value: value) if escape else unmarked,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

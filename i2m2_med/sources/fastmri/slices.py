@@ -16,6 +16,7 @@ from i2m2_med.sources.fastmri import volume as fastmri_volume
 from i2m2_med.sources.formats import ismrmrd_raw, nifti
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
 from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
+from i2m2_med.sources.formats.npy import open_npy
 from i2m2_med.sources.formats.volume import Volume, energy
 
 
@@ -114,10 +115,7 @@ def _inspect_npy(path: Path) -> Volume:
 
 def _load_npy(path: Path) -> np.ndarray:
     """(coil, readout, phase) complex64 of one slice; a two-dimensional array is one coil."""
-    try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{path.name} is gone, truncated or no array file. Get it again.") from error
+    mapped = open_npy(path, "c", path.name)
     if mapped.dtype != np.complex64 or mapped.ndim not in (2, 3) or 0 in mapped.shape or mapped.nbytes > MAX_BYTES:
         raise SourceError(
             f"{path.name} holds {mapped.dtype} of shape {mapped.shape}; expected k-space (coil, readout, phase) complex64."

@@ -12,6 +12,7 @@ from i2m2_med.errors import SourceError
 
 _NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 _MAX_BYTES = 2**22
+MAX_TESLA = 100
 MAX_MATRIX = 2**14
 """Samples along one axis; no scanner measures or reconstructs more."""
 
@@ -60,14 +61,28 @@ def parse_header(xml: Any, name: str) -> Header:
 
     system = root.find(f"{{{_NAMESPACE}}}acquisitionSystemInformation")
     about = None if system is None else _typed(system, xsd.acquisitionSystemInformationType, name)
-    encodings = [_encoding(_typed(found, xsd.encodingType, name), name) for found in _named(root, "encoding")]
+    try:  # an empty element passes the schema as an empty text
+        encodings = [_encoding(_typed(found, xsd.encodingType, name), name) for found in _named(root, "encoding")]
+        header = Header(
+            tuple(encodings),
+            None if about is None else _field_strength(about.systemFieldStrength_T, name),
+            None if about is None or about.receiverChannels is None else int(about.receiverChannels),
+        )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SourceError(f"{name}: ismrmrd_header holds no number where one is needed.") from error
     if not encodings:
         raise SourceError(f"{name}: ismrmrd_header describes no encoding.")
-    return Header(
-        tuple(encodings),
-        None if about is None or about.systemFieldStrength_T is None else float(about.systemFieldStrength_T),
-        None if about is None or about.receiverChannels is None else int(about.receiverChannels),
-    )
+    return header
+
+
+def _field_strength(value: Any, name: str) -> float | None:
+    """In tesla; None where the header does not say, or says 0. Raises SourceError for what is no field strength."""
+    if value is None:
+        return None
+    tesla = float(value)
+    if not 0 <= tesla < MAX_TESLA:
+        raise SourceError(f"{name}: ismrmrd_header declares a field strength that is none (0 to {MAX_TESLA} T).")
+    return tesla or None
 
 
 def _root(xml: Any, name: str) -> ElementTree.Element:
