@@ -22,6 +22,7 @@ class Expert(Settings):
     """One predictor: the modalities it reads, and its network."""
 
     reads: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The modalities, in the order in which `network` takes them."""
     network: Target
     """Called with the modalities in the order of `reads`, → logits (batch, label, classes)."""
     training: dict[str, Any] = {}
@@ -45,7 +46,9 @@ class Paradigm(Settings):
     """A choice of experts, and where they differ from the run's: combiner and training."""
 
     experts: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of the run's experts that it multiplies."""
     combiner: Target | None = None
+    """Its own combiner; the run's where not said."""
     training: dict[str, Any] = {}
     """Settings of `training` that this paradigm overrides."""
 
@@ -56,6 +59,7 @@ class Training(Settings):
     mode: Literal["joint", "separate", "joint+aux"] = "joint"
     """`joint`: loss on the combination; `separate`: each expert alone; `joint+aux`: joint plus `aux_weight` × each expert's own loss."""
     aux_weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight λ of each expert's own loss in `joint+aux`."""
     warm_start: str | None = None
     """`separate` (train each expert alone first, with `separate` below), or a folder of expert weights (`<expert>.safetensors`)."""
     separate: dict[str, Any] = {}
@@ -63,12 +67,15 @@ class Training(Settings):
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability that a training sample loses a modality (never its last one)."""
     epochs: Annotated[int, Field(ge=1)] = 20
+    """Passes over the training split, at most."""
     batch: Annotated[int, Field(ge=1)] = 32
+    """Samples per step."""
     learning_rate: (
         Annotated[float, Field(gt=0)] | Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
     ) = 1e-3
     """Of several, each stage of training takes the one with the best `select`: every paradigm has the same choice."""
     optimizer: Target = {"_target_": "torch.optim.AdamW"}
+    """A torch optimizer; the parameters and the learning rate are given to it."""
     loss: Target = {"_target_": "i2m2_med.engine.training.loss.MaskedNLL"}
     """Applied to the log-probabilities of the combination, label by label, where the label is known: the negative log-likelihood,
     `monai.losses.FocalLoss` or `torch.nn.CrossEntropyLoss` (`label_smoothing`). Another loss is called like torch's."""
@@ -140,8 +147,11 @@ class Split(Settings):
     """Which patients train, validate and test: by a hash of the patient, stable when the cohort changes."""
 
     salt: str = "i2m2"
+    """Another salt gives another split of the same patients."""
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    """Share of the patients that validate."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    """Share of the patients that test."""
     test_group: dict[str, str | tuple[str, ...]] = {}
     """Leave a group out of training and test on it, such as `{acquisition: CORPDFS_FBK}`: its samples are `test`, and those of
     other groups whose patients training does not know either are `rest`, which every report shows beside it."""
@@ -151,24 +161,35 @@ class RunConfig(Settings):
     """A run, whole. Values only; every part that does something is named by `_target_` or by the source's name."""
 
     version: Literal[1] = 1
+    """Of the settings: a config of another version is refused."""
     task: str
     """What is predicted, in a word or two, for tables and reports."""
     synthetic: bool = False
     """The data are simulated: every figure and table says so. Data beside which an `ideal.json` lies are, whatever is said here."""
     source: SerializeAsAny[Settings]
+    """The data set: its `name` and its own settings, listed below under that name."""
     modalities: Modalities = Modalities()
+    """From record to modality tensors."""
     split: Split = Split()
+    """Which patients train, validate and test."""
     experts: Annotated[dict[str, Expert], Field(min_length=1)]
+    """By name, the predictors; those that read one modality are unimodal, the others joint."""
     combiner: Target = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
+    """How the experts' log-probabilities become one."""
     paradigms: dict[str, Paradigm] = {}
     """By name; where none are given: unimodal_*, intra, inter and i2m2, as far as the experts make them."""
     paradigm: str = "i2m2"
     """The one that `train` trains."""
     training: Training = Training()
+    """How the experts are trained."""
     evaluation: Evaluation = Evaluation()
+    """How runs are judged."""
     tracking: Tracking = Tracking()
+    """Where runs are recorded."""
     scoring: Scoring = Scoring()
+    """How folders of studies are scored."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    """One run per paradigm and seed of initialisation and sampling."""
     data_hash: Literal["content", "stat"] = "content"
     """How the manifest knows source files: by sha256, or (quick, for hundreds of GB) by size and time of change."""
     plugins: tuple[str, ...] = ()

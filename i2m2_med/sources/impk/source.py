@@ -37,11 +37,13 @@ class Settings(settings.Settings):
     profile: Literal["clean", "i2m2_compat"] = "i2m2_compat"
     """`i2m2_compat`: statistics and split of the published loader; `clean`: training statistics and a split by hash."""
     task: Literal["mortality", "icd9"] = "mortality"
+    """Mortality in six classes, or a group of ICD-9 diagnoses (`icd9_group`)."""
     icd9_group: int = Field(1, ge=0, le=20)
     """Column of `y_icd9`."""
     normalise: Literal["train", "all_samples"] = "all_samples"
     """All samples: NaN → 0, then z-scores over all rows, test set included. Train: the cohort builder's business."""
     split: Literal["by_patient", "seed_10"] = "seed_10"
+    """By the run's `split`, or the published shuffle of rows with seed 10."""
 
     @model_validator(mode="before")
     @classmethod

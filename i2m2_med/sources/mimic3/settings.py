@@ -81,6 +81,7 @@ class Settings(settings.Settings):
     profile: Literal["clean", "i2m2_compat"] = "clean"
     """`clean` holds nothing from after the prediction time; `i2m2_compat` is the published task, leaks included."""
     task: Literal["mortality", "icd9", "ihm48"] = "mortality"
+    """Mortality in six classes, a group of ICD-9 diagnoses (`icd9_group`), or in-hospital mortality after 48 hours as of mimic3-benchmarks."""
     icd9_group: int = Field(1, ge=0, le=20)
     """Group of the ICD-9 task: 0 = 001–139, 1 = 140–239, … 7 = 460–519, … 19 = V, 20 = E."""
     window_hours: int = Field(24, ge=1)
@@ -90,6 +91,7 @@ class Settings(settings.Settings):
     horizons: tuple[float, ...] = (24.0, 48.0, 72.0, 168.0, 8766.0)
     """Hours after the prediction time that part the exclusive mortality classes; later or never is class 0."""
     minimum_age: float = Field(15.0, ge=0)
+    """Years at admission below which a subject is left out."""
     channels: Literal["saps12", "benchmark17"] = "saps12"
     """The 12 series of the paper, or the 17 of mimic3-benchmarks."""
     series_channels: tuple[Literal["value", "mask", "since"], ...] = ("value",)
@@ -106,6 +108,7 @@ class Settings(settings.Settings):
     length: Literal["stay", "records"] = "stay"
     """Long enough is: in the ICU until the prediction time, or first to last record longer than the window."""
     origin: Literal["icu_intime", "first_record"] = "icu_intime"
+    """Hour 0: the admission to the ICU, or the first value that was charted."""
     bins: Literal["half_open", "closed"] = "half_open"
     """Closed bins count a record on the hour twice."""
     fill: Literal["causal", "whole_stay"] = "causal"
@@ -125,9 +128,11 @@ class Settings(settings.Settings):
     age: Literal["years", "days"] = "years"
     """Years, at most 90; or days as the public code counts them (about 110,000 above 89)."""
     comorbidities: Literal["earlier_admissions", "this_admission"] = "earlier_admissions"
+    """Whose diagnosis codes fill the static flags; this admission's are coded after discharge."""
     outcome: Literal["exclusive", "published"] = "exclusive"
     """Exclusive horizons from the prediction time, or the nested labels of the public code, read in its order."""
     split: Literal["by_patient", "seed_10"] = "by_patient"
+    """By the run's `split`, or the published shuffle of samples with seed 10."""
 
     @model_validator(mode="before")
     @classmethod
