@@ -10,9 +10,9 @@ import polars as pl
 
 Comma = Literal["decimal", "thousands"]
 WIDE = str.maketrans("０１２３４５６７８９．，－＋−", "0123456789.,-+-")
-POINT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
-THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-DECIMAL = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
+POINT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
+DECIMAL = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+", re.ASCII)
 DECIMAL_FOR_SURE = r"^\s*[+-]?(?:0,\d+|\d*,\d{1,2}|\d*,\d{4,}|\d{4,},\d+|\d{1,3}(?:\.\d{3})+,\d+)\s*$"
 POINT_FOR_SURE = r"^\s*[+-]?(?:\d*\.\d+|\d{1,3}(?:,\d{3})+\.\d+)\s*$"
 UNDECIDED = "whether its commas are decimal can't be told"

@@ -17,11 +17,11 @@ ZONE = r"(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)"
 ISO = r"(?i)^(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:T| +)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)? *" + ZONE + r"?$"
 """Year, month, day, hour, minute, second, fraction, zone."""
 CLOCK = r"(?:(?:T|,? +|:)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)? *([AaPp]\.?[Mm]\.?)?)? *" + ZONE + "?"
-BY_NUMBER = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})" + CLOCK)
-BY_YEAR = re.compile(r"(\d{4})([/.-])(\d{1,2})\2(\d{1,2})" + CLOCK)
-BY_NAME = re.compile(r"(\d{1,2})[ -]?([A-Za-z]{3,9})[ ,-]*(\d{4})" + CLOCK)
-NAME_FIRST = re.compile(r"([A-Za-z]{3,9})\.? +(\d{1,2}),? +(\d{4})" + CLOCK)
-BASIC = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T?(\d{2})(\d{2})(\d{2})?)?" + ZONE + "?")
+BY_NUMBER = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})" + CLOCK, re.ASCII)
+BY_YEAR = re.compile(r"(\d{4})([/.-])(\d{1,2})\2(\d{1,2})" + CLOCK, re.ASCII)
+BY_NAME = re.compile(r"(\d{1,2})[ -]?([A-Za-z]{3,9})[ ,-]*(\d{4})" + CLOCK, re.ASCII)
+NAME_FIRST = re.compile(r"([A-Za-z]{3,9})\.? +(\d{1,2}),? +(\d{4})" + CLOCK, re.ASCII)
+BASIC = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T?(\d{2})(\d{2})(\d{2})?)?" + ZONE + "?", re.ASCII)
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 AMBIGUOUS = r"^\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{4}"
 UNDECIDED = "whether day or month comes first can't be told"

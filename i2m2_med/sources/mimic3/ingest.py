@@ -53,6 +53,8 @@ class Tally:
     no_item: list[int] = field(default_factory=list[int])
     forms: list[str] = field(default_factory=list[str])
     headers: list[int] = field(default_factory=list[int])
+    strays: list[bool] = field(default_factory=list[bool])
+    """Whether a batch has another column's name in a column of ids: from there on the columns are in another order."""
 
 
 def find_table(root: Path, name: str) -> Path | None:
@@ -114,9 +116,14 @@ def one_pass(
         column: Column(column, kind, lambda of: plain.filter(mapped).select(pl.col(of).cast(pl.String)))
         for column, kind in table.columns.items()
     }
-    batches = (counted.filter(mapped) if items else counted).collect_batches(chunk_size=ROW_GROUP, maintain_order=True)
-    rows = batches if items else (without_headers(batch, path, table, tally) for batch in batches)
+    kept = counted.filter(mapped).drop("_item", strict=False) if items else counted
+    batches = kept.collect_batches(chunk_size=ROW_GROUP, maintain_order=True)
+    rows = batches if items else (without_headers(batch, table, tally) for batch in batches)
     write(rows, name, table, out, columns)
+    if any(tally.strays):
+        raise SourceError(
+            f"{path.name} was put together from files whose columns are in different orders; export it again as one"
+        )
     reports = {column: read.report() for column, read in columns.items()}
     if items:
         reports["ITEMID"] |= {"cells": sum(tally.rows), "unreadable": sum(tally.no_item)}
@@ -150,32 +157,31 @@ def tick(rows: pl.DataFrame, tally: Tally, by_item: bool) -> pl.DataFrame:
     if "_item" in rows.columns:
         text = rows["_item"].str.strip_chars()
         header = text.str.to_uppercase().is_in(["ITEMID"]).fill_null(False)
-        refuse_other_header(text, "ITEMID", rows.columns)
+        tally.strays.append(other_header(text, "ITEMID", rows.columns))
         lost = text.filter(rows["ITEMID"].is_null() & ~text.is_in(IN_TYPED).fill_null(True) & ~header)
         tally.headers.append(int(header.sum()))
         tally.no_item.append(lost.len())
         tally.forms.extend(form_of(cell) for cell in lost.head(1))
-        return rows.drop("_item")
+        return rows
     tally.no_item.append(rows["ITEMID"].null_count() if by_item else 0)
     return rows
 
 
-def without_headers(batch: pl.DataFrame, path: Path, table: Table, tally: Tally) -> pl.DataFrame:
+def without_headers(batch: pl.DataFrame, table: Table, tally: Tally) -> pl.DataFrame:
     """A batch without header lines, which stand inside a file that was put together from several."""
     key = batch["SUBJECT_ID"]
     if key.dtype != pl.String:
         return batch
     upper = key.str.to_uppercase()
     header = upper.is_in(["SUBJECT_ID"]).fill_null(False)
-    refuse_other_header(upper, "SUBJECT_ID", [*table.columns], path.name)
+    tally.strays.append(other_header(upper, "SUBJECT_ID", [*table.columns]))
     tally.headers.append(int(header.sum()))
     return batch.filter(~header) if header.any() else batch
 
 
-def refuse_other_header(cells: pl.Series, own: str, columns: list[str], file: str = "the file") -> None:
-    """Raise SourceError where another column's name stands in a column of ids: from there on the columns are in another order."""
-    if cells.is_in([column for column in columns if column not in (own, "_item")]).any():
-        raise SourceError(f"{file} was put together from files whose columns are in different orders; export it again")
+def other_header(cells: pl.Series, own: str, columns: list[str]) -> bool:
+    """Whether another column's name stands in a column of ids."""
+    return bool(cells.is_in([column for column in columns if column not in (own, "_item")]).any())
 
 
 def write(rows: Iterator[pl.DataFrame], name: str, table: Table, out: Path, columns: dict[str, Column]) -> None:

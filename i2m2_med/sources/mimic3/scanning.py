@@ -58,7 +58,7 @@ def header_of(path: Path) -> list[str]:
         raise unreadable(path, error) from error
     if "\x00" in line and "\x00" in line.replace("\x00", "", 1):
         raise SourceError(f"{path.name} is not UTF-8 (UTF-16, it seems); export it again as UTF-8")
-    if "\r" in line.rstrip("\r\n"):
+    if line.endswith("\r"):
         raise SourceError(f"{path.name} ends its lines with a carriage return alone; export it again with line feeds")
     names = next(csv.reader([line.lstrip("\ufeff").rstrip("\r\n")]), [])
     if not names or not line.strip():
