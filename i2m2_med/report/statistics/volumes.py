@@ -31,7 +31,7 @@ def pooled_target(target: np.ndarray) -> np.ndarray:
 def _one(slices: Predictions, how: How) -> pd.DataFrame:
     """The rows of one volume or patient."""
     first: Any = slices.samples.iloc[0]
-    names = [(label, cls) for label in slices.labels for cls in slices.classes]
+    names = [(label, cls) for label in slices.labels for cls in range(len(slices.classes))]
     patterns = sorted(set(slices.samples["pattern"]))
     said = {f"p_{name}": pooled(p, how).ravel() for name, p in slices.experts.items()}
     groups = {name: first[name] for name in slices.samples.columns if str(name).startswith("group_")}
