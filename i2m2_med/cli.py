@@ -27,6 +27,7 @@ VERBS = {
     "prepare": "Raw data → manifest, records and typed tables; resumable.",
     "train": "Train one paradigm, one or more seeds.",
     "compare": "Train and compare all paradigms × seeds: paired statistics, one table, one figure.",
+    "plan-sample": "How wide the report's intervals will be with so many test patients.",
     "diagnose": "Is the signal within the modalities, or between them?",
     "evaluate": "A run's model on any split, with shifts.",
     "report": "A run's HTML report and model card.",

@@ -73,7 +73,10 @@ def how_worse(contest: "Contest", alias: str) -> str | None:
 
 def worse_in(paired: "pd.DataFrame", known_as: str) -> str | None:
     """The decisive metrics in which the run loses; shows the comparison."""
+    from i2m2_med.report.statistics.paired import holm
+
     decisive = paired[paired["metric"].isin(DECISIVE)]
+    decisive = decisive.assign(p_holm=holm(decisive["p"].to_numpy(dtype=float)))
     columns = ["label", "metric", "difference", "low", "high", "p_holm", "test"]
     rows = decisive[columns].round(4).to_numpy().tolist()
     table(f"The run minus {known_as}, on the same test patients", columns, rows)

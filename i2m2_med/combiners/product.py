@@ -14,8 +14,8 @@ class ProductOfExperts(nn.Module):
     A class that an expert rules out (log 0 = −inf) is ruled out. Where the experts rule out every class between them, those
     with the fewest vetoes remain, weighed by what the other experts say.
 
-    prior: k experts multiply the class prior k times; `divide` takes k − 1 of them out again, with the class shares
-    of the training split (`set_prior`). `keep` is what the paper does.
+    prior: k experts multiply the class prior k times; `divide` takes k − 1 of them out again, with the prior that the experts
+    learnt (`set_prior`): the class shares of the training split, equal ones with class weights. `keep` is what the paper does.
     """
 
     def __init__(self, prior: Literal["keep", "divide"] = "keep") -> None:
@@ -25,7 +25,7 @@ class ProductOfExperts(nn.Module):
         self.register_load_state_dict_pre_hook(_make_room)
 
     def set_prior(self, shares: Tensor) -> None:
-        """Class shares of the training split: (label, classes), each row summing to one."""
+        """The class prior that each expert learnt: (label, classes), each row summing to one."""
         self.log_prior = shares.clamp_min(1e-6).log()
 
     def forward(self, log_probs: StackedLogProbs, present: Present) -> LogProbs:

@@ -100,13 +100,23 @@ class Training(Settings):
         return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
 
 
+class PrimaryComparison(Settings):
+    """The one comparison that was chosen before any result was seen: its p-values alone are adjusted and may be concluded from."""
+
+    metric: Literal["auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "brier"] = "auroc"
+    """Of samples; the mean over labels where there are several."""
+    rivals: tuple[str, ...] = ()
+    """Paradigms that the reference is tested against, with Holm's adjustment over them; every other one where none is named."""
+
+
 class Evaluation(Settings):
     """How runs are judged."""
 
     bootstrap: Annotated[int, Field(ge=0)] = 2000
     """Replicates, resampled by patient."""
     sensitivity: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """The operating point reaches at least this on validation."""
+    """The operating point is chosen on validation so that patients not seen are found with at least this chance: the report shows
+    what it reaches on test. It takes ⌈s/(1 − s)⌉ positive patients of validation, 9 for 0.9; with fewer there is none."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Conformal sets miss the truth in at most this share."""
     calibrate: bool = True
@@ -118,6 +128,8 @@ class Evaluation(Settings):
     """Report on studies too: how items (slices) are put together."""
     reference: str = "i2m2"
     """The paradigm that the others are paired with."""
+    primary: PrimaryComparison | None = None
+    """The comparison that conclusions rest on, such as `{metric: auroc, rivals: [intra, inter]}`; without it all are exploratory."""
 
     @model_validator(mode="after")
     def check_prior(self) -> "Evaluation":
@@ -205,6 +217,11 @@ class RunConfig(Settings):
                 if expert not in self.experts:
                     raise ValueError(f"paradigms.{name} names the expert '{expert}'{nearest(expert, self.experts)}")
             apply_training(self.training, paradigm.training)
+        for rival in self.evaluation.primary.rivals if self.evaluation.primary else ():
+            if rival not in self.paradigms:
+                raise ValueError(f"evaluation.primary.rivals names '{rival}'{nearest(rival, self.paradigms)}")
+            if rival == self.evaluation.reference:
+                raise ValueError(f"evaluation.primary.rivals names '{rival}', which is the reference itself")
         for expert in self.experts.values():
             apply_training(self.training, {**self.training.separate, **expert.training})
         if self.paradigm not in self.paradigms:

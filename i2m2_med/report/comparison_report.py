@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from i2m2_med.config.run import Evaluation
 from i2m2_med.files import replace_file
 from i2m2_med.predictions import Rows
 from i2m2_med.report.pages import figures
@@ -45,6 +46,8 @@ class Evidence:
     """Sections to add (diagnosis, shifts)."""
     replicates: int = REPLICATES
     seed: int = 0
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    """The primary comparison, the operating point and the population's class shares."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,12 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         replicates=one.replicates,
         seed=one.seed,
         fingerprints=one.fingerprints,
+        evaluation=one.evaluation,
     )
-    every = read_cohort(one.tables)
+    every = read_cohort(one.tables, prior=one.evaluation.prior)
     left_out = left_out_table(every, one.replicates, one.seed) if one.split == "test" else pd.DataFrame()
-    trust = judge_trust(every, one.split, one.reference, min(one.replicates, 1000), one.seed)
+    draws, sensitivity = min(one.replicates, 1000), one.evaluation.sensitivity
+    trust = judge_trust(every, one.split, one.reference, draws, one.seed, sensitivity)
     pictures = {
         "comparison.png": figures.bars(found.rows, metric, one.title, one.ideal, one.synthetic),
         **draw_trust(trust, one.title, one.synthetic),

@@ -14,8 +14,13 @@ from i2m2_med.report.pages.ceiling import ideal_observer
 from i2m2_med.report.pages.html import Section
 from i2m2_med.report.pages.write import wide
 from i2m2_med.report.statistics.compare import compare_tables
+from i2m2_med.report.statistics.intervals import WITHOUT
 from i2m2_med.report.statistics.paired_predictions import Model
 from i2m2_med.report.statistics.volumes import by_volume
+
+RANKING = ("auroc", "average_precision")
+"""Metrics of pooled slices: their order is meant, not their size."""
+NAMED = {"study": "volume", "patient": "patient"}
 
 
 def run_judge(run: RunConfig) -> Judge:
@@ -40,6 +45,7 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
             metric=evidence.metric or headline(run),
             facts=facts_of_run(run) | dict(evidence.facts),
             replicates=run.evaluation.bootstrap,
+            evaluation=run.evaluation,
             further=volume_sections(run, evidence.tables, evidence.reference, evidence.split),
         ),
     )
@@ -68,9 +74,16 @@ def volume_sections(
     levels: dict[str, pd.DataFrame] = {}
     for level in ("study", "patient"):
         whole = {model: by_volume(table[table["split"] == split], how, level) for model, table in tables.items()}
-        found = compare_tables(whole, split=split, reference=reference, replicates=run.evaluation.bootstrap)
-        levels[level] = wide(pd.DataFrame(found.rows))
-    text = [f"Slices put together by {how.replace('_', '-')}; intervals resample patients."]
+        settings = run.evaluation.model_copy(update={"primary": None})
+        found = compare_tables(
+            whole, split=split, reference=reference, replicates=run.evaluation.bootstrap, evaluation=settings
+        )
+        table = wide(pd.DataFrame(found.rows), RANKING)
+        levels[level] = table.rename(columns={name: f"{NAMED[level]}_{name}" for name in RANKING})
+    text = [
+        f"Slices put together by {how.replace('_', '-')}; intervals resample patients. What is put together so ranks volumes and "
+        "patients; it is no calibrated probability, so it is not judged as one."
+    ]
     return (
         Section("Volumes and patients", text, tables=[("Volumes", levels["study"]), ("Patients", levels["patient"])]),
     )
@@ -81,5 +94,5 @@ def value(row: dict[str, Any]) -> str:
     if row["value"] is None:
         return "undefined (one class)"
     if row["low"] is None:
-        return f"{row['value']:.3f} [undefined]"
+        return f"{row['value']:.3f}" if row["metric"] in WITHOUT else f"{row['value']:.3f} [undefined]"
     return f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]"

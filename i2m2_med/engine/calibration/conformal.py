@@ -1,14 +1,15 @@
 """Conformal sets by patient: classes whose probability is not too small, with a coverage that holds for a new patient.
 
-Samples of one patient are not exchangeable, patients are. So each patient's samples share one weight and one more patient's
-weight stands at infinity (hierarchical conformal prediction, Lee, Barber and Willett 2023). With one sample per patient this
-is split conformal; fitted on the samples of each class apart it is class-conditional.
+The thresholds are quantiles by patient (`quantiles.py`). With one sample per patient this is split conformal; fitted on the
+samples of each class apart it is class-conditional.
 """
 
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from i2m2_med.quantiles import quantile_by_patient
 
 Probabilities = Float[np.ndarray, "sample label classes"]
 
@@ -27,19 +28,6 @@ def fit_conformal(
         each = [truth == one for one in range(p.shape[2])]
         by_class.append([quantile_by_patient(score[rows], who[rows], alpha) for rows in each])
     return {"alpha": alpha, "split": split, "by_class": by_class}
-
-
-def quantile_by_patient(
-    score: Float[np.ndarray, "sample"], patient: Int[np.ndarray, "sample"], alpha: float
-) -> float | None:
-    """The least score that at most `alpha` of the patients' weight exceeds, one patient more being unknown; None = infinity."""
-    if len(score) == 0:
-        return None
-    _, code, size = np.unique(patient, return_inverse=True, return_counts=True)
-    order = np.argsort(score)
-    mass = np.cumsum(1 / size[code[order]]) / (len(size) + 1)
-    enough = mass >= 1 - alpha - 1e-9
-    return float(score[order[int(enough.argmax())]]) if enough.any() else None
 
 
 def conformal_sets(

@@ -42,7 +42,7 @@ class Predictor:
     state: State
     """Training statistics of `samples/normalise.py`."""
     shares: list[list[float]]
-    """The share of each class per label in the training split."""
+    """The class prior that experts learnt, by label (`training.loss.learnt_prior`)."""
     calibration: dict[str, Any] = field(default_factory=dict[str, Any])
     """Numbers that `engine/calibration` fitted on validation data; empty: not calibrated."""
     fingerprint: str = ""

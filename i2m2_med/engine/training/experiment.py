@@ -21,7 +21,7 @@ from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
 from i2m2_med.engine.training.fit import forget
-from i2m2_med.engine.training.loss import class_shares
+from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.paradigm import Stages, train_paradigm
 from i2m2_med.files import digest, replace_file, sole_user, write_json
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
@@ -142,7 +142,7 @@ class Experiment:
             seed=seed,
             labels=self.cohort.labels,
             state=self.cohort.state,
-            shares=class_shares(train).tolist(),
+            shares=learnt_prior(train, training).tolist(),
             fingerprint=self.cohort.fingerprint,
             envelope=fit_envelope(train, open_source(self.run).bounds),
             device=device,

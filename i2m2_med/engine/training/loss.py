@@ -37,6 +37,17 @@ def class_shares(samples: Samples) -> Tensor:
     return counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
 
 
+def learnt_prior(samples: Samples, training: Training) -> Tensor:
+    """The class prior that experts learn, (label, classes): that of the training split, or, with class weights N / N_c, an equal one
+    over the classes that occur. Experts of mode `separate` learn under the settings of their own stage."""
+    shares = class_shares(samples)
+    alone = training.separate if training.mode == "separate" else {}
+    if not alone.get("class_weights", training.class_weights):
+        return shares
+    there = (shares > 0).float()
+    return there / there.sum(dim=1, keepdim=True).clamp_min(1)
+
+
 class MaskedNLL(nn.Module):
     """Sum over labels of the weighted mean of −log p(target); a label unknown in the whole batch adds nothing.
 

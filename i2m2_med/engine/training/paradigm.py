@@ -12,7 +12,7 @@ from torch import Tensor
 from i2m2_med.config.run import RunConfig, Training
 from i2m2_med.engine.prediction.build import build_model, check_shapes, give_shares, load_experts, training_of
 from i2m2_med.engine.training.fit import Watch, fit
-from i2m2_med.engine.training.loss import class_shares
+from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.selection import HIGHER_IS_BETTER
 from i2m2_med.files import digest
 from i2m2_med.model import I2M2
@@ -79,7 +79,7 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     training = training_of(run, paradigm)
     model = build_model(run, paradigm.experts, cohort.labels, stages.seed, paradigm.combiner)
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
-    shares = class_shares(cohort.samples("train"))
+    shares = learnt_prior(cohort.samples("train"), training)
     give_shares(model, shares)
     if "separate" in {training.mode, training.warm_start}:
         for expert in paradigm.experts:

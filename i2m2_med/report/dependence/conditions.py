@@ -20,6 +20,7 @@ from i2m2_med.report.dependence.retemper import heard, loss, retemper
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.intervals import draw_weights, metric_interval
 from i2m2_med.report.statistics.metrics import metric_replicates
+from i2m2_med.report.statistics.support import support
 from i2m2_med.report.statistics.table import Predictions
 
 ALL = "all"
@@ -92,7 +93,8 @@ def four_conditions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws:
                 metric_replicates(seed[name].p[test, at], first.target[test, at], patient, weights) for seed in seeds
             ]
             for metric in ("auroc", "accuracy"):
-                found = metric_interval(metric, np.mean([one[metric] for one in each], axis=0))
+                stands = support(metric, first.target[test, at], patient)
+                found = metric_interval(metric, np.stack([one[metric] for one in each]), stands)
                 rows.append({"label": label, "condition": shown, "metric": metric, **found._asdict()})
     return pd.DataFrame(rows)
 

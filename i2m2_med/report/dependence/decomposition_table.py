@@ -13,7 +13,7 @@ import pandas as pd
 
 from i2m2_med.report.dependence.broja import Parts, decompose
 from i2m2_med.report.dependence.conditions import ALL, PAIRED, Shuffled, judged, within
-from i2m2_med.report.dependence.information import Amount, amount, of_draws
+from i2m2_med.report.dependence.information import Amount, amount, of_first_seed
 from i2m2_med.report.dependence.retemper import heard, loss, prior_log_p, retemper
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.intervals import draw_weights
@@ -54,7 +54,9 @@ def decomposition_table(
             each = [
                 _parts(one, at, single, together, alone, draws if number == 0 else 0) for number, one in enumerate(said)
             ]
-            found = {name: _amount([getattr(parts, name) for parts in each]) for name in SHOWN}
+            test = said[0].samples["split"].to_numpy(dtype=str) == "test"
+            patients = len(np.unique(said[0].patient[test]))
+            found = {name: _amount([getattr(parts, name) for parts in each], patients) for name in SHOWN}
             found["excess_synergy"] = _excess(seeds, at, together)
             rows.append({"label": label, "first": first, "second": second, **_columns(found)})
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -97,10 +99,9 @@ def _parts(
     return decompose(np.exp(each[0][known]), np.exp(each[1][known]), target, gain, patient, weights)
 
 
-def _amount(seeds: Sequence[np.ndarray]) -> Amount:
+def _amount(seeds: Sequence[np.ndarray], patients: int) -> Amount:
     """The mean over seeds; patients are drawn for the first seed only, whose sampling error stands for all."""
-    values = [float(draws[0]) for draws in seeds]
-    return of_draws(np.concatenate([[np.mean(values)], seeds[0][1:]]), values)
+    return of_first_seed(seeds[0], [float(draws[0]) for draws in seeds], patients)
 
 
 def _columns(found: Mapping[str, Amount]) -> Row:

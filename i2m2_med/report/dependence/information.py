@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from i2m2_med.report.statistics.bootstrap import Row
+from i2m2_med.report.statistics.refits import Refits, contrast, of_draws
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,31 @@ def amount(
     patient: Int[np.ndarray, "sample"],
     weights: Float[np.ndarray, "patient draw"],
 ) -> Amount:
-    """The mean over samples and seeds. Its variance is that over patients (bootstrap of the mean over seeds) plus that of
-    seeds over their number; samples that are NaN in any seed are left out."""
-    known = np.isfinite(np.stack(list(seeds))).all(axis=0)
+    """The mean over samples and seeds, with the randomness of patients and of training in its margin (`statistics/refits.py`).
+
+    Samples that are NaN in any seed are left out.
+    """
+    stacked = np.stack(list(seeds))
+    known = np.isfinite(stacked).all(axis=0)
     if not known.any():
         return Amount(float("nan"), float("nan"), float("nan"))
-    mean = np.mean([seed[known] for seed in seeds], axis=0)
-    sums = np.bincount(patient[known], weights=mean, minlength=len(weights)) @ weights
     sizes = np.bincount(patient[known], minlength=len(weights)) @ weights
-    return of_draws(sums / np.where(sizes > 0, sizes, np.nan), [float(seed[known].mean()) for seed in seeds])
+    sums = np.stack([np.bincount(patient[known], weights=seed, minlength=len(weights)) for seed in stacked[:, known]])
+    return of_seeds(sums @ weights / np.where(sizes > 0, sizes, np.nan), len(np.unique(patient[known])))
 
 
-def of_draws(draws: Float[np.ndarray, "draw"], values: Sequence[float]) -> Amount:
-    """From the draws of a mean over seeds (the first is its value) and each seed's own value."""
-    sampling = float(np.nanvar(draws[1:])) if len(draws) > 1 else float("nan")
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    between = spread**2 / len(values) if len(values) > 1 else 0.0
-    return Amount(float(draws[0]), 1.96 * float(np.sqrt(sampling + between)), spread)
+def of_seeds(draws: Float[np.ndarray, "seed draw"], patients: int) -> Amount:
+    """From bootstrap draws of each seed, the first of which is its value."""
+    return _amount(of_draws(draws), patients)
+
+
+def of_first_seed(draws: Float[np.ndarray, "draw"], values: Sequence[float], patients: int) -> Amount:
+    """From each seed's own value and the draws of one seed, as if patients moved every seed alike."""
+    drawn = of_draws(draws[None]).moves
+    return _amount(Refits(np.array(values), np.repeat(drawn, len(values), axis=0)), patients)
+
+
+def _amount(refits: Refits, patients: int) -> Amount:
+    found = contrast([(1.0, refits)], float(max(patients - 1, 1)))
+    spread = float(np.sqrt(refits.spread)) if len(refits.values) > 1 else float("nan")
+    return Amount(found.value, found.reach, spread)

@@ -3,31 +3,45 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from i2m2_med.report.pages.figures import Ideal, nice
 from i2m2_med.report.pages.html import Section, number
 from i2m2_med.report.pages.trust import Trust
 from i2m2_med.report.pages.write import SHOWN, said, wide
+from i2m2_med.report.statistics.bootstrap import MACRO
 from i2m2_med.report.statistics.compare import Comparison
+from i2m2_med.report.statistics.differences import BY_PATIENT, PATIENT_AUROC, PRIMARY, THESE_MODELS
 
-PAIRED = ("auroc", "accuracy", "nll")
+PAIRED = ("auroc", "accuracy", "nll", PATIENT_AUROC)
 HOW = (
-    "Intervals (95 %) come from a bootstrap that resamples patients, with the same draws for every paradigm and label; they are "
-    "normal in the log-odds of a share, and in the logarithm of NLL. "
-    "AUROC and average precision rank on log-odds. Macro rows are means over the labels that define the metric. "
-    "Lower is better for NLL (nats), Brier and ECE."
+    "Intervals (95 %) resample patients, with the same draws for every paradigm and label; a mean over seeds has the randomness of "
+    "training in its interval too. Shares have Clopper and Pearson's interval on as many patients as their error is worth, AUROC "
+    "Newcombe's, NLL and Brier one in their logarithm. AUROC and average precision rank samples on log-odds. Macro rows are means "
+    "over the labels that define the metric. Lower is better for NLL (nats), Brier and ECE."
 )
 CHANCE = (
-    "ECE of chance is what a perfectly calibrated model of the same probabilities would show on so many samples (mean and 95 % of "
-    "simulated draws): each sample by itself, and with a patient's samples as repeats of one. The truth lies between the two."
+    "ECE has no interval: its sampling error is mostly bias. Beside it stands the range that a perfectly calibrated model of the same "
+    "probabilities would show by chance (95 % of draws, from samples each by itself to a patient's samples as repeats of one): an ECE "
+    "inside it tells nothing against the model. Average precision stands beside the prevalence, which it is without any skill."
+)
+ROLES = (
+    "Student's t over patients and, with two seeds or more of either paradigm, over training; p is never below what so few patients "
+    "can support (<). Only the primary comparison that the config names (`evaluation.primary`) is adjusted (Holm) and may be "
+    "concluded from; everything else is exploratory and unadjusted. `patient_max_auroc` ranks each patient's highest score, which is "
+    "another quantity than the AUROC of samples."
+)
+ONE_SEED = (
+    "At least one paradigm was trained once, so these are statements about these trained models, not about the paradigms: another "
+    "seed may turn them round. Three seeds of each (`seeds: [0, 1, 2]`) would allow a statement about the paradigms."
 )
 
 
 def result_sections(
     found: Comparison, trust: Trust, pictures: Mapping[str, bytes], metric: str, ideal: Ideal | None, reference: str
 ) -> list[Section]:
-    """Comparison, paired differences, calibration, availability patterns, operating points, seeds."""
+    """Sections: comparison, paired differences, calibration, availability patterns, operating points, seeds."""
     rows = pd.DataFrame(found.rows)
     tables = [("All paradigms", wide(rows, SHOWN))]
     if ideal:
@@ -35,26 +49,25 @@ def result_sections(
     figure = f"{nice(metric)} per label and paradigm, 95 % intervals by patient"
     return [
         Section(
-            "Comparison", [headline(found, reference), HOW], found.notes, [(figure, pictures["comparison.png"])], tables
+            "Comparison",
+            [headline(found, reference), HOW, CHANCE],
+            found.notes,
+            [(figure, pictures["comparison.png"])],
+            tables,
         ),
         paired_section(found, reference),
         calibration_section(trust, pictures),
         Section(
             "Missing modalities",
-            [CHANCE],
             tables=[("Performance per availability pattern, mean over labels and seeds", said_table(found.patterns))],
         ),
-        Section(
-            "Operating points",
-            ["Thresholds were chosen on validation samples only and applied as they are."],
-            folded=[("Thresholds and what they do", said_table(found.operating))],
-        ),
+        operating_section(found, reference),
         Section(
             "Seeds and patient-level scores",
             ["The spread over training seeds is not sampling error: it stands beside it."],
             folded=[
                 ("Mean and standard deviation over seeds", found.seeds),
-                ("AUROC of each patient's highest score, DeLong", said_table(found.patients)),
+                ("AUROC of each patient's highest score", said_table(found.patients)),
             ],
         ),
     ]
@@ -67,8 +80,8 @@ def calibration_section(trust: Trust, pictures: Mapping[str, bytes]) -> Section:
         "decision.png": "Net benefit of deciding by the probability, against treating all or none",
     }
     tables = {
-        "Intercept and slope of the truth's log-odds on those given (0 and 1 are perfect), intervals by patient": trust.calibration,
-        "Subgroups, calls at the threshold chosen on validation for sensitivity": trust.subgroups,
+        "Intercept and slope of the truth's log-odds on those given, and calibration on average (0, 1, 0 and 1 are perfect)": trust.calibration,
+        "Subgroups, and each minus all others; calls at the threshold chosen on validation for sensitivity": trust.subgroups,
         "Conformal sets: how often they hold the truth, and their size (`set`: per class, `set_split`: overall)": trust.coverage,
     }
     return Section(
@@ -79,32 +92,83 @@ def calibration_section(trust: Trust, pictures: Mapping[str, bytes]) -> Section:
 
 
 def headline(found: Comparison, reference: str) -> str:
-    """The paired AUROC differences of the reference, in one sentence per rival."""
-    table = found.paired[(found.paired["metric"] == "auroc") & found.paired["test"].str.startswith("bootstrap")]
-    overall = table[table["label"] == "macro"] if (table["label"] == "macro").any() else table
-    if not len(overall):
+    """The differences of the reference that conclusions may rest on, in one sentence per rival, and how far they reach."""
+    paired = found.paired[found.paired["test"] == BY_PATIENT]
+    chosen = paired[paired["role"] == PRIMARY]
+    named = len(chosen) > 0
+    if not named:
+        auroc = paired[paired["metric"] == "auroc"]
+        chosen = auroc[auroc["label"] == MACRO] if (auroc["label"] == MACRO).any() else auroc
+    if not len(chosen):
         return "No paradigm of these is the reference, so no difference is tested."
-    differences = overall[["difference", "low", "high"]].astype(float).to_numpy()
+    differences = chosen[["difference", "low", "high"]].astype(float).to_numpy()
+    adjusted = chosen[["p_holm", "p_floor"]].astype(float).to_numpy()
     parts = [
-        f"{nice(name)} by {said(*row)}" for name, row in zip(overall["paradigm"].astype(str), differences, strict=True)
+        f"{nice(name)} by {said(*row)}" + (f" (p {p_text(*p)}, Holm)" if named else "")
+        for name, row, p in zip(chosen["paradigm"].astype(str), differences, adjusted, strict=True)
     ]
-    return f"AUROC of {nice(reference)} minus that of each other paradigm (mean over labels and seeds): {'; '.join(parts)}."
+    metric = nice(str(chosen["metric"].iloc[0]))
+    head = "Primary comparison" if named else "No primary comparison was named, so all of this is exploratory"
+    return f"{head}: {metric} of {nice(reference)} minus that of {'; '.join(parts)} (mean over labels and seeds). {_reach(chosen)}"
+
+
+def _reach(chosen: pd.DataFrame) -> str:
+    """Whom the differences speak of, and what more seeds would allow."""
+    if (chosen["scope"] == THESE_MODELS).any():
+        return ONE_SEED
+    share = float(chosen["refit_share"].astype(float).max())
+    narrower = 1 - np.sqrt(1 - share / 2)
+    return (
+        f"These are statements about the paradigms as trained on these data: training makes up to {share:.0%} of a difference's "
+        f"variance, so twice as many seeds would make its interval about {narrower:.0%} narrower; only more patients shrink the rest."
+    )
 
 
 def paired_section(found: Comparison, reference: str) -> Section:
     """Differences with tests; what is not shown at once is folded."""
-    table = found.paired
+    table = shown_p(found.paired)
     main = table[table["metric"].isin(PAIRED)]
-    text = [
-        f"{nice(reference)} minus the other paradigm, on the same patients. Holm's adjustment is over labels × paradigms."
-    ]
-    folded = [("Every metric", said_table(table, "difference"))] if len(table) else []
     return Section(
         "Paired differences",
-        text,
+        [f"{nice(reference)} minus the other paradigm, on the same patients. {ROLES}"],
         tables=[("Main metrics", said_table(main, "difference"))] if len(main) else [],
-        folded=folded,
+        folded=[("Every metric", said_table(table, "difference"))] if len(table) else [],
     )
+
+
+def operating_section(found: Comparison, reference: str) -> Section:
+    """What the reference's thresholds reach; those of all paradigms folded."""
+    table = said_table(found.operating)
+    own = table[(table["paradigm"] == reference) & table["metric"].isin(["sensitivity", "specificity"])]
+    return Section(
+        "Operating points",
+        [
+            "Thresholds were chosen on validation samples only, so that a new patient reaches what they were chosen for with at least "
+            "that chance (the ⌈s (n + 1)⌉-th of n patients), and applied as they are; what they reach here stands beside them."
+        ],
+        tables=[(f"What the thresholds of {nice(reference)} reach", own)] if len(own) else [],
+        folded=[("Thresholds of every paradigm and what they do", table)] if len(table) else [],
+    )
+
+
+def shown_p(table: pd.DataFrame) -> pd.DataFrame:
+    """p-values as they are printed, with the floor that the sample can support, instead of the columns behind them."""
+    words = {
+        name: [p_text(*row) for row in table[[name, "p_floor"]].astype(float).to_numpy()] for name in ("p", "p_holm")
+    }
+    return table.assign(**words).drop(columns=["p_floor", "refit_share"])
+
+
+def p_text(p: float, floor: float) -> str:
+    """'0.034', or '< 0.0078' where the sample can't support less.
+
+    >>> p_text(0.0078125, 0.0078125), p_text(0.034, 0.0078125)
+    ('< 0.0078', '0.034')
+    """
+    if pd.isna(p):
+        return "–"
+    smallest = max(floor, 1e-4)
+    return f"< {smallest:.2g}" if p <= smallest else f"{p:.2g}"
 
 
 def said_table(table: pd.DataFrame, value: str = "value") -> pd.DataFrame:

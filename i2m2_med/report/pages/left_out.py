@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from i2m2_med.report.pages.html import Section
 from i2m2_med.report.pages.write import said
-from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube
-from i2m2_med.report.statistics.intervals import draw_weights, interval, metric_interval
+from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube, supports_of
+from i2m2_med.report.statistics.intervals import Interval, difference_interval, draw_weights, metric_interval
 from i2m2_med.report.statistics.paired_predictions import Cohort
 from i2m2_med.report.statistics.patterns import FEWEST
+from i2m2_med.report.statistics.refits import contrast, of_draws
+from i2m2_med.report.statistics.support import Support
 
 REST = "rest"
 COLUMNS = ["paradigm", "label", "metric", "who", "value", "low", "high"]
@@ -53,14 +56,23 @@ def left_out_table(every: Cohort, replicates: int, seed: int = 0) -> pd.DataFram
         replicate_cube(part, weights[both.get_indexer(pd.Index(who))]) for part, who in zip(parts, names, strict=True)
     ]
     rows: list[Row] = []
+    supports = [supports_of(part) for part in parts]
     for paradigm in every.paradigms:
         own = members(every, paradigm)
-        away, rest = (cube[own].mean(axis=0) for cube in cubes)
+        away, rest = (np.moveaxis(cube[own], 0, -1) for cube in cubes)
         for who, values in (("left out", away), ("rest", rest), ("left out − rest", away - rest)):
             for label, metric, draws, _ in by_label(parts[0], values):
-                found = interval(draws) if who == "left out − rest" else metric_interval(metric, draws)
+                found = _interval(who, metric, draws.T, [one[label, metric] for one in supports])
                 rows.append({"paradigm": paradigm, "label": label, "metric": metric, "who": who, **found._asdict()})
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _interval(who: str, metric: str, draws: np.ndarray, supports: list[Support]) -> Interval:
+    """Of draws (seed, draw) of the group, the rest or their difference, which stands on the smaller of the two."""
+    if who != "left out − rest":
+        return metric_interval(metric, draws, supports[who == "rest"])
+    smaller = min(supports, key=lambda one: one.size)
+    return difference_interval(metric, contrast([(1.0, of_draws(draws))], smaller.freedom), smaller)
 
 
 def left_out_section(table: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[Section, ...]:

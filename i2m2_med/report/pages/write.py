@@ -8,9 +8,12 @@ import pandas as pd
 from i2m2_med.files import replace_file
 from i2m2_med.report.pages.html import number
 from i2m2_med.report.pages.trust import Trust
+from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
 from i2m2_med.report.statistics.compare import Comparison
 from i2m2_med.report.statistics.metrics import METRICS
 
+BESIDE = {"average_precision": "prevalence", "ece": CHANCE_OF_ECE}
+"""What a metric is not shown without."""
 SHOWN = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "ece")
 
 
@@ -33,17 +36,32 @@ def write_tables(folder: Path, found: Comparison, trust: Trust, further: Mapping
 
 
 def wide(rows: pd.DataFrame, metrics: tuple[str, ...] = METRICS) -> pd.DataFrame:
-    """One line per label and paradigm, one column per metric: `0.812 [0.770, 0.851]`; the mean over seeds where there is one."""
-    mean_first = rows[rows["metric"].isin(metrics)].sort_values("seed", na_position="first", kind="stable")
+    """One line per label and paradigm, one column per metric: `0.812 [0.770, 0.851]`; the mean over seeds where there is one.
+
+    Average precision stands with the prevalence, ECE with what chance alone would give.
+    """
+    needed = rows[rows["metric"].isin({*metrics, *BESIDE.values()})]
+    mean_first = needed.sort_values("seed", na_position="first", kind="stable")
     one = mean_first.drop_duplicates(["paradigm", "label", "metric"])
     one = one.assign(said=[said(*values) for values in one[["value", "low", "high"]].astype(float).to_numpy()])
     table = one.pivot(index=["label", "paradigm"], columns="metric", values="said")
+    ends = one.pivot(index=["label", "paradigm"], columns="metric", values=["value", "low", "high"]).astype(float)
+    for metric, beside in BESIDE.items():
+        if metric in table and beside in table:
+            words = [_beside(beside, *row) for row in ends.xs(beside, axis=1, level="metric").to_numpy()]
+            table[metric] = [f"{cell} {word}".strip() for cell, word in zip(table[metric], words, strict=True)]
     lines = (
         rows[["label", "paradigm"]]
         .drop_duplicates()
         .sort_values("label", key=lambda label: label.map(_rank(label)), kind="stable")
     )
     return table.reindex(pd.MultiIndex.from_frame(lines))[list(metrics)].reset_index().rename_axis(columns=None)
+
+
+def _beside(metric: str, value: float, low: float, high: float) -> str:
+    if pd.isna(value):
+        return ""
+    return f"(prevalence {number(value)})" if metric == "prevalence" else f"(chance {number(low)}–{number(high)})"
 
 
 def said(value: float, low: float, high: float) -> str:

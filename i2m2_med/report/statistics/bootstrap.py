@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
+from i2m2_med.report.statistics.calibration_floor import Floor, chance_of, mean_floor
 from i2m2_med.report.statistics.intervals import Interval, metric_interval
 from i2m2_med.report.statistics.metrics import METRICS, metric_replicates
 from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.support import Support, mean_support, support
 
 MACRO = "macro"
 
@@ -27,24 +30,36 @@ def replicate_cube(cohort: Cohort, weights: Float[np.ndarray, "patient draw"]) -
     cube = np.empty((len(cohort.models), len(cohort.first.labels), len(METRICS), weights.shape[1]))
     for model, predictions in enumerate(cohort.models.values()):
         for label in range(len(predictions.labels)):
-            found = metric_replicates(predictions.p[:, label], predictions.target[:, label], patient, weights)
-            cube[model, label] = np.stack([found[name] for name in METRICS])
+            values = metric_replicates(
+                predictions.p[:, label], predictions.target[:, label], patient, weights, cohort.counts_for(label)
+            )
+            cube[model, label] = np.stack([values[name] for name in METRICS])
     return cube
 
 
-def metric_rows(cohort: Cohort, cube: Cube) -> list[Row]:
-    """One row per model, label and metric, then the means over seeds; a macro mean where there are several labels."""
+def metric_rows(cohort: Cohort, cube: Cube, seed: int = 0) -> list[Row]:
+    """One row per model, label and metric, then the means over seeds; a macro mean where there are several labels.
+
+    Average precision is followed by the prevalence that it would be by chance, ECE by the `ece_of_chance` of calibrated models.
+    A mean over seeds has the randomness of training in its interval.
+    """
     models = list(cohort.models)
-    groups: list[tuple[str, int | None, list[int]]] = [(name, seed, [at]) for at, (name, seed) in enumerate(models)]
+    groups: list[tuple[str, int | None, list[int]]] = [(name, number, [at]) for at, (name, number) in enumerate(models)]
     seeds = {paradigm: members(cohort, paradigm) for paradigm in cohort.paradigms}
     groups += [(paradigm, None, which) for paradigm, which in seeds.items() if len(which) > 1]
+    supports = supports_of(cohort)
+    floors = _floors(cohort, seed)
     rows: list[Row] = []
-    for paradigm, seed, which in groups:
-        for label, metric, draws, used in by_label(cohort, cube[which].mean(axis=0)):
-            found = defined(metric_interval(metric, draws))
-            rows.append(
-                {"paradigm": paradigm, "label": label, "metric": metric, **found, "seed": seed, "labels_used": used}
-            )
+    for paradigm, number, which in groups:
+        for label, metric, draws, used in by_label(cohort, np.moveaxis(cube[which], 0, -1)):
+            found = metric_interval(metric, draws.T, supports[label, metric])
+            head = {"paradigm": paradigm, "label": label, "seed": number, "labels_used": used}
+            rows.append(head | {"metric": metric, **defined(found)})
+            if metric == "average_precision":
+                rows.append(head | {"metric": "prevalence", **defined(_prevalence(cohort, label))})
+            if metric == "ece":
+                own = mean_floor([floors[at, name] for at in which for name in _labels(cohort, label)])
+                rows.append(head | {"metric": CHANCE_OF_ECE, **defined(Interval(*own))})
     return rows
 
 
@@ -60,6 +75,20 @@ def seed_table(cohort: Cohort, cube: Cube) -> pd.DataFrame:
             row = {"paradigm": paradigm, "label": label, "metric": metric, "seeds": len(itself)}
             rows.append(row | {"mean": float(itself.mean()), "seed_sd": spread, "sampling_error": error})
     return pd.DataFrame(rows)
+
+
+def supports_of(cohort: Cohort) -> dict[tuple[str, str], Support]:
+    """By label (and `macro`) and metric."""
+    first = cohort.first
+    found: dict[tuple[str, str], Support] = {}
+    for metric in METRICS:
+        each = [
+            support(metric, first.target[:, at], first.patient, cohort.counts_for(at))
+            for at in range(len(first.labels))
+        ]
+        found |= {(label, metric): one for label, one in zip(first.labels, each, strict=True)}
+        found[MACRO, metric] = mean_support(each)
+    return found
 
 
 def defined(found: Interval) -> dict[str, float | None]:
@@ -85,3 +114,33 @@ def by_label(
             defined = np.isfinite(every[:, 0]).reshape(len(labels), -1).all(axis=1)
             mean = every[defined].mean(axis=0) if defined.any() else np.full(every.shape[1:], np.nan)
             yield MACRO, metric, mean, int(defined.sum())
+
+
+def _labels(cohort: Cohort, label: str) -> list[int]:
+    """Where a label, or all of the macro mean, stand on the label axis."""
+    labels = cohort.first.labels
+    return list(range(len(labels))) if label == MACRO and MACRO not in labels else [labels.index(label)]
+
+
+def _floors(cohort: Cohort, seed: int) -> dict[tuple[int, int], Floor]:
+    """By model and label."""
+    return {
+        (model, label): chance_of(said, label, cohort.counts_for(label), seed)
+        for model, said in enumerate(cohort.models.values())
+        for label in range(len(said.labels))
+    }
+
+
+def _prevalence(cohort: Cohort, label: str) -> Interval:
+    """The share of class 1, or the mean share of the classes that occur: average precision without any skill."""
+    shares: list[float] = []
+    for at in _labels(cohort, label):
+        known = cohort.first.target[:, at] >= 0
+        target, counts = cohort.first.target[known, at], cohort.counts_for(at)
+        here = np.unique(target)
+        if len(here) < 2:
+            continue
+        weight = np.ones(len(target)) if counts is None else counts[known]
+        two = len(cohort.first.classes) == 2
+        shares.append(float(np.average(target == 1, weights=weight)) if two else 1 / len(here))
+    return Interval(float(np.mean(shares)) if shares else float("nan"), float("nan"), float("nan"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from i2m2_med.config.run import Evaluation
 from i2m2_med.errors import SourceError
 from i2m2_med.report.statistics.bootstrap import Cube, Row, metric_rows, replicate_cube, seed_table
 from i2m2_med.report.statistics.differences import paired_table, patient_table
@@ -23,7 +24,7 @@ class Comparison:
     rows: list[Row]
     """paradigm, label (or `macro`), metric, value, low, high (None: undefined), seed (None: mean over seeds), labels_used."""
     paired: pd.DataFrame
-    """Reference minus each other paradigm: difference, low, high, p, p_holm, test."""
+    """Reference minus each other paradigm: difference, low, high, p, p_floor, p_holm, role, scope, test."""
     seeds: pd.DataFrame
     """mean, sd over seeds, and the sampling error of one seed beside it."""
     patterns: pd.DataFrame
@@ -31,7 +32,7 @@ class Comparison:
     operating: pd.DataFrame
     """Thresholds chosen on validation, and what they do on the split that is compared."""
     patients: pd.DataFrame
-    """AUROC of patient-level scores (a patient's highest) with DeLong's interval."""
+    """AUROC of patients' highest scores."""
     notes: list[str]
 
 
@@ -43,9 +44,14 @@ def compare_tables(
     replicates: int = REPLICATES,
     seed: int = 0,
     fingerprints: Mapping[Model, str] | None = None,
+    evaluation: Evaluation | None = None,
 ) -> Comparison:
-    """Compare {(paradigm, seed): prediction table}. Raises SourceError where tables can't be paired or the split is empty."""
-    every = read_cohort(tables, fingerprints)
+    """Compare {(paradigm, seed): prediction table}.
+
+    evaluation: its primary comparison, operating point and class shares of the population; defaults where not given. Raises SourceError where tables can't be paired or the split is empty.
+    """
+    settings = evaluation or Evaluation()
+    every = read_cohort(tables, fingerprints, settings.prior)
     cohort = every.of(split)
     common = cohort.take(cohort.common)
     if len(common.first.samples) == 0:
@@ -55,10 +61,10 @@ def compare_tables(
     patient = common.first.patient
     weights = draw_weights(int(patient.max()) + 1, replicates, seed)
     cube = replicate_cube(common, weights)
-    operating, remarks = operating_points(every, common, weights)
+    operating, remarks = operating_points(every, common, settings.sensitivity)
     return Comparison(
-        rows=metric_rows(common, cube),
-        paired=paired_table(common, cube, reference),
+        rows=metric_rows(common, cube, seed),
+        paired=paired_table(common, cube, reference, settings.primary),
         seeds=seed_table(common, cube),
         patterns=pattern_table(cohort, cube, replicates, seed),
         operating=operating,

@@ -26,14 +26,19 @@ def metric_replicates(
     target: Int[np.ndarray, "sample"],
     patient: Int[np.ndarray, "sample"],
     weights: Weights,
+    importance: Float[np.ndarray, "sample"] | None = None,
 ) -> dict[str, Draws]:
-    """Every metric of METRICS per column of `weights`. Samples of unknown target (-1) are left out."""
+    """Every metric of METRICS per column of `weights`. Samples of unknown target (-1) are left out.
+
+    importance: how much each sample counts, where the population has other class shares (`population.py`); 1 where not given.
+    """
     known = target >= 0
+    each = np.ones(int(known.sum())) if importance is None else importance[known]
     p, target, patient = p[known], target[known], patient[known]
     if len(p) == 0:
         return {name: np.full(weights.shape[1], np.nan) for name in METRICS}
-    ranked = _ranking(p, target, patient, weights)
-    return ranked | _decisions(p, target, patient, weights) | _probabilities(p, target, patient, weights)
+    ranked = _ranking(p, target, patient, weights, each)
+    return ranked | _decisions(p, target, patient, weights, each) | _probabilities(p, target, patient, weights, each)
 
 
 def point_metrics(p: Float[np.ndarray, "sample classes"], target: Int[np.ndarray, "sample"]) -> dict[str, float]:
@@ -47,16 +52,18 @@ def expected_calibration_error(
     target: Int[np.ndarray, "sample"],
     patient: Int[np.ndarray, "sample"],
     weights: Weights,
+    importance: Float[np.ndarray, "sample"] | None = None,
 ) -> Draws:
     """Σ_bins |Σ w (confidence − hit)| / Σ w over 15 bins of equal width.
 
     Two classes: of the probability of class 1; more: of the likeliest class (Guo et al. 2017).
     """
+    each = np.ones(len(p)) if importance is None else importance
     confidence, hit = confidence_and_hit(p, target)
     bins = bin_of(confidence, N_BINS)
     gaps = np.zeros((len(weights), N_BINS))
-    np.add.at(gaps, (patient, bins), confidence - hit)
-    totals = _by_patient(np.ones((len(p), 1)), patient, len(weights))
+    np.add.at(gaps, (patient, bins), each * (confidence - hit))
+    totals = _by_patient(each[:, None], patient, len(weights))
     return np.abs(weights.T @ gaps).sum(axis=1) / _positive(weights.T @ totals)[:, 0]
 
 
@@ -74,35 +81,41 @@ def bin_of(confidence: Float[np.ndarray, "sample"], bins: int) -> Int[np.ndarray
     return np.clip((confidence * bins).astype(np.int64), 0, bins - 1)
 
 
-def _ranking(p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights) -> dict[str, Draws]:
+def _ranking(
+    p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights, importance: np.ndarray
+) -> dict[str, Draws]:
     odds = log_odds(p)
     here = np.unique(target)
     ranks = [1] if p.shape[1] == 2 else [int(each) for each in here]
-    each = [rank_replicates(odds[:, c], target == c, patient, weights) for c in ranks]
+    each = [rank_replicates(odds[:, c], target == c, patient, weights, importance) for c in ranks]
     return {
         "auroc": np.mean([one.auroc for one in each], axis=0),
         "average_precision": np.mean([one.average_precision for one in each], axis=0),
     }
 
 
-def _decisions(p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights) -> dict[str, Draws]:
+def _decisions(
+    p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights, importance: np.ndarray
+) -> dict[str, Draws]:
     right = p.argmax(axis=1) == target
     of_class = target[:, None] == np.unique(target)[None, :]
-    hits = weights.T @ _by_patient(of_class & right[:, None], patient, len(weights))
-    totals = weights.T @ _by_patient(of_class, patient, len(weights))
+    hits = weights.T @ _by_patient((of_class & right[:, None]) * importance[:, None], patient, len(weights))
+    totals = weights.T @ _by_patient(of_class * importance[:, None], patient, len(weights))
     accuracy = hits.sum(axis=1) / _positive(totals.sum(axis=1))
     balanced = (hits / _positive(totals)).mean(axis=1) if totals.shape[1] > 1 else np.full(len(totals), np.nan)
     return {"accuracy": accuracy, "balanced_accuracy": balanced}
 
 
-def _probabilities(p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights) -> dict[str, Draws]:
+def _probabilities(
+    p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights, importance: np.ndarray
+) -> dict[str, Draws]:
     truth = np.eye(p.shape[1])[target]
     nll = -np.log(np.maximum(p[np.arange(len(p)), target], SMALLEST_P))
     brier = np.square(p - truth).sum(axis=1) / (2 if p.shape[1] == 2 else 1)  # two classes: (p₁ − y)²
     parts = np.stack([nll, brier, np.ones(len(p))], axis=1)
-    sums = weights.T @ _by_patient(parts, patient, len(weights))
+    sums = weights.T @ _by_patient(parts * importance[:, None], patient, len(weights))
     means = sums[:, :2] / _positive(sums[:, 2:])
-    ece = expected_calibration_error(p, target, patient, weights)
+    ece = expected_calibration_error(p, target, patient, weights, importance)
     return {"nll": means[:, 0], "brier": means[:, 1], "ece": ece}
 
 

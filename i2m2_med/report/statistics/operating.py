@@ -1,51 +1,57 @@
 """Operating points: thresholds chosen on validation samples, then applied as they are.
 
-A sample is called positive when its log-odds reach the threshold (`>=`, as the ROC counts).
+A sample is called positive when its log-odds reach the threshold (`>=`, as the ROC counts). The threshold that reaches 0.90 on
+validation reaches less elsewhere (0.82 to 0.88 with 5 to 50 positives): it was fitted to them. So it is the ⌈0.9 (n + 1)⌉-th of n
+positive patients, which a new one exceeds with a chance of at least 0.90 (`quantiles.py`). Deployed decisions use the same rule.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from i2m2_med.quantiles import quantile_by_patient
 from i2m2_med.report.statistics.bootstrap import Row
-from i2m2_med.report.statistics.intervals import metric_interval
-from i2m2_med.report.statistics.paired_predictions import Cohort, said
+from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.shares import Calls, call_intervals
 from i2m2_med.report.statistics.table import Predictions, log_odds
 
-WANTED = {"sensitivity": 0.90, "specificity": 0.90}
-COLUMNS = ["paradigm", "seed", "label", "chosen for", "threshold", "metric", "value", "low", "high"]
-
-
-class Point(NamedTuple):
-    """A threshold on log-odds, and what it was chosen for."""
-
-    chosen_for: str
-    threshold: float
+SPECIFICITY = 0.90
+COLUMNS = ["paradigm", "seed", "label", "chosen for", "threshold", "metric", "value", "low", "high", "patients"]
 
 
 def choose_threshold(
-    score: Float[np.ndarray, "sample"], positive: Bool[np.ndarray, "sample"], want: str, least: float
+    score: Float[np.ndarray, "sample"],
+    positive: Bool[np.ndarray, "sample"],
+    patient: Int[np.ndarray, "sample"],
+    want: str,
+    least: float,
 ) -> float:
-    """The threshold that keeps `want` (sensitivity or specificity) at `least` or more and gives the other the most.
+    """The threshold that keeps `want` (sensitivity or specificity) of a new patient at `least` and gives the other the most.
 
-    NaN where the samples hold one class only.
+    NaN where the samples hold one class only, or too few patients of the class: ⌈least / (1 − least)⌉ are needed.
     """
     if positive.all() or not positive.any():
         return float("nan")
     if want == "sensitivity":
-        hits = np.sort(score[positive])[::-1]
-        return float(hits[int(np.ceil(least * len(hits) - 1e-9)) - 1])
-    spared = np.sort(score[~positive])
-    last = spared[int(np.ceil(least * len(spared) - 1e-9)) - 1]
-    above = score[score > last]
+        limit = quantile_by_patient(-score[positive], patient[positive], 1 - least)
+        return float("nan") if limit is None else -limit
+    limit = quantile_by_patient(score[~positive], patient[~positive], 1 - least)
+    if limit is None:
+        return float("nan")
+    above = score[score > limit]
     return float(above.min()) if len(above) else float(np.inf)
 
 
-def operating_points(
-    every: Cohort, common: Cohort, weights: Float[np.ndarray, "patient draw"]
-) -> tuple[pd.DataFrame, list[str]]:
+def patients_needed(least: float) -> int:
+    """Patients of a class without whom no threshold can promise `least`.
+
+    >>> patients_needed(0.9)
+    9
+    """
+    return int(np.ceil(least / (1 - least) - 1e-9))
+
+
+def operating_points(every: Cohort, common: Cohort, sensitivity: float) -> tuple[pd.DataFrame, list[str]]:
     """Thresholds from the validation samples of `every`, applied to `common`; and remarks on what could not be done."""
     if len(common.first.classes) != 2:
         return pd.DataFrame(columns=COLUMNS), []
@@ -55,49 +61,42 @@ def operating_points(
             "no operating point: the tables hold no validation samples to choose it on."
         ]
     rows: list[Row] = []
-    notes: list[str] = []
+    notes: dict[str, None] = {}
     for (paradigm, seed), predictions in common.models.items():
         chosen = valid.models[paradigm, seed]
         chosen = chosen.take(chosen.answered)
         for at, label in enumerate(predictions.labels):
-            for want, least in WANTED.items():
-                score, positive = _scores(chosen, at)
-                threshold = choose_threshold(score, positive, want, least)
+            for want, least in (("sensitivity", sensitivity), ("specificity", SPECIFICITY)):
+                score, positive, patient = _scores(chosen, at)
+                threshold = choose_threshold(score, positive, patient, want, least)
                 if np.isnan(threshold):
-                    notes.append(
-                        f"no operating point of {said((paradigm, seed))} for {label}: validation holds one class only."
-                    )
-                    break
-                head = {"paradigm": paradigm, "seed": seed, "label": label, "chosen for": f"{want} ≥ {least:.2f}"}
-                rows += [head | {"threshold": threshold} | row for row in _apply(predictions, at, threshold, weights)]
-    return pd.DataFrame(rows, columns=COLUMNS), notes
+                    notes[_why_none(label, want, least, positive, patient)] = None
+                    continue
+                head: Row = {"paradigm": paradigm, "seed": seed, "label": label, "threshold": threshold}
+                head["chosen for"] = f"{want} ≥ {least:g}"
+                rows += [head | row for row in _apply(predictions, at, threshold, common.counts_for(at))]
+    return pd.DataFrame(rows, columns=COLUMNS), list(notes)
 
 
-def decision_replicates(
-    called: Bool[np.ndarray, "sample"],
-    positive: Bool[np.ndarray, "sample"],
-    patient: np.ndarray,
-    weights: Float[np.ndarray, "patient draw"],
-) -> dict[str, Float[np.ndarray, "draw"]]:
-    """Sensitivity, specificity and predictive values of yes/no calls, per column of `weights`; NaN where undefined."""
-    cells = {"tp": called & positive, "fp": called & ~positive, "fn": ~called & positive, "tn": ~called & ~positive}
-    n = {name: np.bincount(patient, weights=cell, minlength=len(weights)) @ weights for name, cell in cells.items()}
-    ratios = {
-        "sensitivity": (n["tp"], n["tp"] + n["fn"]),
-        "specificity": (n["tn"], n["tn"] + n["fp"]),
-        "positive_predictive_value": (n["tp"], n["tp"] + n["fp"]),
-        "negative_predictive_value": (n["tn"], n["tn"] + n["fn"]),
-    }
-    return {name: top / np.where(bottom > 0, bottom, np.nan) for name, (top, bottom) in ratios.items()}
+def _why_none(label: str, want: str, least: float, positive: np.ndarray, patient: np.ndarray) -> str:
+    kind, rows = ("positive", positive) if want == "sensitivity" else ("negative", ~positive)
+    there = len(np.unique(patient[rows]))
+    if positive.all() or not positive.any():
+        return f"no operating point for {label}: validation holds one class only."
+    return (
+        f"no operating point for {want} ≥ {least:g} of {label}: it takes {patients_needed(least)} {kind} patients of validation, "
+        f"which has {there}."
+    )
 
 
-def _scores(said: Predictions, label: int) -> tuple[np.ndarray, np.ndarray]:
+def _scores(said: Predictions, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     known = said.target[:, label] >= 0
-    return log_odds(said.p[known, label])[:, 1], said.target[known, label] == 1
+    return log_odds(said.p[known, label])[:, 1], said.target[known, label] == 1, said.patient[known]
 
 
-def _apply(said: Predictions, label: int, threshold: float, weights: np.ndarray) -> list[Row]:
+def _apply(said: Predictions, label: int, threshold: float, importance: np.ndarray | None) -> list[Row]:
     known = said.target[:, label] >= 0
-    score, positive = _scores(said, label)
-    found = decision_replicates(score >= threshold, positive, said.patient[known], weights)
-    return [{"metric": metric, **metric_interval(metric, draws)._asdict()} for metric, draws in found.items()]
+    score, positive, patient = _scores(said, label)
+    weight = np.ones(len(score)) if importance is None else importance[known]
+    made = call_intervals(Calls(score >= threshold, positive, patient, weight))
+    return [{"metric": metric, "patients": patients, **found._asdict()} for metric, (found, patients) in made.items()]

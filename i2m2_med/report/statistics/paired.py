@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import stats
-from scipy.special import expit, logit
 
 
 class Influence(NamedTuple):
@@ -22,29 +21,6 @@ class Influence(NamedTuple):
     def deviation(self) -> float:
         """Standard error."""
         return float(np.sqrt(np.square(self.each).sum()))
-
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Normal interval."""
-        reach = float(stats.norm.ppf((1 + level) / 2)) * self.deviation
-        return self.value - reach, self.value + reach
-
-    def interval_of_share(self, level: float = 0.95) -> tuple[float, float]:
-        """Normal interval on the logit scale, for a statistic between 0 and 1: it covers better and stays inside."""
-        if not 0 < self.value < 1:
-            return self.interval(level)
-        reach = float(stats.norm.ppf((1 + level) / 2)) * self.deviation / (self.value * (1 - self.value))
-        centre = float(logit(self.value))
-        return float(expit(centre - reach)), float(expit(centre + reach))
-
-    def p_zero(self) -> float:
-        """Two-sided p of the statistic being zero; 1 where two models rank alike, NaN where it is undefined."""
-        if self.deviation == 0:
-            return 1.0 if self.value == 0 else 0.0
-        return float(2 * stats.norm.sf(abs(self.value) / self.deviation))
-
-    def minus(self, other: "Influence") -> "Influence":
-        """The difference, paired by patient."""
-        return Influence(self.value - other.value, self.each - other.each)
 
 
 def mean_influence(parts: list[Influence]) -> Influence:

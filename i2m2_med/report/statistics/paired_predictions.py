@@ -1,12 +1,14 @@
 """Several models' predictions over one and the same cohort, or an error that says why they can't be paired."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from i2m2_med.errors import SourceError
+from i2m2_med.report.statistics.population import importance_of
 from i2m2_med.report.statistics.table import KEY, Mask, Predictions, read_predictions
 
 Model = tuple[str, int]
@@ -19,6 +21,10 @@ class Cohort:
 
     models: dict[Model, Predictions]
     notes: tuple[str, ...] = ()
+    prior: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
+    """By label, the class shares of the population that is spoken of (`evaluation.prior`)."""
+    importance: Float[np.ndarray, "sample label"] | None = None
+    """How much each sample counts, so that classes have those shares; None: each for one."""
 
     @property
     def first(self) -> Predictions:
@@ -44,16 +50,28 @@ class Cohort:
         return [said for (name, _), said in self.models.items() if name == paradigm]
 
     def of(self, split: str) -> "Cohort":
-        """One split of every model."""
-        return Cohort({model: said.of(split) for model, said in self.models.items()}, self.notes)
+        """One split of every model, weighted to the population's class shares."""
+        models = {model: said.of(split) for model, said in self.models.items()}
+        first = next(iter(models.values()))
+        return replace(self, models=models, importance=importance_of(first.target, first.labels, self.prior))
+
+    def counts_for(self, label: int) -> Float[np.ndarray, "sample"] | None:
+        """How much each sample counts for one label; None: each for one."""
+        return None if self.importance is None else self.importance[:, label]
 
     def take(self, rows: Mask) -> "Cohort":
         """The samples where `rows` is true."""
-        return Cohort({model: said.take(rows) for model, said in self.models.items()}, self.notes)
+        kept = None if self.importance is None else self.importance[rows]
+        models = {model: said.take(rows) for model, said in self.models.items()}
+        return replace(self, models=models, importance=kept)
 
 
-def read_cohort(tables: Mapping[Model, pd.DataFrame], fingerprints: Mapping[Model, str] | None = None) -> Cohort:
-    """Read prediction tables that are to be compared.
+def read_cohort(
+    tables: Mapping[Model, pd.DataFrame],
+    fingerprints: Mapping[Model, str] | None = None,
+    prior: Mapping[str, Sequence[float]] | None = None,
+) -> Cohort:
+    """Read prediction tables that are to be compared. prior: by label, class shares of the population that is spoken of.
 
     Raises SourceError if their fingerprints, samples, splits, labels or targets differ: such runs can't be paired.
     """
@@ -70,7 +88,7 @@ def read_cohort(tables: Mapping[Model, pd.DataFrame], fingerprints: Mapping[Mode
             raise SourceError(
                 f"{first} and {said(model)} differ in {difference}: they can't be paired. Train both on one prepared cohort."
             )
-    return Cohort(models, tuple(_notes(cohort)))
+    return Cohort(models, tuple(_notes(cohort)), prior or {})
 
 
 def said(model: Model) -> str:

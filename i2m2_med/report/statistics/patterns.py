@@ -1,10 +1,13 @@
 """Performance per availability pattern: which modalities a sample had."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from i2m2_med.report.statistics.bootstrap import MACRO, Cube, Row, by_label, members, replicate_cube
-from i2m2_med.report.statistics.calibration_floor import Floor, calibration_floor
+from i2m2_med.report.statistics.bootstrap import MACRO, Cube, Row, by_label, members, replicate_cube, supports_of
+from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
+from i2m2_med.report.statistics.calibration_floor import chance_of, mean_floor
 from i2m2_med.report.statistics.intervals import REPLICATES, draw_weights, metric_interval
 from i2m2_med.report.statistics.paired_predictions import Cohort
 from i2m2_med.report.statistics.table import Mask
@@ -12,8 +15,6 @@ from i2m2_med.report.statistics.table import Mask
 FEWEST = 10
 """Groups of fewer patients are not reported."""
 PER_PATTERN = ("auroc", "accuracy", "nll", "ece")
-FLOORS = ("ece of chance", "ece of chance, by patient")
-"""What a perfectly calibrated model would show: samples alone, and samples of a patient as repeats of one."""
 
 
 def pattern_table(cohort: Cohort, cube: Cube, replicates: int = REPLICATES, seed: int = 0) -> pd.DataFrame:
@@ -30,7 +31,7 @@ def pattern_table(cohort: Cohort, cube: Cube, replicates: int = REPLICATES, seed
         for paradigm in cohort.paradigms:
             seeds = part.of_paradigm(paradigm)
             answered = np.logical_and.reduce([said.answered for said in seeds])
-            chosen = Cohort({(paradigm, at): said.take(answered) for at, said in enumerate(seeds)})
+            chosen = replace(part, models={(paradigm, at): said for at, said in enumerate(seeds)}).take(answered)
             counts = {"pattern": name, "paradigm": paradigm, "samples": int(answered.sum())}
             known = cube[members(cohort, paradigm)] if whole else None
             rows += [counts | row for row in _pattern_rows(chosen, known, replicates, seed)]
@@ -43,28 +44,19 @@ def _pattern_rows(chosen: Cohort, known: Cube | None, replicates: int, seed: int
     if patients < FEWEST:
         return [{"patients": patients, "metric": f"suppressed: fewer than {FEWEST} patients"}] if patients else []
     cube = replicate_cube(chosen, draw_weights(patients, replicates, seed)) if known is None else known
-    values = cube.mean(axis=0)
+    supports = supports_of(chosen)
     overall = chosen.first.labels[0] if len(chosen.first.labels) == 1 else MACRO
     rows: list[Row] = []
-    for label, metric, draws, _ in by_label(chosen, values):
+    for label, metric, draws, _ in by_label(chosen, np.moveaxis(cube, 0, -1)):
         if label == overall and metric in PER_PATTERN:
-            found = metric_interval(metric, draws)._asdict()
+            found = metric_interval(metric, draws.T, supports[label, metric])._asdict()
             rows.append({"patients": patients, "metric": metric, **found})
-    return rows + [{"patients": patients, "metric": name, **floor._asdict()} for name, floor in _floors(chosen, seed)]
-
-
-def _floors(chosen: Cohort, seed: int) -> list[tuple[str, Floor]]:
-    """What `ece` would be by chance alone, samples drawn one by one and by patient: mean over seeds and labels."""
-    found: dict[str, list[Floor]] = {name: [] for name in FLOORS}
-    for said in chosen.models.values():
-        for at in range(len(said.labels)):
-            known = said.target[:, at] >= 0
-            if not known.any():
-                continue
-            p, patient = said.p[known, at], said.patient[known]
-            found[FLOORS[0]].append(calibration_floor(p, seed=seed))
-            found[FLOORS[1]].append(calibration_floor(p, patient, seed=seed))
-    return [(name, Floor(*np.mean(floors, axis=0).tolist())) for name, floors in found.items() if floors]
+    floors = [
+        chance_of(said, at, chosen.counts_for(at), seed)
+        for said in chosen.models.values()
+        for at in range(len(said.labels))
+    ]
+    return [*rows, {"patients": patients, "metric": CHANCE_OF_ECE, **mean_floor(floors)._asdict()}]
 
 
 def _rows_of(cohort: Cohort) -> dict[str, Mask]:

@@ -35,18 +35,20 @@ def rank_replicates(
     positive: Bool[np.ndarray, "sample"],
     patient: Int[np.ndarray, "sample"],
     weights: Float[np.ndarray, "patient draw"],
+    importance: Float[np.ndarray, "sample"] | None = None,
 ) -> Ranked:
     """Both statistics for every column of `weights` (a patient's weight is that of all its samples).
 
-    Ties count half (AUROC) or as one threshold (average precision), as in scikit-learn.
+    Ties count half (AUROC) or as one threshold (average precision), as in scikit-learn. importance: how much each sample counts.
     """
-    runs = _runs(score, positive, patient, len(weights))
+    each = np.ones(len(score)) if importance is None else importance
+    runs = _runs(score, positive, patient, len(weights), each)
     blocks = [weights[:, start : start + DRAWS_AT_ONCE] for start in range(0, weights.shape[1], DRAWS_AT_ONCE)]
     ranked = [_rank_block(runs, block) for block in blocks]
     return Ranked(*(np.concatenate(parts) for parts in zip(*ranked, strict=True)))
 
 
-def _runs(score: np.ndarray, positive: np.ndarray, patient: np.ndarray, n_patients: int) -> _Runs:
+def _runs(score: np.ndarray, positive: np.ndarray, patient: np.ndarray, n_patients: int, each: np.ndarray) -> _Runs:
     _, group = np.unique(-score, return_inverse=True)  # group 0 = the best score
     with_hit = np.unique(group[positive])
     run = np.searchsorted(with_hit, group)
@@ -54,7 +56,7 @@ def _runs(score: np.ndarray, positive: np.ndarray, patient: np.ndarray, n_patien
     shape = (len(with_hit) + 1, n_patients)
 
     def counts(rows: np.ndarray) -> sparse.csr_array:
-        return sparse.csr_array(sparse.coo_array((np.ones(int(rows.sum())), (run[rows], patient[rows])), shape=shape))
+        return sparse.csr_array(sparse.coo_array((each[rows], (run[rows], patient[rows])), shape=shape))
 
     return _Runs(counts(positive), counts(~positive & level), counts(~positive & ~level))
 

@@ -9,17 +9,19 @@ import pandas as pd
 from jaxtyping import Float
 
 from i2m2_med.report.statistics.bootstrap import Row
-from i2m2_med.report.statistics.intervals import draw_weights, interval, metric_interval
+from i2m2_med.report.statistics.intervals import Interval, difference_interval, draw_weights, metric_interval
 from i2m2_med.report.statistics.metrics import metric_replicates
 from i2m2_med.report.statistics.patterns import FEWEST
+from i2m2_med.report.statistics.refits import contrast, of_draws
 from i2m2_med.report.statistics.subgroups import SUPPRESSED
+from i2m2_med.report.statistics.support import Support, mean_support, support
 from i2m2_med.report.statistics.table import Predictions, Scores, read_predictions
 
 MODEL = "model"
 WHAT = ("auroc", "accuracy", "nll", "ece")
 COLUMNS = ["shift", "step", "severity", "unit", "who", "metric", "value", "low", "high"]
 
-Draws = Float[np.ndarray, "draw"]
+Draws = Float[np.ndarray, "*seed draw"]
 
 
 @dataclass(frozen=True)
@@ -69,18 +71,29 @@ def severity_table(
                         **head,
                         "who": who,
                         "metric": metric,
-                        **metric_interval(metric, values)._asdict(),
+                        **interval_of(unshifted, metric, values)._asdict(),
                     }
                 )
         for key in none:
-            areas += _areas(name, key, [found[key] for found in judged])
+            areas += _areas(unshifted, name, key, [found[key] for found in judged])
     return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(areas)
 
 
 def judge(seeds: Sequence[Predictions], weights: Float[np.ndarray, "patient draw"]) -> dict[tuple[str, str], Draws]:
-    """Draws of every metric by (who, metric), mean over labels that define it and over seeds."""
+    """Draws of every metric by (who, metric), mean over labels that define it, one line per seed."""
     each = [_judge_one(said, weights) for said in seeds]
-    return {key: np.mean([one[key] for one in each], axis=0) for key in each[0]}
+    return {key: np.stack([one[key] for one in each]) for key in each[0]}
+
+
+def interval_of(seeds: Sequence[Predictions], metric: str, draws: Draws) -> Interval:
+    """Of a metric's mean over labels and seeds, with the randomness of patients and of training."""
+    return metric_interval(metric, draws, _support(seeds[0], metric))
+
+
+def _support(said: Predictions, metric: str) -> Support:
+    return mean_support(
+        [support(metric, said.target[said.answered, at], said.patient[said.answered]) for at in range(len(said.labels))]
+    )
 
 
 def group_table(groups: Mapping[str, Sequence[Predictions]], draws: int = 500) -> pd.DataFrame:
@@ -101,7 +114,7 @@ def group_table(groups: Mapping[str, Sequence[Predictions]], draws: int = 500) -
                     "patients": patients,
                     "who": who,
                     "metric": metric,
-                    **metric_interval(metric, values)._asdict(),
+                    **interval_of(seeds, metric, values)._asdict(),
                 }
             )
     return pd.DataFrame(rows, columns=["samples of", "patients", "who", "metric", "value", "low", "high"])
@@ -146,13 +159,15 @@ def _kl(expert: Scores, model: Scores) -> np.ndarray:
     return np.nan_to_num((expert * log_ratio).sum(axis=2)).mean(axis=1)
 
 
-def _areas(shift: str, key: tuple[str, str], curve: list[Draws]) -> list[Row]:
+def _areas(seeds: Sequence[Predictions], shift: str, key: tuple[str, str], curve: list[Draws]) -> list[Row]:
     """Area under the severity curve (its mean height over evenly spaced steps), and the change from none to worst."""
     stacked = np.stack(curve)
     area = (stacked[1:] + stacked[:-1]).mean(axis=0) / 2
     head = {"shift": shift, "who": key[0], "metric": key[1]}
+    stands = _support(seeds[0], key[1])
+    change = contrast([(1.0, of_draws(stacked[-1] - stacked[0]))], stands.freedom)
     parts = {
-        "area under the curve": metric_interval(key[1], area),
-        "worst minus none": interval(stacked[-1] - stacked[0]),
+        "area under the curve": metric_interval(key[1], area, stands),
+        "worst minus none": difference_interval(key[1], change, stands),
     }
     return [head | {"what": what, **found._asdict()} for what, found in parts.items()]

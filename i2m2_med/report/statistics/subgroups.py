@@ -1,58 +1,144 @@
 """Performance per subgroup (`group_<name>` columns), and how often conformal sets hold the truth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from i2m2_med.report.statistics.bootstrap import Row
-from i2m2_med.report.statistics.intervals import draw_weights, metric_interval
+from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
+from i2m2_med.report.statistics.calibration_floor import chance_of
+from i2m2_med.report.statistics.intervals import difference_interval, draw_weights, metric_interval
 from i2m2_med.report.statistics.metrics import metric_replicates
-from i2m2_med.report.statistics.operating import choose_threshold, decision_replicates
+from i2m2_med.report.statistics.operating import choose_threshold
 from i2m2_med.report.statistics.patterns import FEWEST
-from i2m2_med.report.statistics.table import Mask, Predictions, log_odds
+from i2m2_med.report.statistics.refits import Estimate, of_draws
+from i2m2_med.report.statistics.shares import share_by_patient
+from i2m2_med.report.statistics.support import NOBODY, Support, support
+from i2m2_med.report.statistics.table import Codes, Mask, Predictions, log_odds
 
 COLUMNS = ["group", "value_of_group", "label", "patients", "samples", "metric", "value", "low", "high"]
 EVERYONE = "everyone"
+OF_CLASS = {"sensitivity": 1, "specificity": 0}
+"""Shares of the samples of one class."""
 SUPPRESSED = f"suppressed: fewer than {FEWEST} patients"
 
 
 def subgroup_table(
-    every: Predictions, split: str = "test", sensitivity: float = 0.9, draws: int = 1000
+    every: Predictions,
+    split: str = "test",
+    sensitivity: float = 0.9,
+    draws: int = 1000,
+    importance: Float[np.ndarray, "sample label"] | None = None,
 ) -> pd.DataFrame:
-    """AUROC, sensitivity, specificity and ECE per subgroup and label, with intervals by patient.
+    """AUROC, sensitivity, specificity and ECE per subgroup and label, with intervals by patient, and each group minus the rest.
 
-    Yes/no calls use the threshold that reaches `sensitivity` on all validation samples (p = ½ where there are none). Groups
-    of fewer than ten patients are named with their metrics suppressed. Empty where there are no groups.
+    Yes/no calls use the threshold for `sensitivity` chosen on all validation samples (p = ½ where there is none). Groups of fewer
+    than ten patients are named with their metrics suppressed; a difference needs ten on either side. ECE has no interval and no
+    difference: `ece_of_chance` stands beside it. importance: of the samples of `split`. Empty where there are no groups.
     """
     thresholds = _thresholds(every.of("valid"), sensitivity)
     said = every.of(split)
     rows: list[Row] = []
     for head, members in group_members(said):
-        part = said.take(members & said.answered)
-        patients = len(np.unique(part.patient))
+        own, rest = members & said.answered, ~members & said.answered & _has_group(said, head["group"])
+        group, others = (_side(said, kept, importance, thresholds, draws) for kept in (own, rest))
         for at, label in enumerate(said.labels):
-            named = head | {"label": label, "patients": patients, "samples": len(part.samples)}
-            if patients < FEWEST:
+            named = head | {"label": label, "patients": group.patients, "samples": int(own.sum())}
+            if group.patients < FEWEST:
                 rows.append(named | {"metric": SUPPRESSED})
                 continue
-            weights = draw_weights(patients, draws)
-            for metric, found in _metrics(part, at, thresholds[at], weights).items():
-                rows.append(named | {"metric": metric, **metric_interval(metric, found)._asdict()})
+            rows += [named | row for row in group.rows(at)]
+            if others.patients >= FEWEST:
+                rows += [named | row for row in _against_rest(group, others, at)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def coverage_table(said: Predictions, draws: int = 1000) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """The samples of a group, or of all other groups, under its own bootstrap draws."""
+
+    part: Predictions
+    patients: int
+    importance: Float[np.ndarray, "sample label"] | None
+    values: tuple[dict[str, Float[np.ndarray, "draw"]], ...]
+    """By label: the draws of every metric."""
+
+    def counts_for(self, label: int) -> Float[np.ndarray, "sample"] | None:
+        """How much each sample counts."""
+        return None if self.importance is None else self.importance[:, label]
+
+    def support(self, label: int, metric: str) -> Support:
+        """Patients behind a metric."""
+        target, patient = self.part.target[:, label], self.part.patient
+        if metric in OF_CLASS:
+            chosen = target == OF_CLASS[metric]
+            return support("accuracy", target[chosen], patient[chosen]) if chosen.any() else NOBODY
+        return support(metric, target, patient, self.counts_for(label))
+
+    def rows(self, label: int) -> list[Row]:
+        """Metrics with intervals, and what chance alone would give as ECE."""
+        made: list[Row] = [
+            {"metric": metric, **metric_interval(metric, draws, self.support(label, metric))._asdict()}
+            for metric, draws in self.values[label].items()
+        ]
+        floor = chance_of(self.part, label, self.counts_for(label))
+        return [*made, {"metric": CHANCE_OF_ECE, **floor._asdict()}]
+
+
+def _side(
+    said: Predictions, rows: Mask, importance: np.ndarray | None, thresholds: Sequence[float], draws: int
+) -> Side:
+    part, kept = said.take(rows), None if importance is None else importance[rows]
+    patients = len(np.unique(part.patient))
+    if patients < FEWEST:
+        return Side(part=part, patients=patients, importance=kept, values=())
+    weights = draw_weights(patients, draws)
+    values = [
+        _metrics(part, at, thresholds[at], weights, None if kept is None else kept[:, at])
+        for at in range(len(said.labels))
+    ]
+    return Side(part=part, patients=patients, importance=kept, values=tuple(values))
+
+
+def _against_rest(own: Side, rest: Side, label: int) -> list[Row]:
+    """The group minus all others of known group: other patients, so their errors add."""
+    rows: list[Row] = []
+    for metric in own.values[label]:
+        if metric == "ece":
+            continue
+        sides = [(one.values[label][metric], one.support(label, metric)) for one in (own, rest)]
+        parts = [(of_draws(draws[None]), stands) for draws, stands in sides]
+        errors = [float(np.square(one.moves).sum()) for one, _ in parts]
+        value, variance = float(parts[0][0].values[0] - parts[1][0].values[0]), sum(errors)
+        freedom = (
+            variance**2 / sum(each**2 / stands.freedom for each, (_, stands) in zip(errors, parts, strict=True))
+            if variance > 0
+            else 1.0
+        )
+        smaller = min((stands for _, stands in parts), key=lambda one: one.size)
+        found = Estimate(value, float(np.sqrt(variance)), freedom, False, float("nan"))
+        rows.append({"metric": f"{metric}, minus the rest", **difference_interval(metric, found, smaller)._asdict()})
+    return rows
+
+
+def _has_group(said: Predictions, group: str) -> Mask:
+    return said.samples[f"group_{group}"].notna().to_numpy(dtype=bool)
+
+
+def coverage_table(said: Predictions, importance: Float[np.ndarray, "sample label"] | None = None) -> pd.DataFrame:
     """Coverage and mean size of the conformal sets: everyone, per true class, and per subgroup. Empty without sets."""
     rows: list[Row] = []
     for kind, sets in said.sets.items():
         for at, label in enumerate(said.labels):
             known = said.answered & (said.target[:, at] >= 0)
+            weight = np.ones(len(known)) if importance is None else importance[:, at]
             for head, members in [*_everyone(said), *_classes(said, at), *group_members(said)]:
                 rows += [
                     {"sets": kind, **head, "label": label, **row}
-                    for row in _coverage(said, sets[:, at], at, known & members, draws)
+                    for row in _coverage(said, sets[:, at], at, known & members, weight)
                 ]
     return pd.DataFrame(rows, columns=["sets", *COLUMNS])
 
@@ -77,45 +163,57 @@ def _classes(said: Predictions, label: int) -> list[tuple[Row, Mask]]:
     ]
 
 
-def _coverage(said: Predictions, sets: np.ndarray, label: int, rows: Mask, draws: int) -> list[Row]:
-    patient = np.unique(said.patient[rows], return_inverse=True)[1]
-    patients = int(patient.max()) + 1 if len(patient) else 0
+def _coverage(said: Predictions, sets: np.ndarray, label: int, rows: Mask, importance: np.ndarray) -> list[Row]:
+    patients = len(np.unique(said.patient[rows]))
     head = {"patients": patients, "samples": int(rows.sum())}
     if patients < FEWEST:
         return [head | {"metric": SUPPRESSED}] if patients else []
-    weights = draw_weights(patients, draws)
-    total = np.bincount(patient) @ weights
-    inside = np.take_along_axis(sets[rows], said.target[rows, label][:, None], axis=1)[:, 0]
-    found = {"coverage": inside, "set size": sets[rows].sum(axis=1)}
-    return [
-        head
-        | {"metric": name, **metric_interval(name, np.bincount(patient, weights=value) @ weights / total)._asdict()}
-        for name, value in found.items()
-    ]
+    inside = np.take_along_axis(sets[rows], said.target[rows, label][:, None], axis=1)[:, 0].astype(np.float64)
+    size = sets[rows].sum(axis=1).astype(np.float64)
+    made = {
+        "coverage": share_by_patient(inside, said.patient[rows], importance[rows])[0],
+        "set size": share_by_patient(size, said.patient[rows], importance[rows], most=float(sets.shape[1]))[0],
+    }
+    return [head | {"metric": name, **found._asdict()} for name, found in made.items()]
 
 
 def _metrics(
-    part: Predictions, label: int, threshold: float, weights: Float[np.ndarray, "patient draw"]
+    part: Predictions,
+    label: int,
+    threshold: float,
+    weights: Float[np.ndarray, "patient draw"],
+    importance: Float[np.ndarray, "sample"] | None,
 ) -> dict[str, Float[np.ndarray, "draw"]]:
     known = part.target[:, label] >= 0
     p, target, patient = part.p[known, label], part.target[known, label], part.patient[known]
-    found = metric_replicates(p, target, patient, weights)
-    kept = {name: found[name] for name in ("auroc", "ece")}
+    counts = None if importance is None else importance[known]
+    values = metric_replicates(p, target, patient, weights, counts)
+    kept = {name: values[name] for name in ("auroc", "ece")}
     if len(part.classes) != 2:
-        return kept | {"accuracy": found["accuracy"]}
-    calls = decision_replicates(log_odds(p)[:, 1] >= threshold, target == 1, patient, weights)
-    return kept | {name: calls[name] for name in ("sensitivity", "specificity")}
+        return kept | {"accuracy": values["accuracy"]}
+    called = log_odds(p)[:, 1] >= threshold if known.any() else np.zeros(0, dtype=bool)
+    right = called == (target == 1)
+    return kept | {name: _rate(right[target == cls], patient[target == cls], weights) for name, cls in OF_CLASS.items()}
+
+
+def _rate(
+    right: Bool[np.ndarray, "sample"], patient: Codes, weights: Float[np.ndarray, "patient draw"]
+) -> Float[np.ndarray, "draw"]:
+    """The share of samples that were called right, per draw; NaN where there is none."""
+    hits = np.bincount(patient, weights=right.astype(np.float64), minlength=len(weights)) @ weights
+    total = np.bincount(patient, minlength=len(weights)) @ weights
+    return hits / np.where(total > 0, total, np.nan)
 
 
 def _thresholds(valid: Predictions, sensitivity: float) -> list[float]:
     """One per label, on log-odds; 0 (p = ½) where validation can't tell."""
-    found: list[float] = []
+    made: list[float] = []
     for at in range(len(valid.labels)):
         known = valid.answered & (valid.target[:, at] >= 0)
         if len(valid.classes) != 2 or not known.any():
-            found.append(0.0)
+            made.append(0.0)
             continue
         score = log_odds(valid.p[known, at])[:, 1]
-        chosen = choose_threshold(score, valid.target[known, at] == 1, "sensitivity", sensitivity)
-        found.append(0.0 if np.isnan(chosen) else chosen)
-    return found
+        chosen = choose_threshold(score, valid.target[known, at] == 1, valid.patient[known], "sensitivity", sensitivity)
+        made.append(0.0 if np.isnan(chosen) else chosen)
+    return made

@@ -3,7 +3,8 @@ import pytest
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from i2m2_med.engine.calibration.conformal import conformal_sets, fit_conformal, quantile_by_patient
+from i2m2_med.engine.calibration.conformal import conformal_sets, fit_conformal
+from i2m2_med.quantiles import quantile_by_patient
 
 
 class Said(ClassifierMixin, BaseEstimator):

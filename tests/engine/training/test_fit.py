@@ -14,7 +14,7 @@ from i2m2_med.config.run import Training
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_for
 from i2m2_med.engine.training.fit import fit
-from i2m2_med.engine.training.loss import MaskedNLL, Objective, class_shares, class_weights
+from i2m2_med.engine.training.loss import MaskedNLL, Objective, class_shares, class_weights, learnt_prior
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
@@ -128,6 +128,27 @@ def test_class_weights_are_inverse_shares():
     counts = np.bincount(samples.target[:, 0].numpy(), minlength=2)
     torch.testing.assert_close(class_weights(samples)[0], torch.tensor(50 / counts, dtype=torch.float32))
     torch.testing.assert_close(class_shares(samples).sum(dim=1), torch.ones(1))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_prior_that_experts_learn_is_what_a_constant_answer_ends_at(weighted):
+    """`combiner.prior: divide` takes it out k − 1 times: with class weights N / N_c it is equal shares, not the class shares."""
+    samples = toy(50, 3)
+    logits = torch.zeros(1, 1, 2, requires_grad=True)
+    loss = MaskedNLL(class_weights(samples) if weighted else None)
+    optimizer = torch.optim.LBFGS([logits], max_iter=50)
+
+    def cost() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = loss(opinions(logits.expand(50, 1, 2).log_softmax(-1)), samples.target)
+        value.backward()
+        return value
+
+    optimizer.step(cost)
+    learnt = learnt_prior(samples, Training(class_weights=weighted))
+    torch.testing.assert_close(logits.detach().softmax(-1)[0], learnt, atol=1e-3, rtol=0)
+    alone = Training(mode="separate", class_weights=not weighted, separate={"class_weights": weighted})
+    torch.testing.assert_close(learnt_prior(samples, alone), learnt)
 
 
 def test_weighted_loss_is_torchs_cross_entropy():

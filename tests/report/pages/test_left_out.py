@@ -31,7 +31,7 @@ def tables(make_table):
 def test_what_was_left_out_stands_beside_the_rest(tables):
     table = left_out_table(read_cohort(tables), replicates=200)
     auroc = table[(table["metric"] == "auroc") & (table["label"] == "macro")].set_index("who")
-    assert auroc.loc["rest", "low"] > 0.85
+    assert auroc.loc["rest", "low"] > 0.75
     assert auroc.loc["left out", "high"] < 0.6
     gap = auroc.loc["left out − rest"]
     assert gap["value"] == pytest.approx(auroc.loc["left out", "value"] - auroc.loc["rest", "value"])

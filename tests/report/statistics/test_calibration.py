@@ -3,22 +3,54 @@ import pytest
 import statsmodels.api as sm
 from scipy.special import expit
 
-from i2m2_med.report.statistics.calibration import calibration_line, calibration_table, decision_curve
+from i2m2_med.report.statistics.calibration import (
+    NOT_ESTIMABLE,
+    calibration_line,
+    calibration_table,
+    decision_curve,
+    in_the_large,
+)
 from i2m2_med.report.statistics.intervals import draw_weights
 from i2m2_med.report.statistics.paired_predictions import read_cohort
 
 
-def test_line_and_errors_are_statsmodels_clustered():
+def clustered(patients: int = 50, per: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    patient = np.repeat(np.arange(50), 4)
-    score = rng.normal(size=200) + rng.normal(size=50)[patient]
-    positive = rng.random(200) < expit(0.3 + 0.6 * score)
+    patient = np.repeat(np.arange(patients), per)
+    score = rng.normal(size=len(patient)) + rng.normal(size=patients)[patient]
+    return score, rng.random(len(patient)) < expit(0.3 + 0.6 * score), patient
+
+
+def test_line_is_statsmodels_and_its_errors_those_of_gee_with_mancl_and_derouen():
+    score, positive, patient = clustered()
     found = calibration_line(score, positive, patient)
-    oracle = sm.Logit(positive.astype(float), sm.add_constant(score)).fit(
-        disp=0, cov_type="cluster", cov_kwds={"groups": patient, "use_correction": False}
-    )
-    assert found[:2] == pytest.approx(oracle.params)
+    design = sm.add_constant(score)
+    assert found[:2] == pytest.approx(sm.Logit(positive.astype(float), design).fit(disp=0).params)
+    gee = sm.GEE(positive.astype(float), design, groups=patient, family=sm.families.Binomial())
+    oracle = gee.fit(cov_type="bias_reduced")
     assert found[2:] == pytest.approx(oracle.bse, rel=1e-3)
+
+
+def test_weights_are_statsmodels_weights():
+    score, positive, patient = clustered()
+    weight = np.where(positive, 0.3, 1.4)
+    found = calibration_line(score, positive, patient, weight)
+    oracle = sm.GLM(
+        positive.astype(float), sm.add_constant(score), family=sm.families.Binomial(), freq_weights=weight
+    ).fit()
+    assert found[:2] == pytest.approx(oracle.params)
+
+
+def test_in_the_large_by_hand():
+    score, positive, patient = clustered()
+    found = in_the_large(score, positive, patient)
+    oracle = sm.GLM(positive.astype(float), np.ones(len(score)), family=sm.families.Binomial(), offset=score).fit()
+    assert found.offset == pytest.approx(oracle.params[0])
+    assert found.expected == pytest.approx(expit(score).sum())
+    assert found.observed == positive.sum()
+    shifted = in_the_large(score - 5, positive, patient)
+    assert shifted.offset == pytest.approx(found.offset + 5)
+    assert shifted.observed / shifted.expected > 10 * found.observed / found.expected
 
 
 def test_probabilities_that_are_true_have_slope_one():
@@ -37,10 +69,23 @@ def test_what_can_not_be_fitted_is_undefined(score, positive):
     assert np.isnan(calibration_line(score, positive, np.arange(9))).all()
 
 
-def test_separated_and_certain_scores_end():
-    assert np.isfinite(
-        calibration_line(np.array([-np.inf, -1, 1, np.inf]), np.array([0, 0, 1, 1]) == 1, np.arange(4)).slope
-    )
+def test_certain_scores_end():
+    score = np.array([-np.inf, -1, 1, np.inf, np.inf])
+    assert np.isfinite(calibration_line(score, np.array([0, 0, 1, 1, 0]) == 1, np.arange(5)).slope)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("tie", [0.0, 1.0])
+def test_a_separated_slope_is_not_estimable(make_table, sign, tie):
+    score, positive = np.array([-2.0, -1.0, 1.0, 3.0]), np.array([0, 0, 1, 1]) == 1
+    score[1] += 2 * tie  # touches the lowest positive
+    assert np.isnan(calibration_line(sign * score, positive, np.arange(4))).all()
+    table = make_table(patients=30, labels=1)
+    table["p"] = np.where(table["class"] == table["target"], 0.9, 0.1)
+    made = calibration_table(read_cohort({("i2m2", 0): table}).of("test")).set_index("metric")
+    assert np.isnan(made.loc["slope", ["value", "low", "high"]].astype(float)).all()
+    assert made.loc["slope", "remark"] == NOT_ESTIMABLE
+    assert np.isfinite(made.loc["observed / expected", ["value", "low", "high"]].astype(float)).all()
 
 
 def test_tables_have_a_row_for_all(make_table):
@@ -48,7 +93,7 @@ def test_tables_have_a_row_for_all(make_table):
         "test"
     )
     table = calibration_table(cohort)
-    assert len(table) == 2 * 3 * 2
+    assert len(table) == 2 * 3 * 4
     curve = decision_curve(cohort, draw_weights(20, 30))
     low = curve[curve["threshold"] == 0.02].groupby("paradigm")["value"].mean()
     assert low["i2m2"] == pytest.approx(low["treat all"], abs=0.02)

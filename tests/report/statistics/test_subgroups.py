@@ -22,7 +22,9 @@ def test_groups_are_fairlearns(said):
     found = subgroup_table(said, draws=20)
     valid, test = said.of("valid"), said.of("test")
     for at, label in enumerate(said.labels):
-        threshold = choose_threshold(log_odds(valid.p[:, at])[:, 1], valid.target[:, at] == 1, "sensitivity", 0.9)
+        threshold = choose_threshold(
+            log_odds(valid.p[:, at])[:, 1], valid.target[:, at] == 1, valid.patient, "sensitivity", 0.9
+        )
         score = log_odds(test.p[:, at])[:, 1]
         metrics = {"sensitivity": true_positive_rate, "specificity": true_negative_rate}
         calls = (score >= threshold).astype(int)
@@ -61,7 +63,7 @@ def test_coverage_is_the_share_of_sets_that_hold_the_truth(make_table):
         table["item"] % 4 == 0, "", np.where(table["item"] % 2 == 0, "0+1+2", table["target"].astype(str))
     )
     said = read_predictions(table)
-    found = coverage_table(said, draws=20)
+    found = coverage_table(said)
     everyone = found[found["group"] == "everyone"].set_index("metric")["value"]
     assert everyone["coverage"] == pytest.approx((said.samples["item"] % 4 != 0).mean())
     assert everyone["set size"] == pytest.approx(said.sets["set"].sum(axis=2).mean())
