@@ -23,8 +23,8 @@ UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202
 def plain(text: str) -> str:
     """Return a text with everything that a terminal would obey instead of show written out.
 
-    >>> plain("knee\x1b[2J\ud800")
-    'knee\\\\x1b[2J\\\\ud800'
+    >>> plain("scan\x1b[2J\ud800")
+    'scan\\\\x1b[2J\\\\ud800'
     """
     return UNSHOWN.sub(lambda sign: sign[0].encode("unicode_escape", "backslashreplace").decode(), text)
 

@@ -50,13 +50,18 @@ CITED = {
 
 
 def shared() -> list[str]:
-    own = {f"i2m2_med/samples/{room.__name__.rpartition('.')[2]}" for room in ROOMS} | {
-        "i2m2_med/sources",
-        "i2m2_med/simulate",
-    }
+    """Every file of the package but the data sets' own: their rooms in samples, or a module there that is called as they are."""
+    own = {f"i2m2_med/samples/{room.__name__.rpartition('.')[2]}/" for room in ROOMS}
+    own |= {f"i2m2_med/samples/{name}.py" for name in source_names()} | {"i2m2_med/sources/", "i2m2_med/simulate/"}
     paths = [path for top in ("i2m2_med", "pipelines") for path in (ROOT / top).rglob("*.py")]
     names = [path.relative_to(ROOT).as_posix() for path in paths]
-    return sorted(name for name in names if not any(name.startswith(f"{room}/") for room in own))
+    return sorted(name for name in names if not name.startswith(tuple(own)))
+
+
+def test_every_folder_of_code_is_a_package():
+    """setup.py finds packages by their `__init__.py`: a folder without one is missing from the wheel."""
+    folders = {path.parent for part in ("i2m2_med", "pipelines", "configs") for path in (ROOT / part).rglob("*.py")}
+    assert [folder.name for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
 def pieces(text: str) -> Iterator[tuple[int, str, bool]]:
