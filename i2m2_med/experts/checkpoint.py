@@ -50,7 +50,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"{path} is not there; name the published checkpoint (.pt, .pth).")
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path.name} is a pickled module, which would run code when opened; save its state_dict() instead: "
@@ -58,7 +58,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
         raise ModelError(f"{path.name} is not a whole checkpoint of torch.save; copy or save it again.") from error
-    state = found.get("state_dict", found) if isinstance(found, Mapping) else found
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ModelError(f"{path.name} holds no state dict (parameter name → tensor); save model.state_dict().")
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}

@@ -97,8 +97,8 @@ def open_source(run: RunConfig) -> Source:
 
 def made_by_transforms(run: RunConfig) -> list[str]:
     """Names that the config's transforms say they make (their `keys` or `outputs`)."""
-    said = [block.get(key, ()) for block in run.modalities.transforms for key in ("keys", "outputs")]
-    return [name for names in said for name in ([names] if isinstance(names, str) else names)]
+    listed = [block.get(key, ()) for block in run.modalities.transforms for key in ("keys", "outputs")]
+    return [name for names in listed for name in ([names] if isinstance(names, str) else names)]
 
 
 def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, skip_bad: bool = False) -> Path:
@@ -222,28 +222,28 @@ def describe_file(path: Path, root: Path | None, how: str) -> dict[str, Any]:
 
 def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
     """What may not be claimed from these data; every table and report repeats it."""
-    said = ["The data are synthetic: no figure says anything about patients."] if run.synthetic else []
-    said += flow.remarks
+    notices = ["The data are synthetic: no figure says anything about patients."] if run.synthetic else []
+    notices += flow.remarks
     patients = splits["test"]["patients"]
     if patients < FEWEST_PATIENTS:
-        said.append(f"Too few patients in the test split ({patients}): no accuracy can be claimed from it.")
+        notices.append(f"Too few patients in the test split ({patients}): no accuracy can be claimed from it.")
     if RANKED in flow.audits["split"]:
-        said.append(
+        notices.append(
             "The cohort is small: patients were split by the rank of their hash, so a larger cohort will place them anew."
         )
-    for split, found in splits.items():
-        single = [name for name, classes in found["classes"].items() if sum(n > 0 for n in classes.values()) < 2]
+    for split, counts in splits.items():
+        single = [name for name, classes in counts["classes"].items() if sum(n > 0 for n in classes.values()) < 2]
         if single:
-            said.append(
+            notices.append(
                 f"In the {split} split {', '.join(single)} has one class only: its ranking metrics are undefined."
             )
-    return said
+    return notices
 
 
 def count(records: pl.DataFrame, labels: Labels) -> dict[str, Any]:
     """Patients, studies, samples and class counts of one split."""
     classes = {
-        name: {said: int((records[f"label_{name}"] == index).sum()) for index, said in enumerate(labels.classes)}
+        name: {outcome: int((records[f"label_{name}"] == index).sum()) for index, outcome in enumerate(labels.classes)}
         for name in labels.names
     }
     unknown = {name: int((records[f"label_{name}"] == -1).sum()) for name in labels.names}

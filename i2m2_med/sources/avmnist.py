@@ -92,10 +92,10 @@ class Source(BaseSource):
 
     def study(self, folder: Path) -> Study:
         """A folder with `image.npy`, `audio.npy` or both: one or more samples each, as in the training arrays."""
-        found = {name: folder / f"{name}.npy" for name in SIDES if (folder / f"{name}.npy").is_file()}
-        if not found:
+        paths = {name: folder / f"{name}.npy" for name in SIDES if (folder / f"{name}.npy").is_file()}
+        if not paths:
             raise SourceError(f"{folder.name} holds neither image.npy nor audio.npy.")
-        given = {name: read_pixels(path, SIDES[name]) for name, path in found.items()}
+        given = {name: read_pixels(path, SIDES[name]) for name, path in paths.items()}
         counts = {name: len(pixels) for name, pixels in given.items()}
         if len(set(counts.values())) > 1:
             raise SourceError(f"{folder.name}: image and audio are of different length ({counts}).")
