@@ -84,10 +84,13 @@ def sole_user(folder: Path, waiting: Callable[[], None] | None = None) -> Genera
 
 
 @contextmanager
-def exclusive(path: Path, busy: UserError | None = None, waiting: Callable[[], None] | None = None) -> Generator[None]:
+def exclusive(
+    path: Path, busy: UserError | None = None, waiting: Callable[[], None] | None = None, patience: float = 0.0
+) -> Generator[None]:
     """Hold the lock file `path` alone; the operating system frees it when the process ends, however that happens.
 
-    Where another process holds it: raise `busy`, or, where that is not given, call `waiting` once and wait.
+    Where another process holds it for longer than `patience` (seconds): raise `busy`, or, where that is not given, call `waiting`
+    once and wait.
     """
     from filelock import FileLock, Timeout
 
@@ -95,7 +98,7 @@ def exclusive(path: Path, busy: UserError | None = None, waiting: Callable[[], N
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=patience)
     except Timeout as error:
         if busy is not None:
             raise busy from error

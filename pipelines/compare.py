@@ -86,7 +86,7 @@ def show(report: "WrittenReport", run: RunConfig, experiment: "Experiment") -> N
         best = ceiling.get(paradigm, {})
         if best:
             lines.append(["  ideal observer", *(f"{best[label]:.3f}" if label in best else "" for label in labels)])
-    named = "synthetic data, " if run.synthetic else ""
+    named = "synthetic data, " if experiment.run.synthetic else ""
     shown = {"auroc": "AUROC"}.get(metric, metric)
     table(f"{run.task}: {shown} ({named}test split, 95 % intervals by patient)", ["paradigm", *labels], lines)
     for remark in [*experiment.manifest["remarks"], *report.comparison.notes]:

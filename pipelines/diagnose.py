@@ -76,7 +76,7 @@ def diagnose(opened: "Opened", folder: Path, seed: int) -> "Diagnosis":
         reads=first.model.reads,
         manifest=opened.cohort.manifest,
         title=f"{first.run.task}: what {first.paradigm} reads",
-        synthetic=first.run.synthetic,
+        synthetic=first.run.synthetic or opened.cohort.manifest["synthetic"],
         alone=trained_alone(opened),
         trained=first.run.training.mode,
     )

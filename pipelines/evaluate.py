@@ -124,7 +124,12 @@ def under_shifts(
     )
     title = f"{opened.config.task}: {opened.models[0].paradigm} under shifts"
     paths = write_shifts(
-        folder, *found, title=title, manifest=manifest, synthetic=opened.config.synthetic, skipped=skipped
+        folder,
+        *found,
+        title=title,
+        manifest=manifest,
+        synthetic=opened.config.synthetic or manifest["synthetic"],
+        skipped=skipped,
     )
     say(f"shifts in {paths['shifts.html']}")
     areas = found[1][found[1]["metric"] == "auroc"]

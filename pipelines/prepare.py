@@ -43,7 +43,7 @@ def draw(run: RunConfig, folder: Path, manifest: dict[str, Any]) -> list[Path]:
 
     flow = folder / "flow.png"
     with replace_file(flow) as beside:
-        beside.write_bytes(draw_flow(manifest["flow"], f"{run.task}: cohort flow", run.synthetic))
+        beside.write_bytes(draw_flow(manifest["flow"], f"{run.task}: cohort flow", manifest["synthetic"]))
     source = open_source(run)
     if source.pictured_by is None:
         return [flow]

@@ -62,8 +62,11 @@ def how_worse(contest: "Contest", alias: str) -> str | None:
 
     if contest.holder is None or contest.holder.run.run_id == contest.run.run_id:
         return None
-    new, old = contest.tables()
     known_as = f"the {alias} (version {contest.holder.version})"
+    if not contest.is_fair():
+        advice = f"`i2m2 verify {contest.holder.run.run_id[:8]}` first"
+        return f"can't be compared with {known_as}, whose predictions are not verified in this workspace ({advice})"
+    new, old = contest.tables()
     try:
         found = compare_tables({("new", 0): new, ("holder", 0): old}, reference="new")
     except SourceError:

@@ -1,5 +1,6 @@
 """`i2m2 verify RUN`: do it again and prove the metrics."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.console import TerminalProgress, say, table
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from i2m2_med.engine.reopening.verify import Tables, Verified
 
 
-def main(run: Run, *, retrain: bool = False, uri: str | None = None) -> dict[str, Any]:
-    """Hold a run against its environment's lock, its data and a second evaluation; a comparison with all of its runs.
+def main(run: Run, *, retrain: bool = False, root: Path | None = None, uri: str | None = None) -> dict[str, Any]:
+    """Hold a run against its signed list of digests, its environment's lock, its data and a second evaluation; a comparison with
+    all of its runs.
 
     On the machine and thread count of the run every number has to be equal to the last bit, elsewhere within a tolerance that
     fits the metric. The result is printed, written into the run (tag `verified`, `verification.json`), and is the exit code.
@@ -23,6 +25,8 @@ def main(run: Run, *, retrain: bool = False, uri: str | None = None) -> dict[str
     ----------
     retrain
         Train again too, from the stored config, and compare every epoch's metrics as well.
+    root
+        Where the data are now, if they were moved.
     uri
         The store of the run; the workspace's own where not said.
     """
@@ -33,7 +37,7 @@ def main(run: Run, *, retrain: bool = False, uri: str | None = None) -> dict[str
     found = find_run(store_uri(workspace(), uri), run)
     members = [child for child in children(found) if child.status == "FINISHED"]
     progress = TerminalProgress()
-    verified = [verify_run(one, judge, progress, retrain) for one in members or [found]]
+    verified = [verify_run(one, judge, progress, retrain, root) for one in members or [found]]
     if members:
         verified.append(verify_comparison(found, verified, judge))
     results = [record(one) for one in verified]
@@ -54,7 +58,7 @@ def judge(config: "RunConfig", tables: "Tables", reference: str) -> list[dict[st
 
 def record(one: "Verified") -> dict[str, Any]:
     """Print one run's table (intervals only where they differ), and write the result into the run."""
-    from i2m2_med.engine.reopening.checks import write_back
+    from i2m2_med.engine.reopening.seal import write_back
 
     shown = [check for check in one.checks if check.failed or not check.what.endswith(("_low", "_high"))]
     failed = sum(check.failed for check in one.checks)

@@ -40,7 +40,7 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
         folder,
         replace(
             evidence,
-            synthetic=run.synthetic,
+            synthetic=run.synthetic or bool(evidence.manifest.get("synthetic")),
             ideal=ideal_observer(run, evidence.manifest) or None,
             metric=evidence.metric or headline(run),
             facts=facts_of_run(run) | dict(evidence.facts),

@@ -17,6 +17,7 @@ from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.files import digest, replace_folder, sha256_of, sole_user, write_json
 from i2m2_med.privacy import project_key, pseudonym
 from i2m2_med.samples import normalise
+from i2m2_med.samples.data_files import data_files, describe_files
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.prevalence import prevalences
 from i2m2_med.samples.split import RANKED, REST, SPLITS, assign
@@ -104,7 +105,7 @@ def made_by_transforms(run: RunConfig) -> list[str]:
 def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, skip_bad: bool = False) -> Path:
     """Raw data → a prepared folder, once: an earlier one of the same files and settings is used as it is."""
     source = open_source(run)
-    files = source.files()
+    files = data_files(run, source)
     folder = workspace / "prepared" / f"{name}-{key_of(run, files)}"
     if (folder / "manifest.json").exists():
         return folder
@@ -175,12 +176,12 @@ def describe(
 ) -> dict[str, Any]:
     """The manifest; it names no patient."""
     root = getattr(run.source, "root", None)
-    listed = [describe_file(path, root, run.data_hash) for path in files]
+    listed = describe_files(run, source, files)
     held = [name for name in (*SPLITS, REST) if name in set(records["split"])]
     splits = {name: count(records.filter(pl.col("split") == name), source.labels) for name in held}
     content = {
         "task": run.task,
-        "synthetic": run.synthetic,
+        "synthetic": run.synthetic or flow.synthetic,
         "settings": data_settings(run),
         "files": listed,
         "flow": flow.steps,
@@ -213,16 +214,10 @@ def ideal_of(run: RunConfig, root: Path | None) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if run.synthetic and path.exists() else None
 
 
-def describe_file(path: Path, root: Path | None, how: str) -> dict[str, Any]:
-    """A source file by its name below the root, size, and content hash or time of change."""
-    name = str(path.relative_to(root)) if root and path.is_relative_to(root) else path.name
-    known = {"sha256": sha256_of(path)} if how == "content" else {"mtime": path.stat().st_mtime_ns}
-    return {"name": name, "bytes": path.stat().st_size, **known}
-
-
 def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
     """What may not be claimed from these data; every table and report repeats it."""
-    notices = ["The data are synthetic: no figure says anything about patients."] if run.synthetic else []
+    synthetic = run.synthetic or flow.synthetic
+    notices = ["The data are synthetic: no figure says anything about patients."] if synthetic else []
     notices += flow.remarks
     patients = splits["test"]["patients"]
     if patients < FEWEST_PATIENTS:

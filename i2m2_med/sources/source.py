@@ -38,6 +38,8 @@ class Flow:
     audits: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     """What may not be claimed from these data."""
+    synthetic: bool = False
+    """A file says of itself that a simulator made it; a source sets it, wherever the file lies and whatever lies beside it."""
     skip_bad: bool = False
     """`prepare --skip-bad`: a bad file is listed in `refused` and left out, instead of stopping the run."""
 

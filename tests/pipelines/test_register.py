@@ -1,15 +1,23 @@
 """`i2m2 register` lets through what is verified, committed and no worse; and nothing else without a reason."""
 
+import shutil
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from i2m2_med.pipelines import verify
-from i2m2_med.pipelines.register import how_worse, main
+from i2m2_med.pipelines.register import how_worse
+from i2m2_med.pipelines.register import main as register
 
-from i2m2_med.engine.tracking.read import download
+from i2m2_med.engine.reopening.seal import write_back
+from i2m2_med.engine.tracking.read import download, find_run
 from i2m2_med.engine.tracking.registry import champion, model_folder
+from i2m2_med.engine.tracking.run import open_run
 from i2m2_med.engine.tracking.store import connect
 from i2m2_med.errors import StoreError
+from tests.pipelines.test_verify import forget_points
 
 pytestmark = pytest.mark.slow
 
@@ -17,16 +25,16 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def verified(compared):
     verify.main(compared.parent)
-    client = connect(compared.uri)
-    for run in compared.runs.values():
-        client.set_tag(run, "i2m2.dirty", "false")
     return compared
 
 
+main = partial(register, allow_dirty=True)
+"""The tests run in a working folder that may hold uncommitted changes."""
+
+
 def test_an_unverified_run_is_refused(compared) -> None:
-    connect(compared.uri).delete_tag(compared.runs["left"], "verified") if "verified" in compared.run(
-        "left"
-    ).tags else None
+    if "verified" in compared.run("left").tags:
+        connect(compared.uri).delete_tag(compared.runs["left"], "verified")
     with pytest.raises(StoreError, match=r"was never verified; `i2m2 verify"):
         main(compared.runs["left"], name="knee")
     assert champion(compared.uri, "knee", "champion") is None
@@ -37,7 +45,7 @@ def test_a_run_changed_after_its_verification_is_refused(verified) -> None:
     client.log_metric(run.run_id, "test_auroc_macro", 0.99)
     with pytest.raises(StoreError, match="was changed after its verification"):
         main(run.run_id, name="knee")
-    client.log_metric(run.run_id, "test_auroc_macro", run.metrics["test_auroc_macro"])
+    forget_points(verified, run.run_id, "test_auroc_macro", run.metrics["test_auroc_macro"])
 
 
 def test_a_model_changed_after_its_verification_is_refused(verified) -> None:
@@ -51,12 +59,39 @@ def test_a_model_changed_after_its_verification_is_refused(verified) -> None:
         weights.write_bytes(content)
 
 
-def test_a_run_of_uncommitted_code_is_refused_unless_allowed(verified) -> None:
-    connect(verified.uri).set_tag(verified.runs["left"], "i2m2.dirty", "true")
+def test_a_run_of_uncommitted_code_is_refused_unless_allowed(verified, tmp_path: Path) -> None:
+    found = verified.run("left")
+    facts = {
+        "paradigm": "left",
+        "task": "knee",
+        "seed": 0,
+        "config": {},
+        "manifest": {},
+        "tags": {"i2m2.dirty": "true"},
+    }
+    with open_run(uri=verified.uri, experiment="dirty", name="dirty", **facts) as run:
+        run.model(download(found, "model"))
+        shutil.copy(download(found, "predictions.parquet"), tmp_path)
+        run.artifact(tmp_path / "predictions.parquet")
+    write_back(find_run(verified.uri, run.run_id), [], "evaluation", exact=True)
     with pytest.raises(StoreError, match=r"uncommitted changes .* --allow-dirty"):
-        main(verified.runs["left"], name="dirty")
-    assert main(verified.runs["left"], name="dirty", allow_dirty=True)["version"] == "1"
+        register(run.run_id, name="dirty")
+    assert register(run.run_id, name="dirty", allow_dirty=True)["version"] == "1"
     assert connect(verified.uri).get_model_version("dirty", "1").tags["dirty"] == "true"
+
+
+def test_a_champion_that_is_not_verified_any_more_is_no_rival(verified) -> None:
+    """Its predictions were changed after it was registered: they decide nothing."""
+    main(verified.runs["left"], name="rival")
+    path = download(verified.run("left"), "predictions.parquet")
+    content = path.read_bytes()
+    table = pd.read_parquet(path)
+    try:
+        table.assign(p=0.5).to_parquet(path)
+        with pytest.raises(StoreError, match="whose predictions are not verified in this workspace"):
+            main(verified.runs["right"], name="rival")
+    finally:
+        path.write_bytes(content)
 
 
 def test_a_verified_run_gets_its_name_and_alias(verified) -> None:
@@ -97,12 +132,11 @@ def test_a_champion_of_other_patients_can_not_be_compared(verified, monkeypatch:
     table = pd.read_parquet(download(verified.run("left"), "predictions.parquet"))
     told = {verified.runs["left"]: table, verified.runs["right"]: table.assign(study="x" + table["study"])}
     monkeypatch.setattr(promotion, "predictions", lambda run: told[run.run_id])
-    contest = open_contest(verified.run("right"), "others", "champion", allow_dirty=False)
+    contest = open_contest(verified.run("right"), "others", "champion", allow_dirty=True)
     assert "can't be compared" in str(how_worse(contest, "champion"))
 
 
 def test_the_comparison_itself_holds_no_model(verified) -> None:
-    connect(verified.uri).set_tag(verified.parent, "i2m2.dirty", "false")
     with pytest.raises(StoreError, match="holds no model to register"):
         main(verified.parent, name="knee")
 

@@ -31,6 +31,8 @@ STIFFNESS = 1.0
 STIFFNESS_OF_MORE = 2.0
 """That of bend and shifts where there are more than two classes: of 50 samples of ten classes they cost a hundredth of the loss."""
 SMALLEST_P = 1e-30
+OWN, NONE = "own numbers", "none"
+"""What calibration may do for a pattern and label: numbers fitted on samples of this pattern, or nothing."""
 
 LogProbabilities = Float[np.ndarray, "sample label classes"]
 
@@ -125,6 +127,23 @@ def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.Data
     mended.loc[refused, ["set", "set_split", "decision"]] = None
     mended.loc[refused, "calibrated"] = False
     return mended
+
+
+def outcome_by_pattern(calibration: dict[str, Any], patterns: Sequence[str]) -> dict[str, str]:
+    """What calibration does for each pattern: `own numbers`, `none`, or for how many labels the nearest pattern's were taken."""
+    return {name: _outcome(name, calibration.get("patterns", {})) for name in patterns}
+
+
+def _outcome(name: str, patterns: dict[str, Any]) -> str:
+    labels = len(next(iter(patterns.values()))["labels"]) if patterns else 0
+    found = [_numbers(name, at, patterns) for at in range(labels)]
+    own, fitted = sum(is_own for _, is_own in found), sum(numbers is not None for numbers, _ in found)
+    if labels and own == labels:
+        return OWN
+    if not fitted:
+        return NONE
+    parts = [(own, OWN), (fitted - own, "numbers of the nearest pattern"), (labels - fitted, NONE)]
+    return f"of {labels} labels " + ", ".join(f"{count} {what}" for count, what in parts if count)
 
 
 def set_names(sets: Bool[np.ndarray, "sample label classes"]) -> np.ndarray:

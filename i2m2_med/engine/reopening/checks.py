@@ -3,42 +3,25 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from i2m2_med.engine.reopening.check import Check, Verdict, alike, names
 from i2m2_med.engine.tracking import provenance
 from i2m2_med.engine.tracking.model import folder_digest
 from i2m2_med.engine.tracking.read import FoundRun, download
 from i2m2_med.engine.tracking.store import Missing, connect, translated
-from i2m2_med.files import digest, sha256_of
-from i2m2_med.samples.cohort import Cohort, describe_file
-
-Verdict = Literal["same", "close", "DIFFERS", "noted", "not checked"]
+from i2m2_med.files import sha256_of
+from i2m2_med.samples.cohort import Cohort
 
 TOLERANCES = {"auroc": 1e-3, "average_precision": 1e-3, "accuracy": 1e-2, "balanced_accuracy": 1e-2, "ece": 1e-2}
 """How far a metric may be off on another machine: ranks may swap where scores tie within rounding, counts and bins jump."""
+CODE = "code of i2m2_med"
+"""The check that notes other code."""
 SMOOTH = 1e-4
 """The same for all other metrics: means over probabilities, which rounding moves and never flips."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the verification."""
-
-    what: str
-    recorded: str
-    now: str
-    verdict: Verdict
-
-    @property
-    def failed(self) -> bool:
-        """Whether this alone refutes the run."""
-        return self.verdict == "DIFFERS"
 
 
 def same_machine(run: FoundRun) -> bool:
@@ -52,22 +35,25 @@ def check_environment(run: FoundRun) -> list[Check]:
     Other code is noted and refutes nothing: whether it still makes the run's numbers is what the other checks find out.
     """
     recorded = run.tags.get("i2m2.lock_sha256", "none")
-    checks = [_alike("lock here", recorded, provenance.lock_digest())]
+    checks = [alike("lock here", recorded, provenance.lock_digest())]
     installed = provenance.packages()
     wanted = recorded_packages(run)
     if recorded != "none":
         kept = download(run, "requirements.lock")
-        checks.append(_alike("lock kept with the run", recorded, sha256_of(kept)))
+        checks.append(alike("lock kept with the run", recorded, sha256_of(kept)))
         wanted = {name: version for name, version in locked(kept).items() if name in wanted}
     off = [f"{name} {installed.get(name, 'missing')}" for name in wanted if installed.get(name) != wanted[name]]
     was = ", ".join(f"{entry.split()[0]} {wanted[entry.split()[0]]}" for entry in off[:3])
-    now = ", ".join(off[:3]) + (f" and {len(off) - 3} more" if len(off) > 3 else "")
-    checks.append(
-        Check(f"{len(wanted)} packages", was or "as locked", now or "as locked", "DIFFERS" if off else "same")
-    )
+    verdict = "DIFFERS" if off else "same"
+    checks.append(Check(f"{len(wanted)} packages", was or "as locked", names(off) or "as locked", verdict))
     code = provenance.source_digest()
     before = run.tags.get("i2m2.code_sha256", "")
-    return [*checks, Check("code of i2m2_med", before[:12], code[:12], "same" if code == before else "noted")]
+    return [*checks, Check(CODE, before[:12], code[:12], "same" if code == before else "noted")]
+
+
+def same_code(run: FoundRun) -> bool:
+    """Whether the code is the run's."""
+    return run.tags.get("i2m2.code_sha256", "") == provenance.source_digest()
 
 
 def recorded_packages(run: FoundRun) -> dict[str, str]:
@@ -91,11 +77,13 @@ def locked(lock: Path) -> dict[str, str]:
     }
 
 
-def check_data(run: FoundRun, cohort: Cohort, files: Sequence[Path], root: Path | None, how: str) -> list[Check]:
-    """The fingerprint of the data as they are now, every source file hashed again (`prepare` trusts sizes and times)."""
-    checks = [_alike("data fingerprint", run.tags.get("i2m2.fingerprint", ""), cohort.fingerprint)]
+def check_data(run: FoundRun, cohort: Cohort, found: Sequence[Mapping[str, Any]]) -> list[Check]:
+    """The fingerprint of the data as they are now, every source file hashed again (`prepare` trusts sizes and times).
+
+    found: the files as `describe_files` has them now.
+    """
+    checks = [alike("data fingerprint", run.tags.get("i2m2.fingerprint", ""), cohort.fingerprint)]
     known = {item["name"]: item for item in cohort.manifest["files"]}
-    found = [describe_file(path, root, how) for path in files]
     off = sum(known.get(item["name"]) != item for item in found) + len(known) - len(found)
     now = "as prepared" if not off else f"{off} changed since they were prepared"
     return [*checks, Check(f"{len(known)} source files", "as prepared", now, "DIFFERS" if off else "same")]
@@ -103,18 +91,7 @@ def check_data(run: FoundRun, cohort: Cohort, files: Sequence[Path], root: Path 
 
 def check_model(run: FoundRun, folder: Path) -> Check:
     """The model folder as it came back from the store."""
-    return _alike("model", run.tags.get("i2m2.model_sha256", ""), folder_digest(folder))
-
-
-def check_predictions(recorded: pd.DataFrame, again: pd.DataFrame, exact: bool) -> Check:
-    """Every probability of the run's prediction table, row by row: the cohort gives its samples in one order."""
-    key = ["item", "split", "label", "class"]
-    alike = len(recorded) == len(again) and recorded[key].astype(str).equals(again[key].astype(str))
-    off = np.abs(recorded["p"].to_numpy(float) - again["p"].to_numpy(float)) if alike else np.array([math.inf])
-    largest = math.inf if np.isnan(off).any() or not len(off) else float(off.max())
-    verdict: Verdict = "same" if largest == 0 else "close" if not exact and largest <= SMOOTH else "DIFFERS"
-    now = f"largest difference {largest:.2g}" if alike else "other rows"
-    return Check(f"{len(recorded)} probabilities", "as kept", now, verdict)
+    return alike("model", run.tags.get("i2m2.model_sha256", ""), folder_digest(folder))
 
 
 def same_names(recorded: pd.DataFrame, again: pd.DataFrame) -> bool:
@@ -165,28 +142,3 @@ def history_agrees(run: FoundRun, names: Sequence[str]) -> Check:
 def _same_end(history: Sequence[Any], last: float) -> bool:
     values = [each.value for each in history]
     return last in values or (math.isnan(last) and any(math.isnan(value) for value in values))
-
-
-def write_back(run: FoundRun, checks: Sequence[Check], how: str, exact: bool) -> dict[str, Any]:
-    """Put the result into the run: the tags `verified` and `verified_how`, and every check as `verification.json`."""
-    passed = not any(check.failed for check in checks)
-    how += " with other code" if any(check.verdict == "noted" for check in checks) else ""
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    summary = {"run": run.run_id, "verified": passed, "how": how, "exact": exact, "when": when}
-    result = summary | {"checks": [asdict(check) for check in checks]}
-    client = connect(run.uri)
-    with translated(run.uri):
-        client.set_tag(run.run_id, "verified", "true" if passed else "false")
-        client.set_tag(run.run_id, "verified_how", f"{how}, {'exact' if exact else 'within tolerance'}, {when}")
-        client.set_tag(run.run_id, "i2m2.verified_metrics", digest(run.metrics))
-        client.log_text(run.run_id, json.dumps(result, indent=2), "verification.json")
-    return result
-
-
-def is_verified(run: FoundRun) -> bool:
-    """Whether the last verification passed and no metric was changed since."""
-    return run.tags.get("verified") == "true" and run.tags.get("i2m2.verified_metrics") == digest(run.metrics)
-
-
-def _alike(what: str, was: str, now: str) -> Check:
-    return Check(what, was[:12] or "none", now[:12] or "none", "same" if was == now else "DIFFERS")

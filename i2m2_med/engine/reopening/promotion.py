@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from i2m2_med.engine.reopening.checks import check_model, is_verified
+from i2m2_med.engine.reopening.checks import check_model
+from i2m2_med.engine.reopening.seal import is_verified
 from i2m2_med.engine.tracking.read import FoundRun, download, predictions
 from i2m2_med.engine.tracking.registry import Registered, champion, give_name
 from i2m2_med.errors import StoreError
@@ -17,6 +18,10 @@ class Contest:
     run: FoundRun
     holder: Registered | None
 
+    def is_fair(self) -> bool:
+        """Whether the holder's predictions are verified too."""
+        return self.holder is not None and is_verified(self.holder.run)
+
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Predictions of the run and of the holder."""
         assert self.holder is not None
@@ -28,7 +33,10 @@ def open_contest(run: FoundRun, name: str, alias: str, allow_dirty: bool) -> Con
     if run.status != "FINISHED":
         raise StoreError(f"run {run.run_id} is {run.status}, not FINISHED; finish it (--resume) before it gets a name")
     if not is_verified(run):
-        said = {"false": "failed its verification", "true": "was changed after its verification"}
+        said = {
+            "false": "failed its verification",
+            "true": "was changed after its verification, or was verified in another workspace",
+        }
         why = said.get(run.tags.get("verified", ""), "was never verified")
         raise StoreError(f"run {run.run_id} {why}; `i2m2 verify {run.run_id[:8]}` first")
     if "i2m2.model_sha256" not in run.tags:

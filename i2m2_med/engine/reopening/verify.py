@@ -13,14 +13,20 @@ from i2m2_med.config.yaml_source import Values
 from i2m2_med.console import Progress
 from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.engine.reopening import checks as verify
-from i2m2_med.engine.reopening.checks import Check
-from i2m2_med.engine.reopening.runs import stored_config
+from i2m2_med.engine.reopening.check import Check
+from i2m2_med.engine.reopening.runs import stored_config, with_root
+from i2m2_med.engine.reopening.settings_checks import check_config, check_manifest, check_model_config
+from i2m2_med.engine.reopening.signed import check_signed
+from i2m2_med.engine.reopening.table_checks import check_predictions
 from i2m2_med.engine.tracking.read import FoundRun, download, find_run, predictions
+from i2m2_med.engine.tracking.record import forget_run
 from i2m2_med.engine.tracking.store import Missing, ensure_store
 from i2m2_med.engine.training.experiment import Experiment, comparison_values, metric_values
-from i2m2_med.errors import ModelError, UserError
+from i2m2_med.errors import ModelError, SourceError, UserError
 from i2m2_med.predictions import Rows
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
+from i2m2_med.samples.data_files import data_files, describe_files
+from i2m2_med.samples.unannounced import add_unannounced
 from i2m2_med.workspace import workspace
 
 Tables = Mapping[tuple[str, int], pd.DataFrame]
@@ -48,25 +54,33 @@ class Verified:
         return not any(check.failed for check in self.checks)
 
 
-def verify_run(run: FoundRun, compare: Compare, progress: Progress, retrain: bool) -> Verified:
-    """One training run. What the store has lost of it, or holds damaged, refutes it."""
+def verify_run(
+    run: FoundRun, compare: Compare, progress: Progress, retrain: bool, root: Path | None = None
+) -> Verified:
+    """One training run; `root` is where its data are now. What the store has lost of it, or holds damaged, refutes it.
+
+    Raises StoreError where the run's whole folder, SourceError where its data are not there: moved is not tampered with.
+    """
     try:
-        return verify_whole_run(run, compare, progress, retrain)
+        return verify_whole_run(run, compare, progress, retrain, root)
     except (Missing, ModelError) as error:
         lost = Check("what the run holds", "whole", str(error), "DIFFERS")
         return Verified(run, [lost], "nothing, because the run is not whole", verify.same_machine(run), pd.DataFrame())
 
 
-def verify_whole_run(run: FoundRun, compare: Compare, progress: Progress, retrain: bool) -> Verified:
-    """Environment, model, data, then evaluation and (if asked) training again."""
-    config = stored_config(run)
+def verify_whole_run(run: FoundRun, compare: Compare, progress: Progress, retrain: bool, root: Path | None) -> Verified:
+    """The signed list, environment, config, model, data, then evaluation and (if asked) training again."""
+    stored = stored_config(run)
+    config = with_root(stored, root) if root else stored
     kept = predictions(run)
     model = download(run, "model")
     exact = verify.same_machine(run)
     cohort, checks = data_again(run, config, progress)
-    checks = [*verify.check_environment(run), verify.check_model(run, model), *checks]
+    before = [*check_signed(run), *verify.check_environment(run), *check_config(run), verify.check_model(run, model)]
+    checks = [*before, check_model_config(config, load_model(model).run), *checks]
     if cohort is None:
         return Verified(run, checks, "nothing, because the data are not the run's", exact, kept)
+    checks.append(check_manifest(run, cohort, verify.same_code(run)))
     again, evaluated = evaluate_again(run, config, cohort, model, kept, compare, exact)
     curves = [name for name in final_metrics(run) if not name.endswith(("_low", "_high"))]  # one question each
     checks += [verify.history_agrees(run, curves), *evaluated]
@@ -83,7 +97,7 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], compare: Compare) 
     exact = verify.same_machine(parent)
     good = sum(one.passed for one in runs)
     children = Check("runs verified", str(len(runs)), str(good), "same" if good == len(runs) else "DIFFERS")
-    checks = [children]
+    checks = [children, *check_signed(parent), *check_config(parent)]
     if all(len(table) for table in tables.values()):
         values = comparison_values(compare(config, tables, reference))
         checks += verify.check_metrics(parent.metrics, values, exact)
@@ -93,11 +107,19 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], compare: Compare) 
 def data_again(run: FoundRun, config: RunConfig, progress: Progress) -> tuple[Cohort | None, list[Check]]:
     """The run's data as they are now; no cohort if they can't be read or are others."""
     try:
-        files = open_source(config).files()
+        source = open_source(config)
         cohort = open_cohort(config, prepare(config, config_name(run), workspace(), progress))
+        add_unannounced(config, cohort, progress)
     except (UserError, OSError) as error:
-        return None, [Check("data", run.tags.get("i2m2.fingerprint", "")[:12], str(error), "DIFFERS")]
-    checks = verify.check_data(run, cohort, files, getattr(config.source, "root", None), config.data_hash)
+        root = getattr(config.source, "root", None)
+        if isinstance(root, Path) and not root.exists():
+            raise SourceError(
+                f"the data of run {run.run_id} are not at {root}; were they moved? Say where they are with --root"
+            ) from error
+        progress.say(str(error))  # not into the store: it may name files, which are named after patients
+        kind = error.kind() if isinstance(error, UserError) else "disk error"
+        return None, [Check("data", run.tags.get("i2m2.fingerprint", "")[:12], f"can't be read ({kind})", "DIFFERS")]
+    checks = verify.check_data(run, cohort, describe_files(config, source, data_files(config, source)))
     return (None if any(check.failed for check in checks) else cohort), checks
 
 
@@ -112,7 +134,7 @@ def evaluate_again(
     values = metric_values(compare(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))
     recorded = {name: run.metrics[name] for name in final_metrics(run)}
     compared = verify.check_metrics(recorded, values, exact, verify.same_names(kept, again))
-    return again, [verify.check_predictions(kept, again, exact), *compared]
+    return again, [*check_predictions(kept, again, exact), *compared]
 
 
 def train_again(
@@ -132,6 +154,7 @@ def train_again(
         )
         made = experiment.train(run.tags["paradigm"], int(run.tags["seed"]))
         checks = verify.check_metrics(run.metrics, find_run(uri, made.run_id).metrics, exact)
+        forget_run(made.run_id)
     return [replace(check, what=f"trained again: {check.what}") for check in checks]
 
 

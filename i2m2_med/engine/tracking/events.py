@@ -3,18 +3,24 @@
 import json
 import math
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.engine.tracking.outbox import Event
+from i2m2_med.engine.tracking.store import local_artifacts, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def send(client: "MlflowClient", run_id: str, event: Event) -> None:
-    """Write one event into run `run_id`; the kinds are the functions below."""
-    KINDS[event["kind"]](client, run_id, event)
+def send(client: "MlflowClient", uri: str, run_id: str, event: Event) -> None:
+    """Write one event into run `run_id` of the store `uri`; the kinds are the functions below. Sent twice, it is there once."""
+    if event["kind"] in FILES:
+        FILES[event["kind"]](client, uri, run_id, event)
+    else:
+        KINDS[event["kind"]](client, run_id, event)
 
 
 def metric_key(name: str) -> str:
@@ -71,22 +77,49 @@ def _data(client: "MlflowClient", run_id: str, event: Event) -> None:
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
-def _artifact(client: "MlflowClient", run_id: str, event: Event) -> None:
+def _artifact(client: "MlflowClient", uri: str, run_id: str, event: Event) -> None:
     path = Path(event["path"])
-    if path.is_dir():
-        client.log_artifacts(run_id, str(path), "/".join(filter(None, (event["folder"], path.name))))
+    folder = "/".join(filter(None, (event["folder"], path.name if path.is_dir() else "")))
+    put(client, uri, run_id, path, folder)
+
+
+def put(client: "MlflowClient", uri: str, run_id: str, path: Path, folder: str) -> None:
+    """Put a file, or a folder's content, into `folder` of the run's artifacts; of a moved store, beside its database."""
+    place = local_artifacts(uri, client.get_run(run_id).info.artifact_uri or "") if sqlite_file(uri) else None
+    if place:
+        copy_into(path, place / folder)
+    elif path.is_dir():
+        client.log_artifacts(run_id, str(path), folder or None)
     else:
-        client.log_artifact(run_id, str(path), event["folder"] or None)
+        client.log_artifact(run_id, str(path), folder or None)
 
 
-def _text(client: "MlflowClient", run_id: str, event: Event) -> None:
-    client.log_text(run_id, event["text"], event["name"])
+def copy_into(path: Path, folder: Path) -> None:
+    """Copy a file, or the content of a folder, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, folder, dirs_exist_ok=True)
+    else:
+        shutil.copy2(path, folder / path.name)
 
 
-def _model(client: "MlflowClient", run_id: str, event: Event) -> None:
+def _text(client: "MlflowClient", uri: str, run_id: str, event: Event) -> None:
+    put_text(client, uri, run_id, event["name"], event["text"])
+
+
+def put_text(client: "MlflowClient", uri: str, run_id: str, name: str, text: str) -> None:
+    """Put a text into the run's artifacts as `name`."""
+    folder, _, file = name.rpartition("/")
+    with tempfile.TemporaryDirectory() as beside:
+        path = Path(beside) / file
+        path.write_text(text, encoding="utf-8", newline="")
+        put(client, uri, run_id, path, folder)
+
+
+def _model(client: "MlflowClient", uri: str, run_id: str, event: Event) -> None:
     from i2m2_med.engine.tracking.model import send_model
 
-    send_model(client, run_id, Path(event["path"]))
+    send_model(client, uri, run_id, Path(event["path"]))
 
 
 def _end(client: "MlflowClient", run_id: str, event: Event) -> None:
@@ -98,8 +131,7 @@ KINDS: dict[str, Any] = {
     "tags": _tags,
     "params": _params,
     "data": _data,
-    "artifact": _artifact,
-    "text": _text,
-    "model": _model,
     "end": _end,
 }
+FILES: dict[str, Any] = {"artifact": _artifact, "text": _text, "model": _model}
+"""The kinds that write files, which lie beside the database where that is a file of this machine."""

@@ -37,27 +37,30 @@ def first_tags(
         "i2m2.code_sha256": code["code_sha256"],
         "i2m2.lock_sha256": provenance.lock_digest(),
         "i2m2.version": provenance.packages().get("i2m2-med", ""),
-        "i2m2.claim": "",  # there from the start: two that insert it at once would collide, two that change it do not
-        **provenance.process_tags(),
     }
 
 
-def facts_of(
-    paradigm: str,
-    task: str,
-    seed: int,
-    config: dict[str, Any],
-    manifest: dict[str, Any],
-    origins: dict[str, str] | None,
-) -> list[Event]:
-    """What a run says of itself at its start: columns, settings, data, environment, lock."""
-    machine = provenance.hardware()
-    public, fingerprint = _public(manifest), str(manifest.get("fingerprint", "unknown"))
+def facts_of(paradigm: str, task: str, seed: int, config: dict[str, Any], manifest: dict[str, Any]) -> list[Event]:
+    """What a run says of itself at its start: columns, settings, data."""
+    public, fingerprint = public_part(manifest), str(manifest.get("fingerprint", "unknown"))
     columns = {"paradigm": paradigm, "task": task, "seed": str(seed), "data": fingerprint[:12]}
-    settings = {key: str(value) for key, value in flat(config).items() if key not in columns}
+    return [
+        {"kind": "params", "values": columns | settings_of(config)},
+        {"kind": "data", "name": task, "fingerprint": fingerprint, "profile": public},
+    ]
+
+
+def settings_of(config: dict[str, Any]) -> dict[str, str]:
+    """A config as MLflow's parameters, under dotted names; what is a column of the run's already is left out."""
+    return {key: str(value) for key, value in flat(config).items() if key not in {"paradigm", "task", "seed", "data"}}
+
+
+def texts_of(config: dict[str, Any], manifest: dict[str, Any], origins: dict[str, str] | None) -> list[Event]:
+    """What stands in the run as texts: config, manifest, environment, lock. Written again when the run is resumed."""
+    machine = provenance.hardware()
     texts = {
         "config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-        "manifest.json": json.dumps(public, indent=2, default=str),
+        "manifest.json": json.dumps(public_part(manifest), indent=2, default=str),
         "environment.json": json.dumps({"machine": machine, "packages": provenance.packages()}, indent=2),
     }
     if origins:
@@ -65,9 +68,7 @@ def facts_of(
     if lock := provenance.lock_file():
         texts[lock.name] = lock.read_text()
     return [
-        {"kind": "params", "values": columns | settings},
         {"kind": "tags", "values": {"i2m2.machine": provenance.machine_digest(machine)}},
-        {"kind": "data", "name": task, "fingerprint": fingerprint, "profile": public},
         *({"kind": "text", "name": name, "text": text} for name, text in texts.items()),
     ]
 
@@ -81,6 +82,7 @@ def flat(config: dict[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def _public(manifest: dict[str, Any]) -> dict[str, Any]:
+def public_part(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest without what names files."""
     kept = {key: value for key, value in manifest.items() if key not in HIDDEN}
     return kept | {f"n_{key}": len(manifest[key]) for key in HIDDEN if isinstance(manifest.get(key), (list, dict))}

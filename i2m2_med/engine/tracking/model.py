@@ -1,11 +1,13 @@
 """The model folder as an MLflow model: a pyfunc from code, signed, with pinned requirements, weights as safetensors."""
 
+import shutil
 import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.engine.tracking.provenance import packages
+from i2m2_med.engine.tracking.store import local_artifacts
 from i2m2_med.files import digest, sha256_of
 
 if TYPE_CHECKING:
@@ -63,16 +65,22 @@ def save_model(folder: Path, target: Path, example: Any = None) -> Path:
     return target
 
 
-def send_model(client: "MlflowClient", run_id: str, saved: Path) -> None:
-    """Put a saved MLflow model into the store as an output of `run_id`."""
+def send_model(client: "MlflowClient", uri: str, run_id: str, saved: Path) -> None:
+    """Put a saved MLflow model into the store as an output of `run_id`. A model that an earlier try made is gone on with."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
     run = client.get_run(run_id)
-    logged = client.create_logged_model(run.info.experiment_id, NAME, run_id)
+    made = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+    logged = made[0] if made else client.create_logged_model(run.info.experiment_id, NAME, run_id)
     described = Model.load(str(saved))
     described.run_id, described.model_id = run_id, logged.model_id
     described.save(str(saved / "MLmodel"))
-    client.log_model_artifacts(logged.model_id, str(saved))
+    place = local_artifacts(uri, logged.artifact_location)
+    if place:
+        shutil.copytree(saved, place, dirs_exist_ok=True)
+    else:
+        client.log_model_artifacts(logged.model_id, str(saved))
     client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    if not (run.outputs and run.outputs.model_outputs):
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])

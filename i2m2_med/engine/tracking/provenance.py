@@ -3,7 +3,6 @@
 import getpass
 import os
 import platform
-import socket
 import sys
 from functools import cache
 from importlib.metadata import distributions
@@ -76,24 +75,6 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def process_tags() -> dict[str, str]:
-    """Who writes the run: a process id alone may be given out again, so its start time goes with it."""
-    start = psutil.Process().create_time()
-    return {"i2m2.host": socket.gethostname(), "i2m2.pid": str(os.getpid()), "i2m2.process_start": f"{start:.2f}"}
-
-
-def still_runs(tags: dict[str, str]) -> bool | None:
-    """Whether the process that `tags` name lives; None if it was on another host, which nobody here can tell."""
-    if tags.get("i2m2.host") != socket.gethostname():
-        return None
-    try:
-        process = psutil.Process(int(tags["i2m2.pid"]))
-        same = abs(process.create_time() - float(tags["i2m2.process_start"])) < 1
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, KeyError, ValueError):
-        return False
 
 
 def _processor() -> str:

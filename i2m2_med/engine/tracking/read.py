@@ -1,19 +1,32 @@
-"""Runs read back. A sqlite store is read directly: importing MLflow takes seconds, and `i2m2 runs` has to answer at once."""
+"""Runs read back. A sqlite store of a known schema is read directly: importing MLflow takes seconds, and `i2m2 runs` has to answer
+at once."""
 
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
-from i2m2_med.engine.tracking.store import Missing, connect, shown, sqlite_file, translated
-from i2m2_med.errors import SourceError
-from i2m2_med.workspace import workspace
+from i2m2_med.engine.tracking.outbox import TICKET
+from i2m2_med.engine.tracking.store import (
+    Missing,
+    connect,
+    local_artifacts,
+    schema_of,
+    schema_trouble,
+    shown,
+    sqlite_file,
+    translated,
+)
+from i2m2_med.errors import SourceError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities import Run
+
+
+TESTED_SCHEMAS = frozenset({"dc11669786a5"})
+"""Revisions of MLflow's tables that `_from_sqlite` was tested with; stores of others are asked through MLflow's client."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,8 @@ def find_run(uri: str, run: str) -> FoundRun:
 
     Raises Missing if there is none, or if it was deleted.
     """
-    if run.startswith("spooled-"):
-        run = _sent_as(run)
+    if run.startswith(TICKET):
+        return _by_ticket(uri, run)
     looks_like_id = 6 <= len(run) <= 32 and all(sign in "0123456789abcdef" for sign in run)
     found = _runs(uri, run) if looks_like_id else []
     found = found or sorted((each for each in _runs(uri) if each.name == run), key=lambda each: each.start)[-1:]
@@ -73,11 +86,13 @@ def children(run: FoundRun) -> list[FoundRun]:
 
 def download(run: FoundRun, path: str) -> Path:
     """A local copy of the run's artifact `path` (a file or folder); read it only. Raises Missing if the run has none."""
-    if run.artifacts.startswith(("file:", "/")):
-        local = Path(unquote(urlsplit(run.artifacts).path)) / path
-        if not local.exists():
+    folder = local_artifacts(run.uri, run.artifacts)
+    if folder:
+        if not folder.is_dir():
+            raise _moved(run, folder)
+        if not (folder / path).exists():
             raise _no_artifact(run, path)
-        return local
+        return folder / path
     from mlflow.exceptions import MlflowException
 
     try:
@@ -89,16 +104,14 @@ def download(run: FoundRun, path: str) -> Path:
 
 
 def predictions(run: FoundRun) -> "pd.DataFrame":
-    """The run's prediction table. Raises Missing if it is gone or damaged."""
+    """The run's prediction table, also of an older release. Raises Missing if it is gone or damaged."""
     from i2m2_med.predictions import read_table
 
     path = download(run, "predictions.parquet")
     try:
         return read_table(path)
     except SourceError as error:
-        raise Missing(
-            f"run {run.run_id}: predictions.parquet in {shown(run.artifacts)} is damaged; train again"
-        ) from error
+        raise Missing(f"run {run.run_id}: {error}; train again") from error
 
 
 def _no_artifact(run: FoundRun, path: str) -> Missing:
@@ -107,18 +120,43 @@ def _no_artifact(run: FoundRun, path: str) -> Missing:
     )
 
 
-def _sent_as(spooled: str) -> str:
-    note = workspace() / "spool" / spooled / "run"
-    real = note.read_text() if note.exists() else spooled
-    if real.startswith("spooled-"):
-        raise Missing(f"run {spooled} has not reached the store yet; it is sent when the next run starts")
-    return real
+def artifact_names(run: FoundRun) -> list[str]:
+    """Every file of the run's artifacts, by its path below them."""
+    folder = local_artifacts(run.uri, run.artifacts)
+    if folder:
+        if not folder.is_dir():
+            raise _moved(run, folder)
+        return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    client, found, folders = connect(run.uri), list[str](), [""]
+    with translated(run.uri):
+        while folders:
+            for each in client.list_artifacts(run.run_id, folders.pop() or None):
+                (folders if each.is_dir else found).append(each.path)
+    return sorted(found)
+
+
+def _moved(run: FoundRun, folder: Path) -> StoreError:
+    return StoreError(
+        f"the artifacts of run {run.run_id} are not at {folder}; were they moved? Put the folder `artifacts` beside mlflow.db again"
+    )
+
+
+def _by_ticket(uri: str, ticket: str) -> FoundRun:
+    found = [run for run in _runs(uri) if run.tags.get("i2m2.ticket") == ticket and not run.deleted]
+    if not found:
+        raise Missing(f"run {ticket} has not reached the store yet; it is sent when the next run starts")
+    return found[0]
 
 
 def _runs(uri: str, start: str = "") -> list[FoundRun]:
     database = sqlite_file(uri)
     with translated(uri):
-        if database:
+        if database and not database.exists():
+            raise Missing(f"there is no store at {shown(uri)}; `i2m2 train` makes one, or name yours with --uri")
+        schema = schema_of(database) if database else ""
+        if schema is None:  # MLflow's client would make its tables there
+            raise schema_trouble(shown(uri))
+        if database and schema in TESTED_SCHEMAS:
             return _from_sqlite(uri, database, start)
         if uri.startswith("http"):
             return _from_http(uri, start)
@@ -142,8 +180,6 @@ def _from_http(uri: str, start: str) -> list[FoundRun]:
 
 
 def _from_sqlite(uri: str, database: Path, start: str) -> list[FoundRun]:
-    if not database.exists():
-        raise Missing(f"there is no store at {shown(uri)}; `i2m2 train` makes one, or name yours with --uri")
     with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as store:
         runs = store.execute(
             "SELECT r.run_uuid, r.name, e.name, r.status, r.lifecycle_stage, r.start_time, r.artifact_uri FROM runs r"

@@ -1,27 +1,26 @@
 """Runs in MLflow: opened, written to while training, closed with what became of them.
 
 Every run is named explicitly (no global state of MLflow), so parents, children and several runs at once work. Everything
-written is an event (tracking_send.py). While the store can't be reached, events are kept on disk (tracking_outbox.py) and sent
-when it is back, at the latest at the next start; the training goes on.
+written is an event (events.py). While the store can't be reached or is slow, events are kept on disk (outbox.py) and sent when it
+is back, at the latest at the next start (delivery.py); the training goes on.
 """
 
 import time
-import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.console import say
-from i2m2_med.engine.tracking import provenance
-from i2m2_med.engine.tracking.events import metrics_event, send
-from i2m2_med.engine.tracking.facts import facts_of, first_tags
+from i2m2_med.engine.tracking.delivery import create_run, deliver, mark_killed, send_kept, send_left_over
+from i2m2_med.engine.tracking.events import metrics_event
+from i2m2_med.engine.tracking.facts import facts_of, first_tags, texts_of
 from i2m2_med.engine.tracking.model import folder_digest
-from i2m2_med.engine.tracking.outbox import Event, Outbox
-from i2m2_med.engine.tracking.ownership import hold_run, mark_killed, take_over
-from i2m2_med.engine.tracking.store import Away, connect, experiment_id, shown, translated
-from i2m2_med.errors import StoreError
-from i2m2_med.workspace import workspace
+from i2m2_med.engine.tracking.outbox import Event, Outbox, new_ticket, outbox_of, spool
+from i2m2_med.engine.tracking.ownership import Heartbeat, TakenOver, hold_run, take_over, writer_tags
+from i2m2_med.engine.tracking.record import NAME, read_record, sign, write_down
+from i2m2_med.engine.tracking.store import Away, connect, shown, translated
+from i2m2_med.errors import StoreError, UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,17 +29,22 @@ if TYPE_CHECKING:
 class Tracker:
     """One open run. Every method returns at once or after one try; none raises because the store is away."""
 
-    def __init__(self, client: "MlflowClient", uri: str, run_id: str, outbox: Outbox) -> None:
-        self.run_id = run_id
-        """The run's id in the store; starts with `spooled-` if the store was away when the run was opened."""
+    def __init__(self, client: "MlflowClient", uri: str, outbox: Outbox) -> None:
         self._client, self._uri, self._outbox = client, uri, outbox
-        self._seen: set[tuple[str, int]] = set()
+        self._record = read_record(outbox)
+        self.heartbeat = Heartbeat(client, uri, outbox)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id in the store; its ticket (`spooled-…`) while the store has not been reached. Both name it everywhere."""
+        return self._outbox.noted("run") or self._outbox.ticket
 
     def epoch(self, step: int, metrics: dict[str, float]) -> None:
         """Metrics of one epoch. A resumed run's epochs that are there already are not written twice."""
         event = metrics_event(metrics, step, _now())
-        event["values"] = {key: value for key, value in event["values"].items() if (key, step) not in self._seen}
-        self.write(event)
+        new = {key: value for key, value in event["values"].items() if not self._record.has(key, step)}
+        if new:
+            self.write(event | {"values": new})
 
     def metrics(self, metrics: dict[str, float]) -> None:
         """Final metrics, without a step of their own."""
@@ -80,41 +84,59 @@ class Tracker:
         self.tags({"i2m2.model_sha256": folder_digest(folder)})
 
     def end(self, status: str) -> None:
-        """Close the run: FINISHED, FAILED or KILLED."""
+        """Close the run: FINISHED (then with the signed list of what it recorded), FAILED or KILLED."""
+        if status == "FINISHED" and self._record.is_whole:
+            self.text(NAME, sign(self._outbox, self._record))
         self.write({"kind": "end", "status": status, "time": _now()}, last=True)
         if self._outbox.holds_any():
             say(
                 f"tracking: {shown(self._uri)} is still away; the run is kept in {self._outbox.folder} and sent at the next start"
             )
 
-    def already_there(self, seen: set[tuple[str, int]]) -> None:
-        """The (metric, step) pairs that a resumed run holds."""
-        self._seen = seen
-
     def write(self, event: Event, last: bool = False) -> None:
-        """Send one event, or keep it while the store is away; `last` tries even if a try failed a moment ago."""
-        if self._outbox.holds_any() and not (self._outbox.is_due() or last):
+        """Send one event, or keep it while the store is away or slow; `last` tries even if a try failed a moment ago."""
+        if self.heartbeat.taken_over:
+            raise self.heartbeat.taken_over
+        event = event | {"seq": self._record.events}
+        write_down(self._outbox, self._record, event)
+        resting = not self._outbox.is_due() and (self._outbox.holds_any() or "path" not in event)
+        if resting and not last:
             self._outbox.keep(event)
             return
+        began = time.monotonic()
         try:
             with translated(self._uri):
-                send_kept(self._client, self._uri, self._outbox)
-                send(self._client, self.run_id, event)
-        except Away as trouble:
-            self.kept(event, trouble)
+                self._catch_up()
+                deliver(self._client, self._uri, self._outbox, event)
+        except StoreError as trouble:
+            if isinstance(trouble, TakenOver):
+                raise
+            self.keep(event, trouble, time.monotonic() - began)
+        else:
+            self._outbox.answered(time.monotonic() - began)
 
-    def kept(self, event: Event, trouble: Away) -> None:
-        """Keep `event` for later, and say so if this is the run's first."""
-        if not self._outbox.noted("said"):
+    def first(self, create: Event) -> None:
+        """Take down what the run is created with."""
+        write_down(self._outbox, self._record, create)
+
+    def keep(self, event: Event, trouble: StoreError, seconds: float = 0.0) -> None:
+        """Keep `event` for later, and say so if this is the run's first. Raises `trouble` if even that is impossible."""
+        try:
+            self._outbox.keep(event)
+        except OSError as error:
+            raise trouble from error
+        if self._outbox.noted("trouble") != str(trouble):
             say(
                 f"tracking: {trouble}; the training goes on, and what it reports is kept in {self._outbox.folder} and sent later"
             )
-        if not self._outbox.noted("run"):
-            self._outbox.note("run", self.run_id)
-        self._outbox.note("store", self._uri)
-        self._outbox.note("said", "yes")
-        self._outbox.failed()
-        self._outbox.keep(event)
+            self._outbox.note("trouble", str(trouble))
+        self._outbox.failed(seconds)
+
+    def _catch_up(self) -> None:
+        """Send what was kept, and say that the writer is alive: it may have been taken for gone meanwhile."""
+        if self._outbox.holds_any():
+            send_kept(self._client, self._uri, self._outbox)
+            self.heartbeat.beat()
 
 
 @contextmanager
@@ -141,127 +163,102 @@ def open_run(
     processes that are gone are marked KILLED, and what earlier runs could not send is sent.
 
     Raises StoreError if the store refuses (password, rights, schema, full disk), if `resume` names no run, one that was deleted,
-    or one that another process writes. A store that is only away raises nothing: the run is kept on disk.
+    or one that another process writes. A store that is only away raises nothing: the run is kept on disk; so is a resumed run that
+    was opened in this workspace.
     """
     with translated(uri):
         client = connect(uri)
-    facts = first_tags(paradigm, task, seed, config, manifest, description) | {
-        k: str(v) for k, v in (tags or {}).items()
-    }
-    if resume:
-        tracker = _resumed(client, uri, resume)
-        facts = {"i2m2.resumed": "true", **provenance.process_tags()}
-    else:
-        tracker = _started(client, uri, experiment, name, facts, parent)
-    with hold_run(tracker.run_id):
+    writer = writer_tags()
+    texts = texts_of(config, manifest, origins)
+    outbox = find_outbox(client, uri, resume) if resume else Outbox(spool() / new_ticket())
+    with hold_run(outbox.ticket):
+        tracker = Tracker(client, uri, outbox)
         if resume:
-            take_over(client, uri, tracker.run_id, facts)
+            begin_again(client, uri, tracker, outbox, writer)
+            events = texts
         else:
-            for event in facts_of(paradigm, task, seed, config, manifest, origins):
-                tracker.write(event)
+            facts = first_tags(paradigm, task, seed, config, manifest, description)
+            own = {key: str(value) for key, value in (tags or {}).items()} | {"i2m2.ticket": outbox.ticket}
+            create: Event = {"kind": "create", "experiment": experiment, "name": name, "parent": parent, "time": _now()}
+            begin(client, uri, tracker, outbox, create | {"tags": facts | own | writer})
+            events = [*facts_of(paradigm, task, seed, config, manifest), *texts]
+        for event in events:
+            tracker.write(event)
         yield from _closing(tracker)
 
 
+def begin(client: "MlflowClient", uri: str, tracker: Tracker, outbox: Outbox, create: Event) -> None:
+    """Create the run in the store; while that is away, keep it. Raises StoreError if the store refuses."""
+    create |= {"seq": 0}
+    outbox.note("store", uri)
+    outbox.note("claim", create["tags"]["i2m2.claim"])
+    tracker.first(create)
+    began = time.monotonic()
+    try:
+        with translated(uri):
+            mark_killed(client)
+            send_left_over(client, uri)
+            outbox.note("run", create_run(client, uri, outbox.ticket, create, again=False))
+    except Away as trouble:
+        tracker.keep(create, trouble, time.monotonic() - began)
+    except BaseException:
+        outbox.discard()
+        raise
+
+
+def find_outbox(client: "MlflowClient", uri: str, run: str) -> Outbox:
+    """The folder of a run that is to be resumed; what earlier processes could not send is sent before.
+
+    Raises Missing if there is no such run, and Away if the store can't be asked and this workspace does not know it.
+    """
+    from i2m2_med.engine.tracking.read import find_run
+
+    try:
+        with translated(uri):
+            send_left_over(client, uri)
+            mark_killed(client)
+        found = find_run(uri, run)
+    except Away:
+        known = outbox_of(run)
+        if not known.noted("store"):
+            raise
+        return known
+    outbox = Outbox(spool() / found.tags.get("i2m2.ticket", found.run_id))
+    outbox.note("run", found.run_id)
+    outbox.note("store", uri)
+    return outbox
+
+
+def begin_again(client: "MlflowClient", uri: str, tracker: Tracker, outbox: Outbox, writer: dict[str, str]) -> None:
+    """Make this process the writer of an earlier run; while the store is away, as soon as it is back."""
+    tags = writer | {"i2m2.resumed": "true"}
+    try:
+        if outbox.holds_any() or not outbox.noted("run"):
+            raise Away(f"{shown(uri)} is away")
+        take_over(client, uri, outbox.noted("run") or "", tags)
+    except Away as trouble:
+        tracker.keep({"kind": "resume", "tags": tags}, trouble)
+    else:
+        outbox.note("claim", writer["i2m2.claim"])
+
+
 def _closing(tracker: Tracker) -> Generator[Tracker]:
+    tracker.heartbeat.start()
     try:
         yield tracker
     except KeyboardInterrupt:
-        with suppress(StoreError):  # the body's own error is the one to hear of
+        with suppress(UserError, OSError):  # the body's own error is the one to hear of
             tracker.end("KILLED")
         raise
     except BaseException as error:
-        with suppress(StoreError):
+        with suppress(UserError, OSError):
             tracker.tags({"i2m2.error": type(error).__name__})  # not its words, which may quote the data
             tracker.end("FAILED")
         raise
     else:
         tracker.end("FINISHED")
-
-
-def _started(
-    client: "MlflowClient", uri: str, experiment: str, name: str, tags: dict[str, str], parent: str | None
-) -> Tracker:
-    create: Event = {
-        "kind": "create",
-        "experiment": experiment,
-        "name": name,
-        "tags": tags,
-        "parent": parent,
-        "time": _now(),
-    }
-    try:
-        with translated(uri):
-            mark_killed(client)
-            send_left_over(client, uri)
-            run_id = _create(client, uri, create)
-        return Tracker(client, uri, run_id, Outbox(spool() / run_id))
-    except Away as trouble:
-        run_id = f"spooled-{uuid.uuid4().hex}"
-        tracker = Tracker(client, uri, run_id, Outbox(spool() / run_id))
-        tracker.kept(create, trouble)
-        return tracker
-
-
-def _create(client: "MlflowClient", uri: str, event: Event) -> str:
-    parent: str | None = event["parent"]
-    if parent and parent.startswith("spooled-"):
-        parent = Outbox(spool() / parent).noted("run")
-    tags: dict[str, str] = event["tags"] | ({"mlflow.parentRunId": parent} if parent else {})
-    experiment = experiment_id(client, uri, event["experiment"])
-    return client.create_run(experiment, event["time"], tags, event["name"]).info.run_id
-
-
-def send_kept(client: "MlflowClient", uri: str, outbox: Outbox) -> None:
-    """Send what `outbox` holds, oldest first; the store's trouble is raised and the rest stays."""
-
-    def one(event: Event) -> None:
-        if event["kind"] == "create":
-            outbox.note("run", _create(client, uri, event))
-        else:
-            send(client, outbox.noted("run") or "", event)
-
-    outbox.send_all(one)
-
-
-def send_left_over(client: "MlflowClient", uri: str) -> None:
-    """Send what runs of processes that are gone could not; parents were kept before their children."""
-    from i2m2_med.engine.tracking.ownership import is_held
-
-    folders = sorted((path for path in spool().glob("*/events.jsonl")), key=lambda path: path.parent.stat().st_ctime_ns)
-    for outbox in (Outbox(path.parent) for path in folders):
-        if outbox.noted("store") == uri and not is_held(outbox.folder.name):
-            _send_one_left_over(client, uri, outbox)
-
-
-def _send_one_left_over(client: "MlflowClient", uri: str, outbox: Outbox) -> None:
-    """One that the store refuses (its run was deleted, say) is told of, and holds nobody else up."""
-    try:
-        with translated(uri):
-            send_kept(client, uri, outbox)
-    except Away:
-        raise
-    except StoreError as trouble:
-        say(f"tracking: the run kept in {outbox.folder} can't be sent: {trouble}")
-    else:
-        say(f"tracking: sent the run that was kept in {outbox.folder}")
-
-
-def spool() -> Path:
-    """Where unsent events wait, one folder per run."""
-    return workspace() / "spool"
-
-
-def _resumed(client: "MlflowClient", uri: str, run_id: str) -> Tracker:
-    from i2m2_med.engine.tracking.read import find_run
-
-    found = find_run(uri, run_id)
-    tracker = Tracker(client, uri, found.run_id, Outbox(spool() / found.run_id))
-    with translated(uri):
-        histories = [
-            client.get_metric_history(found.run_id, key) for key in found.metrics if not key.startswith("test_")
-        ]
-    tracker.already_there({(each.key, each.step) for history in histories for each in history})
-    return tracker
+    finally:
+        tracker.heartbeat.stop()
 
 
 def _now() -> int:

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from i2m2_med.disk_errors import plain_disk_error
 from i2m2_med.errors import StoreError
@@ -95,6 +95,21 @@ def artifacts_of(uri: str) -> str | None:
     return (database.parent / "artifacts").as_uri() if database else None
 
 
+def local_artifacts(uri: str, recorded: str) -> Path | None:
+    """The folder of artifacts that a sqlite store recorded as `recorded`; None where they are not files of this machine.
+
+    What the store put beside its database is looked for there, wherever the two are now: a store that was moved or restored
+    works, and a copy does not write into the original.
+    """
+    if not recorded.startswith(("file:", "/")):
+        return None
+    path, database = Path(unquote(urlsplit(recorded).path)), sqlite_file(uri)
+    for depth in (4, 5):  # artifacts/EXPERIMENT/RUN/artifacts, artifacts/EXPERIMENT/models/MODEL/artifacts
+        if database and len(path.parts) > depth and path.parts[-depth] == path.parts[-1] == "artifacts":
+            return database.absolute().parent / Path(*path.parts[-depth:])
+    return path
+
+
 def connect(uri: str) -> "MlflowClient":
     """A client of `uri`: it names every run explicitly and is safe to share between threads."""
     quieten()
@@ -166,7 +181,7 @@ def explain(error: Exception, uri: str) -> StoreError | None:
     if _any(words, "file is not a database", "disk image is malformed"):
         return _no_database(where, words)
     if _any(words, "out-of-date database schema", "Can't locate revision", "no such table", "no such column"):
-        return _schema_trouble(where)
+        return schema_trouble(where)
     return _missing_or_away(error, words, code, where)
 
 
@@ -213,23 +228,24 @@ def _known_scheme(uri: str) -> str:
     )
 
 
-def _has_schema(database: Path, uri: str) -> bool:
-    """Whether MLflow's migrations have all run; asked without importing MLflow, because every start asks."""
+def schema_of(database: Path) -> str | None:
+    """The revision of MLflow's tables, None before its migrations have all run; asked without importing MLflow: every start asks."""
     if not database.exists():
-        return False
+        return None
     try:
         with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as store:
-            return bool(store.execute("SELECT version_num FROM alembic_version").fetchall())
+            found = store.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.OperationalError:
-        return False
+        return None
     except sqlite3.DatabaseError as error:
-        raise _no_database(shown(uri), str(error)) from error
+        raise _no_database(str(database), str(error)) from error
+    return found[0] if found else None
 
 
 def _make_once(database: Path, uri: str) -> None:
     """Under the lock even if the file is there: another process may be in the middle of making it."""
     with translated(uri), exclusive(database.with_name(database.name + ".lock")):
-        if not _has_schema(database, uri):
+        if schema_of(database) is None:
             _make(uri)
 
 
@@ -249,10 +265,9 @@ def _newer_schema_refused(database: Path) -> None:
     assert spec is not None
     assert spec.origin is not None
     known = (Path(spec.origin).parent / "store/db_migrations/versions").glob("*.py")
-    with sqlite3.connect(database) as store:
-        revision = store.execute("SELECT version_num FROM alembic_version").fetchone()[0]
-    if not any(file.name.startswith(revision) for file in known):
-        raise _schema_trouble(str(database))
+    revision = schema_of(database)
+    if revision is None or not any(file.name.startswith(revision) for file in known):
+        raise schema_trouble(str(database))
 
 
 def _no_database(where: str, words: str) -> StoreError:
@@ -261,7 +276,8 @@ def _no_database(where: str, words: str) -> StoreError:
     )
 
 
-def _schema_trouble(where: str) -> StoreError:
+def schema_trouble(where: str) -> StoreError:
+    """A store that another release of MLflow wrote, or that is none."""
     from importlib.metadata import version
 
     return StoreError(

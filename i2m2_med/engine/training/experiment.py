@@ -12,7 +12,7 @@ import pandas as pd
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import Values
 from i2m2_med.console import Progress
-from i2m2_med.engine.calibration.calibrate import calibrate_table, fit_calibration
+from i2m2_med.engine.calibration.calibrate import NONE, OWN, calibrate_table, fit_calibration, outcome_by_pattern
 from i2m2_med.engine.calibration.prior import check_prior
 from i2m2_med.engine.prediction.build import training_of
 from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
@@ -27,6 +27,7 @@ from i2m2_med.files import digest, replace_file, sole_user, write_json
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
 from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, open_source, prepare
 from i2m2_med.samples.envelope import fit_envelope
+from i2m2_med.samples.unannounced import add_unannounced
 from i2m2_med.workspace import workspace
 
 
@@ -80,7 +81,7 @@ class Experiment:
             with replace_file(folder / "predictions.parquet") as beside:
                 write_table(table, beside)
             rows = self.judge(self.manifest, paradigm, seed, table, folder / "report")
-            self.record(tracker, folder, rows)
+            self.record(tracker, folder, rows, calibration_tags(predictor.calibration, table))
         write_json(folder / "note.json", {"run": tracker.run_id, "done": True, "rows": rows})
         return Trained(
             run_id=tracker.run_id, paradigm=paradigm, seed=seed, model=folder / "model", table=table, rows=rows
@@ -160,10 +161,10 @@ class Experiment:
         judged = [predictor.predict(self.cohort.samples(split), run_id) for split in others]
         return pd.concat([valid, *judged], ignore_index=True)
 
-    def record(self, tracker: Tracker, folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    def record(self, tracker: Tracker, folder: Path, rows: Sequence[dict[str, Any]], tags: dict[str, str]) -> None:
         """Write metrics with intervals, predictions, report and model into the run."""
         tracker.metrics(metric_values(rows))
-        tracker.tags({"calibrated": str(self.run.evaluation.calibrate).lower()})
+        tracker.tags(tags)
         tracker.artifact(folder / "predictions.parquet")
         if (folder / "report").exists():
             tracker.artifact(folder / "report")
@@ -206,6 +207,14 @@ def placed(run: RunConfig) -> dict[str, Any]:
     return content | {"source": content["source"] | source}
 
 
+def calibration_tags(calibration: dict[str, Any], table: pd.DataFrame) -> dict[str, str]:
+    """`calibrated`: true, false or partly, by what calibration did for the patterns of `table`; `i2m2.calibration` says what, each."""
+    done = outcome_by_pattern(calibration, sorted(set(table["pattern"])))
+    kinds = {*done.values()}
+    said = "true" if kinds == {OWN} else "false" if kinds <= {NONE} else "partly"
+    return {"calibrated": said, "i2m2.calibration": json.dumps(done)}
+
+
 def read_note(folder: Path) -> dict[str, Any]:
     """Return the note that an earlier call left of a paradigm and seed; empty where there was none."""
     path = folder / "note.json"
@@ -231,9 +240,12 @@ def open_experiment(
     place = workspace()
     cohort = open_cohort(run, prepare(run, values.name, place, progress, skip_bad=skip_bad))
     check_prior(run.evaluation.prior, cohort.labels)
+    add_unannounced(run, cohort, progress)
     uri = ensure_store(place, run.tracking.uri)
     key = digest([what, portable(run), cohort.fingerprint])[:12]
     folder = place / "runs" / f"{what}-{values.name}-{key}"
+    if cohort.manifest["synthetic"]:  # the files say so, whatever the config does
+        run = run.model_copy(update={"synthetic": True})
     with sole_user(folder.with_name(f"{folder.name}.lock")):
         if not resume:
             forget(folder)

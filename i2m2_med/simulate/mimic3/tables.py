@@ -26,6 +26,9 @@ HEADERS = {
     "D_ITEMS": "ROW_ID,ITEMID,LABEL,ABBREVIATION,DBSOURCE,LINKSTO,CATEGORY,UNITNAME,PARAM_TYPE,CONCEPTID",
     "D_LABITEMS": "ROW_ID,ITEMID,LABEL,FLUID,CATEGORY,LOINC_CODE",
 }
+MARK = "SIMULATED"
+"""A last column that the release does not have, 1 in every row: a subset, a copy or another format of a table still says what it is.
+Readers that go by column names, as the release asks for, pass it over."""
 DATES = {"CHARTDATE"}
 QUOTED_TIME = re.compile(rb'"(\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d)?)"(?=[,\n])')
 
@@ -33,10 +36,12 @@ QUOTED_TIME = re.compile(rb'"(\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d)?)"(?=[,\n])')
 def write_table(folder: Path, name: str, rows: pl.DataFrame) -> int:
     """Write `<NAME>.csv.gz` as the release does: quoted strings, plain numbers and times, nothing for null. Returns the row count.
 
-    rows: any of the table's columns; ROW_ID is added, and columns that are not there are null.
+    rows: any of the table's columns; ROW_ID and the mark of simulated tables are added, and columns that are not there are null.
     """
-    columns = HEADERS[name].split(",")
-    numbered = rows.with_columns(pl.int_range(1, rows.height + 1, dtype=pl.Int64).alias("ROW_ID"))
+    columns = [*HEADERS[name].split(","), MARK]
+    numbered = rows.with_columns(
+        pl.int_range(1, rows.height + 1, dtype=pl.Int64).alias("ROW_ID"), pl.lit(1).alias(MARK)
+    )
     missing = [pl.lit(None, pl.String).alias(column) for column in columns if column not in numbered.columns]
     table = numbered.with_columns(missing).select(columns)
     times = [

@@ -106,6 +106,7 @@ class Source(BaseSource):
                 volumes[name] = self._fitting(kept_facts(files, cache, self.settings.ismrmrd), file_name(files))
             except SourceError as error:
                 flow.refuse(file_name(files), error)
+        flow.synthetic |= any(volume.simulated for volume in volumes.values())
         self._leave_out_wide(volumes, flow)
         refuse_twins(volumes, found, flow)
         labels = self._labels(volumes, found, flow)

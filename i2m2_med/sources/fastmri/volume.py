@@ -37,6 +37,7 @@ def inspect_volume(path: Path) -> Volume:
         else None,
         has_rss=_has_rss(file, n_slices),
         masked=_mask_agrees(file, phase),
+        simulated=header is not None and header.simulated,
         energies=tuple(kspace_energy(file.read("kspace", index), rows, path.name, index) for index in range(n_slices)),
     )
 

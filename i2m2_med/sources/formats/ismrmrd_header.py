@@ -13,6 +13,7 @@ from i2m2_med.errors import SourceError
 _NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 _MAX_BYTES = 2**22
 MAX_TESLA = 100
+SIMULATED = "simulated"
 MAX_MATRIX = 2**14
 """Samples along one axis; no scanner measures or reconstructs more."""
 
@@ -52,6 +53,8 @@ class Header:
     """The image's first; reference scans may have others. At least one."""
     field_strength_t: float | None = None
     coils: int | None = None
+    simulated: bool = False
+    """The scanner's vendor is "simulated": what simulators write there."""
 
 
 def parse_header(xml: Any, name: str) -> Header:
@@ -67,6 +70,7 @@ def parse_header(xml: Any, name: str) -> Header:
             tuple(encodings),
             None if about is None else _field_strength(about.systemFieldStrength_T, name),
             None if about is None or about.receiverChannels is None else int(about.receiverChannels),
+            about is not None and str(about.systemVendor).strip().lower() == SIMULATED,
         )
     except (ValueError, TypeError, OverflowError) as error:
         raise SourceError(f"{name}: ismrmrd_header holds no number where one is needed.") from error

@@ -91,6 +91,7 @@ def inspect_raw(path: Path, choice: Choice = ONLY_IMAGE) -> Volume:
         affine=None if index.storage.affine is None else tuple(index.storage.affine.ravel().tolist()),
         turn=index.storage.turn,
         remarks=index.chosen.remarks,
+        simulated=index.header.simulated,
         energies=tuple(energies),
     )
 

@@ -41,6 +41,8 @@ class Volume(Settings):
     has_magnitude: bool = True
     has_phase: bool = True
     masked: bool = False
+    simulated: bool = False
+    """The file itself says that a simulator made it."""
     energies: tuple[float, ...]
     """Σ|x|² of each slice's image over the rows that the scanner reconstructs."""
 

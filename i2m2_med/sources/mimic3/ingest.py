@@ -20,7 +20,7 @@ from i2m2_med.sources.cells.empties import IN_TYPED
 from i2m2_med.sources.cells.forms import form_of
 from i2m2_med.sources.mimic3.items import all_item_ids, word_items
 from i2m2_med.sources.mimic3.mimic4 import folders_of
-from i2m2_med.sources.mimic3.scanning import scan, unreadable
+from i2m2_med.sources.mimic3.scanning import header_of, scan, unreadable
 from i2m2_med.sources.mimic3.tables import TABLES, Table
 from i2m2_med.sources.source import Progress
 
@@ -66,6 +66,12 @@ def find_table(root: Path, name: str) -> Path | None:
         names = ", ".join(path.name for path in found)
         raise SourceError(f"{root} holds {name} more than once ({names}); keep one of them")
     return found[0] if found else None
+
+
+def is_simulated(path: Path) -> bool:
+    """Whether the table has the column that simulators mark theirs with."""
+    there = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path)
+    return any(column.upper() == "SIMULATED" for column in there)
 
 
 def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Ingested:

@@ -14,7 +14,7 @@ from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
 from i2m2_med.sources.mimic3.cohort import gather, keep_long_enough, select, with_times
 from i2m2_med.sources.mimic3.database import copy_tables
 from i2m2_med.sources.mimic3.grid import channel_names, series
-from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table
+from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table, is_simulated
 from i2m2_med.sources.mimic3.judging import judge_table, name_unseen
 from i2m2_med.sources.mimic3.labels import labels_of
 from i2m2_med.sources.mimic3.measure import measured
@@ -67,6 +67,7 @@ class Source(BaseSource):
         for name, path in progress.track(files.items(), "tables", len(files)):
             tables[name] = ingest_table(path, name, cache / "mimic3", progress)
             judge_table(name, path, tables[name], self.settings.unreadable, flow)
+        flow.synthetic |= any(is_simulated(path) for path in files.values())
         if is_mimic4(self.settings.root):
             flow.audits["release"] = REMARK
         audit_ingest(tables, files, self.settings, flow, self.held_to_release)

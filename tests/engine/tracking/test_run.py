@@ -264,11 +264,11 @@ def test_two_machines_that_resume_at_the_same_moment(store: str, opening: Openin
     start = threading.Barrier(2)
 
     def resume() -> None:
-        from i2m2_med.engine.tracking.ownership import take_over
+        from i2m2_med.engine.tracking.ownership import take_over, writer_tags
 
         start.wait()
         try:
-            take_over(connect(store), store, run.run_id, {})
+            take_over(connect(store), store, run.run_id, writer_tags())
             results.append("resumed")
         except StoreError as error:
             results.append(str(error))
