@@ -158,6 +158,7 @@ class Scoring(Settings):
 class Split(Settings):
     """Which patients train, validate and test: by a hash of the patient, stable when the cohort changes."""
 
+    came_later = ("test_group",)
     salt: str = "i2m2"
     """Another salt gives another split of the same patients."""
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.15

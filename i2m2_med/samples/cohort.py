@@ -133,9 +133,8 @@ def code_digest() -> str:
 
 def data_settings(run: RunConfig) -> dict[str, Any]:
     """The settings that decide what the data are, without where they lie."""
-    source = {name: value for name, value in run.source.model_dump(mode="json").items() if not is_place(run, name)}
-    split = run.split.model_dump(exclude=set() if run.split.test_group else {"test_group"})  # older fingerprints stay
-    return {"source": source, "normalise": run.modalities.normalise, "split": split}
+    source = {name: value for name, value in run.source.fingerprinted().items() if not is_place(run, name)}
+    return {"source": source, "normalise": run.modalities.normalise, "split": run.split.fingerprinted()}
 
 
 def is_place(run: RunConfig, name: str) -> bool:

@@ -35,6 +35,7 @@ from i2m2_med.sources.source import Source as BaseSource
 class Settings(ClosedSettings):
     """`source: {name: fastmri, …}`."""
 
+    came_later = ("ismrmrd",)
     name: Literal["fastmri"] = "fastmri"
     root: Path
     """Folder of the fastMRI knee volumes; subfolders are searched."""

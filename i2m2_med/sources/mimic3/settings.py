@@ -71,6 +71,7 @@ class Notes(Text):
 class Settings(settings.Settings):
     """`configs/parts/mimic3.yaml`. A flag that is not given comes from the profile (and the task)."""
 
+    came_later = ("unreadable",)
     name: Literal["mimic3"] = "mimic3"
     root: Path
     """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case, or MIMIC-IV's
