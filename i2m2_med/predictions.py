@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import polars as pl
 from polars.datatypes import DataTypeClass
@@ -110,7 +111,13 @@ def polars_schema(names: Iterable[str]) -> dict[str, Any]:
 def build_table(content: Mapping[str, Any], experts: Sequence[str] = (), *, judged: bool = True) -> pd.DataFrame:
     """A table from columns (arrays or lists of equal length); a column that is not given holds its default in every row."""
     groups = [name for name in content if name.startswith("group_")]
-    return complete(pl.DataFrame(dict(content)), column_names(experts, judged=judged, groups=groups)).to_pandas()
+    typed = {name: as_list(values) for name, values in content.items()}
+    return complete(pl.DataFrame(typed), column_names(experts, judged=judged, groups=groups)).to_pandas()
+
+
+def as_list(values: Any) -> Any:
+    """Return NumPy's array of objects (texts, some of them missing) as a list, which polars takes for what it is."""
+    return values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else values
 
 
 def complete(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

@@ -106,3 +106,10 @@ def test_missing_columns_and_damaged_files_are_refused(tmp_path):
 
 def test_an_empty_table_has_every_column():
     assert list(small().head(0).columns) == list(check_table(pl.from_pandas(small()).head(0)).columns)
+
+
+def test_a_text_that_some_samples_lack_is_null_there():
+    group = np.array(["a", None], dtype=object)
+    table = build_table({"study": ["x", "y"], "item": [0, 0], "label": ["l", "l"], "class": [0, 0], "group_g": group})
+    assert table["group_g"].tolist()[0] == "a"
+    assert table["group_g"].isna().tolist() == [False, True]
