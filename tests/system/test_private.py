@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from i2m2_med.simulate.mimic3 import write as mimic3
-from i2m2_med.simulate.mimic3.studies import simulate as simulate_studies
+from i2m2_med.simulate.studies import simulate as simulate_studies
 
 pytestmark = pytest.mark.slow
 SETTINGS = ("training.epochs=2", "evaluation.bootstrap=10")
@@ -42,7 +42,7 @@ def test_all_that_is_written_is_private(umask: int, tmp_path: Path) -> None:
     assert not open_to_others(work)
     i2m2(work, umask, "train", "mimic3_demo", *settings)
     model = next((work / "runs").glob("train-*/i2m2-0/model"))
-    simulate_studies(tmp_path / "studies", count=6, seed=1)
+    simulate_studies(tmp_path / "studies", kind="mimic3", count=6, seed=1)
     i2m2(work, umask, "score", str(tmp_path / "studies"), str(out), "--model", str(model), "--readers", "1")
     assert (out / "scores.parquet").exists()
     assert list((work / "artifacts").rglob("*"))
