@@ -18,6 +18,7 @@ from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.results import ResultStore
 from i2m2_med.scoring.saliency import Maps, saliency_maps
 from i2m2_med.scoring.studies import StudyFolder
+from i2m2_med.sources.formats.nifti import NOMINAL
 
 SHOWN = 6
 """Slices on a picture sheet."""
@@ -63,9 +64,9 @@ class Extras:
     def write_images(self, folder: Path, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Write magnitude, picture and saliency of one volume, in one space."""
         images: StudyImages = import_module(str(self.imaged_by)).study_images(study.folder)
-        affine, code = space(images)
+        affine, code, description = space(images)
         if "magnitude" in self.job.extras:
-            save_image(folder / "magnitude.nii.gz", abs(images.image), affine, code)
+            save_image(folder / "magnitude.nii.gz", abs(images.image), affine, code, description)
         if "picture" in self.job.extras:
             self.draw(folder / "picture.png", images.image, study, result)
         if "saliency" in self.job.extras:
@@ -74,7 +75,7 @@ class Extras:
                 row, column = (origin(size, mapped) - origin(size, shown) for size, mapped, shown in sizes)
                 for label, values in zip(self.predictor.labels.names, maps.swapaxes(0, 1), strict=True):
                     path = folder / f"saliency_{expert}_{label}.nii.gz"
-                    save_image(path, values, cropped_affine(affine, row, column), code)
+                    save_image(path, values, cropped_affine(affine, row, column), code, description)
 
     def maps(self, study: StudyFolder) -> dict[str, Maps]:
         """Return the saliency of every slice, by expert."""
@@ -101,11 +102,11 @@ class Extras:
         draw_grid(panels, path, study.name)
 
 
-def space(images: StudyImages) -> tuple[Affine, int]:
-    """Return a study's affine and its NIfTI code: those of its file, or centred where that says no place."""
+def space(images: StudyImages) -> tuple[Affine, int, str]:
+    """Return a study's affine, its NIfTI code and what to say of it: those of its file, or centred where that says no place."""
     if images.affine is None:
-        return centred_affine(images.image.shape, images.voxel_mm), ALIGNED
-    return images.affine, images.code or ALIGNED
+        return centred_affine(images.image.shape, images.voxel_mm), ALIGNED, NOMINAL
+    return images.affine, images.code or ALIGNED, ""
 
 
 def origin(n: int, size: int) -> int:

@@ -5,19 +5,29 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from i2m2_med.sources.formats.nifti import NOMINAL
+
 SUFFIX = ".nii.gz"
 ALIGNED = 2
 """NIfTI's code for coordinates that are aligned to something, not to the scanner: where the patient lies is not known."""
 
+SCANNER = 1
+"""NIfTI's code for coordinates of the scanner."""
+
 Affine = Float[np.ndarray, "4 4"]
 
 
-def write_image(path: Path, values: np.ndarray, voxel_mm: tuple[float, float, float]) -> None:
+def write_image(
+    path: Path, values: np.ndarray, voxel_mm: tuple[float, float, float], affine: Affine | None = None
+) -> None:
     """values: (slice, row, column) float32, voxel_mm in the order of row, column, slice → NIfTI (column, row, slice).
 
-    The file's axes are the image's own, centred, with rows drawn downwards.
+    Without an affine the file's axes are the image's own, centred, with rows drawn downwards, and the file says that its
+    orientation is nominal.
     """
-    save_image(path, values, centred_affine(values.shape, voxel_mm), ALIGNED)
+    nominal = affine is None
+    place = centred_affine(values.shape, voxel_mm) if affine is None else affine
+    save_image(path, values, place, ALIGNED if nominal else SCANNER, NOMINAL if nominal else "")
 
 
 def centred_affine(shape: tuple[int, ...], voxel_mm: tuple[float, float, float]) -> Affine:
@@ -36,7 +46,7 @@ def cropped_affine(affine: Affine, row: int, column: int) -> Affine:
     return affine @ moved
 
 
-def save_image(path: Path, values: np.ndarray, affine: Affine, code: int) -> None:
+def save_image(path: Path, values: np.ndarray, affine: Affine, code: int, description: str = "") -> None:
     """values: (slice, row, column) → NIfTI (column, row, slice) float32."""
     import nibabel
 
@@ -44,4 +54,5 @@ def save_image(path: Path, values: np.ndarray, affine: Affine, code: int) -> Non
     image.set_sform(affine, code=code)
     image.set_qform(affine, code=code)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description
     nibabel.save(image, path)

@@ -9,7 +9,7 @@ import torch
 
 from i2m2_med.files import replace_file
 from i2m2_med.samples.coils import reconstruct
-from i2m2_med.samples.knee.transforms import choice_of, files_of
+from i2m2_med.samples.knee.transforms import IMAGES, choice_of, files_of
 from i2m2_med.samples.physics import fit_centre, turned
 from i2m2_med.samples.pictures import Panel, draw_grid
 from i2m2_med.sources.fastmri.labels import read_boxes, unflip
@@ -50,7 +50,7 @@ def panel(record: dict[str, Any], boxes: pl.DataFrame) -> Panel:
     """One record as an image over the field of view that annotators saw, with its boxes the right way up."""
     files, (height, width) = files_of(record), record["_recon"]
     index = int(record["_slice"])
-    if record["_format"] == "nifti":
+    if record["_format"] in IMAGES:
         image = fit_centre(fit_centre(torch.from_numpy(read_image(files, index)), height, -2), width, -1)
     else:
         kspace = torch.from_numpy(read_kspace(files.paths[0], record["_format"], index, choice_of(record)))

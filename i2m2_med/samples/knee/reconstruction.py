@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 
 from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.physics import fit_centre, turned
@@ -21,6 +21,11 @@ class Images:
     volume: Volume
 
     @property
+    def affine(self) -> Float[np.ndarray, "4 4"] | None:
+        """(column, row, slice) → mm; None where the format has no orientation."""
+        return None if self.volume.affine is None else np.reshape(self.volume.affine, (4, 4))
+
+    @property
     def voxel_mm(self) -> tuple[float, float, float]:
         """Row, column and slice spacing; 1 mm where the file does not say."""
         return self.volume.voxel_mm or (1.0, 1.0, 1.0)
@@ -32,7 +37,7 @@ def reconstruct_volume(files: VolumeFiles, choice: Choice = ONLY_IMAGE) -> Image
     height, width = volume.shown
     slices: list[np.ndarray] = []
     for index in range(volume.n_slices):
-        if volume.format == "nifti":
+        if volume.reconstructed:
             image = torch.from_numpy(read_image(files, index))
             slices.append(fit_centre(fit_centre(image, height, -2), width, -1).numpy())
         else:

@@ -35,6 +35,8 @@ from i2m2_med.sources.formats.ismrmrd_counters import Choice
 
 Record = dict[str, Any]
 
+IMAGES = ("nifti", "dicom")
+"""Formats of images that were reconstructed already."""
 NEEDS = {
     "magnitude": ("magnitude",),
     "phase": ("phase",),
@@ -47,7 +49,7 @@ NEEDS = {
 class LoadSliced(MapTransform):
     """Read one slice: `_data`, `_phase`, `_format`, `_slice` → `kspace` (coil, readout, phase) complex64; the rest stays on disk.
 
-    A NIfTI pair gives `image` (height, width) complex64 instead: it was reconstructed already.
+    Images (NIfTI, DICOM) give `image` (height, width) complex64 instead: they were reconstructed already.
     """
 
     def __init__(self, keys: str | Sequence[str] = ("kspace",), rss: bool = False) -> None:
@@ -59,7 +61,7 @@ class LoadSliced(MapTransform):
         record = dict(data)
         form, index = str(record["_format"]), int(record["_slice"])
         files = files_of(record)
-        if form == "nifti":
+        if form in IMAGES:
             return {**record, "image": torch.from_numpy(read_image(files, index))}
         path = files.paths[0]
         record[str(self.keys[0])] = torch.from_numpy(read_kspace(path, form, index, choice_of(record)))
@@ -69,7 +71,10 @@ class LoadSliced(MapTransform):
 
 def files_of(record: Mapping[str, Any]) -> VolumeFiles:
     """The files that a record's slice lies in."""
-    return VolumeFiles(*(Path(record[name]) if record[name] else None for name in ("_data", "_phase")))
+    data, phase, imaginary = (
+        Path(record[name]) if record[name] else None for name in ("_data", "_phase", "_imaginary")
+    )
+    return VolumeFiles(data, phase, imaginary)
 
 
 def choice_of(record: Mapping[str, Any]) -> Choice:

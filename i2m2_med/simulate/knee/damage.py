@@ -175,7 +175,7 @@ def gzip_bomb(study: Path, _: Path) -> None:
 
 
 def in_scanner_units(nifti: bytearray) -> bytes:
-    """Phase as scanners often store it: 0 to 4095 instead of −π to π."""
+    """Phase as scanners often store it, 0 to 4095 instead of −π to π, under a sidecar that says radians."""
     phase = np.frombuffer(nifti, "<f4", offset=352)
     nifti[352:] = np.round((phase + np.pi) * (4095 / (2 * np.pi))).astype("<f4").tobytes()
     return bytes(nifti)
@@ -211,6 +211,6 @@ DAMAGE = (
     Damage("raw_slice_missing", "refused", "ismrmrd", edited(lost_slice, "raw.h5")),
     Damage("nifti_truncated", "refused", "nifti", truncated("phase.nii.gz")),
     Damage("nifti_nan", "refused", "nifti", nifti_bytes(one_nan)),
-    Damage("phase_in_scanner_units", "scored", "nifti", nifti_bytes(in_scanner_units)),
+    Damage("phase_in_scanner_units", "refused", "nifti", nifti_bytes(in_scanner_units)),
 )  # fmt: skip
 """The first half is also done where knee and intensive-care studies are mixed."""

@@ -14,6 +14,8 @@ from i2m2_med.simulate.knee.dials import LABELS, Dials, Latents, draw_latents
 from i2m2_med.simulate.knee.files import PIXEL_MM, Volume, header, write_volume
 
 SLICE_MM = 3.0
+SIDECAR = '{"Units": "rad"}\n'
+"""BIDS: the unit of a phase image."""
 DIALS = Dials(magnitude=1.0, phase=1.0, between=1.0)
 PREVALENCE = 0.4
 FIRST_IN_SLICE, LAST_IN_SLICE = 1 << 6, 1 << 7
@@ -133,14 +135,16 @@ def write_magnitude(folder: Path, study: KneeStudy) -> None:
 
 
 def write_phase(folder: Path, study: KneeStudy) -> None:
-    """`phase.nii.gz` (rad) alone."""
+    """`phase.nii.gz` alone, and the sidecar that says its unit."""
     write_nifti(folder / "phase.nii.gz", np.angle(study.images))
+    (folder / "phase.json").write_text(SIDECAR)
 
 
 def write_bids_pair(folder: Path, study: KneeStudy) -> None:
     """The pair under BIDS names."""
     write_nifti(folder / "sub-01_part-mag_PDw.nii.gz", np.abs(study.images))
     write_nifti(folder / "sub-01_part-phase_PDw.nii.gz", np.angle(study.images))
+    (folder / "sub-01_part-phase_PDw.json").write_text(SIDECAR)
 
 
 PATTERNS: dict[str, Callable[[Path, KneeStudy], None]] = {

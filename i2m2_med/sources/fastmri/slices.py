@@ -1,7 +1,7 @@
 """Volumes of every format that the knee track reads, by one face: find them, inspect them, read one slice of them.
 
-Formats: fastMRI HDF5, ISMRMRD raw (HDF5), NIfTI magnitude and phase, and `.npy` k-space of one slice, (coil, readout,
-phase) with DC in the centre.
+Formats: fastMRI HDF5, ISMRMRD raw (HDF5), BART (`.cfl`), `.npy` k-space of one slice, (coil, readout, phase) with DC in the
+centre; images of magnitude and phase as NIfTI and what else nibabel reads, or as a folder of DICOM files.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,8 @@ import numpy as np
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, write_json
 from i2m2_med.sources.fastmri import volume as fastmri_volume
-from i2m2_med.sources.formats import ismrmrd_raw, nifti
+from i2m2_med.sources.formats import bart, dicom, ismrmrd_raw, nifti
+from i2m2_med.sources.formats.dicom_frames import is_dicom
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
 from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
 from i2m2_med.sources.formats.npy import open_npy
@@ -22,21 +23,40 @@ from i2m2_med.sources.formats.volume import Volume, energy
 
 @dataclass(frozen=True)
 class VolumeFiles:
-    """Where the data of one volume lie: raw data (or a magnitude image), and a phase image where there is one."""
+    """Where the data of one volume lie: raw data or images."""
 
     data: Path | None
+    """Raw data, a magnitude, complex or real image, or a folder of DICOM files."""
     phase: Path | None = None
+    imaginary: Path | None = None
+    """With it, `data` is the real part."""
+    members: tuple[Path, ...] = ()
+    """Of a folder, its files."""
+    twice: tuple[Path, ...] = ()
+    """Files that show the same part; such a volume is refused."""
 
     @property
     def paths(self) -> list[Path]:
         """The files that there are, the one to name it by first."""
-        return [path for path in (self.data, self.phase) if path is not None]
+        named = [path for path in (self.data, self.phase, self.imaginary) if path is not None]
+        if self.members:
+            return list(self.members)
+        return named + [header for path in named if (header := header_of(path)) is not None]
 
     @property
     def name(self) -> str:
-        """How annotations name a volume: its file's name without suffix, of NIfTI images also without the part."""
+        """How annotations name a volume: its file's name without suffix, of images also without the part; a folder's name."""
+        if self.members:
+            assert self.data is not None
+            return self.data.name
         first = self.paths[0]
         return nifti.volume_name(first) if nifti.is_nifti(first) else first.stem
+
+
+def header_of(path: Path) -> Path | None:
+    """The `.hdr` that an `.img` or `.cfl` comes with; None for other files, or where it is missing."""
+    header = path.with_suffix(".hdr")
+    return header if path.suffix.lower() in (".img", ".cfl") and header.is_file() else None
 
 
 def find_volumes(folder: Path) -> list[VolumeFiles]:
@@ -45,15 +65,46 @@ def find_volumes(folder: Path) -> list[VolumeFiles]:
 
 
 def group_volumes(paths: Iterable[Path]) -> list[VolumeFiles]:
-    """Raw files each for itself, NIfTI images by pairs; other files are left alone."""
+    """Raw files each for itself, images by what they show, DICOM files by folder; other files are left alone."""
     files = sorted(paths)
-    images = [path for path in files if nifti.part_of(path)]
-    pairs: dict[tuple[Path, str], dict[str, Path]] = {}
-    for path in images:
-        pairs.setdefault((path.parent, nifti.volume_name(path)), {})[str(nifti.part_of(path))] = path
-    raw = [VolumeFiles(path) for path in files if path.suffix.lower() in (".h5", ".npy")]
-    found = raw + [VolumeFiles(pair.get("magnitude"), pair.get("phase")) for pair in pairs.values()]
-    return sorted(found, key=lambda volume: volume.paths[0])
+    raw = [VolumeFiles(path) for path in files if path.suffix.lower() in (".h5", ".npy", ".cfl")]
+    series: dict[Path, list[Path]] = {}
+    for path in files:
+        if is_dicom(path):
+            series.setdefault(path.parent, []).append(path)
+    folders = [VolumeFiles(folder, members=tuple(found)) for folder, found in series.items()]
+    return sorted(raw + folders + _images(files), key=lambda volume: volume.paths[0])
+
+
+def _images(files: list[Path]) -> list[VolumeFiles]:
+    """Images with the same name but for the part; one without a part is the magnitude that others lack, or complex."""
+    groups: dict[tuple[Path, str], dict[str, list[Path]]] = {}
+    unnamed: list[Path] = []
+    for path in filter(nifti.is_nifti, files):
+        part = nifti.part_of(path)
+        if part is None:
+            unnamed.append(path)
+        else:
+            groups.setdefault((path.parent, nifti.volume_name(path)), {}).setdefault(part, []).append(path)
+    for path in unnamed:
+        key = path.parent, nifti.volume_name(path)
+        if key in groups and "magnitude" not in groups[key]:
+            groups[key]["magnitude"] = [path]
+        elif nifti.is_complex(path):
+            groups.setdefault(key, {}).setdefault("magnitude", []).append(path)
+    return [_parts(group) for group in groups.values()]
+
+
+def _parts(group: dict[str, list[Path]]) -> VolumeFiles:
+    """Magnitude and phase (or one of them) before real and imaginary."""
+    one = {part: paths[0] for part, paths in group.items()}
+    twice = next((tuple(paths) for paths in group.values() if len(paths) > 1), ())
+    whole = "magnitude" in one and "phase" in one
+    if not whole and ("real" in one or "imaginary" in one):
+        real, imaginary = one.get("real"), one.get("imaginary")
+        mixed = tuple(one.values()) if len(one) != 2 or real is None or imaginary is None else ()
+        return VolumeFiles(real or one.get("magnitude") or one.get("phase"), None, imaginary, twice=twice or mixed)
+    return VolumeFiles(one.get("magnitude"), one.get("phase"), twice=twice)
 
 
 def inspect(files: VolumeFiles, choice: Choice = ONLY_IMAGE) -> Volume:
@@ -61,10 +112,19 @@ def inspect(files: VolumeFiles, choice: Choice = ONLY_IMAGE) -> Volume:
 
     choice: which image of an ISMRMRD file that holds several.
     """
-    path = files.paths[0]
+    if files.twice:
+        names = ", ".join(path.name for path in files.twice)
+        raise SourceError(
+            f"{names}: which of them count can't be told; give one magnitude and phase, or real and imaginary."
+        )
+    path = files.data or files.paths[0]
+    if files.members:
+        return dicom.inspect_series(path)
     if nifti.is_nifti(path):
-        return nifti.inspect_pair(files.data, files.phase)
-    if path.suffix == ".npy":
+        return nifti.inspect_pair(files.data, files.phase, files.imaginary)
+    if path.suffix.lower() == ".cfl":
+        return bart.inspect_cfl(path)
+    if path.suffix.lower() == ".npy":
         return _inspect_npy(path)
     if ismrmrd_raw.is_ismrmrd(path):
         return ismrmrd_raw.inspect_raw(path, choice)
@@ -84,14 +144,16 @@ def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> 
 
 def read_kspace(path: Path, form: str, index: int, choice: Choice = ONLY_IMAGE) -> np.ndarray:
     """One slice of k-space, (coil, readout, phase) complex64."""
-    if form == "npy":
-        return _load_npy(path)
+    if form in ("npy", "cfl"):
+        return _load_npy(path) if form == "npy" else bart.read_cfl(path, index)
     return ismrmrd_raw.read_raw(path, index, choice) if form == "ismrmrd" else fastmri_volume.read_kspace(path, index)
 
 
 def read_image(files: VolumeFiles, index: int) -> np.ndarray:
-    """One slice of NIfTI images, (height, width) complex64."""
-    return nifti.read_pair(files.data, files.phase, index)
+    """One slice of images that were reconstructed already, (height, width) complex64."""
+    if files.data is not None and files.data.is_dir():
+        return dicom.read_series(files.data, index)
+    return nifti.read_pair(files.data, files.phase, index, files.imaginary)
 
 
 def read_rss(path: Path, form: str, index: int) -> np.ndarray | None:

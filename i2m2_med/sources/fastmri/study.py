@@ -12,8 +12,8 @@ from i2m2_med.sources.formats.nifti import part_of
 from i2m2_med.sources.formats.volume import Volume
 from i2m2_med.sources.source import Study
 
-NAMES = ("kspace", "raw", "magnitude", "phase")
-"""What `study.yaml` may name: the file of raw data, or of either image."""
+NAMES = ("kspace", "raw", "magnitude", "phase", "real", "imaginary")
+"""What `study.yaml` may name: the file of raw data, or of an image."""
 OTHERS = ("series", "static", "notes")
 """Names of `study.yaml` that other data sets read."""
 
@@ -42,15 +42,23 @@ def study_files(folder: Path) -> VolumeFiles:
         return VolumeFiles(folder)
     named = named_files(folder)
     if named:
-        return VolumeFiles(named.get("kspace") or named.get("raw") or named.get("magnitude"), named.get("phase"))
+        data = next((named[name] for name in ("kspace", "raw", "magnitude", "real") if name in named), None)
+        return VolumeFiles(data, named.get("phase"), named.get("imaginary"))
     volumes = find_volumes(folder)
-    parts = [part_of(path) for volume in volumes for path in volume.paths]
-    if sorted(map(str, parts)) == ["magnitude", "phase"]:  # a pair, whatever else their names say
-        paths = [path for volume in volumes for path in volume.paths]
-        return VolumeFiles(paths[parts.index("magnitude")], paths[parts.index("phase")])
+    others = [volume for volume in volumes if not volume.members]
+    volumes = others or volumes  # DICOM files beside raw data or images are there for the report
+    if volumes and all(volume.members for volume in volumes):  # a folder for each series of one examination
+        return VolumeFiles(folder, members=tuple(path for volume in volumes for path in volume.members))
+    parts = {part_of(path): path for volume in volumes for path in volume.paths}
+    if len(volumes) == 2 and len(parts) == 2:  # a pair, whatever else their names say
+        if {"magnitude", "phase"} == set(parts):
+            return VolumeFiles(parts["magnitude"], parts["phase"])
+        if {"real", "imaginary"} == set(parts):
+            return VolumeFiles(parts["real"], imaginary=parts["imaginary"])
     if not volumes:
         raise SourceError(
-            "The study holds no fastMRI or ISMRMRD file (*.h5), no NIfTI magnitude or phase, and no k-space (*.npy)."
+            "The study holds no fastMRI or ISMRMRD file (*.h5), no NIfTI magnitude or phase, no MR DICOM files, and no "
+            "k-space (*.npy, *.cfl)."
         )
     if len(volumes) > 1:
         raise SourceError(f"The study holds {len(volumes)} volumes. Say in study.yaml which counts (kspace: FILE).")
@@ -69,8 +77,9 @@ def named_files(folder: Path) -> dict[str, Path]:
 def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE) -> pl.DataFrame:
     """One row per slice with what the transforms read.
 
-    `_data` and `_phase` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil, readout,
-    phase), `_recon` (rows and columns), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale` (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
+    `_data`, `_phase` and `_imaginary` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil,
+    readout, phase), `_recon` (rows and columns), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale`
+    (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
     """
     strength = volume.field_strength_t
     shape = [volume.n_slices, volume.n_coils, volume.readout, volume.phase]
@@ -85,6 +94,7 @@ def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE)
         group_field_strength=pl.lit(f"{strength:.1f} T" if strength else None, pl.String),
         _data=pl.lit(str(files.data.resolve()) if files.data else None, pl.String),
         _phase=pl.lit(str(files.phase.resolve()) if files.phase else None, pl.String),
+        _imaginary=pl.lit(str(files.imaginary.resolve()) if files.imaginary else None, pl.String),
         _format=pl.lit(volume.format),
         _shape=pl.lit(shape, pl.List(pl.Int64)),
         _recon=pl.lit(list(volume.recon), pl.List(pl.Int64)),

@@ -124,17 +124,16 @@ def _forwards(heads: np.ndarray, kept: np.ndarray, name: str, remarks: list[str]
     if not backwards.any():
         return kept
     forwards = kept & ~backwards
-    lines = heads["idx"][list(LINE[:3])]
-    if not np.isin(_numbered(lines, backwards), _numbered(lines, forwards)).all():
+    if not np.isin(_lines(heads[backwards]), _lines(heads[forwards])).all():
         raise SourceError(f"{name} holds lines that were only measured backwards (EPI), which can't be read.")
     remarks.append("reversed readouts left out")
     return forwards
 
 
-def _numbered(lines: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """One number per line: counters have 16 bits."""
-    chosen = lines[rows]
-    return sum(chosen[counter].astype(np.int64) << (16 * place) for place, counter in enumerate(LINE[:3]))  # pyright: ignore[reportReturnType]
+def _lines(heads: np.ndarray) -> np.ndarray:
+    """One number per slice, line and partition: counters have 16 bits."""
+    slices, lines, partitions = (heads["idx"][counter].astype(np.int64) for counter in LINE[:3])
+    return (slices << 32) + (lines << 16) + partitions
 
 
 def _refuse_twice(idx: np.ndarray, name: str) -> None:

@@ -77,7 +77,7 @@ def inspect_raw(path: Path, choice: Choice = ONLY_IMAGE) -> Volume:
     energies = [
         kspace_energy(read_raw(path, number, choice), rows, path.name, number) for number in range(index.n_slices)
     ]
-    spacing = (readout.recon_mm, phase.recon_mm)
+    across = (phase, readout) if index.storage.transpose else (readout, phase)
     return Volume(
         format="ismrmrd",
         n_slices=index.n_slices,
@@ -87,7 +87,7 @@ def inspect_raw(path: Path, choice: Choice = ONLY_IMAGE) -> Volume:
         recon=(readout.recon, phase.recon),
         step=(readout.step, phase.step),
         field_strength_t=index.header.field_strength_t,
-        voxel_mm=(*(spacing[::-1] if index.storage.transpose else spacing), index.spacing_mm),
+        voxel_mm=(across[0].recon_mm, across[1].recon_mm, index.spacing_mm),
         affine=None if index.storage.affine is None else tuple(index.storage.affine.ravel().tolist()),
         turn=index.storage.turn,
         remarks=index.chosen.remarks,

@@ -12,7 +12,7 @@ from i2m2_med.sources.formats.geometry import Axis
 class Volume(Settings):
     """Facts of one volume, as kept between runs."""
 
-    format: Literal["fastmri", "ismrmrd", "nifti", "npy"]
+    format: Literal["fastmri", "ismrmrd", "nifti", "npy", "dicom", "cfl"]
     n_slices: int
     n_coils: int
     """1 for single-coil volumes, whose k-space has no coil axis."""
@@ -32,6 +32,8 @@ class Volume(Settings):
     """Row, column and slice spacing of the images as shown."""
     affine: tuple[float, ...] | None = None
     """(column, row, slice) of the images as shown → mm, 4 × 4 row by row; None where the format has no orientation (nominal)."""
+    space: int = 1
+    """NIfTI's code of what `affine` is aligned to; 1 is the scanner."""
     turn: tuple[bool, bool, bool] = (False, False, False)
     """From an image as reconstructed to one as shown: transposed, rows flipped, columns flipped. Images that are read are turned already."""
     remarks: tuple[str, ...] = ()
@@ -45,6 +47,11 @@ class Volume(Settings):
     """The file itself says that a simulator made it."""
     energies: tuple[float, ...]
     """Σ|x|² of each slice's image over the rows that the scanner reconstructs."""
+
+    @property
+    def reconstructed(self) -> bool:
+        """Whether the file holds images, no k-space."""
+        return self.format in ("nifti", "dicom")
 
     @property
     def scale(self) -> float:

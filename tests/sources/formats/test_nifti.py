@@ -11,6 +11,8 @@ from i2m2_med.sources.fastmri.slices import find_volumes, inspect, read_image
 from i2m2_med.sources.formats.nifti import inspect_pair, part_of, volume_name
 
 COLUMNS, ROWS, SLICES = 7, 5, 3
+LAS = np.diag([-0.5, 0.6, 3.0, 1.0])
+"""Stored as images are shown: columns to the left, rows to anterior, slices upwards."""
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def images() -> np.ndarray:
 
 
 def save(path: Path, values: np.ndarray) -> None:
-    nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), np.diag([0.5, 0.6, 3.0, 1.0])), path)
+    nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), LAS), path)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,10 @@ def save(path: Path, values: np.ndarray) -> None:
         ("magnitude.nii.gz", "phase.nii.gz", "image"),
         ("sub-01_part-mag_T2w.nii.gz", "sub-01_part-phase_T2w.nii.gz", "sub-01_T2w"),
         ("knee7_mag.nii", "knee7_phase.nii", "knee7"),
+        ("knee7.nii.gz", "knee7_ph.nii.gz", "knee7"),
+        ("sub-01_ses-phase2_part-mag_T2w.nii", "sub-01_ses-phase2_part-phase_T2w.nii", "sub-01_ses-phase2_T2w"),
+        ("a_magnitude.img", "a_phase.img", "a"),
+        ("a_mag.mgz", "a_phase.mgz", "a"),
     ],
 )
 def test_pairs_are_found_and_read(tmp_path: Path, images: np.ndarray, magnitude: str, phase: str, name: str) -> None:
@@ -45,12 +51,21 @@ def test_pairs_are_found_and_read(tmp_path: Path, images: np.ndarray, magnitude:
 
 def test_scanner_units(tmp_path: Path, images: np.ndarray) -> None:
     save(tmp_path / "magnitude.nii", np.abs(images))
-    for units in (np.angle(images) * 4096 / np.pi, np.angle(images) % (2 * np.pi) * 2048 / np.pi):
+    phase = np.angle(images)
+    phase[0, 0, :2] = -3.14, 3.14  # fills its range
+    expected = np.abs(images) * np.exp(1j * phase)
+    for units in (phase * 4096 / np.pi, (phase + np.pi) * 2048 / np.pi, phase % (2 * np.pi), phase):
         save(tmp_path / "phase.nii", units)
-        np.testing.assert_allclose(read_image(find_volumes(tmp_path)[0], 1), images[..., 1].T, rtol=1e-3)
-    save(tmp_path / "phase.nii", np.angle(images) * 1e5)
-    with pytest.raises(SourceError, match=r"phase\.nii holds .*radians"):
+        close = {"rtol": 1e-3, "atol": 3e-3}
+        np.testing.assert_allclose(read_image(find_volumes(tmp_path)[0], 1), expected[..., 1].T, **close)
+    save(tmp_path / "phase.nii", phase * 1e5)
+    with pytest.raises(SourceError, match=r"phase\.nii holds .*Units"):
         read_image(find_volumes(tmp_path)[0], 1)
+    (tmp_path / "phase.json").write_text('{"Units": "rad"}')
+    save(tmp_path / "phase.nii", phase * 0.1 + 9 * np.pi)  # unwrapped
+    np.testing.assert_allclose(
+        np.angle(read_image(find_volumes(tmp_path)[0], 1)), np.angle(-np.exp(0.1j * phase[..., 1])).T, atol=1e-4
+    )
 
 
 def test_either_may_come_alone(tmp_path: Path, images: np.ndarray) -> None:
@@ -80,10 +95,155 @@ def test_bad_pairs(tmp_path: Path, images: np.ndarray) -> None:
         inspect(find_volumes(tmp_path)[0])
 
 
-def test_names_that_only_look_like_parts() -> None:
-    assert part_of(Path("magnet.nii")) is None
-    assert part_of(Path("t1_image.nii")) is None
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("magnet.nii", None),
+        ("t1_image.nii", None),
+        ("ABC_MAG.nii.gz", "magnitude"),
+        ("sub-1_part-imag_T2w.nii", "imaginary"),
+        ("sub-1_part-real_T2w.nii", "real"),
+        ("sub-1_ses-phase2_T2w.nii", None),
+        ("sub-1_ses-phase_T2w.nii.gz", None),
+        ("sub-1_acq-mag_part-phase_T2w.nii", "phase"),
+        ("sub-1_part-other_phase.nii", None),
+        ("sub-1_phase.nii", "phase"),
+        ("scan_imaginary.nii", "imaginary"),
+        ("scan_ph.nii", "phase"),
+        ("phase_mag.nii", None),
+        ("graph.nii", None),
+        ("phase.txt", None),
+    ],
+)
+def test_words_count_whole(name: str, part: str | None) -> None:
+    assert part_of(Path(name)) == part
+
+
+def test_names_of_volumes() -> None:
     assert volume_name(Path("ABC_MAG.nii.gz")) == "ABC"
+    assert volume_name(Path("sub-1_part-mag_T2w.nii.gz")) == "sub-1_T2w"
+    assert volume_name(Path("phase.nii")) == "image"
+
+
+def complex_files(folder: Path, images: np.ndarray, how: str) -> None:
+    if how == "complex":
+        nibabel.save(nibabel.Nifti1Image(images.astype(np.complex64), LAS), folder / "scan.nii.gz")
+        return
+    names = {"bids": "sub-1_part-{}_T2w.nii", "dcm2niix": "scan_{}.nii", "words": "{}.nii"}
+    parts = {"bids": ("real", "imag")}.get(how, ("real", "imaginary"))
+    for part, values in zip(parts, (images.real, images.imag), strict=True):
+        save(folder / names[how].format(part), values)
+
+
+@pytest.mark.parametrize("how", ["complex", "bids", "dcm2niix", "words"])
+def test_complex_images(tmp_path: Path, images: np.ndarray, how: str) -> None:
+    complex_files(tmp_path, images, how)
+    (found,) = find_volumes(tmp_path)
+    volume = inspect(found)
+    assert (volume.has_magnitude, volume.has_phase) == (True, True)
+    np.testing.assert_allclose(read_image(found, 2), images[..., 2].T, rtol=1e-5)
+
+
+def colours(path: Path, images: np.ndarray) -> None:
+    rgb = np.zeros(images.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nibabel.save(nibabel.Nifti1Image(rgb, LAS), path)
+
+
+def four_axes(path: Path, images: np.ndarray) -> None:
+    save(path, np.stack([np.abs(images)] * 2, axis=-1))
+
+
+def complex_named_magnitude(path: Path, images: np.ndarray) -> None:
+    nibabel.save(nibabel.Nifti1Image(images.astype(np.complex64), LAS), path)
+
+
+def second_magnitude(path: Path, images: np.ndarray) -> None:
+    save(path, np.abs(images))
+    save(path.with_suffix(".nii.gz"), np.abs(images))
+
+
+def imaginary_alone(path: Path, images: np.ndarray) -> None:
+    save(path.with_name("imaginary.nii"), images.imag)
+
+
+def another_place(path: Path, images: np.ndarray) -> None:
+    save(path, np.abs(images))
+    moved = LAS.copy()
+    moved[0, 3] = 40
+    nibabel.save(nibabel.Nifti1Image(np.angle(images).astype(np.float32), moved), path.with_name("phase.nii"))
+
+
+def sidecar_of_a_phase(path: Path, images: np.ndarray) -> None:
+    save(path, np.abs(images))
+    path.with_suffix(".json").write_text('{"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}')
+
+
+def no_geometry(path: Path, images: np.ndarray) -> None:
+    save(path, np.abs(images))
+    content = bytearray(path.read_bytes())
+    content[280:328] = np.zeros(12, "<f4").tobytes()  # srow_x, srow_y, srow_z
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("write", "why"),
+    [
+        (colours, "holds colours"),
+        (four_axes, r"holds 2 volumes \(shape"),
+        (complex_named_magnitude, "complex values, but its name says magnitude"),
+        (second_magnitude, "which of them count can't be told"),
+        (imaginary_alone, "which of them count can't be told"),
+        (another_place, "lie in different places"),
+        (sidecar_of_a_phase, "taken for the magnitude, but ImageType .* says phase"),
+        (no_geometry, "affine is singular"),
+    ],
+)
+def test_refused_in_one_line(tmp_path: Path, images: np.ndarray, write, why: str) -> None:
+    write(tmp_path / "magnitude.nii", images)
+    with pytest.raises(SourceError, match=why) as raised:
+        inspect(find_volumes(tmp_path)[0])
+    assert "\n" not in str(raised.value)
+
+
+ORIENTATIONS = ["LAS", "RAS", "LPS", "LPI", "ALS", "SAL", "PSR", "IRP"]
+
+
+@pytest.mark.parametrize("order", ORIENTATIONS)
+def test_the_same_anatomy_is_the_same_image(tmp_path: Path, images: np.ndarray, order: str) -> None:
+    """However its axes are stored; slices lie 3 mm apart, so the header need not say which axis is theirs."""
+    for number, stored in enumerate(("LAS", order)):
+        (tmp_path / str(number)).mkdir()
+        for part, values in (("magnitude", np.abs(images)), ("phase", np.angle(images))):
+            image = nibabel.Nifti1Image(values.astype(np.float32), LAS)
+            turn = nibabel.orientations.ornt_transform(
+                nibabel.io_orientation(LAS), nibabel.orientations.axcodes2ornt(stored)
+            )
+            nibabel.save(image.as_reoriented(turn), tmp_path / str(number) / f"{part}.nii.gz")
+    volumes = [find_volumes(tmp_path / str(number))[0] for number in range(2)]
+    first, second = map(inspect, volumes)
+    for index in range(SLICES):
+        np.testing.assert_array_equal(*(read_image(volume, index) for volume in volumes))
+    np.testing.assert_allclose(first.affine, second.affine, atol=1e-5)
+    assert first.model_dump(exclude={"affine"}) == second.model_dump(exclude={"affine"})
+    np.testing.assert_allclose(np.reshape(first.affine, (4, 4)), LAS, atol=1e-6)
+
+
+def test_a_pair_may_be_stored_in_two_orders(tmp_path: Path, images: np.ndarray) -> None:
+    save(tmp_path / "magnitude.nii", np.abs(images))
+    phase = nibabel.Nifti1Image(np.angle(images).astype(np.float32), LAS)
+    nibabel.save(nibabel.as_closest_canonical(phase), tmp_path / "phase.nii")
+    (found,) = find_volumes(tmp_path)
+    inspect(found)
+    np.testing.assert_allclose(read_image(found, 1), images[..., 1].T, rtol=1e-5)
+
+
+def test_a_file_without_orientation_is_taken_as_stored(tmp_path: Path, images: np.ndarray) -> None:
+    image = nibabel.Nifti1Image(np.abs(images).astype(np.float32), None)
+    image.header.set_zooms((0.5, 0.6, 3.0))
+    nibabel.save(image, tmp_path / "magnitude.nii")
+    (found,) = find_volumes(tmp_path)
+    assert inspect(found).affine is None
+    np.testing.assert_allclose(np.abs(read_image(found, 0)), np.abs(images[..., 0]).T, rtol=1e-6)
 
 
 def test_real_image_is_read(shared_data: Path, tmp_path: Path) -> None:
@@ -91,4 +251,5 @@ def test_real_image_is_read(shared_data: Path, tmp_path: Path) -> None:
     (tmp_path / "s0_magnitude.nii.gz").symlink_to(source)
     (found,) = find_volumes(tmp_path)
     assert inspect(found).n_slices == 10
-    np.testing.assert_allclose(np.abs(read_image(found, 4)), np.squeeze(nibabel.load(source).dataobj)[..., 4].T)
+    shown = nibabel.as_closest_canonical(nibabel.squeeze_image(nibabel.load(source)))
+    np.testing.assert_allclose(np.abs(read_image(found, 4)), np.asarray(shown.dataobj)[::-1, :, 4].T)

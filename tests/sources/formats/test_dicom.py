@@ -1,0 +1,209 @@
+"""Folders of MR DICOM files, written by pydicom, against the NIfTI of the same slices."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from i2m2_med.errors import SourceError
+from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect, read_image
+from i2m2_med.sources.fastmri.study import open_study, study_files
+from i2m2_med.sources.formats.dicom_frames import is_dicom
+
+ROWS, COLUMNS, SLICES = 6, 5, 4
+SPACING, THICK = (0.6, 0.5), 3.0
+CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
+"""Columns to the left, rows to the feet, as radiologists look at it."""
+RANDOM = np.random.default_rng(0)
+MAGNITUDE = RANDOM.integers(10, 2000, (SLICES, ROWS, COLUMNS))
+PHASE = RANDOM.integers(0, 4096, (SLICES, ROWS, COLUMNS))
+PHASE.flat[:2] = 0, 4095
+IMAGES = MAGNITUDE * np.exp(1j * (PHASE * 2 - 4096) * np.pi / 4096)
+
+
+def position(index: int) -> list[float]:
+    return [-30.0, 10.0 - THICK * index, 50.0]
+
+
+def blank(kind: str) -> Dataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = kind, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    head = Dataset()
+    head.file_meta = meta
+    head.SOPClassUID, head.SOPInstanceUID, head.Modality, head.PatientID = kind, generate_uid(), "MR", "someone"
+    head.Rows, head.Columns, head.SamplesPerPixel, head.PhotometricInterpretation = ROWS, COLUMNS, 1, "MONOCHROME2"
+    head.BitsAllocated = head.BitsStored = 16
+    head.HighBit, head.PixelRepresentation, head.MagneticFieldStrength = 15, 0, 3.0
+    return head
+
+
+def single(part: str, index: int, values: np.ndarray) -> Dataset:
+    head = blank(MRImageStorage)
+    head.ImageType = ["ORIGINAL", "PRIMARY", part, "ND"]
+    head.ImagePositionPatient, head.ImageOrientationPatient = position(index), list(CORONAL)
+    head.PixelSpacing, head.SliceThickness, head.EchoTime = list(SPACING), THICK, 30.0
+    if part == "P":
+        head.RescaleSlope, head.RescaleIntercept, head.RescaleType = 2, -4096, "US"
+    head.PixelData = values[index].astype("<u2").tobytes()
+    return head
+
+
+def enhanced(part: str, values: np.ndarray) -> Dataset:
+    head = blank(EnhancedMRImageStorage)
+    head.NumberOfFrames = SLICES
+    shared, kind, echo, measures, plane = Dataset(), Dataset(), Dataset(), Dataset(), Dataset()
+    kind.FrameType, kind.ComplexImageComponent = ["ORIGINAL", "PRIMARY", "T1", "NONE"], part
+    echo.EffectiveEchoTime, measures.PixelSpacing, measures.SliceThickness = 30.0, list(SPACING), THICK
+    plane.ImageOrientationPatient = list(CORONAL)
+    shared.MRImageFrameTypeSequence, shared.MREchoSequence = Sequence([kind]), Sequence([echo])
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Sequence([measures]), Sequence([plane])
+    frames = []
+    for index in range(SLICES):
+        frame, place, scale = Dataset(), Dataset(), Dataset()
+        place.ImagePositionPatient = position(index)
+        slope = (2, -4096) if part == "PHASE" else (1, 0)
+        scale.RescaleSlope, scale.RescaleIntercept, scale.RescaleType = *slope, "US"
+        frame.PlanePositionSequence, frame.PixelValueTransformationSequence = Sequence([place]), Sequence([scale])
+        frames.append(frame)
+    head.SharedFunctionalGroupsSequence, head.PerFrameFunctionalGroupsSequence = Sequence([shared]), Sequence(frames)
+    head.PixelData = values.astype("<u2").tobytes()
+    return head
+
+
+def save(path: Path, head: Dataset) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head.save_as(path, enforce_file_format=True)
+
+
+def write_singles(
+    folder: Path, parts: dict[str, np.ndarray], change: Callable[[Dataset, int], Any] | None = None
+) -> None:
+    for part, values in parts.items():
+        for index in RANDOM.permutation(SLICES).tolist():
+            head = single(part, index, values)
+            if change:
+                change(head, index)
+            save(folder / f"{part}{RANDOM.integers(10**9)}.dcm", head)
+
+
+PAIR = {"M": MAGNITUDE, "P": PHASE}
+
+
+def write_nifti(folder: Path) -> None:
+    """As dcm2niix would: the affine of the same place."""
+    affine = np.array([[-SPACING[1], 0, 0, 30.0], [0, 0, THICK, -10.0], [0, -SPACING[0], 0, 50.0], [0, 0, 0, 1.0]])
+    for part, values in (("magnitude", np.abs(IMAGES)), ("phase", np.angle(IMAGES))):
+        nibabel.save(
+            nibabel.Nifti1Image(values.transpose(2, 1, 0).astype(np.float32), affine), folder / f"{part}.nii.gz"
+        )
+
+
+def held_to_nifti(files: VolumeFiles, folder: Path, atol: float = 1e-3) -> None:
+    (folder / "nifti").mkdir()
+    write_nifti(folder / "nifti")
+    other = study_files(folder / "nifti")
+    found, expected = inspect(files), inspect(other)
+    assert found.voxel_mm == pytest.approx(expected.voxel_mm)
+    assert found.affine == pytest.approx(expected.affine, abs=1e-4)
+    for index in range(SLICES):
+        seen, wanted = read_image(files, index), read_image(other, index)
+        np.testing.assert_allclose(seen, wanted, atol=atol * 2000)
+
+
+def test_singles_are_the_nifti(tmp_path: Path) -> None:
+    write_singles(tmp_path / "study", PAIR)
+    (files,) = find_volumes(tmp_path / "study")
+    assert len(files.paths) == 2 * SLICES
+    held_to_nifti(files, tmp_path)
+    records = open_study(tmp_path / "study").records
+    assert records["group_field_strength"][0] == "3.0 T"
+    assert records["has_magnitude"].all()
+    assert records["has_phase"].all()
+
+
+def test_a_folder_for_each_series(tmp_path: Path) -> None:
+    write_singles(tmp_path / "study" / "series 3", {"M": MAGNITUDE})
+    write_singles(tmp_path / "study" / "series 4", {"P": PHASE})
+    held_to_nifti(study_files(tmp_path / "study"), tmp_path)
+
+
+def test_beside_raw_data_they_are_for_the_report(tmp_path: Path) -> None:
+    write_singles(tmp_path / "study", {"M": MAGNITUDE})
+    np.save(tmp_path / "study" / "kspace.npy", np.ones((2, 8, 8), np.complex64))
+    assert open_study(tmp_path / "study").records["_format"].unique().to_list() == ["npy"]
+
+
+def test_enhanced_multi_frame(tmp_path: Path) -> None:
+    save(tmp_path / "study" / "a", enhanced("MAGNITUDE", MAGNITUDE))
+    save(tmp_path / "study" / "b", enhanced("PHASE", PHASE))
+    held_to_nifti(study_files(tmp_path / "study"), tmp_path)
+
+
+def test_real_and_imaginary(tmp_path: Path) -> None:
+    def around_zero(head: Dataset, _: int) -> None:
+        head.RescaleSlope, head.RescaleIntercept = 1, -2048
+
+    parts = {"R": IMAGES.real.round() + 2048, "I": IMAGES.imag.round() + 2048}
+    write_singles(tmp_path / "study", parts, around_zero)
+    held_to_nifti(study_files(tmp_path / "study"), tmp_path)
+
+
+def test_a_magnitude_alone(tmp_path: Path) -> None:
+    write_singles(tmp_path / "study", {"M": MAGNITUDE})
+    record = open_study(tmp_path / "study").records.row(0, named=True)
+    assert (record["has_magnitude"], record["has_phase"]) == (True, False)
+
+
+def sets(**tags: object) -> Callable[[Dataset, int], None]:
+    """A change of one slice's tags."""
+
+    def change(head: Dataset, index: int) -> None:
+        for name, value in tags.items() if index == 1 else ():
+            if value is None:
+                delattr(head, name)
+            else:
+                setattr(head, name, value)
+
+    return change
+
+
+REFUSED = {
+    "computed tomography": (sets(Modality="CT"), "no MR image"),
+    "no place": (sets(ImagePositionPatient=None), "lacks its place"),
+    "another echo": (sets(EchoTime=60.0), "2 echo times"),
+    "another pixel": (sets(PixelSpacing=[1.0, 1.0]), "2 pixel spacings"),
+    "tilted": (sets(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), "tilted"),
+    "the same place twice": (sets(ImagePositionPatient=position(2)), "two magnitude images of one place"),
+    "uneven": (sets(ImagePositionPatient=[-30.0, 9.0, 50.0]), "evenly"),
+    "what it shows": (sets(ImageType=["ORIGINAL", "PRIMARY", "OTHER"]), "does not say whether"),
+    "two patients": (sets(PatientID="another"), "2 patients"),
+    "colours": (sets(PhotometricInterpretation="RGB"), "not a number per pixel"),
+    "pixels cut off": (sets(PixelData=b"\0\0"), "can't be read"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    change, why = REFUSED[name]
+    write_singles(tmp_path / "study", {"M": MAGNITUDE}, change)
+    with pytest.raises(SourceError, match=why) as raised:
+        open_study(tmp_path / "study")
+    assert "\n" not in str(raised.value)
+    assert "someone" not in str(raised.value)
+
+
+def test_other_files_are_no_dicom(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("x" * 200)
+    (tmp_path / "short").write_bytes(b"DICM")
+    assert not any(map(is_dicom, tmp_path.iterdir()))
+    save(tmp_path / "image", single("M", 0, MAGNITUDE))
+    assert is_dicom(tmp_path / "image")
+    assert pydicom.dcmread(tmp_path / "image").Modality == "MR"
