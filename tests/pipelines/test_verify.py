@@ -225,6 +225,10 @@ def test_elsewhere_a_metric_may_differ_by_rounding_and_no_more() -> None:
     assert verdicts(exact=False, intervals=False) == ["close", "not checked", "DIFFERS"]
     assert verdicts(exact=True, intervals=True) == ["DIFFERS"] * 3
     assert tolerance("test_balanced_accuracy_acl") == 1e-2
+    assert check_metrics({"a": 1.0}, {}, exact=False, same_code=False) == [Check("a", "1.0", "none", "noted")]
+    ends = {"a": 1.0, "a_low": 0.5}
+    other = check_metrics(ends, {"a": 2.0, "a_low": 0.6}, exact=True, same_code=False)
+    assert [check.verdict for check in other] == ["DIFFERS", "noted"]  # the value itself is never another statistic
     assert check_metrics({"a": 1.0}, {}, exact=False) == [Check("a", "1.0", "none", "DIFFERS")]
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ def same_machine(run: FoundRun) -> bool:
 def check_environment(run: FoundRun) -> list[Check]:
     """The run's lock as recorded, the lock that lies here, and what is installed, held against each other.
 
-    Other code is noted and refutes nothing: whether it still makes the run's numbers is what the other checks find out.
+    Other code, and the other lock that comes with it, are noted and refute nothing: whether they still make the run's numbers
+    is what the other checks find out.
     """
     recorded = run.tags.get("i2m2.lock_sha256", "none")
-    checks = [alike("lock here", recorded, provenance.lock_digest())]
+    lock = alike("lock here", recorded, provenance.lock_digest())
+    checks = [lock if same_code(run) or not lock.failed else replace(lock, verdict="noted")]
     installed = provenance.packages()
     wanted = recorded_packages(run)
     if recorded != "none":
@@ -46,9 +49,8 @@ def check_environment(run: FoundRun) -> list[Check]:
     was = ", ".join(f"{entry.split()[0]} {wanted[entry.split()[0]]}" for entry in off[:3])
     verdict = "DIFFERS" if off else "same"
     checks.append(Check(f"{len(wanted)} packages", was or "as locked", names(off) or "as locked", verdict))
-    code = provenance.source_digest()
-    before = run.tags.get("i2m2.code_sha256", "")
-    return [*checks, Check(CODE, before[:12], code[:12], "same" if code == before else "noted")]
+    code = alike(CODE, run.tags.get("i2m2.code_sha256", ""), provenance.source_digest())
+    return [*checks, replace(code, verdict="noted") if code.failed else code]
 
 
 def same_code(run: FoundRun) -> bool:
@@ -101,12 +103,22 @@ def same_names(recorded: pd.DataFrame, again: pd.DataFrame) -> bool:
 
 
 def check_metrics(
-    recorded: Mapping[str, float], again: Mapping[str, float], exact: bool, intervals: bool = True
+    recorded: Mapping[str, float],
+    again: Mapping[str, float],
+    exact: bool,
+    intervals: bool = True,
+    same_code: bool = True,
 ) -> list[Check]:
-    """Every metric of `recorded` or `again` against the other; one that only one of them has differs."""
-    return [
-        _metric(name, recorded.get(name), again.get(name), exact, intervals) for name in sorted({*recorded, *again})
-    ]
+    """Every metric of `recorded` or `again` against the other; one that only one of them has differs.
+
+    Other code may have other statistics: an interval that it draws otherwise, or a metric that only one of both knows, is noted.
+    """
+    names = sorted({*recorded, *again})
+    checks = [_metric(name, recorded.get(name), again.get(name), exact, intervals) for name in names]
+    if same_code:
+        return checks
+    drawn = {name for name in names if name.endswith(("_low", "_high")) or not (name in recorded and name in again)}
+    return [replace(check, verdict="noted") if check.failed and check.what in drawn else check for check in checks]
 
 
 def _metric(name: str, was: float | None, now: float | None, exact: bool, intervals: bool) -> Check:

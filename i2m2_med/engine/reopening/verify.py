@@ -100,7 +100,7 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], compare: Compare) 
     checks = [children, *check_signed(parent), *check_config(parent)]
     if all(len(table) for table in tables.values()):
         values = comparison_values(compare(config, tables, reference))
-        checks += verify.check_metrics(parent.metrics, values, exact)
+        checks += verify.check_metrics(parent.metrics, values, exact, same_code=verify.same_code(parent))
     return Verified(parent, checks, "the comparison of its runs", exact, pd.DataFrame())
 
 
@@ -133,7 +133,7 @@ def evaluate_again(
     paradigm = run.tags["paradigm"]
     values = metric_values(compare(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))
     recorded = {name: run.metrics[name] for name in final_metrics(run)}
-    compared = verify.check_metrics(recorded, values, exact, verify.same_names(kept, again))
+    compared = verify.check_metrics(recorded, values, exact, verify.same_names(kept, again), verify.same_code(run))
     return again, [*check_predictions(kept, again, exact), *compared]
 
 
@@ -153,7 +153,8 @@ def train_again(
             run=config, values=values, cohort=cohort, folder=place / "runs", uri=uri, progress=progress, judge=rows
         )
         made = experiment.train(run.tags["paradigm"], int(run.tags["seed"]))
-        checks = verify.check_metrics(run.metrics, find_run(uri, made.run_id).metrics, exact)
+        again = find_run(uri, made.run_id).metrics
+        checks = verify.check_metrics(run.metrics, again, exact, same_code=verify.same_code(run))
         forget_run(made.run_id)
     return [replace(check, what=f"trained again: {check.what}") for check in checks]
 
