@@ -10,10 +10,15 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from i2m2_med.config.run import ALLOWED, IDEAL, RunConfig, nearest
+from i2m2_med.config.allow_list import places, refusals, short
+from i2m2_med.config.run import IDEAL, RunConfig, nearest
 from i2m2_med.config.settings import Settings
+from i2m2_med.config.trust import VARIABLE, foreign_places, is_trusted_place, trusted
 from i2m2_med.config.yaml_source import Key, Values, read_values
 from i2m2_med.errors import ConfigError
+
+MOST_PROBLEMS = 20
+"""Lines of one refusal: a config that is wrong in more places is not read on."""
 
 
 def load_config(config: str, overrides: Sequence[str] = ()) -> tuple[RunConfig, Values]:
@@ -131,26 +136,45 @@ def source_names() -> list[str]:
 
 
 def lint_targets(run: RunConfig, values: Values) -> None:
-    """Refuse what a config from a stranger could run: `$` expressions, references, and targets outside the list."""
-    problems = [
-        line for key, value in walk(run.model_dump(exclude={"source"}), ()) if (line := lint(key, value, run, values))
+    """Refuse what a config could run: `$` expressions, references, and classes and arguments that are not on the list."""
+    content = run.model_dump(exclude={"source"})
+    problems = [line for key, value in walk(content, ()) if (line := expression(key, value, values))]
+    problems += [
+        f"{values.where(key)}: {'.'.join(map(str, key))}: {why}" for key, why in refusals(content, run.plugins)
     ]
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError("\n".join(list(dict.fromkeys(problems))[:MOST_PROBLEMS]))
 
 
-def lint(key: Key, value: Any, run: RunConfig, values: Values) -> str | None:
-    """What is wrong with one value, if anything."""
-    dotted = ".".join(map(str, key))
-    if key and str(key[-1]).startswith("_") and key[-1] != "_target_":
-        return f"{values.where(key)}: {dotted}: of MONAI's own keys only _target_ is allowed"
+def lint_foreign(run: RunConfig, values: Values, *, names_data: bool = False) -> None:
+    """Refuse what a config from a model folder, bundle or registry asks for beyond the list: code, and places on this machine.
+
+    names_data: it is a run's own config in the store, which says where its data lie.
+    """
+    code = [plugin for plugin in run.plugins if plugin not in trusted()]
+    if code:
+        raise ConfigError(
+            f"{values.name}: the config wants to run code from {', '.join(map(short, code))}; "
+            f"if you trust that code, add --trust {short(code[0])}, or set {VARIABLE}"
+        )
+    lint_targets(run, values)
+    named = [(key, place) for key, place in places(run.model_dump(exclude={"source"})) if not is_trusted_place(place)]
+    named += [] if names_data else [(("source", *key), place) for key, place in foreign_places(run.source)]
+    if named:
+        key, place = named[0]
+        raise ConfigError(
+            f"{values.name}: {'.'.join(map(str, key))} names a place on this machine, {short(place)}; "
+            f"if it may be read, add --trust FOLDER (absolute), or set {VARIABLE}"
+        )
+
+
+def expression(key: Key, value: Any, values: Values) -> str | None:
+    """What is wrong with one value that MONAI's parser would run or follow."""
     if isinstance(value, str) and value.startswith(("$", "@", "%")):
-        return f"{values.where(key)}: {dotted}: '{value:.60}' is an expression or reference; configs hold values only"
-    if not (key and key[-1] == "_target_"):
-        return None
-    allowed = (*ALLOWED, *run.plugins)
-    if not isinstance(value, str) or not value.startswith(allowed) or ".." in value:
-        return f"{values.where(key)}: {dotted}: '{value}' is not allowed; a _target_ starts with {', '.join(allowed)}"
+        dotted = ".".join(map(str, key))
+        return (
+            f"{values.where(key)}: {dotted}: '{short(value)}' is an expression or reference; configs hold values only"
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""RunConfig: a run's settings, closed and typed. MONAI `_target_` blocks stand inside; only listed prefixes may be named."""
+"""RunConfig: a run's settings, closed and typed. MONAI `_target_` blocks stand inside; only listed classes may be named."""
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
@@ -7,9 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, model_validator
 
 from i2m2_med.config.settings import Settings
-
-ALLOWED = ("i2m2_med.", "monai.networks.", "monai.transforms.", "monai.losses.", "torch.nn.", "torch.optim.")
-"""What a `_target_` may start with; a config's `plugins` add to it."""
 
 IDEAL = "ideal.json"
 """What simulators write beside their data: the AUROC that an observer who knows the truth reaches, by paradigm and label."""
@@ -206,7 +203,7 @@ class RunConfig(Settings):
     data_hash: Literal["content", "stat"] = "content"
     """How the manifest knows source files: by sha256, or (quick, for hundreds of GB) by size and time of change."""
     plugins: tuple[str, ...] = ()
-    """More prefixes that a `_target_` may start with: whoever adds one trusts that code."""
+    """Packages whose classes a `_target_` may name beside the listed ones: whoever adds one trusts that code."""
 
     @model_validator(mode="after")
     def check_names(self) -> "RunConfig":

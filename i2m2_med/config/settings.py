@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     """Frozen and closed: a key that is not a field is refused. The documentation of settings is made from the fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     came_later: ClassVar[tuple[str, ...]] = ()
     """Settings that data were prepared without before: at their defaults they stay out of fingerprints, so that older ones hold."""

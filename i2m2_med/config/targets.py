@@ -6,7 +6,8 @@ from copy import deepcopy
 from pydoc import locate
 from typing import Any
 
-from i2m2_med.config.run import ALLOWED, Target
+from i2m2_med.config.allow_list import allowed, is_trusted, refusals
+from i2m2_med.config.run import Target, nearest
 from i2m2_med.errors import ConfigError
 
 KINDS = {
@@ -20,7 +21,9 @@ KINDS = {
 
 
 def resolve(target: str, kind: str, where: str, plugins: tuple[str, ...] = ()) -> type:
-    """The class that a `_target_` names. A function, a module's import of another library, or another kind of class is refused."""
+    """The class that a `_target_` names. What is not on the list, a function, and another kind of class are refused."""
+    if target not in allowed() and not is_trusted(target, plugins):
+        raise ConfigError(f"{where}: '{target}' is not allowed; a config names a listed class, or one of its 'plugins'")
     try:
         found: Any = locate(target)
     except Exception as error:  # pydoc.ErrorDuringImport: the module exists and fails
@@ -28,8 +31,8 @@ def resolve(target: str, kind: str, where: str, plugins: tuple[str, ...] = ()) -
     if found is None:
         raise ConfigError(f"{where}: there is no {target}")
     wanted: Any = locate(KINDS[kind])
-    home = f"{getattr(found, '__module__', '')}."
-    if not inspect.isclass(found) or not home.startswith((*ALLOWED, *plugins)) or not issubclass(found, wanted):
+    at_home = target in allowed() or is_trusted(f"{getattr(found, '__module__', '')}.", plugins)
+    if not inspect.isclass(found) or not at_home or not issubclass(found, wanted):
         raise ConfigError(f"{where}: {target} is not a {kind} (a {KINDS[kind]})")
     return found
 
@@ -43,14 +46,14 @@ def build(
     **given: Any,
 ) -> Any:
     """Make the object of a `_target_` block. `given` are passed always, `offered` where the class takes them and the block is silent."""
+    for key, why in refusals(block, plugins):
+        raise ConfigError(f"{where}.{'.'.join(map(str, key))}: {why}")
     cls = resolve(str(block.get("_target_")), kind, where, plugins)
     takes = inspect.signature(cls).parameters
     known = {name: value for name, value in (offered or {}).items() if name in takes and name not in block}
     open_ended = any(taken.kind is inspect.Parameter.VAR_KEYWORD for taken in takes.values())
     for name in block:
         if name != "_target_" and name not in takes and not open_ended:
-            from i2m2_med.config.run import nearest
-
             raise ConfigError(f"{where}: {block['_target_']} takes no '{name}'{nearest(name, list(takes))}")
     for value in nested(block):
         resolve(str(value["_target_"]), "network" if kind in {"network", "combiner"} else kind, where, plugins)

@@ -10,18 +10,10 @@ from typing import Any
 
 import yaml
 
+from i2m2_med.documents import NotPlain, load_yaml, read_start, read_yaml
 from i2m2_med.errors import ConfigError
 
 Key = tuple[str | int, ...]
-
-
-class Loader(yaml.SafeLoader):
-    """Safe YAML that reads `1e-4` as a number, as YAML 1.2 does."""
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 @dataclass(frozen=True)
@@ -97,15 +89,9 @@ def read_chain(path: Path, below: tuple[Path, ...]) -> tuple[dict[str, Any], dic
 def read_file(path: Path) -> tuple[dict[str, Any], dict[Key, str]]:
     """Safe-load one YAML file, with the line of every key."""
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=Loader)
-        content = yaml.load(text, Loader=Loader)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+        content, node = load_yaml(read_start(path))
+    except NotPlain as error:
+        raise ConfigError(f"{path}{f' line {error.line}' if error.line else ''}: {error.why}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a config is a mapping of settings, this holds {type(content).__name__}")
     origins: dict[Key, str] = {}
@@ -152,9 +138,9 @@ def parse_override(override: str) -> tuple[Key, Any]:
     if not equals or not name:
         raise ConfigError(f"-s {override}: write key.sub=value")
     try:
-        value = yaml.load(text, Loader=Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"-s {override}: the value is not YAML") from error
+        value = read_yaml(text)
+    except NotPlain as error:
+        raise ConfigError(f"-s {override:.80}: {error.why}") from error
     return tuple(name.split(".")), value
 
 

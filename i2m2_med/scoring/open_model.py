@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from i2m2_med.config.trust import trust
 from i2m2_med.engine.prediction.model_files import read_about, read_portable
 from i2m2_med.errors import ModelError
 from i2m2_med.scoring.job import MODEL_FILES, model_hash
@@ -23,16 +24,16 @@ class ModelFolder:
     sha: str
 
 
-def open_model(reference: str, uri: str | None = None, trust: Sequence[str] = ()) -> ModelFolder:
+def open_model(reference: str, uri: str | None = None, more: Sequence[str] = ()) -> ModelFolder:
     """Find a model. Raises ModelError or StoreError where there is none, it is damaged, or it asks for code that nobody trusts.
 
-    trust: prefixes of `_target_` that the user allows beside the usual ones (a model's own `plugins` don't count).
+    more: prefixes of `_target_` and folders that the user trusts (a model's own `plugins` don't count).
     """
     folder, name = locate(reference, uri)
     for file in MODEL_FILES:
         if not (folder / file).is_file():
             raise ModelError(f"{reference}: {folder} is not a model folder: it lacks {file}")
-    check_trust(folder, trust)
+    check_trust(folder, more)
     sha = model_hash(folder)
     return ModelFolder(folder, name or sha[:12], sha)
 
@@ -60,15 +61,10 @@ def locate(reference: str, uri: str | None) -> tuple[Path, str]:
     return model_folder(uri, run.run_id), run.run_id
 
 
-def check_trust(folder: Path, trust: Sequence[str]) -> None:
-    """Raise ModelError for a model whose config names other code than the usual `_target_`s and what the user trusts."""
-    run = read_portable(folder / "config.yaml")
-    read_about(folder, run)
-    untrusted = [plugin for plugin in run.plugins if plugin not in trust]
-    if untrusted:
-        raise ModelError(
-            f"{folder}: the model's config wants to run code from {', '.join(untrusted)}; if you trust that code, add --trust {untrusted[0]}"
-        )
+def check_trust(folder: Path, more: Sequence[str]) -> None:
+    """Raise ModelError for a model whose config names code or places that are neither listed nor trusted by the user."""
+    trust(more)
+    read_about(folder, read_portable(folder / "config.yaml"))
 
 
 def model_card(reference: str, uri: str | None) -> str | None:

@@ -1,40 +1,42 @@
 """The settings and facts in a model folder, read without torch: what is asked of a model before it is loaded."""
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
-from i2m2_med.config.reader import lint_targets, validate
+from i2m2_med.config.reader import lint_foreign, validate
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import Values
 from i2m2_med.console import plain
+from i2m2_med.documents import NotPlain, read_start, read_yaml
+from i2m2_med.documents import read_json as parse_json
+from i2m2_med.engine.prediction.calibration_file import misfit
 from i2m2_med.errors import ConfigError, ModelError
 
 
-def read_portable(path: Path) -> RunConfig:
-    """A model folder's config, typed and linted."""
+def read_portable(path: Path, *, names_data: bool = False) -> RunConfig:
+    """A model folder's config, typed and linted as a stranger's: `plugins` and places on this machine must be trusted (config/trust.py).
+
+    names_data: it is a run's own config in the store, which says where its data lie.
+    """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = read_yaml(read_start(path))
         if not isinstance(content, dict):
             raise ConfigError(f"{path} holds no settings")
-        values = Values(path.stem, content, {(): str(path)})
+        values = Values(str(path), content, {(): str(path)})
         run = validate(values)
-        lint_targets(run, values)
+        lint_foreign(run, values, names_data=names_data)
     except OSError as error:
         raise ModelError(f"{path.parent} is not a model folder: it lacks {path.name}") from error
     except ConfigError as error:  # it says where
-        raise ModelError(str(error)) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ModelError(f"{path} is not plain YAML: {str(error).splitlines()[0]}") from error
+        raise ModelError(str(error).splitlines()[0]) from error
+    except NotPlain as error:
+        raise ModelError(f"{path} is not plain YAML: {error}") from error
     return run
 
 
-MAX_BYTES = 32 * 2**20
-"""Of one JSON file of a model folder."""
 MAX_DEPTH = 12
 LARGEST = 2**53
 """Whole numbers above it are not exact as floats."""
@@ -78,7 +80,7 @@ class Statistics(BaseModel, extra="forbid", strict=True):
 
 
 def read_about(folder: Path, run: RunConfig) -> dict[str, Any]:
-    """Return `model.json` of a model folder whose config is `run`. Raises ModelError where it is not what it should be."""
+    """Return `model.json` of a model folder whose config is `run`. Raises ModelError where it, or what stands beside it, is not what it should be."""
     about = read_json(folder / "model.json")
     try:
         About.model_validate(about)
@@ -90,6 +92,11 @@ def read_about(folder: Path, run: RunConfig) -> dict[str, Any]:
         ) from error
     if about["paradigm"] not in run.paradigms:
         raise ModelError(f"{folder}: the config has no paradigm '{about['paradigm']:.100}', of which model.json speaks")
+    if [len(row) for row in about["shares"]] != [len(about["classes"])] * len(about["labels"]):
+        raise ModelError(f"{folder / 'model.json'} does not say shares as it should; export the model again")
+    read_state(folder)
+    if wrong := misfit(about, read_json(folder / "calibration.json")):
+        raise ModelError(f"{folder / 'calibration.json'} {wrong}; export the model again")
     return about
 
 
@@ -108,13 +115,11 @@ def read_state(folder: Path) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return one JSON file of a model folder: names and values. Raises ModelError for what is none, too large or too deep."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path} has more than {MAX_BYTES // 2**20} MiB; no model needs that")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_start(path))
     except OSError as error:
         raise ModelError(f"{path.parent} is not a model folder: it lacks {path.name}") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not a JSON object") from error
+    except NotPlain as error:
+        raise ModelError(f"{path} is not a JSON object: {error}") from error
     if not isinstance(content, dict) or not is_plain(content):
         raise ModelError(f"{path} is not a JSON object of names, texts and finite numbers, at most {MAX_DEPTH} deep")
     return content

@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import i2m2_med
 from i2m2_med.config.run import RunConfig
+from i2m2_med.config.trust import WITHHELD
+from i2m2_med.documents import write_yaml
 from i2m2_med.engine.calibration.calibrate import calibrate_table
 from i2m2_med.engine.prediction.build import build_model, give_shares
 from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable, read_state
@@ -25,9 +26,6 @@ from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import Envelope
 from i2m2_med.samples.normalise import State
 from i2m2_med.sources.source import Labels
-
-WITHHELD = "withheld"
-"""Stands in a model folder's config in place of the paths of the training data."""
 
 
 @dataclass(kw_only=True)
@@ -85,9 +83,7 @@ def portable(run: RunConfig) -> dict[str, Any]:
 def save_model(predictor: Predictor, folder: Path) -> None:
     """Write the model folder, whole or not at all."""
     with replace_folder(folder) as beside:
-        (beside / "config.yaml").write_text(
-            yaml.safe_dump(portable(predictor.run), sort_keys=False, allow_unicode=True)
-        )
+        (beside / "config.yaml").write_text(write_yaml(portable(predictor.run)))
         tensors = {name: tensor.contiguous().cpu() for name, tensor in predictor.model.state_dict().items()}
         save_file(tensors, beside / "weights.safetensors")
         write_json(beside / "state.json", predictor.state)

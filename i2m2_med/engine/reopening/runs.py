@@ -109,7 +109,7 @@ def finished(run: FoundRun) -> list[FoundRun]:
 
 def stored_config(run: FoundRun) -> RunConfig:
     """The run's config as its store keeps it, held to the same rules as a file of the user's."""
-    return read_portable(download(run, "config.yaml"))
+    return read_portable(download(run, "config.yaml"), names_data=True)
 
 
 def cohort_of(models: Sequence[Predictor], root: Path, name: str, progress: Progress) -> Cohort:

@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-import yaml
-
+from i2m2_med.documents import write_yaml
 from i2m2_med.engine.tracking import provenance
 from i2m2_med.engine.tracking.outbox import Event
 from i2m2_med.files import digest
@@ -59,7 +58,7 @@ def texts_of(config: dict[str, Any], manifest: dict[str, Any], origins: dict[str
     """What stands in the run as texts: config, manifest, environment, lock. Written again when the run is resumed."""
     machine = provenance.hardware()
     texts = {
-        "config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        "config.yaml": write_yaml(config),
         "manifest.json": json.dumps(public_part(manifest), indent=2, default=str),
         "environment.json": json.dumps({"machine": machine, "packages": provenance.packages()}, indent=2),
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from i2m2_med.documents import read_yaml
 from i2m2_med.errors import SourceError
 
 FILE = "study.yaml"
@@ -24,8 +25,8 @@ def read_description(folder: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
         check_events(text)
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        content = read_yaml(text)
+    except (yaml.YAMLError, ValueError) as error:
         raise SourceError("study.yaml can't be read as plain YAML") from error
     if not isinstance(content, dict) or not all(isinstance(word, str) for pair in content.items() for word in pair):
         raise SourceError("study.yaml must say names and files, such as `kspace: scan.h5`")

@@ -5,7 +5,6 @@ outside the window is not read; what can't be understood is refused.
 """
 
 import csv
-import json
 import math
 import re
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from i2m2_med.documents import NotPlain, read_json, read_start
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.mimic3.cohort import CAPPED_AGE
 from i2m2_med.sources.mimic3.grid import series
@@ -121,8 +121,8 @@ def read_static(folder: Path, settings: Settings) -> np.ndarray:
     if not path.exists():
         return np.full((1, len(STATIC)), np.nan, np.float32)
     try:
-        known: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        known: Any = read_json(read_start(path))
+    except NotPlain as error:
         raise SourceError("static.json is not JSON; write it again") from error
     if not isinstance(known, dict):
         raise SourceError("static.json is not an object of age_years, admission_type, aids, …")

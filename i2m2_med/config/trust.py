@@ -1,0 +1,44 @@
+"""What the user of this machine trusts beyond the list, said outside of any config: module prefixes, and folders to read from."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+VARIABLE = "I2M2_TRUST"
+"""Environment variable: prefixes of `_target_` and absolute folders, separated as in PATH. Worker processes inherit it."""
+
+WITHHELD = "withheld"
+"""What stands in a model folder's config in place of the paths of the training data."""
+
+
+def trusted() -> tuple[str, ...]:
+    """The prefixes and folders that are trusted."""
+    return tuple(part for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)
+
+
+def trust(more: Iterable[str]) -> None:
+    """Trust these too, in this process and those that it starts."""
+    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*trusted(), *more]))
+
+
+def is_trusted_place(place: str) -> bool:
+    """Whether a file or folder lies in a trusted folder."""
+    folders = [Path(part).resolve() for part in trusted() if Path(part).is_absolute()]
+    return any(Path(place).resolve().is_relative_to(folder) for folder in folders)
+
+
+def foreign_places(settings: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
+    """The paths among typed settings that a foreign config may not name, each with its key."""
+    if isinstance(settings, BaseModel):
+        inside = {name: getattr(settings, name) for name in type(settings).model_fields}
+    elif isinstance(settings, Mapping):
+        inside = {str(name): value for name, value in settings.items()}
+    elif isinstance(settings, Path):
+        place = str(settings)
+        return [] if place == WITHHELD or is_trusted_place(place) else [(key, place)]
+    else:
+        return []
+    return [found for name, value in inside.items() for found in foreign_places(value, (*key, name))]

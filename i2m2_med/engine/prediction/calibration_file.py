@@ -1,0 +1,65 @@
+"""What `calibration.json` of a model folder holds, typed: a stranger's that says something else is refused before it is used."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Limits = list[float | None]
+
+
+class Strict(BaseModel):
+    """Typed strictly, numbers finite. Names that are not listed are kept: another version may say more."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class Fitted(Strict):
+    """One label's numbers in one availability pattern."""
+
+    scale: Annotated[float, Field(gt=0)]
+    bend: float = 0.0
+    shift: list[float]
+
+
+class Pattern(Strict):
+    """One availability pattern: what was fitted per label, and on how many samples."""
+
+    samples: Annotated[int, Field(ge=0)]
+    labels: list[Fitted | None]
+
+
+class Conformal(Strict):
+    """Limits of conformal sets, per label, and per label and class."""
+
+    split: Limits
+    by_class: list[Limits]
+
+
+class Calibration(Strict):
+    """The file of a model that is calibrated."""
+
+    patterns: dict[str, Pattern]
+    thresholds: Limits | None
+    conformal: Conformal
+
+
+def misfit(about: Mapping[str, Any], calibration: dict[str, Any]) -> str | None:
+    """What is wrong with a model's calibration, beside `model.json`; None where nothing is, or there is no calibration."""
+    labels, classes = len(about["labels"]), len(about["classes"])
+    if not calibration:
+        return None
+    try:
+        typed = Calibration.model_validate(calibration)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"is not a calibration ({'.'.join(map(str, first['loc']))[:80]}: {first['msg']})"
+    limits, patterns = typed.conformal, typed.patterns.values()
+    right = (
+        all(len(pattern.labels) == labels for pattern in patterns)
+        and all(len(one.shift) == classes for pattern in patterns for one in pattern.labels if one)
+        and len(limits.split) == labels
+        and [len(row) for row in limits.by_class] == [classes] * labels
+        and len(typed.thresholds or limits.split) == labels
+    )
+    return None if right else "has not the labels and classes of model.json"

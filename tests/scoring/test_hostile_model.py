@@ -1,0 +1,137 @@
+"""A model folder whose config asks MONAI to run a shell command: every road refuses it in one line, and nothing is run."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from i2m2_med import cli
+from i2m2_med.engine.prediction.predictor import load_model
+from i2m2_med.errors import ModelError
+from i2m2_med.scoring.bundle import IN_BUNDLE, PackedModel, score_studies
+from i2m2_med.scoring.reading import Reader
+from i2m2_med.scoring.served import Scorer
+
+READERS = ("os.system", "subprocess.getoutput", "posix.system", "builtins.exec")
+
+
+@pytest.fixture(params=READERS)
+def hostile(request: pytest.FixtureRequest, digits_model: Path, tmp_path: Path) -> Path:
+    """A model folder with MONAI's LoadImaged, whose reader is a function and whose free keyword is that function's argument."""
+    folder = tmp_path / "model"
+    shutil.copytree(digits_model, folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["modalities"]["transforms"] = [
+        {
+            "_target_": "monai.transforms.LoadImaged",
+            "keys": ["_x"],
+            "allow_missing_keys": True,
+            "reader": request.param,
+            "command": f"touch {tmp_path / 'ran'}",
+        }
+    ]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def test_no_verb_runs_it(
+    hostile: Path,
+    digits_studies: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("I2M2_WORKSPACE", str(tmp_path / "work"))
+    verbs = (
+        ["score", str(digits_studies), str(tmp_path / "out"), "--model", str(hostile)],
+        ["score", str(digits_studies), str(tmp_path / "out"), "--model", str(hostile), "--readers", "0"],
+        ["export", str(hostile), str(tmp_path / "bundle")],
+        ["check", str(hostile / "config.yaml"), "--no-data"],
+    )
+    for verb in verbs:
+        assert cli.main(list(verb)) == 1, verb
+        said = capsys.readouterr().err.strip()
+        assert "monai.transforms.LoadImaged takes" in said
+        assert len(said.splitlines()) == (2 if verb[0] == "check" else 1), said
+    assert not (tmp_path / "ran").exists()
+
+
+def test_no_road_to_a_model_runs_it(hostile: Path, digits_studies: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(hostile, bundle / IN_BUNDLE)
+    roads = (
+        lambda: Scorer(hostile)(pd.DataFrame({"study": [str(next(digits_studies.iterdir()))]})),
+        lambda: load_model(hostile),
+        lambda: Reader(hostile),
+        lambda: PackedModel(str(bundle)),
+        lambda: score_studies(str(bundle), str(digits_studies), str(tmp_path / "out")),
+    )
+    for road in roads:
+        with pytest.raises(ModelError, match=r"LoadImaged"):
+            road()
+    assert not (tmp_path / "ran").exists()
+
+
+MODEL_FILES = {
+    "model.json": [
+        b"[" * 100_000,
+        b'{"paradigm": ' + b"9" * 6_000 + b"}",
+        {"labels": "digit"},
+        {"labels": [1]},
+        {"classes": ["one"]},
+        {"seed": "0"},
+        {"seed": 10**30},
+        {"shares": [[0.1]]},
+        {"shares": [["a"] * 10]},
+        {"envelope": {"image": {"rms": [1]}}},
+        {"envelope": {"image": [1]}},
+        {"paradigm": ["i2m2"]},
+    ],
+    "state.json": [
+        b"{" * 100_000,
+        {"image": 1},
+        {"image": {"mean": ["x"], "std": [1.0]}},
+        {"image": {"mean": [0.0], "std": [0.0]}},
+    ],
+    "calibration.json": [
+        b'{"a":' * 100_000,
+        {"patterns": {}},
+        {"patterns": [], "thresholds": None, "conformal": {"split": [None], "by_class": [[None] * 10]}},
+        {"patterns": {}, "thresholds": None, "conformal": {"split": [None], "by_class": [[None] * 3]}},
+        {"patterns": {}, "thresholds": "x", "conformal": {"split": [None], "by_class": [[None] * 10]}},
+    ],
+    "config.yaml": [b"[" * 3_000, b"a: &a [1]\n<<: *a\n", b"task: 010\n", b"task: [\n", b"- 1\n", b"\xff"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, at) for name, all_ in MODEL_FILES.items() for at in range(len(all_))]
+)
+def test_a_bomb_or_a_wrong_type_in_a_model_file_is_one_line(
+    name: str, number: int, digits_model: Path, digits_studies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(digits_model, folder)
+    content = MODEL_FILES[name][number]
+    if isinstance(content, dict):
+        old = json.loads((folder / name).read_text()) if name == "model.json" else {}
+        content = json.dumps(old | content).encode()
+    (folder / name).write_bytes(content)
+    for verb in (
+        ["score", str(digits_studies), str(tmp_path / "out"), "--model", str(folder)],
+        ["export", str(folder), str(tmp_path / "b")],
+    ):
+        start = time.thread_time()
+        assert cli.main(verb) == 1
+        assert time.thread_time() - start < 1
+        said = capsys.readouterr().err.strip()
+        assert len(said.splitlines()) == 1
+        assert name in said
+        assert len(said) < 500
+    for road in (load_model, Scorer):
+        with pytest.raises(ModelError, match=r"^[^\n]{1,400}$"):
+            road(folder)
