@@ -66,6 +66,8 @@ BY_HAND: dict[str, dict[str, Kind]] = {
 }
 """Classes whose signature says nothing (`*args`), or says too much."""
 
+OWN_LOSS = "i2m2_med.engine.training.loss.MaskedNLL"
+
 NAMED: list[tuple[str, Kind | None]] = [
     (r"pretrained", "false!"),  # only where it is the default; see `kind_of`
     (
@@ -267,7 +269,7 @@ def everything() -> dict[str, dict[str, dict[str, Kind]]]:
         "transforms": derive(transforms, transforms.MapTransform),
         "networks": derive(nets, module),
         "layers": {name: found for name, found in layers.items() if name not in of_torch},
-        "losses": derive(losses, _Loss) | of_torch,
+        "losses": derive(losses, _Loss) | of_torch | {OWN_LOSS: {}},
         "optimizers": derive(torch.optim, torch.optim.Optimizer, frozenset({"params", "lr"})),
         "schedulers": derive(torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler, frozenset({"optimizer"})),
         "own": derive(experts, module) | derive(combiners, module) | derive(samples, object),
