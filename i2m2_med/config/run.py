@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
@@ -153,18 +154,38 @@ class Scoring(Settings):
 
 
 class Split(Settings):
-    """Which patients train, validate and test: by a hash of the patient, stable when the cohort changes."""
+    """Which patients train, validate and test: by a hash of the patient, stable when the cohort changes; `split: official` or `{file: …}`."""
 
-    came_later = ("test_group",)
+    came_later = ("test_group", "official", "file")
     salt: str = "i2m2"
     """Another salt gives another split of the same patients."""
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """Share of the patients that validate."""
     test: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """Share of the patients that test."""
+    official: bool = False
+    """As the data set itself is divided (also written `split: official`): its `val` is test, and validation is cut from its `train`
+by patient, a share of `valid`."""
+    file: Path | None = None
+    """CSV that names the split (train, valid or val, test) of each volume or each patient; its columns may have any names."""
     test_group: dict[str, str | tuple[str, ...]] = {}
     """Leave a group out of training and test on it, such as `{acquisition: CORPDFS_FBK}`: its samples are `test`, and those of
     other groups whose patients training does not know either are `rest`, which every report shows beside it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_a_word(cls, content: Any) -> Any:
+        return {"official": True} if content == "official" else content
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Split":
+        if self.official and self.file:
+            raise ValueError("official and file are two ways to split; keep one")
+        return self
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """Without `file`, which counts by its content as every source file does."""
+        return {name: value for name, value in super().fingerprinted().items() if name != "file"}
 
 
 class RunConfig(Settings):

@@ -1,4 +1,4 @@
-"""Files besides the data set's own that samples depend on: what transforms name, the code of plugins, and what is read unannounced.
+"""Files besides the data set's own that samples depend on: what the split and transforms name, the code of plugins, and what is read unannounced.
 
 The first two are hashed into the fingerprint. The third are looked for while one training sample is made: files that Python opens
 for reading and that no fingerprint covers. What compiled libraries open by themselves (HDF5, Parquet) is seen only where it
@@ -31,11 +31,19 @@ class Listener:
 
 
 def further_files(run: RunConfig) -> list[Path]:
-    """The files that the run's transforms name, and those of plugins that are not installed packages (the lock has these)."""
+    """The files that the run's split and transforms name, and those of plugins that are not installed packages (the lock has these).
+
+    Raises ConfigError where `split.file` is no file.
+    """
+    table = run.split.file
+    if table is not None and not table.is_file():
+        raise ConfigError(
+            f"split.file: {table} is not a file; name the CSV that says the split of each volume or patient"
+        )
     blocks = (*run.modalities.transforms, *run.modalities.train_transforms)
     named = [path for block in blocks for value in texts(block) for path in files_named(value)]
     code = [path for plugin in run.plugins for path in code_of(plugin)]
-    return sorted({path.absolute() for path in (*named, *code)})
+    return sorted({path.absolute() for path in (*named, *code, *([table] if table else []))})
 
 
 def texts(content: Any) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Patients into training, validation and test: by a hash, so that a patient keeps their place when the cohort changes.
 
+What is stated instead (`split: official`, `split.file`) is read in `stated_split.py`.
+
 With `split.test_group` a group (an acquisition, a database) is left out of training: its samples are test, as far as training
 knows nothing of their patients; other samples of patients whom training does not know are `rest`, to hold the group against. A
 patient of training who has samples of the group too (one scanned twice, as the group says and otherwise) trains with the others;
@@ -12,6 +14,7 @@ import polars as pl
 
 from i2m2_med.config.run import Split, nearest
 from i2m2_med.errors import ConfigError, SourceError
+from i2m2_med.samples.stated_split import official_split, split_from_file
 
 SPLITS = ("train", "valid", "test")
 REST = "rest"
@@ -43,7 +46,11 @@ def assign(records: pl.DataFrame, split: Split) -> tuple[pl.DataFrame, str]:
     """
     left = left_out(records, split)
     how = "the data set's own"
-    if "split" not in records.columns:
+    if split.official:
+        records, how = official_split(records, lambda patients: validated(patients, split))
+    elif split.file:
+        records, how = split_from_file(records, split.file)
+    elif "split" not in records.columns:
         need_shares(split)
         away = set(records["patient"]) - set(records.filter(~left)["patient"])
         patients = sorted(set(records["patient"]) - away)
@@ -112,6 +119,18 @@ def refuse(records: pl.DataFrame) -> None:
     if empty:
         found = records["patient"].n_unique()
         raise SourceError(f"no patient falls into {' and '.join(empty)} ({found} patients in all); three is the least")
+
+
+def validated(patients: list[str], split: Split) -> list[str]:
+    """train or valid for patients whose test is set apart already: by the hash, or its rank where that leaves one empty."""
+    if split.valid == 0:
+        raise ConfigError("split.valid is 0: nothing can be calibrated without it; give it a share such as 0.15")
+    places = ["valid" if share(patient, split) < split.valid else "train" for patient in patients]
+    if len(set(places)) < 2:
+        order = sorted(patients, key=lambda patient: share(patient, split))
+        first = set(order[: max(1, round(split.valid * len(patients)))])
+        places = ["valid" if patient in first else "train" for patient in patients]
+    return places
 
 
 def ranked(patients: list[str], split: Split) -> list[str]:

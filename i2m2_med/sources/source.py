@@ -118,7 +118,8 @@ class Source(ABC):
         `patient` str and `study` str (true identifiers: the caller replaces them by keyed hashes before anything is kept),
         `item` int (slice, or 0), `label_<name>` Int8 (-1 = unknown), `has_<modality>` bool,
         `group_<name>` str (subgroups such as sex, care unit, acquisition; null = unknown),
-        optionally `split` str (`train`, `valid`, `test`) where the data set has official splits,
+        optionally `split` str (`train`, `valid`, `test`) where the data set has official splits that always hold,
+        optionally `_official` str (`train`, `val`, `test`): the part that it came in, for `split: official`,
         and `_<name>` private columns (paths, row numbers), which never leave the prepared folder.
         """
 

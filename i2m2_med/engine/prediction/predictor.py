@@ -77,6 +77,8 @@ def portable(run: RunConfig) -> dict[str, Any]:
     content["source"] = {
         name: WITHHELD if is_place(run, name) else value for name, value in run.source.model_dump(mode="json").items()
     }
+    if run.split.file:
+        content["split"]["file"] = WITHHELD
     return content
 
 

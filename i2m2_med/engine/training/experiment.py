@@ -204,7 +204,8 @@ def placed(run: RunConfig) -> dict[str, Any]:
     """Return a config as plain values with its places absolute, so that `i2m2 verify` finds the data from any folder."""
     content = run.model_dump(mode="json")
     source = {name: str(Path(value).absolute()) for name, value in content["source"].items() if is_place(run, name)}
-    return content | {"source": content["source"] | source}
+    split = {"file": str(run.split.file.absolute())} if run.split.file else {}
+    return content | {"source": content["source"] | source, "split": content["split"] | split}
 
 
 def calibration_tags(calibration: dict[str, Any], table: pd.DataFrame) -> dict[str, str]:

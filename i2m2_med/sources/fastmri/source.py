@@ -14,6 +14,7 @@ import polars as pl
 from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder
+from i2m2_med.sources.fastmri.download import Walk, of_kind, part_of_download, walk_folder
 from i2m2_med.sources.fastmri.labels import (
     PUBLISHED_RULES,
     STUDY_LEVEL_SLICE,
@@ -23,7 +24,7 @@ from i2m2_med.sources.fastmri.labels import (
     label_table,
     reviewed_volumes,
 )
-from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, kept_facts
+from i2m2_med.sources.fastmri.slices import VolumeFiles, group_volumes, kept_facts
 from i2m2_med.sources.fastmri.study import open_study, volume_rows
 from i2m2_med.sources.fastmri.vanished import refuse_vanished, remember_files
 from i2m2_med.sources.formats.ismrmrd_counters import Choice
@@ -38,13 +39,13 @@ class Settings(ClosedSettings):
     came_later = ("ismrmrd",)
     name: Literal["fastmri"] = "fastmri"
     root: Path
-    """Folder of the fastMRI knee volumes; subfolders are searched."""
+    """Folder of the fastMRI knee volumes; subfolders are searched, linked ones too."""
     annotations: Path | None = None
     """fastMRI+ `knee.csv`; in `root` unless given."""
     reviewed: Path | None = None
     """fastMRI+ `knee_file_list.csv`, the volumes that were reviewed; in `root` unless given."""
     coils: Literal["single", "multi", "any"] = "single"
-    """`single`: k-space without coil axis; `multi`: with; `any`: both."""
+    """`single`: k-space without coil axis; `multi`: with; `any`: both. Of `singlecoil_*` and `multicoil_*` side by side, only those count."""
     abnormal: Abnormal = "other"
     """What the label `abnormal` means: `other` = a finding that no rule names (published); `any` = any finding; `none` = no such label."""
     labels: Mapping[str, LabelRule] = PUBLISHED_RULES
@@ -58,7 +59,7 @@ class Settings(ClosedSettings):
     max_width: int | None = None
     """Leave out volumes with more phase-encoding columns (published: 400)."""
     splits: Path | None = None
-    """CSV with the columns `file` and `split` (train, valid, test), where an official split is to be kept."""
+    """CSV with the columns `file` and `split` (train, valid or val, test), where an official split is to be kept."""
 
 
 class Source(BaseSource):
@@ -90,7 +91,7 @@ class Source(BaseSource):
 
     def files(self) -> list[Path]:
         """The annotation files and every volume, reviewed or not. Raises SourceError where one is missing."""
-        volumes = [path for volume in self._volumes() for path in volume.paths]
+        volumes = [path for volume in self._volumes(Flow()) for path in volume.paths]
         wanted = {"annotations": self.annotations, "reviewed": self.reviewed, "splits": self.settings.splits}
         tables = {name: path for name, path in wanted.items() if path is not None}
         for name, path in tables.items():
@@ -127,17 +128,29 @@ class Source(BaseSource):
         """Open a study folder for scoring: one volume of any format."""
         return open_study(folder, self.settings.ismrmrd)
 
-    def _volumes(self) -> list[VolumeFiles]:
+    def _volumes(self, flow: Flow) -> list[VolumeFiles]:
+        """Every volume of the kind that is asked for. Says in `flow` what was left out, and how links were taken."""
         root = existing_folder(self.settings.root, "it should hold the fastMRI knee volumes (*.h5); set source.root")
-        volumes = [volume for volume in find_volumes(root) if volume.paths[0].suffix != ".npy"]
+        walk = walk_folder(root)
+        files = [path for path in walk.files if not path.name.startswith(".")]
+        wanted = of_kind(files, root, self.settings.coils)
+        flow.audits |= link_audits(walk)
+        volumes = [volume for volume in group_volumes(wanted) if volume.paths[0].suffix != ".npy"]
         if not volumes:
             raise SourceError(f"{root} holds no fastMRI volume (*.h5). Set source.root to the folder that does.")
+        if len(wanted) < len(files):
+            flow.step(
+                "files in folders of the wanted coils",
+                len(wanted),
+                len(files) - len(wanted),
+                "in folders of the other kind",
+            )
         return volumes
 
     def _reviewed_volumes(self, cache: Path, flow: Flow) -> dict[str, VolumeFiles]:
         """By name, the volumes that were reviewed. Counts in `flow` what has no file or was never reviewed, and refuses what vanished."""
         here: dict[str, VolumeFiles] = {}
-        for files in self._volumes():
+        for files in self._volumes(flow):
             if files.name in here:
                 error = SourceError(
                     f"{file_name(files)} lies in {self.settings.root} twice. Name the folder of one kind of volumes (source.root)."
@@ -201,7 +214,9 @@ class Source(BaseSource):
     def _records(self, volume: Volume, files: VolumeFiles) -> pl.DataFrame:
         """One row per slice of a volume, labels apart."""
         patient = volume.patient_id if self.settings.patient == "attribute" else files.name
-        return volume_rows(files, volume, self.settings.ismrmrd).select(pl.lit(patient).alias("patient"), pl.all())
+        rows = volume_rows(files, volume, self.settings.ismrmrd)
+        part = part_of_download(files.paths[0], self.settings.root)
+        return rows.select(pl.lit(patient).alias("patient"), pl.all(), pl.lit(part, pl.String).alias("_official"))
 
 
 def geometry_audits(volumes: Iterable[Volume]) -> dict[str, Any]:
@@ -213,6 +228,15 @@ def geometry_audits(volumes: Iterable[Volume]) -> dict[str, Any]:
         "volumes whose format has no orientation (nominal)": sum(one.affine is None for one in known),
         **{f"volumes with {remark}": count for remark, count in sorted(remarks.items())},
     }
+
+
+def link_audits(walk: Walk) -> dict[str, Any]:
+    """How links to folders were taken, where there are any."""
+    counts = {
+        "linked folders outside the root that were read": walk.outside,
+        "links to folders not followed": walk.left,
+    }
+    return {what: count for what, count in counts.items() if count}
 
 
 def file_name(files: VolumeFiles) -> str:
@@ -242,6 +266,7 @@ def with_splits(records: pl.DataFrame, path: Path | None) -> pl.DataFrame:
         table = pl.read_csv(path, infer_schema=False).select(pl.col("file").str.strip_suffix(".h5"), "split")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"Can't read {path} as CSV with the columns file and split.") from error
+    table = table.with_columns(pl.col("split").str.strip_chars().replace("val", "valid"))
     joined = records.join(table.unique(), left_on="study", right_on="file", how="left", maintain_order="left")
     lost = joined.filter(~pl.col("split").is_in(["train", "valid", "test"]).fill_null(False))
     if lost.height:
