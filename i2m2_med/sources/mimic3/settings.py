@@ -1,5 +1,6 @@
 """What `source: {name: mimic3, …}` may say. Two profiles, each a set of single flags, so that an ablation can price every one."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,12 @@ PROFILES = {"clean": CLEAN, "i2m2_compat": COMPAT}
 IHM48: dict[str, Any] = {"unit": "single_stay", "window_hours": 48, "minimum_age": 18, "channels": "benchmark17"}
 
 
+def plain_words(category: str) -> str:
+    """Return a category in small letters, without blanks around it and signs that nobody sees (soft hyphens)."""
+    folded = unicodedata.normalize("NFKC", category).casefold()
+    return "".join(sign for sign in folded if unicodedata.category(sign) != "Cf").strip()
+
+
 class Notes(Text):
     """Which notes are read, and how they become tokens."""
 
@@ -63,7 +70,7 @@ class Notes(Text):
 
     @model_validator(mode="after")
     def sensible(self) -> "Notes":
-        if any(category.strip().lower() == "discharge summary" for category in self.categories):
+        if any(plain_words(category) == "discharge summary" for category in self.categories):
             raise ValueError("a discharge summary is written after the outcome and can't be an input")
         return self
 

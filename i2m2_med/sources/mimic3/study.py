@@ -154,6 +154,10 @@ def read_notes(folder: Path, settings: Settings) -> np.ndarray:
     kept: list[tuple[int, float, str]] = []
     for path in sorted((folder / "notes").glob("*.txt")):
         named = NOTE_NAME.fullmatch(path.name)
+        if not path.name.isascii():  # a soft hyphen, or a letter that looks like another one, would hide "discharge"
+            raise SourceError(
+                "the category in a note's name holds other signs than plain letters; write it as MIMIC does"
+            )
         if named is None or float(named[1]) > settings.window_hours or REFUSED_CATEGORY in (named[2] or "").lower():
             continue
         try:

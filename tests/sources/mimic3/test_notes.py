@@ -140,9 +140,10 @@ def test_no_notes_at_all(build: Build, demo: Path) -> None:
     assert not built.arrays["notes"].any()
 
 
-def test_discharge_summaries_can_not_be_asked_for() -> None:
+@pytest.mark.parametrize("category", ["Discharge summary", " DISCHARGE SUMMARY ", "Dis\u00adcharge summary"])
+def test_discharge_summaries_can_not_be_asked_for(category: str) -> None:
     with pytest.raises(ValidationError, match="discharge summary"):
-        Notes(categories=("Nursing", "Discharge summary "))
+        Notes(categories=("Nursing", category))
     with pytest.raises(ValidationError, match="overlap"):
         Notes(tokens=16, overlap=16)
     assert Settings(root=Path("x"), notes={}).notes == Notes()  # type: ignore[arg-type]

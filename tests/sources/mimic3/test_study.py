@@ -13,6 +13,7 @@ from i2m2_med.simulate.studies import simulate as simulate_studies
 from i2m2_med.sources.mimic3 import Settings, Source
 from i2m2_med.sources.mimic3.items import CHANNELS, SAPS12
 from i2m2_med.sources.mimic3.measure import RAW_SAPS
+from i2m2_med.sources.mimic3.study import read_notes
 from i2m2_med.sources.mimic3.units import canonical, known_concepts
 from i2m2_med.sources.source import Study
 
@@ -161,3 +162,13 @@ def test_simulated_studies_are_scored_or_refused_as_they_should_be(tmp_path: Pat
             found = "refused"
         assert found == expected[name], name
     assert seen > 15
+
+
+@pytest.mark.parametrize("category", ["dis\u00adcharge summary", "discharg\u0435", "d\u200bischarge", "\uff44ischarge"])
+def test_a_discharge_note_in_disguise_is_refused(category: str, tmp_path: Path) -> None:
+    """A soft hyphen, a Cyrillic letter, a blank of no width, a letter of full width."""
+    settings = Settings(root=tmp_path, notes={})  # type: ignore[arg-type]
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / f"003_{category}.txt").write_text("went home")
+    with pytest.raises(SourceError, match="category in a note's name"):
+        read_notes(tmp_path, settings)
