@@ -43,7 +43,7 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
             synthetic=run.synthetic or bool(evidence.manifest.get("synthetic")),
             ideal=ideal_observer(run, evidence.manifest) or None,
             metric=evidence.metric or headline(run),
-            facts=facts_of_run(run) | dict(evidence.facts),
+            facts=facts_of_run(run) | calibration_facts(evidence.tables) | dict(evidence.facts),
             replicates=run.evaluation.bootstrap,
             evaluation=run.evaluation,
             further=volume_sections(run, evidence.tables, evidence.reference, evidence.split),
@@ -62,6 +62,16 @@ def facts_of_run(run: RunConfig) -> dict[str, str]:
         f"{label} {' / '.join(f'{share:g}' for share in wanted)}" for label, wanted in run.evaluation.prior.items()
     ]
     return {"Probabilities are for a population of": ", ".join(shares)} if shares else {}
+
+
+def calibration_facts(tables: Mapping[Model, pd.DataFrame]) -> dict[str, str]:
+    """Return, for the head of page and card, which patterns of modalities calibration had numbers of their own for."""
+    named = [table for table in tables.values() if {"pattern", "calibrated"} <= {*table}]
+    if not named:
+        return {}
+    share = pd.concat([table[["pattern", "calibrated"]] for table in named]).groupby("pattern")["calibrated"].mean()
+    words = [f"{pattern} {'yes' if mean == 1 else 'no' if mean == 0 else 'in part'}" for pattern, mean in share.items()]
+    return {"Calibrated on samples of the same modalities": ", ".join(words)}
 
 
 def volume_sections(

@@ -6,7 +6,14 @@ import pytest
 from scipy.special import log_softmax
 
 from i2m2_med.config.run import Evaluation
-from i2m2_med.engine.calibration.calibrate import arrays_of, calibrate, calibrate_table, fit_calibration, uncertainty
+from i2m2_med.engine.calibration.calibrate import (
+    arrays_of,
+    calibrate,
+    calibrate_table,
+    fit_calibration,
+    outcome_by_pattern,
+    uncertainty,
+)
 from i2m2_med.engine.calibration.prior import check_prior, mend_prior
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.sources.source import Labels
@@ -265,3 +272,14 @@ def test_the_operating_point_needs_patients_to_promise_it():
         p = made["p"].to_numpy()[1::2]
         cut = fitted["thresholds"][0] if there else 0.5
         assert (made["decision"].to_numpy()[::2].astype(int) == (p >= cut)).all()
+
+
+def test_what_calibration_did_is_said_for_every_pattern():
+    numbers = {"scale": 1.0, "bend": 0.0, "shift": [0.0, 0.0]}
+    patterns = {"a+b": {"samples": 30, "labels": [numbers, numbers]}, "a": {"samples": 9, "labels": [numbers, None]}}
+    assert outcome_by_pattern({"patterns": patterns}, ["a+b", "a", "b"]) == {
+        "a+b": "own numbers",
+        "a": "of 2 labels 1 own numbers, 1 numbers of the nearest pattern",
+        "b": "of 2 labels 2 numbers of the nearest pattern",
+    }
+    assert outcome_by_pattern({}, ["a"]) == {"a": "none"}
