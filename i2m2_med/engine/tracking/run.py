@@ -67,7 +67,7 @@ class Tracker:
         self.write({"kind": "text", "name": name, "text": text})
 
     def model(self, folder: Path, example: Any = None) -> None:
-        """The model folder (engine/artifact.py), as the artifact `model/` and as an MLflow model that can be served.
+        """Write the model folder (engine/prediction/predictor.py), as the artifact `model/` and as an MLflow model that can be served.
 
         `example` is one input of the served model (a DataFrame); by default the documented one.
         """

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from i2m2_med.engine.tracking import run as tracking
+from i2m2_med.engine.tracking import outbox as outboxes
+from i2m2_med.engine.tracking import read as reading
 from i2m2_med.engine.tracking.events import metric_key
 from i2m2_med.engine.tracking.outbox import Outbox
 from i2m2_med.engine.tracking.read import children, download, find_run, list_runs
@@ -336,7 +337,7 @@ def test_a_kept_run_that_was_deleted_holds_nobody_up(
 ) -> None:
     with opening() as lost:
         pass
-    outbox = Outbox(tracking.spool() / lost.run_id)
+    outbox = Outbox(outboxes.spool() / lost.run_id)
     outbox.note("store", store)
     outbox.note("run", lost.run_id)
     outbox.keep({"kind": "tags", "values": {"a": "b"}})
@@ -346,3 +347,29 @@ def test_a_kept_run_that_was_deleted_holds_nobody_up(
     assert find_run(store, run.run_id).status == "FINISHED"
     assert "can't be sent" in capsys.readouterr().err
     assert outbox.holds_any()
+
+
+def test_a_run_that_never_reached_its_store_is_resumed_while_that_is_away(opening: Opening, free_port: int) -> None:
+    """Its folder in the workspace says what was done: an epoch is not written twice, and the order is kept."""
+    uri = f"http://127.0.0.1:{free_port}"
+    with opening(uri=uri) as run:
+        run.epoch(1, {"loss": 1.0})
+    with opening(uri=uri, resume=run.run_id) as again:
+        again.epoch(1, {"loss": 9.0})
+        again.epoch(2, {"loss": 0.5})
+    assert again.run_id == run.run_id
+    kept = list(Outbox(outboxes.spool() / run.run_id).waiting())
+    assert [event["values"]["loss"] for event in kept if event["kind"] == "metrics"] == [1.0, 0.5]
+    kinds = [event["kind"] for event in kept]
+    assert kinds[0] == "create"
+    assert kinds.index("end") < kinds.index("resume")
+
+
+def test_a_store_of_another_schema_is_read_through_mlflows_client(
+    store: str, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opening() as run:
+        run.metrics({"a": 1.5})
+    direct = find_run(store, run.run_id)
+    monkeypatch.setattr(reading, "TESTED_SCHEMAS", frozenset[str]())
+    assert find_run(store, run.run_id) == direct
