@@ -3,18 +3,21 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from i2m2_med.config.allow_list import places, refusals, short
+from i2m2_med.config.allow_list import allowed, places, refusals, short
 from i2m2_med.config.run import IDEAL, RunConfig, nearest
 from i2m2_med.config.settings import Settings
+from i2m2_med.config.texts import unplain
 from i2m2_med.config.trust import VARIABLE, foreign_places, is_trusted_place, trusted
-from i2m2_med.config.yaml_source import Key, Values, read_values
+from i2m2_med.config.yaml_source import Key, Values, expand, read_values
 from i2m2_med.errors import ConfigError
 
 MOST_PROBLEMS = 20
@@ -24,6 +27,8 @@ MOST_PROBLEMS = 20
 def load_config(config: str, overrides: Sequence[str] = ()) -> tuple[RunConfig, Values]:
     """Read and type a config named by path or shipped name; `overrides` are `key.sub=value`."""
     values = read_values(config, overrides)
+    content = expand(values.content, (), values, lambda key: takes_place(key, values))
+    values = replace(values, content=content)
     run = validate(values)
     lint_targets(run, values)
     return run, values
@@ -31,7 +36,10 @@ def load_config(config: str, overrides: Sequence[str] = ()) -> tuple[RunConfig, 
 
 def validate(values: Values) -> RunConfig:
     """Type the values, or say everything that is wrong with them."""
-    problems: list[str] = []
+    unfit = islice(unplain(walk(values.content, ())), MOST_PROBLEMS)
+    problems = [f"{values.where(key)}: {short('.'.join(map(str, key)))}: {why}" for key, why in unfit]
+    if problems:  # what else is wrong would be said with these texts
+        raise ConfigError("\n".join(problems))
     content = dict(values.content)
     try:
         content["source"] = source_settings(content.get("source"), values)
@@ -53,6 +61,32 @@ def validate(values: Values) -> RunConfig:
         if not problems:
             return run
     raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def takes_place(key: Key, values: Values) -> bool:
+    """Whether a path or URI is asked for at `key`: a source's paths, the store's URI, folders of weights."""
+    here: Any = values.content
+    for step in key[:-1]:
+        here = here[step]
+    block = allowed().get(str(here.get("_target_")), {}) if isinstance(here, Mapping) else {}
+    if key == ("tracking", "uri") or key[-1] == "warm_start" or block.get(str(key[-1])) == "place":
+        return True
+    return key[0] == "source" and Path in with_arguments(annotation_at(key[1:], values))
+
+
+def annotation_at(key: Key, values: Values) -> Any:
+    """The annotated type of a source's setting; None where there is no such setting."""
+    source = values.content.get("source")
+    here: Any = source_class(str(source.get("name"))) if isinstance(source, Mapping) else None
+    annotation: Any = None
+    for step in key:
+        field = getattr(here, "model_fields", {}).get(str(step))
+        if field is None:
+            return None
+        annotation = field.annotation
+        nested = [part for part in with_arguments(annotation) if hasattr(part, "model_fields")]
+        here = nested[0] if nested else None
+    return annotation
 
 
 def is_simulated(source: Settings) -> bool:
@@ -139,9 +173,8 @@ def lint_targets(run: RunConfig, values: Values) -> None:
     """Refuse what a config could run: `$` expressions, references, and classes and arguments that are not on the list."""
     content = run.model_dump(exclude={"source"})
     problems = [line for key, value in walk(content, ()) if (line := expression(key, value, values))]
-    problems += [
-        f"{values.where(key)}: {'.'.join(map(str, key))}: {why}" for key, why in refusals(content, run.plugins)
-    ]
+    wrong = islice(refusals(content, run.plugins), MOST_PROBLEMS)
+    problems += [f"{values.where(key)}: {'.'.join(map(str, key))}: {why}" for key, why in wrong]
     if problems:
         raise ConfigError("\n".join(list(dict.fromkeys(problems))[:MOST_PROBLEMS]))
 

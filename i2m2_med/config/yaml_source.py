@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -42,10 +42,8 @@ def read_values(config: str, overrides: Sequence[str] = ()) -> Values:
         drop = [old for old in origins if old[: len(key)] == key]
         for old in drop:
             del origins[old]
-        origins[key] = f"-s {'.'.join(map(str, key))}"
-    values = Values(path.stem, content, origins)
-    expanded = expand(content, (), values)
-    return Values(path.stem, expanded, origins)
+        origins[key] = f"-s {'.'.join(map(str, key)):.80}"
+    return Values(path.stem, content, origins)
 
 
 def shipped() -> dict[str, Path]:
@@ -167,14 +165,21 @@ def list_index(items: list[Any], step: str | int, key: Key) -> int:
     return int(step)
 
 
-def expand(content: Any, key: Key, values: Values) -> Any:
-    """Put environment variables into `${NAME}`; one that is not set is an error that names it."""
+def expand(content: Any, key: Key, values: Values, takes_place: Callable[[Key], bool]) -> Any:
+    """Put environment variables into `${NAME}` where a path or URI is asked for (`takes_place`); elsewhere they are refused.
+
+    They hold secrets, and what stands in a task or a name goes to the store, the report and the model.
+    """
     if isinstance(content, dict):
-        return {name: expand(value, (*key, name), values) for name, value in content.items()}
+        return {name: expand(value, (*key, name), values, takes_place) for name, value in content.items()}
     if isinstance(content, list):
-        return [expand(value, (*key, index), values) for index, value in enumerate(content)]
-    if not isinstance(content, str):
+        return [expand(value, (*key, index), values, takes_place) for index, value in enumerate(content)]
+    if not isinstance(content, str) or "${" not in content:
         return content
+    if not takes_place(key):
+        raise ConfigError(
+            f"{values.where(key)}: {'.'.join(map(str, key))}: environment variables stand in paths and URIs only; write the value"
+        )
     for name in re.findall(r"\$\{(\w+)\}", content):
         if name not in os.environ:
             dotted = ".".join(map(str, key))

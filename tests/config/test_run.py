@@ -8,6 +8,7 @@ import pytest
 
 from i2m2_med import sources
 from i2m2_med.config.reader import load_config, source_names
+from i2m2_med.console import plain
 from i2m2_med.errors import ConfigError
 
 GOOD = """\
@@ -139,6 +140,43 @@ def test_an_unset_environment_variable_is_named(good, monkeypatch):
         load_config(str(good))
     run, _ = load_config(str(good), ["source.root=here"])
     assert run.source.root == Path("here")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("task: toy", "task: '${SECRET}'"),
+        ("task: toy", "task: toy\nsplit: {salt: '${SECRET}'}"),
+        ("task: toy", "task: toy\ntracking: {experiment: 'x${SECRET}'}"),
+        ("root: somewhere", "root: somewhere, coils: '${SECRET}'"),
+        ("in_features: 4, out", "in_features: '${SECRET}', out"),
+    ],
+)
+def test_environment_variables_stand_in_paths_and_uris_only(good, monkeypatch, old, new):
+    monkeypatch.setenv("SECRET", "hunter2")
+    said = broken(good, old, new)
+    assert "environment variables stand in paths and URIs only" in said
+    assert "hunter2" not in said
+
+
+def test_environment_variables_are_put_into_paths_and_uris(good, monkeypatch):
+    monkeypatch.setenv("HERE", "data")
+    good.write_text(GOOD.replace("somewhere", "'${HERE}/knee'") + "tracking: {uri: 'sqlite:///${HERE}/m.db'}\n")
+    run, _ = load_config(str(good))
+    assert run.source.root == Path("data/knee")
+    assert run.tracking.uri == "sqlite:///data/m.db"
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 900, "a\x00b", "\ud800", "\x1b[2J", "$\\foo$", "a\nb", "a\u202eb", "$x$", "\\frac", "\x9b"]
+)
+def test_a_task_and_names_are_short_and_plain(good, text):
+    for key, said in (("task", "task"), ("tracking.experiment", "tracking"), ("paradigms", "paradigms")):
+        value = {text: {"experts": ["image"]}} if key == "paradigms" else text
+        with pytest.raises(ConfigError, match=rf"^[^\n]*{said}[^\n]*(has at most|not YAML)") as error:
+            load_config(str(good), [f"{key}={json.dumps(value)}"])
+        assert len(str(error.value)) < 500
+        assert plain(str(error.value)) == str(error.value)
 
 
 def test_a_config_that_is_not_there_lists_the_shipped():

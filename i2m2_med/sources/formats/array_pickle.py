@@ -6,12 +6,16 @@ anything of it is called. Files of Python 2 and 3, NumPy 1 and 2 are read.
 
 import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from i2m2_med.errors import SourceError
+
+MOST_OPCODES = 100_000
+PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
 
 
 class Refused(pickle.UnpicklingError):
@@ -33,7 +37,9 @@ def from_buffer(
 
 
 def reconstruct(_: type, shape: tuple[int, ...], kind: bytes | str) -> np.ndarray:
-    """An empty array that its state is then set on; never a subclass."""
+    """An empty array that its state is then set on; never a subclass, and never with memory of its own."""
+    if tuple(shape) != (0,):
+        raise Refused("an array that is made before its content")
     return np.ndarray(shape, kind.decode() if isinstance(kind, bytes) else kind)
 
 
@@ -63,10 +69,22 @@ class ArrayUnpickler(pickle.Unpickler):
             raise Refused(f"{module_name}.{global_name}") from None
 
 
+def check_opcodes(content: bytes) -> None:
+    """Refuse a pickle that asks for more memory than it is long: numbers of memory places, and lengths beyond its end.
+
+    `pickletools` reads a length and then no more than there is, where the unpickler would make room for it first.
+    """
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        if count > MOST_OPCODES or (opcode.name in PLACES and int(argument) > MOST_OPCODES):
+            raise pickle.UnpicklingError("more steps or memory places than arrays need")
+
+
 def read_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The arrays under `keys` as float64. Raises SourceError where the file holds anything but numbers, or lacks a key."""
     try:
-        content = ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        data = path.read_bytes()
+        check_opcodes(data)
+        content = ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
     except Refused as error:
         raise SourceError(
             f"{path.name} is refused: it asks for {error}, and only NumPy arrays are read from a pickle; nothing of it was run"
