@@ -1,4 +1,8 @@
-"""The studies to be scored: a folder of study folders, a manifest (CSV, Parquet) or a glob → study folders with names."""
+"""The studies to be scored: a folder of studies, a manifest (CSV, Parquet) or a glob → studies with names.
+
+A study is a folder; where raw files (`.h5`) lie side by side, as in the test folder of the official download, each file is one.
+A subject's folder in BIDS with several sessions is a study for each session.
+"""
 
 import csv
 import glob
@@ -15,6 +19,8 @@ from i2m2_med.errors import SourceError
 
 MARKS = ("study.yaml", "series.csv", "static.json", "*.h5", "*.nii", "*.nii.gz")
 """A folder that holds one of these is a study itself, not a folder of studies."""
+RAW = ".h5"
+"""Ending of files that are whole studies by themselves."""
 COLUMNS = ("study", "folder", "path")
 """Names that the manifest's column of study folders may have; relative paths count from the manifest's folder."""
 LONGEST = 120
@@ -23,28 +29,52 @@ LONGEST = 120
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """One study folder, and its name in tables and file names: unique in a run, printable, safe as a file name."""
+    """One study (a folder, or one raw file), and its name in tables and file names: unique in a run, printable, safe as a file name."""
 
     name: str
     folder: Path
 
 
 def find_studies(where: str, leave_out: Path | None = None) -> list[StudyFolder]:
-    """Return the study folders that `where` names, in the order of their names. Raises SourceError where there are none.
+    """Return the studies that `where` names, in the order of their names. Raises SourceError where there are none.
 
     leave_out: the output folder, should it lie among the studies.
     """
     root = Path(where)
     if root.is_dir():
-        folders = [root] if is_study(root) else subfolders(root)
+        places = studies_in(root)
     elif root.suffix.lower() in {".csv", ".parquet"}:
-        folders = folders_in_manifest(root)
+        places = folders_in_manifest(root)
     else:
-        folders = [Path(match) for match in glob.iglob(where, recursive=True) if Path(match).is_dir()]  # noqa: PTH207  (`where` may be absolute)
-    kept = [folder for folder in folders if leave_out is None or absolute(folder) != absolute(leave_out)]
+        matches = [Path(match) for match in glob.iglob(where, recursive=True)]  # noqa: PTH207  (`where` may be absolute)
+        places = [path for path in matches if path.is_dir() or is_raw(path)]
+    kept = [place for place in places if leave_out is None or absolute(place) != absolute(leave_out)]
     if not kept:
-        raise SourceError(f"{where} holds no study folder; name a folder of study folders, a manifest, or a glob")
-    return with_names(kept)
+        raise SourceError(
+            f"{where} holds no study; name a folder of study folders or of .h5 files, a manifest, or a glob"
+        )
+    return with_names(each for place in kept for each in sessions(place))
+
+
+def studies_in(root: Path) -> list[Path]:
+    """Return a folder itself where it is a study, or else the studies in it."""
+    files = sorted(filter(is_raw, root.iterdir()))
+    if len(files) > 1 and not any((root / name).is_file() for name in MARKS[:3]):
+        return [*files, *subfolders(root)]
+    return [root] if is_study(root) else subfolders(root)
+
+
+def is_raw(path: Path) -> bool:
+    """Return whether a path is a file of raw data, which is a whole study by itself."""
+    return path.suffix.lower() == RAW and not path.name.startswith(".") and path.is_file()
+
+
+def sessions(place: Path) -> list[Path]:
+    """Return the sessions of a BIDS subject (`sub-01/ses-1`, …) where it has several, or else the study itself."""
+    if not place.name.startswith("sub-") or not place.is_dir() or is_study(place):
+        return [place]
+    found = [folder for folder in subfolders(place) if folder.name.startswith("ses-")]
+    return found if len(found) > 1 else [place]
 
 
 def is_study(folder: Path) -> bool:
@@ -91,15 +121,23 @@ def column_of(names: Sequence[str], manifest: Path) -> str:
 
 
 def with_names(folders: Iterable[Path]) -> list[StudyFolder]:
-    """Return folders with their names: the folder's own, or with the folders above it where two would be called the same."""
+    """Return studies with their names: their own, or with the folders above where two would be called the same."""
     unique = sorted({absolute(folder): folder for folder in folders}.items())
-    twice = Counter(printable(path.name) for path, _ in unique)
     above = Path(os.path.commonpath([path.parent for path, _ in unique]))
-    studies = [
-        StudyFolder(printable(path.name if twice[printable(path.name)] == 1 else str(path.relative_to(above))), folder)
-        for path, folder in unique
-    ]
+    whole = [printable(str(path.relative_to(above))) for path, _ in unique]
+    own = [printable(own_name(path)) for path, _ in unique]
+    count = Counter(own)
+    names = [short if count[short] == 1 else long for short, long in zip(own, whole, strict=True)]
+    names = names if len(set(names)) == len(names) else whole
+    studies = [StudyFolder(name, folder) for name, (_, folder) in zip(names, unique, strict=True)]
     return sorted(studies, key=lambda study: study.name)
+
+
+def own_name(path: Path) -> str:
+    """Return a folder's name, a raw file's without its ending, and a BIDS session's with its subject."""
+    if path.name.startswith("ses-") and path.parent.name.startswith("sub-"):
+        return f"{path.parent.name}_{path.name}"
+    return path.stem if is_raw(path) else path.name
 
 
 def printable(name: str) -> str:

@@ -23,9 +23,13 @@ PIECE = 2**20
 
 
 def checked_files(folder: Path) -> list[Path]:
-    """Return every file of a study, in the order of their names. Raises SourceError for what no study should hold."""
+    """Return every file of a study (a folder, or one raw file), in the order of their names. Raises SourceError for what no study should hold."""
     if folder.is_symlink():
-        raise SourceError("the study folder is a link; name the folder that it points to")
+        kind = "folder" if folder.is_dir() else "file"
+        raise SourceError(f"the study {kind} is a link; name the {kind} that it points to")
+    if folder.is_file():
+        check_file(folder)
+        return [folder]
     if not folder.is_dir():
         raise SourceError("the study folder is not there, or is no folder")
     files: list[Path] = []

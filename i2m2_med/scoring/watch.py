@@ -94,15 +94,15 @@ def arrived(where: str, out: Path) -> list[StudyFolder]:
 
 
 def take_snapshot(folder: Path) -> Snapshot:
-    """Return names, sizes and times below a folder; what vanishes meanwhile is left out."""
+    """Return names, sizes and times of a study's files; what vanishes meanwhile is left out."""
     files: list[tuple[str, int, int]] = []
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                status = (Path(root) / name).lstat()
-            except OSError:
-                continue
-            files.append((str(Path(root, name)), status.st_size, status.st_mtime_ns))
+    below = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
+    for path in below if folder.is_dir() else [folder]:
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        files.append((str(path), status.st_size, status.st_mtime_ns))
     return frozenset(files)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from i2m2_med.console import Progress
+from i2m2_med.errors import SourceError
 
 __all__ = ["Bound", "Flow", "Labels", "Progress", "Source", "Study"]
 
@@ -40,6 +41,8 @@ class Flow:
     """What may not be claimed from these data."""
     synthetic: bool = False
     """A file says of itself that a simulator made it; a source sets it, wherever the file lies and whatever lies beside it."""
+    bad: list[str] = field(default_factory=list[str])
+    """Why files were set aside, a line each, until all are checked."""
     skip_bad: bool = False
     """`prepare --skip-bad`: a bad file is listed in `refused` and left out, instead of stopping the run."""
 
@@ -52,6 +55,23 @@ class Flow:
         if not self.skip_bad:
             raise error
         self.refused.append({"name": name, "why": str(error)})
+
+    def set_aside(self, name: str, error: Exception) -> None:
+        """As `refuse`, but go on checking the other files until `stop_where_bad`."""
+        if self.skip_bad:
+            self.refuse(name, error)
+        else:
+            self.bad.append(str(error))
+
+    def stop_where_bad(self, of: int) -> None:
+        """Raise SourceError with one line for each file that was set aside. of: files that were checked."""
+        if not self.bad:
+            return
+        hint = "Mend it, or go on without it: --skip-bad."
+        if len(self.bad) == 1:
+            raise SourceError(f"{self.bad[0]} {hint}")
+        lines = "\n".join(f"  {why}" for why in self.bad)
+        raise SourceError(f"{len(self.bad)} of {of} files can't be used:\n{lines}\n{hint.replace(' it', ' them')}")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ from i2m2_med.sources.formats.volume import Volume
 from i2m2_med.sources.source import Bound, Flow, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
 
+HOPELESS = 20
+"""Where so many volumes in a row, from the first on, are bad, it is the settings or the folder: the rest is not read."""
+
 
 class Settings(ClosedSettings):
     """`source: {name: fastmri, …}`."""
@@ -107,11 +110,14 @@ class Source(BaseSource):
             try:
                 volumes[name] = self._fitting(kept_facts(files, cache, self.settings.ismrmrd), file_name(files))
             except SourceError as error:
-                flow.refuse(file_name(files), error)
+                flow.set_aside(file_name(files), error)
+            if len(flow.bad) == HOPELESS and not volumes:
+                flow.stop_where_bad(HOPELESS)
         flow.synthetic |= any(volume.simulated for volume in volumes.values())
         self._leave_out_wide(volumes, flow)
         refuse_twins(volumes, found, flow)
         labels = self._labels(volumes, found, flow)
+        flow.stop_where_bad(len(found))
         flow.audits |= geometry_audits(volumes.values())
         if not volumes:
             raise SourceError(f"No volume in {self.settings.root} can be used: {len(flow.refused)} were refused.")
@@ -206,7 +212,7 @@ class Source(BaseSource):
         for name, last in labels.group_by("file").agg(pl.col("slice").max()).sort("file").iter_rows():
             if name in volumes and last >= volumes[name].n_slices:
                 why = f"{self.annotations.name} annotates slice {last} of {file_name(found[name])}, which has {volumes[name].n_slices}."
-                flow.refuse(file_name(found[name]), SourceError(why))
+                flow.set_aside(file_name(found[name]), SourceError(why))
                 del volumes[name]
         renamed = {name: f"label_{name}" for name in self.labels.names} | {"file": "study", "slice": "item"}
         return labels.rename(renamed)
@@ -250,7 +256,7 @@ def refuse_twins(volumes: dict[str, Volume], found: Mapping[str, VolumeFiles], f
     for name, volume in sorted(volumes.items()):
         twin = first.setdefault((volume.n_coils, volume.readout, volume.phase, volume.energies), name)
         if twin != name:
-            flow.refuse(
+            flow.set_aside(
                 file_name(found[name]),
                 SourceError(f"{file_name(found[name])} holds the same data as {file_name(found[twin])}. Keep one."),
             )

@@ -148,6 +148,31 @@ def test_bad_volume_is_one_line_or_left_out(
     assert name.removesuffix(".h5") not in records["study"].to_list()
 
 
+def test_all_bad_volumes_are_listed_in_one_line_each(broken: Broken, tmp_path: Path) -> None:
+    folder = broken(missing_kspace)
+    with h5py.File(sorted(folder.rglob("*.h5"))[3], "r+") as file:
+        rewrite(empty_slice)(file)
+    with pytest.raises(SourceError) as raised:
+        ingest(folder, tmp_path)
+    first, *lines, hint = str(raised.value).splitlines()
+    assert first.startswith("2 of 7 files can't be used")
+    assert [line.split()[0].rstrip(":") for line in lines] == [
+        first_volume(folder).name,
+        sorted(folder.rglob("*.h5"))[3].name,
+    ]
+    assert hint == "Mend them, or go on without them: --skip-bad."
+    flow = Flow(skip_bad=True)
+    assert len(ingest(folder, tmp_path, flow)) == 5 * SLICES
+    assert len(flow.refused) == 2
+
+
+def test_where_all_are_bad_not_all_are_read(knees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("i2m2_med.sources.fastmri.source.HOPELESS", 3)
+    with pytest.raises(SourceError, match=r"^3 of 3 files can't be used") as raised:
+        ingest(knees, tmp_path, coils="multi")
+    assert str(raised.value).count("Set source.coils to single") == 3
+
+
 def test_truncated_volume(broken: Broken, tmp_path: Path) -> None:
     folder = broken(lambda _: None)
     volume = first_volume(folder)

@@ -1,0 +1,90 @@
+"""What counts as a study: a folder, a raw file among others, a session of a BIDS subject."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from i2m2_med.console import Progress
+from i2m2_med.errors import SourceError
+from i2m2_med.scoring.output_lock import Part
+from i2m2_med.scoring.run import score
+from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.watch import take_snapshot
+from i2m2_med.scoring.workers.engine import local_engine
+
+from .conftest import job_of
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def names(where: Path | str) -> list[str]:
+    return [study.name for study in find_studies(str(where))]
+
+
+def test_raw_files_side_by_side_are_a_study_each(tmp_path: Path) -> None:
+    touch(tmp_path, "file1.h5", "file2.h5", ".hidden.h5", "notes.txt", "knee/file1.h5")
+    assert names(tmp_path) == ["file1", "file2", "knee"]
+    assert names(tmp_path / "*.h5") == ["file1", "file2"]
+    assert names(tmp_path / "**" / "*.h5") == ["file1.h5", "file2", "knee%2Ffile1.h5"]
+    assert names(tmp_path / "knee") == ["knee"]  # one file: the folder is the study, as it was
+
+
+def test_a_described_study_of_several_files_stays_one(tmp_path: Path) -> None:
+    touch(tmp_path / "study", "one.h5", "two.h5", "study.yaml")
+    assert names(tmp_path / "study") == ["study"]
+
+
+def test_sessions_of_a_subject_are_studies(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"sub-{subject}/ses-{n}/anat/a_part-mag.nii" for subject in ("01", "02") for n in (1, 2)))
+    touch(tmp_path, "sub-03/ses-1/anat/a_part-mag.nii", "sub-04/anat/a_part-mag.nii")
+    sessions = ["sub-01_ses-1", "sub-01_ses-2", "sub-02_ses-1", "sub-02_ses-2"]
+    assert names(tmp_path) == [*sessions, "sub-03", "sub-04"]
+    assert names(tmp_path / "sub-01") == sessions[:2]
+    assert names(tmp_path / "sub-*") == [*sessions, "sub-03", "sub-04"]
+
+
+def test_no_two_studies_share_a_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a.h5", "a/b.nii", "x/a.h5/b.nii")
+    (tmp_path / "list.csv").write_text("study\na.h5\na\nx/a.h5\n")
+    assert names(tmp_path / "list.csv") == ["a", "a.h5", "x%2Fa.h5"]
+
+
+def test_a_place_without_studies_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="holds no study; name a folder"):
+        find_studies(str(tmp_path / "*.h5"))
+
+
+def test_a_growing_file_is_seen_to_change(tmp_path: Path) -> None:
+    touch(tmp_path, "a.h5")
+    before = take_snapshot(tmp_path / "a.h5")
+    (tmp_path / "a.h5").write_bytes(b"more")
+    assert before
+    assert take_snapshot(tmp_path / "a.h5") != before
+
+
+def test_a_file_scores_as_its_folder_does(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    for path in sorted(knee_studies.rglob("*.h5"))[:2]:
+        shutil.copy(path, tmp_path / "flat")
+    (tmp_path / "flat" / "link.h5").symlink_to(tmp_path / "flat" / path.name)
+    (tmp_path / "flat" / "bad.h5").write_bytes(b"damaged")
+    folders = "[0-9]*".join([str(knee_studies / "knee "), ""])
+    tables = {}
+    for name, where in (("files", str(tmp_path / "flat")), ("folders", folders)):
+        summary = score(
+            job_of(knee_model, tmp_path / name), find_studies(where), local_engine(0, 1, 60.0), Part(), Progress()
+        )
+        tables[name] = pd.read_parquet(tmp_path / name / "scores.parquet")
+        if name == "files":
+            assert (summary.ok, summary.refused) == (2, 2)
+            assert {why.split()[2] for why, _ in summary.reasons} == {"file", "is"}
+    files = tables["files"].query("status == 'ok'")
+    same = tables["folders"][tables["folders"]["study"].str[-2:].isin(files["study"].str[-2:].unique())]
+    assert len(files) == len(same) > 0
+    assert files["p"].tolist() == same["p"].tolist()
