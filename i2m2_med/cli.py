@@ -37,6 +37,7 @@ VERBS = {
     "verify": "Run it again and prove the metrics.",
     "ui": "The MLflow page on the run's own store.",
     "runs": "List the runs in the terminal.",
+    "look": "What a model will see of a study, as a picture.",
     "reconstruct": "K-space → magnitude and phase NIfTI and a picture.",
     "import-published": "Weights of the published code → ours.",
     "compare-impk": "Hold an owner's im.pk against our own arrays, column by column.",

@@ -48,7 +48,7 @@ def main(
         for name, values in parts.items():
             write_image(folder / f"{name}.nii.gz", values, images.voxel_mm, images.affine)
         (folder / "phase.json").write_text('{"Units": "rad"}\n', encoding="utf-8")
-        draw_grid(panels(parts), folder / "picture.png", source.name)
+        draw_grid(panels(parts, images), folder / "picture.png", source.name)
     return summary(images, out)
 
 
@@ -99,10 +99,13 @@ def angle(images: "Images") -> Any:
     return np.angle(images.image)
 
 
-def panels(parts: dict[str, Any]) -> list[Any]:
+def panels(parts: dict[str, Any], images: "Images") -> list[Any]:
     """A few slices from first to last."""
-    from i2m2_med.samples.pictures import Panel
+    from i2m2_med.samples.pictures import Panel, Place
+    from i2m2_med.sources.formats.orientation import letters
 
+    voxel = images.volume.voxel_mm
+    place = Place(voxel and (voxel[0], voxel[1]), None if images.affine is None else letters(images.affine)[:2])
     n_slices = len(parts["magnitude"])
     shown = sorted({round(step * (n_slices - 1) / max(SHOWN - 1, 1)) for step in range(SHOWN)})
-    return [Panel(f"slice {index}", parts["magnitude"][index], parts["phase"][index]) for index in shown]
+    return [Panel(f"slice {index}", parts["magnitude"][index], parts["phase"][index], place=place) for index in shown]

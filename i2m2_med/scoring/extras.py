@@ -68,7 +68,7 @@ class Extras:
         if "magnitude" in self.job.extras:
             save_image(folder / "magnitude.nii.gz", abs(images.image), affine, code, description)
         if "picture" in self.job.extras:
-            self.draw(folder / "picture.png", images.image, study, result)
+            self.draw(folder / "picture.png", images, study, result)
         if "saliency" in self.job.extras:
             for expert, maps in self.maps(study).items():
                 sizes = zip(images.acquired, maps.shape[2:], images.image.shape[1:], strict=True)
@@ -86,17 +86,20 @@ class Extras:
                     maps.setdefault(name, []).append(part)
         return {name: np.concatenate(parts) for name, parts in maps.items()}
 
-    def draw(self, path: Path, image: np.ndarray, study: StudyFolder, result: Mapping[str, Any]) -> None:
+    def draw(self, path: Path, images: StudyImages, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Draw a sheet of a few slices, each with its probabilities."""
-        from i2m2_med.samples.pictures import Panel, draw_grid
+        from i2m2_med.samples.pictures import Panel, Place, draw_grid
+        from i2m2_med.sources.formats.orientation import letters
 
+        image = images.image
+        place = Place(images.voxel_mm[:2], None if images.affine is None else letters(images.affine)[:2])
         captions: dict[int, list[str]] = {}
         for row in result["rows"]:
             if row["class"] == len(self.predictor.labels.classes) - 1:
                 captions.setdefault(row["item"], []).append(f"{row['label']} {row['p']:.2f}")
         chosen = sorted(set(np.linspace(0, len(image) - 1, min(SHOWN, len(image))).astype(int).tolist()))
         panels = [
-            Panel("\n".join([f"slice {at}", *captions.get(at, [])]), abs(image[at]), np.angle(image[at]))
+            Panel("\n".join([f"slice {at}", *captions.get(at, [])]), abs(image[at]), np.angle(image[at]), place=place)
             for at in chosen
         ]
         draw_grid(panels, path, study.name)

@@ -113,7 +113,15 @@ class Reconstructd(MapTransform):
             refuse_too_wide(kspace.shape[-1])
         del record[key]
         rows, columns = record.get("_step", SAME_GRID)
-        return {**record, "image": self.transform(kspace, (rows, columns), record.get("_turn", AS_STORED))}
+        image = self.transform(kspace, (rows, columns), record.get("_turn", AS_STORED))
+        return {**record, "image": image, "_pixel_mm": self.pixel_mm(record, kspace.shape[-1])}
+
+    def pixel_mm(self, record: Mapping[str, Any], measured: int) -> list[float] | None:
+        """Row and column spacing of what comes out; the published geometry has the pixels of k-space's (wider) image."""
+        if self.parity != "published":
+            return record.get("_pixel_mm")
+        down, across = record.get("_encoded_mm") or (None, None)
+        return None if down is None or across is None else [down, across * measured / PUBLISHED_WIDTH]
 
     def transform(
         self, kspace: Tensor, step: tuple[float, float] = SAME_GRID, turn: Sequence[bool] = AS_STORED

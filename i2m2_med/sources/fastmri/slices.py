@@ -134,7 +134,7 @@ def inspect(files: VolumeFiles, choice: Choice = ONLY_IMAGE) -> Volume:
 def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> Volume:
     """Facts of a volume, read once: kept in `cache` for as long as its files' names, sizes and times stay the same."""
     known = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files.paths]
-    kept = cache / "volumes" / f"{digest(['volume 7', known, choice.model_dump()])[:32]}.json"
+    kept = cache / "volumes" / f"{digest(['volume 8', known, choice.model_dump()])[:32]}.json"
     if kept.exists():
         return Volume.model_validate_json(kept.read_text())
     volume = inspect(files, choice)

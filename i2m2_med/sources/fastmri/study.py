@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from i2m2_med.errors import SourceError
@@ -9,6 +10,7 @@ from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect
 from i2m2_med.sources.formats.description import read_description
 from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
 from i2m2_med.sources.formats.nifti import part_of
+from i2m2_med.sources.formats.orientation import letters
 from i2m2_med.sources.formats.volume import Volume
 from i2m2_med.sources.source import Study
 
@@ -78,7 +80,8 @@ def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE)
     """One row per slice with what the transforms read.
 
     `_data`, `_phase` and `_imaginary` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil,
-    readout, phase), `_recon` (rows and columns), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale`
+    readout, phase), `_recon` (rows and columns), `_pixel_mm` and `_encoded_mm` (row and column spacing of the images and of
+    k-space's image; null where not known), `_toward` (letters of where columns, rows and slices go; null where nominal), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale`
     (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
     """
     strength = volume.field_strength_t
@@ -99,6 +102,11 @@ def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE)
         _shape=pl.lit(shape, pl.List(pl.Int64)),
         _recon=pl.lit(list(volume.recon), pl.List(pl.Int64)),
         _step=pl.lit(list(volume.step), pl.List(pl.Float64)),
+        _pixel_mm=pl.lit(None if volume.voxel_mm is None else list(volume.voxel_mm[:2]), pl.List(pl.Float64)),
+        _encoded_mm=pl.lit(None if volume.encoded_mm is None else list(volume.encoded_mm), pl.List(pl.Float64)),
+        _toward=pl.lit(
+            None if volume.affine is None else list(letters(np.reshape(volume.affine, (4, 4)))), pl.List(pl.String)
+        ),
         _turn=pl.lit(list(volume.turn), pl.List(pl.Boolean)),
         _choice=pl.lit(list(choice.model_dump().values()), pl.List(pl.Int64)),
         _scale=pl.lit(volume.scale, pl.Float64),

@@ -35,6 +35,7 @@ def inspect_volume(path: Path) -> Volume:
         voxel_mm=(axes[0].recon_mm, axes[1].recon_mm, header.encodings[0].recon.pixel_mm(2))
         if header and axes
         else None,
+        encoded_mm=(axes[0].pixel_mm, axes[1].pixel_mm) if axes else None,
         has_rss=_has_rss(file, n_slices),
         masked=_mask_agrees(file, phase),
         simulated=header is not None and header.simulated,

@@ -144,7 +144,7 @@ def _part(tags: Any) -> str | None:
 def pixels(frame: Frame) -> np.ndarray:
     """(row, column) float64 of one image, rescaled."""
     import pydicom
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     try:
         stored = pixel_array(pydicom.dcmread(frame.path), index=frame.number)

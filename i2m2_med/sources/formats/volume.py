@@ -30,6 +30,8 @@ class Volume(Settings):
     field_strength_t: float | None = None
     voxel_mm: tuple[float, float, float] | None = None
     """Row, column and slice spacing of the images as shown."""
+    encoded_mm: tuple[float, float] | None = None
+    """Row and column spacing of the image that k-space is, before the scanner's reconstruction."""
     affine: tuple[float, ...] | None = None
     """(column, row, slice) of the images as shown → mm, 4 × 4 row by row; None where the format has no orientation (nominal)."""
     space: int = 1
