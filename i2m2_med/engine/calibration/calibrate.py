@@ -39,7 +39,7 @@ LogProbabilities = Float[np.ndarray, "sample label classes"]
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What calibration makes of a model's answers."""
+    """A model's calibrated answers."""
 
     p: Float[np.ndarray, "sample label classes"]
     calibrated: Bool[np.ndarray, "sample"]

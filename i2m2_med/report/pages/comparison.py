@@ -1,4 +1,4 @@
-"""What the sections of a report say: results from a comparison, the cohort from its manifest."""
+"""The sections of a report: results from a comparison, the cohort from its manifest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ import pandas as pd
 from i2m2_med.report.pages.figures import Ideal, nice
 from i2m2_med.report.pages.html import Section, number
 from i2m2_med.report.pages.trust import Trust
-from i2m2_med.report.pages.write import SHOWN, said, wide
+from i2m2_med.report.pages.write import SHOWN, wide, with_interval
 from i2m2_med.report.statistics.bootstrap import MACRO
 from i2m2_med.report.statistics.compare import Comparison
 from i2m2_med.report.statistics.differences import BY_PATIENT, PATIENT_AUROC, PRIMARY, THESE_MODELS
@@ -27,7 +27,7 @@ CHANCE = (
     "inside it tells nothing against the model. Average precision stands beside the prevalence, which it is without any skill."
 )
 ROLES = (
-    "Student's t over patients and, with two seeds or more of either paradigm, over training; p is never below what so few patients "
+    "Student's t over patients and, with two seeds or more of both paradigms, over training; p is never below what so few patients "
     "can support (<). Only the primary comparison that the config names (`evaluation.primary`) is adjusted (Holm) and may be "
     "concluded from; everything else is exploratory and unadjusted. `patient_max_auroc` ranks each patient's highest score, which is "
     "another quantity than the AUROC of samples."
@@ -59,7 +59,9 @@ def result_sections(
         calibration_section(trust, pictures),
         Section(
             "Missing modalities",
-            tables=[("Performance per availability pattern, mean over labels and seeds", said_table(found.patterns))],
+            tables=[
+                ("Performance per availability pattern, mean over labels and seeds", with_intervals(found.patterns))
+            ],
         ),
         operating_section(found, reference),
         Section(
@@ -67,7 +69,7 @@ def result_sections(
             ["The spread over training seeds is not sampling error: it stands beside it."],
             folded=[
                 ("Mean and standard deviation over seeds", found.seeds),
-                ("AUROC of each patient's highest score", said_table(found.patients)),
+                ("AUROC of each patient's highest score", with_intervals(found.patients)),
             ],
         ),
     ]
@@ -87,7 +89,7 @@ def calibration_section(trust: Trust, pictures: Mapping[str, bytes]) -> Section:
     return Section(
         "Calibration, conformal sets and subgroups",
         figures=[(caption, pictures[name]) for name, caption in captions.items() if name in pictures],
-        folded=[(caption, said_table(table)) for caption, table in tables.items() if len(table)],
+        folded=[(caption, with_intervals(table)) for caption, table in tables.items() if len(table)],
     )
 
 
@@ -104,7 +106,7 @@ def headline(found: Comparison, reference: str) -> str:
     differences = chosen[["difference", "low", "high"]].astype(float).to_numpy()
     adjusted = chosen[["p_holm", "p_floor"]].astype(float).to_numpy()
     parts = [
-        f"{nice(name)} by {said(*row)}" + (f" (p {p_text(*p)}, Holm)" if named else "")
+        f"{nice(name)} by {with_interval(*row)}" + (f" (p {p_text(*p)}, Holm)" if named else "")
         for name, row, p in zip(chosen["paradigm"].astype(str), differences, adjusted, strict=True)
     ]
     metric = nice(str(chosen["metric"].iloc[0]))
@@ -120,7 +122,7 @@ def _reach(chosen: pd.DataFrame) -> str:
     narrower = 1 - np.sqrt(1 - share / 2)
     return (
         f"These are statements about the paradigms as trained on these data: training makes up to {share:.0%} of a difference's "
-        f"variance, so twice as many seeds would make its interval about {narrower:.0%} narrower; only more patients shrink the rest."
+        f"variance, so twice as many seeds would make its interval at least {narrower:.0%} narrower; only more patients shrink the rest."
     )
 
 
@@ -131,14 +133,14 @@ def paired_section(found: Comparison, reference: str) -> Section:
     return Section(
         "Paired differences",
         [f"{nice(reference)} minus the other paradigm, on the same patients. {ROLES}"],
-        tables=[("Main metrics", said_table(main, "difference"))] if len(main) else [],
-        folded=[("Every metric", said_table(table, "difference"))] if len(table) else [],
+        tables=[("Main metrics", with_intervals(main, "difference"))] if len(main) else [],
+        folded=[("Every metric", with_intervals(table, "difference"))] if len(table) else [],
     )
 
 
 def operating_section(found: Comparison, reference: str) -> Section:
-    """What the reference's thresholds reach; those of all paradigms folded."""
-    table = said_table(found.operating)
+    """Return what the reference's thresholds reach; those of all paradigms folded."""
+    table = with_intervals(found.operating)
     own = table[(table["paradigm"] == reference) & table["metric"].isin(["sensitivity", "specificity"])]
     return Section(
         "Operating points",
@@ -171,11 +173,11 @@ def p_text(p: float, floor: float) -> str:
     return f"< {smallest:.2g}" if p <= smallest else f"{p:.2g}"
 
 
-def said_table(table: pd.DataFrame, value: str = "value") -> pd.DataFrame:
+def with_intervals(table: pd.DataFrame, value: str = "value") -> pd.DataFrame:
     """The same table with value and interval in one column."""
     if not len(table):
         return table
-    words = [said(*row) for row in table[[value, "low", "high"]].astype(float).to_numpy()]
+    words = [with_interval(*row) for row in table[[value, "low", "high"]].astype(float).to_numpy()]
     place = list(table.columns).index(value)
     short = table.drop(columns=[value, "low", "high"])
     short.insert(place, value, words)

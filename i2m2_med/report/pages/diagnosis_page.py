@@ -8,10 +8,10 @@ import pandas as pd
 
 from i2m2_med.drawing import Figure
 from i2m2_med.report.dependence.conditions import ALL
-from i2m2_med.report.pages.comparison import facts_of, said_table
+from i2m2_med.report.pages.comparison import facts_of, with_intervals
 from i2m2_med.report.pages.figures import FIXED, png
 from i2m2_med.report.pages.html import Section, render_html
-from i2m2_med.report.pages.write import said
+from i2m2_med.report.pages.write import with_interval
 
 KINDS = {"intra": "within modalities (intra)", "inter": "between modalities (inter)"}
 SHUFFLES = (
@@ -66,25 +66,25 @@ def diagnosis_page(
         Section(
             "Verdict",
             [verdicts["overall"], TOGETHER],
-            tables=[("By label", by_label), ("In nats", said_table(tables["interaction"]))],
+            tables=[("By label", by_label), ("In nats", with_intervals(tables["interaction"]))],
         ),
         Section(
             "Modalities of other patients",
             [SHUFFLES],
             figures=[("Information per label, 95 % intervals over patients and seeds", picture)],
-            folded=[("Every shuffle", said_table(tables["dependence"]))],
+            folded=[("Every shuffle", with_intervals(tables["dependence"]))],
         ),
         Section(
             "One modality at a time",
             tables=[
-                ("As the model says it: paired, one modality only, all shuffled", said_table(tables["conditions"]))
+                ("As the model says it: paired, one modality only, all shuffled", with_intervals(tables["conditions"]))
             ],
         ),
         Section(
             "Subsets of experts",
             [SHARES + IDENTIFIABLE.get(trained, "")],
-            tables=[("Shapley shares (nats)", said_table(tables["shares"]))],
-            folded=[("Every subset", said_table(tables["subsets"]))],
+            tables=[("Shapley shares (nats)", with_intervals(tables["shares"]))],
+            folded=[("Every subset", with_intervals(tables["subsets"]))],
         ),
         Section(
             "Redundant, unique, synergistic in excess",
@@ -109,7 +109,7 @@ def parts_shown(table: pd.DataFrame) -> pd.DataFrame:
     shown = table[["label"]].assign(pair=[f"{a} and {b}" for a, b in zip(table["first"], table["second"], strict=True)])
     for part in PARTS_NAMED:
         cells = table[[part, f"{part}_low", f"{part}_high"]].astype(float).to_numpy()
-        shown[PARTS_NAMED[part]] = [said(*cell) for cell in cells]
+        shown[PARTS_NAMED[part]] = [with_interval(*cell) for cell in cells]
     return shown
 
 

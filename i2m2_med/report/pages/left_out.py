@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.report.pages.html import Section
-from i2m2_med.report.pages.write import said
+from i2m2_med.report.pages.write import with_interval
 from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube, supports_of
 from i2m2_med.report.statistics.intervals import Interval, difference_interval, draw_weights, metric_interval
 from i2m2_med.report.statistics.paired_predictions import Cohort
@@ -62,8 +62,8 @@ def left_out_table(every: Cohort, replicates: int, seed: int = 0) -> pd.DataFram
         away, rest = (np.moveaxis(cube[own], 0, -1) for cube in cubes)
         for who, values in (("left out", away), ("rest", rest), ("left out − rest", away - rest)):
             for label, metric, draws, _ in by_label(parts[0], values):
-                found = _interval(who, metric, draws.T, [one[label, metric] for one in supports])
-                rows.append({"paradigm": paradigm, "label": label, "metric": metric, "who": who, **found._asdict()})
+                estimate = _interval(who, metric, draws.T, [one[label, metric] for one in supports])
+                rows.append({"paradigm": paradigm, "label": label, "metric": metric, "who": who, **estimate._asdict()})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -79,7 +79,7 @@ def left_out_section(table: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[
     """The section of a report; none where nothing was left out."""
     if not len(table):
         return ()
-    words = [said(*row) for row in table[["value", "low", "high"]].astype(float).to_numpy()]
+    words = [with_interval(*row) for row in table[["value", "low", "high"]].astype(float).to_numpy()]
     lines = table.assign(said=words).pivot(index=["label", "paradigm", "metric"], columns="who", values="said")
     order = pd.MultiIndex.from_frame(table[["label", "paradigm", "metric"]].drop_duplicates())
     wide = lines.reindex(order)[["left out", "rest", "left out − rest"]].reset_index().rename_axis(columns=None)

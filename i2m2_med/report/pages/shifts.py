@@ -9,7 +9,7 @@ import pandas as pd
 
 from i2m2_med.drawing import Figure
 from i2m2_med.files import replace_file
-from i2m2_med.report.pages.comparison import facts_of, said_table
+from i2m2_med.report.pages.comparison import facts_of, with_intervals
 from i2m2_med.report.pages.figures import COLOURS, nice, png
 from i2m2_med.report.pages.html import Section, render_html
 from i2m2_med.report.statistics.shifts import MODEL
@@ -45,18 +45,18 @@ def write_shifts(
         Section("Severity curves", [HOW], list(skipped), [("AUROC of the model and of each expert", picture)]),
         Section(
             "Area under the curves, and the worst",
-            tables=[("AUROC, divergence, coverage", said_table(main))],
-            folded=[("Every metric", said_table(areas))],
+            tables=[("AUROC, divergence, coverage", with_intervals(main))],
+            folded=[("Every metric", with_intervals(areas))],
         ),
         Section(
             "One acquisition or database alone, or left out",
             [GROUPS],
-            tables=[("AUROC, accuracy, NLL of the model", said_table(main_groups(groups)))],
-            folded=[("Every metric, and each expert", said_table(groups))],
+            tables=[("AUROC, accuracy, NLL of the model", with_intervals(main_groups(groups)))],
+            folded=[("Every metric, and each expert", with_intervals(groups))],
         )
         if len(groups)
         else Section("One acquisition or database alone, or left out", ["These samples are all of one kind."]),
-        Section("Every value", folded=[("By shift and severity", said_table(table))]),
+        Section("Every value", folded=[("By shift and severity", with_intervals(table))]),
     ]
     page = render_html(title, sections, synthetic=synthetic, facts=facts_of(manifest))
     contents = {"shifts.html": page.encode(), "shifts.png": picture}

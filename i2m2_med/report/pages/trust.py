@@ -1,4 +1,4 @@
-"""What tells whether a model's probabilities may be trusted: reliability, calibration, decisions, conformal sets, subgroups."""
+"""Evidence on whether a model's probabilities may be trusted: reliability, calibration, decisions, conformal sets, subgroups."""
 
 from dataclasses import replace
 from typing import NamedTuple

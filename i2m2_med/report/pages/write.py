@@ -43,7 +43,7 @@ def wide(rows: pd.DataFrame, metrics: tuple[str, ...] = METRICS) -> pd.DataFrame
     needed = rows[rows["metric"].isin({*metrics, *BESIDE.values()})]
     mean_first = needed.sort_values("seed", na_position="first", kind="stable")
     one = mean_first.drop_duplicates(["paradigm", "label", "metric"])
-    one = one.assign(said=[said(*values) for values in one[["value", "low", "high"]].astype(float).to_numpy()])
+    one = one.assign(said=[with_interval(*values) for values in one[["value", "low", "high"]].astype(float).to_numpy()])
     table = one.pivot(index=["label", "paradigm"], columns="metric", values="said")
     ends = one.pivot(index=["label", "paradigm"], columns="metric", values=["value", "low", "high"]).astype(float)
     for metric, beside in BESIDE.items():
@@ -64,7 +64,7 @@ def _beside(metric: str, value: float, low: float, high: float) -> str:
     return f"(prevalence {number(value)})" if metric == "prevalence" else f"(chance {number(low)}–{number(high)})"
 
 
-def said(value: float, low: float, high: float) -> str:
+def with_interval(value: float, low: float, high: float) -> str:
     """A value with its interval, or a dash where it is undefined."""
     if pd.isna(value):
         return "–"

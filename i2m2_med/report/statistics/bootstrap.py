@@ -52,9 +52,9 @@ def metric_rows(cohort: Cohort, cube: Cube, seed: int = 0) -> list[Row]:
     rows: list[Row] = []
     for paradigm, number, which in groups:
         for label, metric, draws, used in by_label(cohort, np.moveaxis(cube[which], 0, -1)):
-            found = metric_interval(metric, draws.T, supports[label, metric])
+            interval = metric_interval(metric, draws.T, supports[label, metric])
             head = {"paradigm": paradigm, "label": label, "seed": number, "labels_used": used}
-            rows.append(head | {"metric": metric, **defined(found)})
+            rows.append(head | {"metric": metric, **defined(interval)})
             if metric == "average_precision":
                 rows.append(head | {"metric": "prevalence", **defined(_prevalence(cohort, label))})
             if metric == "ece":
@@ -80,24 +80,24 @@ def seed_table(cohort: Cohort, cube: Cube) -> pd.DataFrame:
 def supports_of(cohort: Cohort) -> dict[tuple[str, str], Support]:
     """By label (and `macro`) and metric."""
     first = cohort.first
-    found: dict[tuple[str, str], Support] = {}
+    supports: dict[tuple[str, str], Support] = {}
     for metric in METRICS:
         each = [
             support(metric, first.target[:, at], first.patient, cohort.counts_for(at))
             for at in range(len(first.labels))
         ]
-        found |= {(label, metric): one for label, one in zip(first.labels, each, strict=True)}
-        found[MACRO, metric] = mean_support(each)
-    return found
+        supports |= {(label, metric): one for label, one in zip(first.labels, each, strict=True)}
+        supports[MACRO, metric] = mean_support(each)
+    return supports
 
 
-def defined(found: Interval) -> dict[str, float | None]:
+def defined(interval: Interval) -> dict[str, float | None]:
     """value, low and high as JSON knows them: None where undefined."""
-    return {name: number if np.isfinite(number) else None for name, number in found._asdict().items()}
+    return {name: number if np.isfinite(number) else None for name, number in interval._asdict().items()}
 
 
 def members(cohort: Cohort, paradigm: str) -> list[int]:
-    """Where a paradigm's seeds stand on the model axis."""
+    """Return the places of a paradigm's seeds on the model axis."""
     return [at for at, (name, _) in enumerate(cohort.models) if name == paradigm]
 
 
@@ -117,7 +117,7 @@ def by_label(
 
 
 def _labels(cohort: Cohort, label: str) -> list[int]:
-    """Where a label, or all of the macro mean, stand on the label axis."""
+    """Return the places of a label, or of all labels of the macro mean, on the label axis."""
     labels = cohort.first.labels
     return list(range(len(labels))) if label == MACRO and MACRO not in labels else [labels.index(label)]
 
@@ -125,9 +125,9 @@ def _labels(cohort: Cohort, label: str) -> list[int]:
 def _floors(cohort: Cohort, seed: int) -> dict[tuple[int, int], Floor]:
     """By model and label."""
     return {
-        (model, label): chance_of(said, label, cohort.counts_for(label), seed)
-        for model, said in enumerate(cohort.models.values())
-        for label in range(len(said.labels))
+        (model, label): chance_of(predictions, label, cohort.counts_for(label), seed)
+        for model, predictions in enumerate(cohort.models.values())
+        for label in range(len(predictions.labels))
     }
 
 

@@ -68,7 +68,7 @@ def calibration_line(
 
 
 def separated(score: Float[np.ndarray, "sample"], positive: Bool[np.ndarray, "sample"]) -> bool:
-    """Whether a threshold tells the classes apart without an error (one score may be shared)."""
+    """Return whether a threshold tells the classes apart without an error (one score may be shared)."""
     return bool(score[positive].min() >= score[~positive].max() or score[positive].max() <= score[~positive].min())
 
 
@@ -101,10 +101,10 @@ def calibration_table(cohort: Cohort) -> pd.DataFrame:
     rows: list[Row] = []
     if len(cohort.first.classes) != 2:
         return pd.DataFrame(rows)
-    for (paradigm, seed), said in cohort.models.items():
-        for at, label in enumerate(said.labels):
+    for (paradigm, seed), predictions in cohort.models.items():
+        for at, label in enumerate(predictions.labels):
             head = {"paradigm": paradigm, "seed": seed, "label": label}
-            rows += [head | row for row in _calibration_rows(*_scores(said, at), _known(cohort, at))]
+            rows += [head | row for row in _calibration_rows(*_scores(predictions, at), _known(cohort, at))]
     return pd.DataFrame(rows)
 
 
@@ -140,9 +140,9 @@ def decision_curve(cohort: Cohort, weights: Float[np.ndarray, "patient draw"]) -
     rows: list[Row] = []
     if len(cohort.first.classes) != 2:
         return pd.DataFrame(rows)
-    for (paradigm, _), said in cohort.models.items():
-        for at, label in enumerate(said.labels):
-            made = _benefits(said, at, weights, _known(cohort, at))
+    for (paradigm, _), predictions in cohort.models.items():
+        for at, label in enumerate(predictions.labels):
+            made = _benefits(predictions, at, weights, _known(cohort, at))
             rows += [{"paradigm": paradigm, "label": label, **row} for row in made]
     for at, label in enumerate(cohort.first.labels):
         known = cohort.first.target[:, at] >= 0
@@ -157,9 +157,13 @@ def decision_curve(cohort: Cohort, weights: Float[np.ndarray, "patient draw"]) -
     return pd.DataFrame(rows)
 
 
-def _benefits(said: Predictions, label: int, weights: np.ndarray, importance: np.ndarray | None) -> list[Row]:
-    known = said.target[:, label] >= 0
-    p, positive, patient = said.p[known, label, 1], said.target[known, label] == 1, said.patient[known]
+def _benefits(predictions: Predictions, label: int, weights: np.ndarray, importance: np.ndarray | None) -> list[Row]:
+    known = predictions.target[:, label] >= 0
+    p, positive, patient = (
+        predictions.p[known, label, 1],
+        predictions.target[known, label] == 1,
+        predictions.patient[known],
+    )
     each = np.ones(len(p)) if importance is None else importance
     total = np.bincount(patient, weights=each, minlength=len(weights)) @ weights
     freedom = float(max(len(np.unique(patient)) - 1, 1))
@@ -167,21 +171,25 @@ def _benefits(said: Predictions, label: int, weights: np.ndarray, importance: np
     for threshold in THRESHOLDS:
         gain = each * np.where(positive, 1.0, -threshold / (1 - threshold)) * (p >= threshold)
         sums = np.bincount(patient, weights=gain, minlength=len(weights)) @ weights
-        found = contrast([(1.0, of_draws((sums / np.where(total > 0, total, np.nan))[None]))], freedom)
-        ends = {"low": found.value - found.reach, "high": found.value + found.reach}
-        rows.append({"threshold": float(threshold), "value": found.value, **ends})
+        estimate = contrast([(1.0, of_draws((sums / np.where(total > 0, total, np.nan))[None]))], freedom)
+        ends = {"low": estimate.value - estimate.reach, "high": estimate.value + estimate.reach}
+        rows.append({"threshold": float(threshold), "value": estimate.value, **ends})
     return rows
 
 
 def _known(cohort: Cohort, label: int) -> np.ndarray | None:
-    """How much each sample of known target counts; None: each for one."""
+    """Return the importance of each sample of known target; None: one each."""
     counts = cohort.counts_for(label)
     return None if counts is None else counts[cohort.first.target[:, label] >= 0]
 
 
-def _scores(said: Predictions, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    known = said.target[:, label] >= 0
-    return log_odds(said.p[known, label])[:, 1], said.target[known, label] == 1, said.patient[known]
+def _scores(predictions: Predictions, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    known = predictions.target[:, label] >= 0
+    return (
+        log_odds(predictions.p[known, label])[:, 1],
+        predictions.target[known, label] == 1,
+        predictions.patient[known],
+    )
 
 
 def _logistic(

@@ -69,11 +69,17 @@ def calibration_floor(
     return Floor(float(every.mean()), *(float(end) for end in np.quantile(every, (0.025, 0.975))))
 
 
-def chance_of(said: Predictions, label: int, importance: Float[np.ndarray, "sample"] | None, seed: int = 0) -> Floor:
-    """What one model's error of one label would be by chance: samples drawn one by one, the upper end as with repeats of a patient."""
-    known = said.answered & (said.target[:, label] >= 0)
-    p, patient = said.p[known, label], said.patient[known]
-    ratio = None if importance is None else _ratio(importance[known], said.target[known, label], len(said.classes))
+def chance_of(
+    predictions: Predictions, label: int, importance: Float[np.ndarray, "sample"] | None, seed: int = 0
+) -> Floor:
+    """Return the error that one model of one label would show by chance: samples drawn one by one, the upper end as with repeats of a patient."""
+    known = predictions.answered & (predictions.target[:, label] >= 0)
+    p, patient = predictions.p[known, label], predictions.patient[known]
+    ratio = (
+        None
+        if importance is None
+        else _ratio(importance[known], predictions.target[known, label], len(predictions.classes))
+    )
     alone = calibration_floor(p, seed=seed, ratio=ratio)
     if len(np.unique(patient)) == len(patient):
         return alone

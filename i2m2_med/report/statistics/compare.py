@@ -19,7 +19,7 @@ from i2m2_med.report.statistics.patterns import pattern_table
 
 @dataclass(frozen=True)
 class Comparison:
-    """What comparing paradigms gives."""
+    """The results of comparing paradigms."""
 
     rows: list[Row]
     """paradigm, label (or `macro`), metric, value, low, high (None: undefined), seed (None: mean over seeds), labels_used."""
@@ -74,7 +74,7 @@ def compare_tables(
 
 
 def _notes(cohort: Cohort, cube: Cube) -> list[str]:
-    """What a reader has to know before trusting the numbers."""
+    """Return what a reader has to know before trusting the numbers."""
     notes: list[str] = []
     first = cohort.first
     if first.samples["patient"].nunique() == 1:
@@ -83,8 +83,8 @@ def _notes(cohort: Cohort, cube: Cube) -> list[str]:
     for at, label in enumerate(first.labels):
         classes = np.unique(first.target[first.target[:, at] >= 0, at])
         if len(classes) < 2:
-            found = f"only the class {first.classes[classes[0]]!r}" if len(classes) else "no known value"
-            undefined.append(f"{label} ({found})")
+            seen = f"only the class {first.classes[classes[0]]!r}" if len(classes) else "no known value"
+            undefined.append(f"{label} ({seen})")
         elif len(classes) < len(first.classes):
             notes.append(
                 f"{label}: {len(classes)} of {len(first.classes)} classes occur; AUROC and average precision are the mean of those."

@@ -58,23 +58,23 @@ def patient_table(cohort: Cohort) -> pd.DataFrame:
     for paradigm in cohort.paradigms:
         for label in cohort.first.labels:
             own = _patient_aurocs(cohort, paradigm, label)
-            found = auroc_interval(contrast([(1.0, own.refits)], own.support.freedom), own.support)
-            row = {"paradigm": paradigm, "label": label, "metric": PATIENT_AUROC, **found._asdict()}
+            estimate = auroc_interval(contrast([(1.0, own.refits)], own.support.freedom), own.support)
+            row = {"paradigm": paradigm, "label": label, "metric": PATIENT_AUROC, **estimate._asdict()}
             rows.append(row | {"patients": own.patients})
     return pd.DataFrame(rows)
 
 
 def _difference(metric: str, ours: Refits, theirs: Refits, own: Support, cohort: Cohort) -> Row:
     """Columns of a difference between two paradigms' means over seeds."""
-    found = contrast([(1.0, ours), (-1.0, theirs)], own.freedom)
-    value, low, high = difference_interval(metric, found, own)
+    estimate = contrast([(1.0, ours), (-1.0, theirs)], own.freedom)
+    value, low, high = difference_interval(metric, estimate, own)
     floor = smallest_p(min(own.everyone, float(len(np.unique(cohort.first.patient)))))
-    p = found.p_zero(floor) if np.isfinite(low) else float("nan")
-    return {"difference": value, "low": low, "high": high, "p": p, "p_floor": floor} | _scope(found)
+    p = estimate.p_zero(floor) if np.isfinite(low) else float("nan")
+    return {"difference": value, "low": low, "high": high, "p": p, "p_floor": floor} | _scope(estimate)
 
 
-def _scope(found: Estimate) -> Row:
-    return {"scope": PARADIGMS if found.repeated else THESE_MODELS, "refit_share": found.refit_share}
+def _scope(estimate: Estimate) -> Row:
+    return {"scope": PARADIGMS if estimate.repeated else THESE_MODELS, "refit_share": estimate.refit_share}
 
 
 def _with_roles(table: pd.DataFrame, primary: PrimaryComparison | None, cohort: Cohort) -> pd.DataFrame:
@@ -97,8 +97,8 @@ def _named_tests(cohort: Cohort, reference: str, other: str, label: str, metric:
     """DeLong's test of patients' highest scores beside AUROC, McNemar's beside accuracy."""
     if metric == "auroc":
         ours, theirs = (_patient_aurocs(cohort, name, label) for name in (reference, other))
-        found = _difference("auroc", ours.refits, theirs.refits, ours.support, cohort)
-        return [{"metric": PATIENT_AUROC, "test": DELONG} | found]
+        estimate = _difference("auroc", ours.refits, theirs.refits, ours.support, cohort)
+        return [{"metric": PATIENT_AUROC, "test": DELONG} | estimate]
     if metric != "accuracy" or cohort.counts_for(cohort.first.labels.index(label)) is not None:
         return []
     known = cohort.first.target[:, cohort.first.labels.index(label)] >= 0
@@ -121,28 +121,34 @@ class PatientAurocs(NamedTuple):
 
 def _patient_aurocs(cohort: Cohort, paradigm: str, label: str) -> PatientAurocs:
     """Of a paradigm: one refit per seed, a mean over classes against the rest where there are several."""
-    each = [_of_seed(said, label) for said in cohort.of_paradigm(paradigm)]
+    each = [_of_seed(predictions, label) for predictions in cohort.of_paradigm(paradigm)]
     values = np.array([one.refits.values[0] for one in each])
     moves = np.concatenate([one.refits.moves for one in each])
     return PatientAurocs(Refits(values, moves), each[0].support, each[0].patients)
 
 
-def _of_seed(said: Predictions, label: str) -> PatientAurocs:
-    at = said.labels.index(label)
-    known = said.target[:, at] >= 0
-    odds, target, patient = log_odds(said.p[known, at]), said.target[known, at], said.patient[known]
-    ranks = [1] if len(said.classes) == 2 else [int(each) for each in np.unique(target)]
+def _of_seed(predictions: Predictions, label: str) -> PatientAurocs:
+    at = predictions.labels.index(label)
+    known = predictions.target[:, at] >= 0
+    odds, target, patient = (
+        log_odds(predictions.p[known, at]),
+        predictions.target[known, at],
+        predictions.patient[known],
+    )
+    ranks = [1] if len(predictions.classes) == 2 else [int(each) for each in np.unique(target)]
     if not known.any():
         return PatientAurocs(Refits(np.array([np.nan]), np.full((1, 1), np.nan)), NOBODY, 0)
     scored = [patient_scores(odds[:, rank], target == rank, patient) for rank in ranks]
-    found = mean_influence([delong(score, positive) for score, positive in scored])
+    estimate = mean_influence([delong(score, positive) for score, positive in scored])
     counts = [(float(positive.sum()), float((~positive).sum())) for _, positive in scored]
     own = mean_support([Support(one, one) for one in counts if min(one) > 0])
-    return PatientAurocs(Refits(np.array([found.value]), found.each[None]), own, len(scored[0][0]))
+    return PatientAurocs(Refits(np.array([estimate.value]), estimate.each[None]), own, len(scored[0][0]))
 
 
 def _hits(cohort: Cohort, paradigm: str, label: str) -> np.ndarray:
     """(sample,): how many of the paradigm's seeds took the true class."""
     at = cohort.first.labels.index(label)
-    right = [said.p[:, at].argmax(axis=1) == said.target[:, at] for said in cohort.of_paradigm(paradigm)]
+    right = [
+        predictions.p[:, at].argmax(axis=1) == predictions.target[:, at] for predictions in cohort.of_paradigm(paradigm)
+    ]
     return np.sum(right, axis=0)

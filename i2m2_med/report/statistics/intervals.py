@@ -38,7 +38,7 @@ class Interval(NamedTuple):
 
 
 def draw_weights(n_patients: int, replicates: int = REPLICATES, seed: int = 0) -> Float[np.ndarray, "patient draw"]:
-    """How often each patient is drawn. Column 0 is the sample itself (all ones), the others are replicates.
+    """Return how often each patient is drawn. Column 0 is the sample itself (all ones), the others are replicates.
 
     One patient fewer than there are is drawn: then the replicates spread as samples do, not (n − 1)/n times as much (Hesterberg
     2015). One patient can't be resampled: there are no replicates then, and every interval is NaN.
@@ -51,35 +51,35 @@ def draw_weights(n_patients: int, replicates: int = REPLICATES, seed: int = 0) -
 
 
 def metric_interval(metric: str, draws: Float[np.ndarray, "*refit draw"], support: Support) -> Interval:
-    """Of a metric by its name, or of its mean over refits."""
-    found = contrast([(1.0, of_draws(np.atleast_2d(draws)))], support.freedom)
+    """Return the interval of a metric by its name, or of its mean over refits."""
+    estimate = contrast([(1.0, of_draws(np.atleast_2d(draws)))], support.freedom)
     if metric in WITHOUT:
-        return Interval(found.value, float("nan"), float("nan"))
+        return Interval(estimate.value, float("nan"), float("nan"))
     if metric in POSITIVE:
-        return positive_interval(found)
-    return auroc_interval(found, support) if metric == "auroc" else share_interval(found, support)
+        return positive_interval(estimate)
+    return auroc_interval(estimate, support) if metric == "auroc" else share_interval(estimate, support)
 
 
-def share_interval(found: Estimate, support: Support, most: float = 1.0) -> Interval:
-    """Clopper and Pearson's interval of a mean of values between 0 and `most`, on effective patients.
+def share_interval(estimate: Estimate, support: Support, most: float = 1.0) -> Interval:
+    """Return Clopper and Pearson's interval of a mean of values between 0 and `most`, on effective patients.
 
     Their number is p (1 − p) / error² (the error that of n, not n − 1), at most one for each sample, less as few patients tell the
     error badly (the squared ratio of t quantiles of samples and of patients); where p is 0 or 1 it is the number of patients.
     """
-    if not np.isfinite(found.value) or not np.isfinite(found.error) or support.size <= 0:
-        return Interval(found.value, float("nan"), float("nan"))
-    share = min(max(found.value / most, 0.0), 1.0)
+    if not np.isfinite(estimate.value) or not np.isfinite(estimate.error) or support.size <= 0:
+        return Interval(estimate.value, float("nan"), float("nan"))
+    share = min(max(estimate.value / most, 0.0), 1.0)
     size = support.size
     if EDGE < share < 1 - EDGE:
-        few = (quantile(support.most - 1) / quantile(found.freedom)) ** 2
-        variance = (found.error / most) ** 2 * (1 - 1 / max(size, 2.0))
+        few = (quantile(support.most - 1) / estimate.multiple) ** 2
+        variance = (estimate.error / most) ** 2 * (1 - 1 / max(size, 2.0))
         size = max(few * min(share * (1 - share) / max(variance, EDGE), support.most), TINY)
     low, high = clopper_pearson(share * size, size)
-    return Interval(found.value, min(low * most, found.value), max(high * most, found.value))
+    return Interval(estimate.value, min(low * most, estimate.value), max(high * most, estimate.value))
 
 
 def clopper_pearson(hits: float, size: float, level: float = LEVEL) -> tuple[float, float]:
-    """The exact interval of a share; counts need not be whole.
+    """Return the exact interval of a share; counts need not be whole.
 
     >>> [round(end, 3) for end in clopper_pearson(6, 6)]
     [0.541, 1.0]
@@ -90,26 +90,26 @@ def clopper_pearson(hits: float, size: float, level: float = LEVEL) -> tuple[flo
     return low, high
 
 
-def auroc_interval(found: Estimate, support: Support) -> Interval:
-    """All θ with |θ − AUROC| ≤ t √(deff · V(θ)), V of exponential scores (Newcombe 2006, method 5) on patients.
+def auroc_interval(estimate: Estimate, support: Support) -> Interval:
+    """Return the range of θ with |θ − AUROC| ≤ t √(deff · V(θ)), V of exponential scores (Newcombe 2006, method 5) on patients.
 
     deff: the error's square over V at the AUROC found, at least what single samples would give; 1 where the AUROC is 0 or 1.
     """
-    if not np.isfinite(found.value) or not np.isfinite(found.error) or len(support.patients) < 2:
-        return Interval(found.value, float("nan"), float("nan"))
+    if not np.isfinite(estimate.value) or not np.isfinite(estimate.error) or len(support.patients) < 2:
+        return Interval(estimate.value, float("nan"), float("nan"))
     effect = 1.0
-    if EDGE < found.value < 1 - EDGE:
-        least = auroc_variance(found.value, support.samples)
-        effect = max(found.error**2, least) / auroc_variance(found.value, support.patients)
-    reach = (quantile(found.freedom) if found.repeated else quantile(np.inf)) ** 2 * effect
+    if EDGE < estimate.value < 1 - EDGE:
+        least = auroc_variance(estimate.value, support.samples)
+        effect = max(estimate.error**2, least) / auroc_variance(estimate.value, support.patients)
+    reach = (estimate.multiple if estimate.repeated else quantile(np.inf)) ** 2 * effect
 
     def outside(theta: float) -> float:
-        return (theta - found.value) ** 2 - reach * auroc_variance(theta, support.patients)
+        return (theta - estimate.value) ** 2 - reach * auroc_variance(theta, support.patients)
 
-    inside = min(max(found.value, TINY), 1 - TINY)
+    inside = min(max(estimate.value, TINY), 1 - TINY)
     low = float(root_scalar(outside, bracket=(0.0, inside)).root) if outside(0.0) > 0 else 0.0
     high = float(root_scalar(outside, bracket=(inside, 1.0)).root) if outside(1.0) > 0 else 1.0
-    return Interval(found.value, low, high)
+    return Interval(estimate.value, low, high)
 
 
 def auroc_variance(theta: float, counts: tuple[float, ...]) -> float:
@@ -120,24 +120,24 @@ def auroc_variance(theta: float, counts: tuple[float, ...]) -> float:
     return theta * (1 - theta) * parts / (positives * negatives)
 
 
-def positive_interval(found: Estimate) -> Interval:
-    """Student's t in the logarithm. A value of zero has none."""
-    if not np.isfinite(found.error) or not found.value > 0:
-        return Interval(found.value, float("nan"), float("nan"))
-    factor = float(np.exp(found.reach / found.value))
-    return Interval(found.value, found.value / factor, found.value * factor)
+def positive_interval(estimate: Estimate) -> Interval:
+    """Return Student's t interval in the logarithm. A value of zero has none."""
+    if not np.isfinite(estimate.error) or not estimate.value > 0:
+        return Interval(estimate.value, float("nan"), float("nan"))
+    factor = float(np.exp(estimate.reach / estimate.value))
+    return Interval(estimate.value, estimate.value / factor, estimate.value * factor)
 
 
-def difference_interval(metric: str, found: Estimate, support: Support) -> Interval:
-    """Of a difference between two models or groups. Where no patient makes any, shares still may differ in those not seen."""
-    if not np.isfinite(found.value) or not np.isfinite(found.error) or metric in WITHOUT:
-        return Interval(found.value, float("nan"), float("nan"))
+def difference_interval(metric: str, estimate: Estimate, support: Support) -> Interval:
+    """Return the interval of a difference between two models or groups. Where no patient makes any, shares still may differ in those not seen."""
+    if not np.isfinite(estimate.value) or not np.isfinite(estimate.error) or metric in WITHOUT:
+        return Interval(estimate.value, float("nan"), float("nan"))
     if metric in POSITIVE:
-        return Interval(found.value, found.value - found.reach, found.value + found.reach)
-    reach = found.reach if found.error > EDGE else clopper_pearson(0.0, support.size)[1]
-    return Interval(found.value, max(found.value - reach, -1.0), min(found.value + reach, 1.0))
+        return Interval(estimate.value, estimate.value - estimate.reach, estimate.value + estimate.reach)
+    reach = estimate.reach if estimate.error > EDGE else clopper_pearson(0.0, support.size)[1]
+    return Interval(estimate.value, max(estimate.value - reach, -1.0), min(estimate.value + reach, 1.0))
 
 
 def smallest_p(patients: float) -> float:
-    """The least two-sided p that a sample can give: all of its patients lean to one side, of 2ⁿ ways to lean."""
+    """Return the least two-sided p that a sample can give: all of its patients lean to one side, of 2ⁿ ways to lean."""
     return float(min(1.0, 2.0 ** (1.0 - patients)))

@@ -70,7 +70,7 @@ def expected_calibration_error(
 def confidence_and_hit(
     p: Float[np.ndarray, "sample classes"], target: Int[np.ndarray, "sample"]
 ) -> tuple[Float[np.ndarray, "sample"], Float[np.ndarray, "sample"]]:
-    """What calibration compares: p of class 1 with whether it was, or the top probability with whether it was right."""
+    """Return what calibration compares: p of class 1 with whether it was, or the top probability with whether it was right."""
     if p.shape[1] == 2:
         return p[:, 1], (target == 1).astype(np.float64)
     return p.max(axis=1), (p.argmax(axis=1) == target).astype(np.float64)

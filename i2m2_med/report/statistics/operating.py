@@ -89,14 +89,20 @@ def _why_none(label: str, want: str, least: float, positive: np.ndarray, patient
     )
 
 
-def _scores(said: Predictions, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    known = said.target[:, label] >= 0
-    return log_odds(said.p[known, label])[:, 1], said.target[known, label] == 1, said.patient[known]
+def _scores(predictions: Predictions, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    known = predictions.target[:, label] >= 0
+    return (
+        log_odds(predictions.p[known, label])[:, 1],
+        predictions.target[known, label] == 1,
+        predictions.patient[known],
+    )
 
 
-def _apply(said: Predictions, label: int, threshold: float, importance: np.ndarray | None) -> list[Row]:
-    known = said.target[:, label] >= 0
-    score, positive, patient = _scores(said, label)
+def _apply(predictions: Predictions, label: int, threshold: float, importance: np.ndarray | None) -> list[Row]:
+    known = predictions.target[:, label] >= 0
+    score, positive, patient = _scores(predictions, label)
     weight = np.ones(len(score)) if importance is None else importance[known]
     made = call_intervals(Calls(score >= threshold, positive, patient, weight))
-    return [{"metric": metric, "patients": patients, **found._asdict()} for metric, (found, patients) in made.items()]
+    return [
+        {"metric": metric, "patients": patients, **estimate._asdict()} for metric, (estimate, patients) in made.items()
+    ]

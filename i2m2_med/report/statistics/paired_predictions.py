@@ -47,22 +47,22 @@ class Cohort:
 
     def of_paradigm(self, paradigm: str) -> list[Predictions]:
         """A paradigm's predictions, one per seed."""
-        return [said for (name, _), said in self.models.items() if name == paradigm]
+        return [predictions for (name, _), predictions in self.models.items() if name == paradigm]
 
     def of(self, split: str) -> "Cohort":
         """One split of every model, weighted to the population's class shares."""
-        models = {model: said.of(split) for model, said in self.models.items()}
+        models = {model: predictions.of(split) for model, predictions in self.models.items()}
         first = next(iter(models.values()))
         return replace(self, models=models, importance=importance_of(first.target, first.labels, self.prior))
 
     def counts_for(self, label: int) -> Float[np.ndarray, "sample"] | None:
-        """How much each sample counts for one label; None: each for one."""
+        """Return the importance of each sample for one label; None: one each."""
         return None if self.importance is None else self.importance[:, label]
 
     def take(self, rows: Mask) -> "Cohort":
         """The samples where `rows` is true."""
         kept = None if self.importance is None else self.importance[rows]
-        models = {model: said.take(rows) for model, said in self.models.items()}
+        models = {model: predictions.take(rows) for model, predictions in self.models.items()}
         return replace(self, models=models, importance=kept)
 
 
@@ -78,27 +78,27 @@ def read_cohort(
     if not tables:
         raise SourceError("there is no prediction table to compare. Train at least one paradigm first.")
     _same_fingerprint(fingerprints or {})
-    read = {model: read_predictions(table, f"the table of {said(model)}") for model, table in tables.items()}
+    read = {model: read_predictions(table, f"the table of {model_name(model)}") for model, table in tables.items()}
     first = next(iter(read.values())).samples
     models = {model: predictions.in_order_of(first) for model, predictions in read.items()}
     cohort = Cohort(models)
     for model, predictions in models.items():
         if difference := _difference(cohort.first, predictions):
-            first = said(next(iter(models)))
+            first = model_name(next(iter(models)))
             raise SourceError(
-                f"{first} and {said(model)} differ in {difference}: they can't be paired. Train both on one prepared cohort."
+                f"{first} and {model_name(model)} differ in {difference}: they can't be paired. Train both on one prepared cohort."
             )
     return Cohort(models, tuple(_notes(cohort)), prior or {})
 
 
-def said(model: Model) -> str:
-    """How a model is named in messages."""
+def model_name(model: Model) -> str:
+    """Return how a model is named in messages."""
     return f"{model[0]} (seed {model[1]})"
 
 
 def _same_fingerprint(fingerprints: Mapping[Model, str]) -> None:
     if len(set(fingerprints.values())) > 1:
-        found = ", ".join(f"{said(model)}: {mark[:12]}" for model, mark in fingerprints.items())
+        found = ", ".join(f"{model_name(model)}: {mark[:12]}" for model, mark in fingerprints.items())
         raise SourceError(
             f"the runs come from different cohorts (fingerprints {found}): they can't be paired. Train them on one cohort."
         )
@@ -119,9 +119,11 @@ def _notes(cohort: Cohort) -> list[str]:
         if refused := int((~predictions.answered).sum()):
             total = len(predictions.answered)
             notes.append(
-                f"{said(model)} could not answer {refused} of {total} samples; paradigms are compared on those all answered."
+                f"{model_name(model)} could not answer {refused} of {total} samples; paradigms are compared on those all answered."
             )
         for number, label in enumerate(predictions.labels):
             if predictions.same_for_all(number):
-                notes.append(f"{said(model)} gives every sample the same score for {label}: its AUROC is 0.5 by ties.")
+                notes.append(
+                    f"{model_name(model)} gives every sample the same score for {label}: its AUROC is 0.5 by ties."
+                )
     return notes

@@ -30,8 +30,10 @@ def pattern_table(cohort: Cohort, cube: Cube, replicates: int = REPLICATES, seed
         part = cohort.take(here)
         for paradigm in cohort.paradigms:
             seeds = part.of_paradigm(paradigm)
-            answered = np.logical_and.reduce([said.answered for said in seeds])
-            chosen = replace(part, models={(paradigm, at): said for at, said in enumerate(seeds)}).take(answered)
+            answered = np.logical_and.reduce([predictions.answered for predictions in seeds])
+            chosen = replace(part, models={(paradigm, at): predictions for at, predictions in enumerate(seeds)}).take(
+                answered
+            )
             counts = {"pattern": name, "paradigm": paradigm, "samples": int(answered.sum())}
             known = cube[members(cohort, paradigm)] if whole else None
             rows += [counts | row for row in _pattern_rows(chosen, known, replicates, seed)]
@@ -49,12 +51,12 @@ def _pattern_rows(chosen: Cohort, known: Cube | None, replicates: int, seed: int
     rows: list[Row] = []
     for label, metric, draws, _ in by_label(chosen, np.moveaxis(cube, 0, -1)):
         if label == overall and metric in PER_PATTERN:
-            found = metric_interval(metric, draws.T, supports[label, metric])._asdict()
-            rows.append({"patients": patients, "metric": metric, **found})
+            estimate = metric_interval(metric, draws.T, supports[label, metric])._asdict()
+            rows.append({"patients": patients, "metric": metric, **estimate})
     floors = [
-        chance_of(said, at, chosen.counts_for(at), seed)
-        for said in chosen.models.values()
-        for at in range(len(said.labels))
+        chance_of(predictions, at, chosen.counts_for(at), seed)
+        for predictions in chosen.models.values()
+        for at in range(len(predictions.labels))
     ]
     return [*rows, {"patients": patients, "metric": CHANCE_OF_ECE, **mean_floor(floors)._asdict()}]
 

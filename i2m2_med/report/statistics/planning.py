@@ -10,17 +10,15 @@ from i2m2_med.report.statistics.intervals import auroc_interval, auroc_variance,
 from i2m2_med.report.statistics.refits import Estimate, quantile
 from i2m2_med.report.statistics.support import Support
 
-ONCE = float("nan")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is expected of one label of two classes; a patient counts once, as if its samples were alike."""
+    """The assumptions about one label of two classes; a patient counts once, as if its samples were alike."""
 
     prevalence: float
     auroc: float
     sensitivity: float = 0.9
-    """What the operating point will reach; the same is taken for specificity."""
+    """Of the operating point; the same is taken for specificity."""
     seeds: int = 3
     seed_sd: float = 0.02
     """Standard deviation of the AUROC over training seeds."""
@@ -29,14 +27,14 @@ class Plan:
 
 
 def expected_widths(plan: Plan, patients: int) -> dict[str, float]:
-    """Expected width of each 95 % interval; NaN where the sample can't define it."""
+    """Return the expected width of each 95 % interval; NaN where the sample can't define it."""
     positives = round(plan.prevalence * patients)
     negatives = patients - positives
     if min(positives, negatives) < 1:
         return dict.fromkeys(("auroc", "auroc difference", "sensitivity", "specificity", "observed / expected"), np.nan)
     counts = float(positives), float(negatives)
     variance = auroc_variance(plan.auroc, counts)
-    found = auroc_interval(Estimate(plan.auroc, float(np.sqrt(variance)), 1.0, False, ONCE), Support(counts, counts))
+    found = auroc_interval(Estimate(plan.auroc, float(np.sqrt(variance)), 1.0, False), Support(counts, counts))
     ratio = np.sqrt((1 - plan.prevalence) / positives)  # Riley et al. 2021, criterion for observed / expected
     return {
         "auroc": found.high - found.low,
@@ -61,10 +59,9 @@ def _reach_of_difference(plan: Plan, variance: float, freedom: float) -> float:
     shared = 2 * variance * (1 - plan.correlation)
     if plan.seeds < 2:
         return quantile(freedom) * float(np.sqrt(shared))
-    refit = plan.seed_sd**2 / plan.seeds
-    total = shared + 2 * refit
-    uncertainty = shared**2 / freedom + 2 * refit**2 / (plan.seeds - 1)
-    return quantile(total**2 / uncertainty) * float(np.sqrt(total))
+    refits = 2 * plan.seed_sd**2 / plan.seeds
+    error, freed = float(np.sqrt(shared + refits)), 2.0 * (plan.seeds - 1)
+    return Estimate(0.0, error, freedom, True, float(np.sqrt(refits)), freed).reach
 
 
 def _share_width(patients: int, share: float) -> float:

@@ -16,7 +16,7 @@ def importance_of(
     """
     if not any(name in prior for name in labels):
         return None
-    found = np.ones(target.shape)
+    importance = np.ones(target.shape)
     for at, name in enumerate(labels):
         known = target[:, at] >= 0
         if name not in prior or not known.any():
@@ -25,5 +25,5 @@ def importance_of(
         was = np.bincount(target[known, at], minlength=len(wanted)) / known.sum()
         ratio = np.divide(wanted, was, out=np.zeros_like(wanted), where=was > 0)
         each = ratio[target[known, at]]
-        found[known, at] = each / each.mean()
-    return found
+        importance[known, at] = each / each.mean()
+    return importance

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.errors import SourceError
-from i2m2_med.report.statistics.paired_predictions import Cohort, Model, read_cohort, said
+from i2m2_med.report.statistics.paired_predictions import Cohort, Model, model_name, read_cohort
 from i2m2_med.report.statistics.table import Predictions
 
 
@@ -72,6 +72,6 @@ def _refuse_constant(judged: Cohort, reference: str) -> None:
     for model, predictions in judged.models.items():
         if model[0] == reference and all(map(predictions.same_for_all, range(len(predictions.labels)))):
             raise SourceError(
-                f"{said(model)} gives every sample the same scores, so it ranks nobody; its training failed: train it again "
+                f"{model_name(model)} gives every sample the same scores, so it ranks nobody; its training failed: train it again "
                 "with a lower learning rate"
             )

@@ -21,17 +21,17 @@ def reliability_table(cohort: Cohort) -> pd.DataFrame:
     Two classes: of class 1; more: of the likeliest class.
     """
     rows: list[Row] = []
-    for (paradigm, seed), said in cohort.models.items():
-        for at, label in enumerate(said.labels):
+    for (paradigm, seed), predictions in cohort.models.items():
+        for at, label in enumerate(predictions.labels):
             head = {"paradigm": paradigm, "seed": seed, "label": label}
-            rows += [head | row for row in _bins(said, at, cohort.counts_for(at))]
+            rows += [head | row for row in _bins(predictions, at, cohort.counts_for(at))]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _bins(said: Predictions, label: int, importance: np.ndarray | None) -> list[Row]:
-    known = said.target[:, label] >= 0
-    confidence, hit = confidence_and_hit(said.p[known, label], said.target[known, label])
-    patient, bins = said.patient[known], bin_of(confidence, BINS)
+def _bins(predictions: Predictions, label: int, importance: np.ndarray | None) -> list[Row]:
+    known = predictions.target[:, label] >= 0
+    confidence, hit = confidence_and_hit(predictions.p[known, label], predictions.target[known, label])
+    patient, bins = predictions.patient[known], bin_of(confidence, BINS)
     weight = np.ones(len(hit)) if importance is None else importance[known]
     rows: list[Row] = []
     for number in range(BINS):

@@ -29,7 +29,7 @@ def share_by_patient(
     importance: Float[np.ndarray, "sample"] | None = None,
     most: float = 1.0,
 ) -> tuple[Interval, int]:
-    """The mean of values between 0 and `most` with its interval, and how many patients it is of; NaN without a sample."""
+    """Return the mean of values between 0 and `most` with its interval, and how many patients it is of; NaN without a sample."""
     if len(hit) == 0:
         return Interval(*[float("nan")] * 3), 0
     weight = np.ones(len(hit)) if importance is None else importance
@@ -41,11 +41,11 @@ def share_by_patient(
         return Interval(mean, *(float("nan"),) * 2), patients
     pull = np.bincount(codes, weights=weight * (hit - mean)) / weight.sum()
     error = float(np.sqrt(np.square(pull).sum() * patients / (patients - 1)))
-    return share_interval(Estimate(mean, error, own.freedom, False, float("nan")), own, most), patients
+    return share_interval(Estimate(mean, error, own.freedom, False), own, most), patients
 
 
 def call_intervals(calls: Calls) -> dict[str, tuple[Interval, int]]:
-    """Sensitivity, specificity and predictive values with intervals, and the patients that each is of."""
+    """Return sensitivity, specificity and predictive values with intervals, and the patients that each is of."""
     called, positive = calls.called, calls.positive
     parts = {
         "sensitivity": (called, positive),

@@ -62,8 +62,8 @@ def severity_table(
         steps = sorted((one for one in shifted if one.shift == name), key=lambda one: one.step)
         judged = [none, *(judge(one.seeds, weights) for one in steps)]
         heads = [{"step": 0, "severity": None}, *({"step": one.step, "severity": one.severity} for one in steps)]
-        for head, found in zip(heads, judged, strict=True):
-            for (who, metric), values in found.items():
+        for head, estimate in zip(heads, judged, strict=True):
+            for (who, metric), values in estimate.items():
                 rows.append(
                     {
                         "shift": name,
@@ -75,13 +75,13 @@ def severity_table(
                     }
                 )
         for key in none:
-            areas += _areas(unshifted, name, key, [found[key] for found in judged])
+            areas += _areas(unshifted, name, key, [estimate[key] for estimate in judged])
     return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(areas)
 
 
 def judge(seeds: Sequence[Predictions], weights: Float[np.ndarray, "patient draw"]) -> dict[tuple[str, str], Draws]:
     """Draws of every metric by (who, metric), mean over labels that define it, one line per seed."""
-    each = [_judge_one(said, weights) for said in seeds]
+    each = [_judge_one(predictions, weights) for predictions in seeds]
     return {key: np.stack([one[key] for one in each]) for key in each[0]}
 
 
@@ -90,9 +90,12 @@ def interval_of(seeds: Sequence[Predictions], metric: str, draws: Draws) -> Inte
     return metric_interval(metric, draws, _support(seeds[0], metric))
 
 
-def _support(said: Predictions, metric: str) -> Support:
+def _support(predictions: Predictions, metric: str) -> Support:
     return mean_support(
-        [support(metric, said.target[said.answered, at], said.patient[said.answered]) for at in range(len(said.labels))]
+        [
+            support(metric, predictions.target[predictions.answered, at], predictions.patient[predictions.answered])
+            for at in range(len(predictions.labels))
+        ]
     )
 
 
@@ -120,36 +123,43 @@ def group_table(groups: Mapping[str, Sequence[Predictions]], draws: int = 500) -
     return pd.DataFrame(rows, columns=["samples of", "patients", "who", "metric", "value", "low", "high"])
 
 
-def _judge_one(said: Predictions, weights: Float[np.ndarray, "patient draw"]) -> dict[tuple[str, str], Draws]:
-    found = {(MODEL, metric): values for metric, values in _metrics(said, said.p, weights).items() if metric in WHAT}
-    for name, p in said.experts.items():
+def _judge_one(predictions: Predictions, weights: Float[np.ndarray, "patient draw"]) -> dict[tuple[str, str], Draws]:
+    estimate = {
+        (MODEL, metric): values
+        for metric, values in _metrics(predictions, predictions.p, weights).items()
+        if metric in WHAT
+    }
+    for name, p in predictions.experts.items():
         there = np.asarray(np.isfinite(p).all(axis=(1, 2)))
-        found[name, "auroc"] = _metrics(said, np.where(there[:, None, None], p, 0.5), weights, there)["auroc"]
-        found[name, "divergence"] = _mean(_kl(p, said.p), there & said.answered, said, weights)
-    for sets in said.sets.values():
-        known = said.target >= 0
-        inside = np.take_along_axis(sets, np.maximum(said.target, 0)[:, :, None], axis=2)[:, :, 0]
+        estimate[name, "auroc"] = _metrics(predictions, np.where(there[:, None, None], p, 0.5), weights, there)["auroc"]
+        estimate[name, "divergence"] = _mean(_kl(p, predictions.p), there & predictions.answered, predictions, weights)
+    for sets in predictions.sets.values():
+        known = predictions.target >= 0
+        inside = np.take_along_axis(sets, np.maximum(predictions.target, 0)[:, :, None], axis=2)[:, :, 0]
         share = np.where(known, inside, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-        found[MODEL, "coverage"] = _mean(share, known.any(axis=1) & said.answered, said, weights)
+        estimate[MODEL, "coverage"] = _mean(share, known.any(axis=1) & predictions.answered, predictions, weights)
         break
-    return found
+    return estimate
 
 
-def _metrics(said: Predictions, p: Scores, weights: np.ndarray, there: np.ndarray | None = None) -> dict[str, Draws]:
-    rows = said.answered if there is None else said.answered & there
+def _metrics(
+    predictions: Predictions, p: Scores, weights: np.ndarray, there: np.ndarray | None = None
+) -> dict[str, Draws]:
+    rows = predictions.answered if there is None else predictions.answered & there
     each = [
-        metric_replicates(p[rows, at], said.target[rows, at], said.patient[rows], weights) for at in range(p.shape[1])
+        metric_replicates(p[rows, at], predictions.target[rows, at], predictions.patient[rows], weights)
+        for at in range(p.shape[1])
     ]
-    found: dict[str, Draws] = {}
+    estimate: dict[str, Draws] = {}
     for metric in WHAT:
         values = [one[metric] for one in each if np.isfinite(one[metric][0])]
-        found[metric] = np.mean(values, axis=0) if values else np.full(weights.shape[1], np.nan)
-    return found
+        estimate[metric] = np.mean(values, axis=0) if values else np.full(weights.shape[1], np.nan)
+    return estimate
 
 
-def _mean(values: np.ndarray, rows: np.ndarray, said: Predictions, weights: np.ndarray) -> Draws:
-    sums = np.bincount(said.patient[rows], weights=values[rows], minlength=len(weights)) @ weights
-    sizes = np.bincount(said.patient[rows], minlength=len(weights)) @ weights
+def _mean(values: np.ndarray, rows: np.ndarray, predictions: Predictions, weights: np.ndarray) -> Draws:
+    sums = np.bincount(predictions.patient[rows], weights=values[rows], minlength=len(weights)) @ weights
+    sizes = np.bincount(predictions.patient[rows], minlength=len(weights)) @ weights
     return sums / np.where(sizes > 0, sizes, np.nan)
 
 
@@ -170,4 +180,4 @@ def _areas(seeds: Sequence[Predictions], shift: str, key: tuple[str, str], curve
         "area under the curve": metric_interval(key[1], area, stands),
         "worst minus none": difference_interval(key[1], change, stands),
     }
-    return [head | {"what": what, **found._asdict()} for what, found in parts.items()]
+    return [head | {"what": what, **estimate._asdict()} for what, estimate in parts.items()]

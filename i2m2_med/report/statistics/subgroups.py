@@ -40,12 +40,15 @@ def subgroup_table(
     difference: `ece_of_chance` stands beside it. importance: of the samples of `split`. Empty where there are no groups.
     """
     thresholds = _thresholds(every.of("valid"), sensitivity)
-    said = every.of(split)
+    predictions = every.of(split)
     rows: list[Row] = []
-    for head, members in group_members(said):
-        own, rest = members & said.answered, ~members & said.answered & _has_group(said, head["group"])
-        group, others = (_side(said, kept, importance, thresholds, draws) for kept in (own, rest))
-        for at, label in enumerate(said.labels):
+    for head, members in group_members(predictions):
+        own, rest = (
+            members & predictions.answered,
+            ~members & predictions.answered & _has_group(predictions, head["group"]),
+        )
+        group, others = (_side(predictions, kept, importance, thresholds, draws) for kept in (own, rest))
+        for at, label in enumerate(predictions.labels):
             named = head | {"label": label, "patients": group.patients, "samples": int(own.sum())}
             if group.patients < FEWEST:
                 rows.append(named | {"metric": SUPPRESSED})
@@ -67,11 +70,11 @@ class Side:
     """By label: the draws of every metric."""
 
     def counts_for(self, label: int) -> Float[np.ndarray, "sample"] | None:
-        """How much each sample counts."""
+        """Return the importance of each sample."""
         return None if self.importance is None else self.importance[:, label]
 
     def support(self, label: int, metric: str) -> Support:
-        """Patients behind a metric."""
+        """Return how many patients a metric stands on."""
         target, patient = self.part.target[:, label], self.part.patient
         if metric in OF_CLASS:
             chosen = target == OF_CLASS[metric]
@@ -89,16 +92,16 @@ class Side:
 
 
 def _side(
-    said: Predictions, rows: Mask, importance: np.ndarray | None, thresholds: Sequence[float], draws: int
+    predictions: Predictions, rows: Mask, importance: np.ndarray | None, thresholds: Sequence[float], draws: int
 ) -> Side:
-    part, kept = said.take(rows), None if importance is None else importance[rows]
+    part, kept = predictions.take(rows), None if importance is None else importance[rows]
     patients = len(np.unique(part.patient))
     if patients < FEWEST:
         return Side(part=part, patients=patients, importance=kept, values=())
     weights = draw_weights(patients, draws)
     values = [
         _metrics(part, at, thresholds[at], weights, None if kept is None else kept[:, at])
-        for at in range(len(said.labels))
+        for at in range(len(predictions.labels))
     ]
     return Side(part=part, patients=patients, importance=kept, values=tuple(values))
 
@@ -119,62 +122,65 @@ def _against_rest(own: Side, rest: Side, label: int) -> list[Row]:
             else 1.0
         )
         smaller = min((stands for _, stands in parts), key=lambda one: one.size)
-        found = Estimate(value, float(np.sqrt(variance)), freedom, False, float("nan"))
-        rows.append({"metric": f"{metric}, minus the rest", **difference_interval(metric, found, smaller)._asdict()})
+        estimate = Estimate(value, float(np.sqrt(variance)), freedom, False)
+        rows.append({"metric": f"{metric}, minus the rest", **difference_interval(metric, estimate, smaller)._asdict()})
     return rows
 
 
-def _has_group(said: Predictions, group: str) -> Mask:
-    return said.samples[f"group_{group}"].notna().to_numpy(dtype=bool)
+def _has_group(predictions: Predictions, group: str) -> Mask:
+    return predictions.samples[f"group_{group}"].notna().to_numpy(dtype=bool)
 
 
-def coverage_table(said: Predictions, importance: Float[np.ndarray, "sample label"] | None = None) -> pd.DataFrame:
+def coverage_table(
+    predictions: Predictions, importance: Float[np.ndarray, "sample label"] | None = None
+) -> pd.DataFrame:
     """Coverage and mean size of the conformal sets: everyone, per true class, and per subgroup. Empty without sets."""
     rows: list[Row] = []
-    for kind, sets in said.sets.items():
-        for at, label in enumerate(said.labels):
-            known = said.answered & (said.target[:, at] >= 0)
+    for kind, sets in predictions.sets.items():
+        for at, label in enumerate(predictions.labels):
+            known = predictions.answered & (predictions.target[:, at] >= 0)
             weight = np.ones(len(known)) if importance is None else importance[:, at]
-            for head, members in [*_everyone(said), *_classes(said, at), *group_members(said)]:
+            for head, members in [*_everyone(predictions), *_classes(predictions, at), *group_members(predictions)]:
                 rows += [
                     {"sets": kind, **head, "label": label, **row}
-                    for row in _coverage(said, sets[:, at], at, known & members, weight)
+                    for row in _coverage(predictions, sets[:, at], at, known & members, weight)
                 ]
     return pd.DataFrame(rows, columns=["sets", *COLUMNS])
 
 
-def group_members(said: Predictions) -> Iterator[tuple[Row, Mask]]:
+def group_members(predictions: Predictions) -> Iterator[tuple[Row, Mask]]:
     """Every value of every group column, and who has it; unknown values are no group."""
-    for column in said.samples.columns:
+    for column in predictions.samples.columns:
         if str(column).startswith("group_"):
-            values = said.samples[column]
+            values = predictions.samples[column]
             for value in sorted(values.dropna().unique(), key=str):
                 yield {"group": str(column)[6:], "value_of_group": str(value)}, (values == value).to_numpy(dtype=bool)
 
 
-def _everyone(said: Predictions) -> list[tuple[Row, Mask]]:
-    return [({"group": EVERYONE, "value_of_group": ""}, np.ones(len(said.samples), dtype=bool))]
+def _everyone(predictions: Predictions) -> list[tuple[Row, Mask]]:
+    return [({"group": EVERYONE, "value_of_group": ""}, np.ones(len(predictions.samples), dtype=bool))]
 
 
-def _classes(said: Predictions, label: int) -> list[tuple[Row, Mask]]:
-    here = range(len(said.classes))
+def _classes(predictions: Predictions, label: int) -> list[tuple[Row, Mask]]:
+    here = range(len(predictions.classes))
     return [
-        ({"group": "true class", "value_of_group": said.classes[cls]}, said.target[:, label] == cls) for cls in here
+        ({"group": "true class", "value_of_group": predictions.classes[cls]}, predictions.target[:, label] == cls)
+        for cls in here
     ]
 
 
-def _coverage(said: Predictions, sets: np.ndarray, label: int, rows: Mask, importance: np.ndarray) -> list[Row]:
-    patients = len(np.unique(said.patient[rows]))
+def _coverage(predictions: Predictions, sets: np.ndarray, label: int, rows: Mask, importance: np.ndarray) -> list[Row]:
+    patients = len(np.unique(predictions.patient[rows]))
     head = {"patients": patients, "samples": int(rows.sum())}
     if patients < FEWEST:
         return [head | {"metric": SUPPRESSED}] if patients else []
-    inside = np.take_along_axis(sets[rows], said.target[rows, label][:, None], axis=1)[:, 0].astype(np.float64)
+    inside = np.take_along_axis(sets[rows], predictions.target[rows, label][:, None], axis=1)[:, 0].astype(np.float64)
     size = sets[rows].sum(axis=1).astype(np.float64)
     made = {
-        "coverage": share_by_patient(inside, said.patient[rows], importance[rows])[0],
-        "set size": share_by_patient(size, said.patient[rows], importance[rows], most=float(sets.shape[1]))[0],
+        "coverage": share_by_patient(inside, predictions.patient[rows], importance[rows])[0],
+        "set size": share_by_patient(size, predictions.patient[rows], importance[rows], most=float(sets.shape[1]))[0],
     }
-    return [head | {"metric": name, **found._asdict()} for name, found in made.items()]
+    return [head | {"metric": name, **estimate._asdict()} for name, estimate in made.items()]
 
 
 def _metrics(

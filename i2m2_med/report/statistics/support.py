@@ -52,7 +52,7 @@ def support(
     patient: Int[np.ndarray, "sample"],
     importance: Float[np.ndarray, "sample"] | None = None,
 ) -> Support:
-    """Of a metric of one label on samples of known target.
+    """Return the support of a metric of one label on samples of known target.
 
     Balanced accuracy: by class. AUROC and average precision: (positives, the others); of more classes, those of a class of mean
     size. Others: of all. importance: how much each sample counts; then samples are effective ones (Kish).
@@ -76,7 +76,7 @@ def support(
 
 
 def mean_support(parts: Sequence[Support]) -> Support:
-    """Of a mean over labels of the same patients: as a label of (harmonic) mean size; samples add up."""
+    """Return the support of a mean over labels of the same patients: as a label of (harmonic) mean size; samples add up."""
     parts = [part for part in parts if part.size > 0]
     if not parts:
         return NOBODY

@@ -22,7 +22,7 @@ KEY = ["patient", "study", "item"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one model said about a set of samples. Rows of every array are the rows of `samples`."""
+    """The probabilities of one model for a set of samples. Rows of every array are the rows of `samples`."""
 
     samples: pd.DataFrame
     """One row per sample: patient, study, item, split, pattern, and the `group_<name>` columns."""
@@ -45,14 +45,14 @@ class Predictions:
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """The samples that `rows` (a mask or row numbers) picks."""
-        experts = {name: said[rows] for name, said in self.experts.items()}
+        experts = {name: predictions[rows] for name, predictions in self.experts.items()}
         samples = self.samples.loc[rows] if rows.dtype == bool else self.samples.iloc[rows]
         kept = {"p": self.p[rows], "target": self.target[rows], "answered": self.answered[rows]}
         sets = {name: each[rows] for name, each in self.sets.items()}
         return replace(self, samples=samples.reset_index(drop=True), experts=experts, sets=sets, **kept)
 
     def same_for_all(self, label: int) -> bool:
-        """Whether every sample that was answered got the same score."""
+        """Return whether every sample that was answered got the same score."""
         scores = self.p[self.answered, label]
         return len(scores) > 1 and float(np.ptp(scores, axis=0).max()) == 0
 
@@ -139,7 +139,7 @@ def _sample_columns(first: pd.DataFrame) -> pd.DataFrame:
 
 
 def _answered(p: Scores, table: pd.DataFrame, head: Codes, name: str) -> Mask:
-    """Where the model answered. A NaN that is not a refusal is an error, not a score."""
+    """Return where the model answered. A NaN that is not a refusal is an error, not a score."""
     finite = np.isfinite(p).all(axis=(1, 2))
     refused = table["status"].to_numpy()[head] == "refused" if "status" in table else np.zeros(len(p), dtype=bool)
     if bad := int((~finite & ~refused).sum()):
@@ -152,7 +152,7 @@ def _answered(p: Scores, table: pd.DataFrame, head: Codes, name: str) -> Mask:
 def _sets(
     column: "pd.Series[Any]", order: np.ndarray, shape: tuple[int, int, int]
 ) -> Bool[np.ndarray, "sample label classes"]:
-    """Whether each class is in its sample's conformal set, which is written '0+2'."""
+    """Return whether each class is in its sample's conformal set, which is written '0+2'."""
     held = column.fillna("").astype(str).to_numpy()[order].reshape(shape)[:, :, 0]
     names, number = np.unique(held, return_inverse=True)
     members = np.array([[str(cls) in name.split("+") for cls in range(shape[2])] for name in names])

@@ -88,7 +88,7 @@ class World:
 )
 def test_the_verdict_recovers_the_dials(long_table, dials, expected):
     world = World(*dials)
-    found = interactions([world.shuffled(long_table), world.shuffled(long_table, 0.1)], MODALITIES, draws=200)
+    found = interactions([world.shuffled(long_table, error) for error in (0.0, 0.1, 0.05)], MODALITIES, draws=200)
     assert carried_by(found["label0"]) == expected, verdicts(found)
 
 

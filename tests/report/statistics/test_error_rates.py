@@ -56,20 +56,25 @@ def aurocs(
     return np.stack(drawn), support("auroc", ill.astype(np.int64), np.arange(patients))
 
 
-@pytest.mark.parametrize("seeds", [2, 3])
-def test_paradigms_of_equal_skill_differ_as_rarely_as_promised(seeds):
+def holds(share: float, worlds: int, most: float) -> bool:
+    """Whether an interval of 95 % holds at least that, as far as three Monte Carlo errors tell, and no more than `most`."""
+    return bool(0.95 - 3 * np.sqrt(0.95 * 0.05 / worlds) <= share <= most)
+
+
+@pytest.mark.parametrize(("seeds", "patients", "worlds"), [(2, 120, 400), (3, 120, 500), (3, 600, 250)])
+def test_paradigms_of_equal_skill_differ_as_rarely_as_promised(seeds, patients, worlds):
     """49 % were called different at 0.05 before training's randomness was counted; means over three seeds covered 79 %."""
-    rng, worlds, patients = np.random.default_rng(1), 500, 120
+    rng = np.random.default_rng(seeds)
     weights = draw_weights(patients, 150)
-    false, held = [], []
+    true, held = [], []
     for _ in range(worlds):
         draws, own = aurocs(rng, rng.normal(SKILL, SKILL_SD, 2 * seeds), patients, weights)
         ours, theirs = of_draws(draws).parted(seeds)
-        false.append(contrast([(1.0, ours), (-1.0, theirs)], own.freedom).p_zero() < 0.05)
+        true.append(contrast([(1.0, ours), (-1.0, theirs)], own.freedom).p_zero() >= 0.05)
         found = metric_interval("auroc", draws[:seeds], own)
         held.append(found.low <= TRUTH <= found.high)
-    assert within(float(np.mean(false)), 0.05, worlds, slack=0.01)
-    assert within(float(np.mean(held)), 0.95, worlds, slack=0.015)
+    assert holds(float(np.mean(true)), worlds, most=0.995)
+    assert holds(float(np.mean(held)), worlds, most=0.998)
 
 
 def test_one_seed_is_right_about_the_models_it_has():
@@ -99,7 +104,7 @@ def test_an_amount_of_information_is_where_it_says(seeds, training):
         each = [common + rng.normal(0, 0.2, patients) + rng.normal(0, training) for _ in range(seeds)]
         found = amount(each, np.arange(patients), weights)
         held.append(found.low <= 0.2 <= found.high)
-    assert within(float(np.mean(held)), 0.95, worlds, slack=0.015 if seeds > 2 else 0.04)  # two: one degree of freedom
+    assert holds(float(np.mean(held)), worlds, most=0.99)
 
 
 @pytest.mark.parametrize("truth", [0.6, 0.8, 0.9, 0.95, 0.98])
@@ -141,7 +146,7 @@ def test_an_auroc_near_one_is_held(positives, others, truth):
     held = []
     for _ in range(worlds):
         influence = delong(apart * ill + rng.normal(size=len(ill)), ill)
-        found = auroc_interval(Estimate(influence.value, influence.deviation, own.freedom, False, np.nan), own)
+        found = auroc_interval(Estimate(influence.value, influence.deviation, own.freedom, False), own)
         held.append(found.low <= truth <= found.high)
     assert 0.95 - 3 * np.sqrt(0.95 * 0.05 / worlds) <= np.mean(held) <= 0.997
 
@@ -273,7 +278,7 @@ def test_planned_widths_are_those_that_come_out(patients, prevalence):
     widths = []
     for _ in range(worlds):
         influence = delong(apart * ill + rng.normal(size=patients), ill)
-        found = auroc_interval(Estimate(influence.value, influence.deviation, own.freedom, False, np.nan), own)
+        found = auroc_interval(Estimate(influence.value, influence.deviation, own.freedom, False), own)
         widths.append(found.high - found.low)
     assert np.mean(widths) == pytest.approx(expected["auroc"], rel=0.12)
     hits = rng.binomial(int(ill.sum()), 0.9, worlds)

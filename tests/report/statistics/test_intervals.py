@@ -28,7 +28,7 @@ def replicates(value: float, error: float, n: int = 4000) -> np.ndarray:
 
 def once(value: float, error: float, freedom: float = 1e6) -> Estimate:
     """What one trained model's bootstrap says."""
-    return Estimate(value, error, freedom, False, float("nan"))
+    return Estimate(value, error, freedom, False)
 
 
 def test_weights_are_the_sample_then_resamples_of_whole_patients():
