@@ -55,7 +55,7 @@ def test_all_parts_are_written_and_said(report):
 
 def test_page_and_card_say_what_may_not_be_claimed(report):
     assert "Too few patients in the &lt;test&gt; split." in report.paths["report.html"].read_text()
-    assert "Too few patients in the <test> split." in report.paths["model_card.md"].read_text()
+    assert "Too few patients in the &lt;test&gt; split." in report.paths["model_card.md"].read_text()
 
 
 def test_the_page_stands_alone(report):
