@@ -5,8 +5,11 @@ anything of it is called. Files of Python 2 and 3, NumPy 1 and 2 are read.
 """
 
 import io
+import math
 import pickle
 import pickletools
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +19,87 @@ from i2m2_med.errors import SourceError
 
 MOST_OPCODES = 100_000
 PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
+LONGEST_INTEGER = 64
+"""Bits of a whole number."""
+MOST_AXES = 32
+NUMBERS = re.compile(r"[<>=|]?(b1|[iu][1248]|f(2|4|8|16))")
+"""Codes of NumPy's kinds of numbers."""
 
 
 class Refused(pickle.UnpicklingError):
     """A name that no array needs."""
 
 
+class Kind:
+    """A dtype as a pickle states it. What a stranger states is not done to NumPy's own objects: those live as long as the process."""
+
+    def __init__(self, code: str | bytes, *_: object) -> None:
+        self.code = code.decode("latin1") if isinstance(code, bytes) else str(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take the byte order; what else a state holds, numbers don't need."""
+        self.code = f"{state[1]}{self.code}"
+
+
+class Array:
+    """An array as a pickle states it: its memory is that of the file, until `numbers` has checked what is said of it."""
+
+    def __init__(self, *_: object) -> None:
+        self.shape, self.kind, self.fortran, self.data = (), None, False, None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take shape, kind, order and content."""
+        self.shape, self.kind, self.fortran, self.data = state[-4:]
+
+
+class Number:
+    """A single NumPy number: nothing that is read."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        """Nothing is kept."""
+
+
+class Fixed:
+    """A function that a pickle may call, and can't change (`BUILD` sets the attributes of what it is given)."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: object) -> Any:
+        """Call it."""
+        return self.function(*arguments)
+
+    def __setstate__(self, _: object) -> None:
+        """Refuse a state."""
+        raise Refused("a change of what it calls")
+
+
 def plain_encode(text: str, encoding: str) -> bytes:
     """What `_codecs.encode` is to an old pickle of bytes: Latin-1, and nothing else."""
     if encoding not in {"latin1", "latin-1"}:
-        raise Refused(f"the codec {encoding}")
+        raise Refused("another codec than Latin-1")
     return text.encode("latin1")
 
 
-def from_buffer(
-    buffer: bytes | bytearray | memoryview, dtype: np.dtype, shape: tuple[int, ...], order: str
-) -> np.ndarray:
+def from_buffer(data: object, kind: object, shape: object, order: object) -> Array:
     """What NumPy rebuilds an array of pickle protocol 5 with."""
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
-
-
-def reconstruct(_: type, shape: tuple[int, ...], kind: bytes | str) -> np.ndarray:
-    """An empty array that its state is then set on; never a subclass, and never with memory of its own."""
-    if tuple(shape) != (0,):
-        raise Refused("an array that is made before its content")
-    return np.ndarray(shape, kind.decode() if isinstance(kind, bytes) else kind)
-
-
-def scalar(dtype: np.dtype, content: bytes | str) -> Any:
-    """A NumPy number."""
-    return np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, dtype=dtype)[0]
+    array = Array()
+    array.__setstate__((shape, kind, order == "F", data))
+    return array
 
 
 KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): plain_encode,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): from_buffer for core in ("core", "_core")},
+    ("numpy", "ndarray"): "ndarray",
+    ("numpy", "dtype"): Fixed(Kind),
+    ("_codecs", "encode"): Fixed(plain_encode),
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): Fixed(Array) for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): Fixed(Number) for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): Fixed(from_buffer) for core in ("core", "_core")},
 }
 
 
@@ -66,7 +111,7 @@ class ArrayUnpickler(pickle.Unpickler):
         try:
             return KNOWN[module_name, global_name]
         except KeyError:
-            raise Refused(f"{module_name}.{global_name}") from None
+            raise Refused(f"{module_name}.{global_name}".encode("unicode_escape").decode()[:80]) from None
 
 
 def check_opcodes(content: bytes) -> None:
@@ -77,31 +122,24 @@ def check_opcodes(content: bytes) -> None:
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         if count > MOST_OPCODES or (opcode.name in PLACES and int(argument) > MOST_OPCODES):
             raise pickle.UnpicklingError("more steps or memory places than arrays need")
+        if opcode.name in {"INT", "LONG", "LONG1", "LONG4"} and argument.bit_length() > LONGEST_INTEGER:
+            raise pickle.UnpicklingError("a whole number larger than arrays need")
 
 
 def read_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The arrays under `keys` as float64. Raises SourceError where the file holds anything but numbers, or lacks a key."""
     try:
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise SourceError(f"{path} is not there; it should be MultiBench's im.pk") from error
+    try:
         check_opcodes(data)
         content = ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
     except Refused as error:
         raise SourceError(
             f"{path.name} is refused: it asks for {error}, and only NumPy arrays are read from a pickle; nothing of it was run"
         ) from None
-    except FileNotFoundError as error:
-        raise SourceError(f"{path} is not there; it should be MultiBench's im.pk") from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        KeyError,
-        IndexError,
-        MemoryError,
-        UnicodeError,
-    ) as error:
+    except Exception as error:  # the unpickler raises what the called functions do, and a dozen kinds of its own
         raise SourceError(
             f"{path.name} ends in the middle or is no pickle of arrays ({type(error).__name__}); copy it again"
         ) from error
@@ -109,13 +147,21 @@ def read_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise SourceError(f"{path.name} holds a {type(content).__name__}, not a dict of arrays")
     missing = [key for key in keys if key not in content]
     if missing:
-        raise SourceError(f"{path.name} lacks {', '.join(missing)} (it has {', '.join(map(str, content))})")
+        words = [word for word in content if isinstance(word, str) and word.isidentifier() and len(word) < 40]
+        raise SourceError(f"{path.name} lacks {', '.join(missing)} (it has {', '.join(words[:10]) or 'no names'})")
     return {key: numbers(path, key, content[key]) for key in keys}
 
 
 def numbers(path: Path, key: str, found: Any) -> np.ndarray:
-    """One array as float64, memory of its own."""
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiub":
-        kind = f"array of {found.dtype}" if isinstance(found, np.ndarray) else type(found).__name__
-        raise SourceError(f"{path.name}: {key} is a {kind}, not an array of numbers")
-    return found.astype(np.float64)
+    """One array as float64, memory of its own, if its content is as long as its shape and kind say."""
+    if not isinstance(found, Array):
+        raise SourceError(f"{path.name}: {key} is a {type(found).__name__}, not an array of numbers")
+    if not isinstance(found.kind, Kind) or not NUMBERS.fullmatch(found.kind.code):
+        raise SourceError(f"{path.name}: {key} is an array of something else, not an array of numbers")
+    data = found.data.encode("latin1", "replace") if isinstance(found.data, str) else found.data
+    shape: Any = found.shape
+    axes = isinstance(shape, tuple) and len(shape) <= MOST_AXES and all(type(n) is int and n >= 0 for n in shape)
+    dtype = np.dtype(found.kind.code)
+    if not axes or not isinstance(data, bytes | bytearray) or math.prod(shape) * dtype.itemsize != len(data):
+        raise SourceError(f"{path.name}: {key} is not as long as its shape says; copy it again")
+    return np.ndarray(shape, dtype, data, order="F" if found.fortran is True else "C").astype(np.float64)
