@@ -95,7 +95,12 @@ def make_job(model: "ModelFolder", out: Path, options: ModelOptions, extra: tupl
 def show(summary: "Summary", out: Path) -> dict[str, Any]:
     """Print the summary for a person and return it for `--json`."""
     before = f", {summary.same} of them before" if summary.same else ""
-    say(f"{summary.studies} studies: {summary.ok} scored, {summary.refused} refused{before}; {summary.seconds:.1f} s")
+    warned = f", {summary.warned} with warnings" if summary.warned else ""
+    say(
+        f"{summary.studies} studies: {summary.ok} scored{warned}, {summary.refused} refused{before}; {summary.seconds:.1f} s"
+    )
+    if summary.warnings:
+        table("Warnings", ["studies", "warning"], [[count, text] for text, count in summary.warnings])
     if summary.reasons:
         table("Refused", ["studies", "why"], [[count, why] for why, count in summary.reasons])
     say(f"scores in {out}")

@@ -1,19 +1,23 @@
 """What a model saw in training, in a few ranges per modality, and in which of them a new sample lies outside."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from i2m2_med.files import digest
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.dataset import Samples
-from i2m2_med.sources.source import Bound
+from i2m2_med.sources.source import Bound, Kind
 
 Envelope = dict[str, dict[str, list[float]]]
-"""By modality (or `record`) and measure: [least, greatest] over training samples."""
+"""By modality (or `record`) and measure: [least, greatest] over training samples; words that records held stand as 'column #hash'."""
 
 Bounds = Mapping[str, Bound]
 """As a `Source` declares them, by private column of records."""
+Kinds = Mapping[str, Kind]
+"""As a `Source` declares them, by column of records."""
 
 SLACK = {"rms": 3.0, "filled": 3.0}
 """By measure of a tensor, how many times beyond what was seen is still taken for the same; its sizes must be those seen."""
@@ -21,8 +25,8 @@ SAMPLES = 256
 """Training samples that are measured."""
 
 
-def fit_envelope(samples: Samples, bounds: Bounds) -> Envelope:
-    """Ranges over training samples, evenly taken. bounds: which columns of their records count (`Source.bounds`)."""
+def fit_envelope(samples: Samples, bounds: Bounds, kinds: Kinds = MappingProxyType({})) -> Envelope:
+    """Ranges over training samples, evenly taken, and the words of all. bounds, kinds: which columns of their records count."""
     rows = np.unique(np.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).astype(int)).tolist()
     envelope: Envelope = {}
     for start in range(0, len(rows), 16):
@@ -30,7 +34,20 @@ def fit_envelope(samples: Samples, bounds: Bounds) -> Envelope:
         for name, measure, value in measures(samples.__getitems__(part), samples.records[part].to_dicts(), bounds):
             low, high = envelope.setdefault(name, {}).get(measure, [value, value])
             envelope[name][measure] = [min(low, value), max(high, value)]
+    for column in kinds:
+        words = samples.records[column].drop_nulls().unique() if column in samples.records.columns else ()
+        for word in words:
+            envelope.setdefault("record", {})[measure_of(column, word)] = [1.0, 1.0]
     return envelope
+
+
+def measure_of(column: str, word: str) -> str:
+    """What the envelope calls a word in a column: what files say of themselves is not handed on with a model.
+
+    >>> measure_of("_plane", "axial")
+    '_plane #cbd13dd6'
+    """
+    return f"{column} #{digest(word)[:8]}"
 
 
 def measures(batch: Batch, records: Sequence[Mapping[str, Any]], bounds: Bounds) -> Iterator[tuple[str, str, float]]:
@@ -49,11 +66,18 @@ def measures(batch: Batch, records: Sequence[Mapping[str, Any]], bounds: Bounds)
             )
     for record in records:
         for column in bounds:
-            values = np.atleast_1d(np.asarray(record.get(column, []), dtype=float))
+            found = record.get(column)
+            values = np.atleast_1d(np.asarray([] if found is None else found, dtype=float))
             yield from (("record", f"{column} {place}", float(value)) for place, value in enumerate(values))
 
 
-def outside(envelope: Envelope, batch: Batch, records: Sequence[Mapping[str, Any]], bounds: Bounds) -> list[str]:
+def outside(
+    envelope: Envelope,
+    batch: Batch,
+    records: Sequence[Mapping[str, Any]],
+    bounds: Bounds,
+    kinds: Kinds = MappingProxyType({}),
+) -> list[str]:
     """What of a batch lies outside the envelope, each once, in words without a patient's values."""
     warnings: dict[str, None] = {}
     for name, measure, value in measures(batch, records, bounds):
@@ -63,7 +87,24 @@ def outside(envelope: Envelope, batch: Batch, records: Sequence[Mapping[str, Any
         words, slack = bound_of(measure, bounds) if name == "record" else bound_of_tensor(measure)
         if not seen[0] / slack <= value <= seen[1] * slack:
             warnings[f"{name}: {words} outside what the model saw"] = None
+    seen_words = envelope.get("record", {})
+    warnings |= dict.fromkeys(text for record in records for text in unheard(seen_words, record, bounds, kinds))
     return list(warnings)
+
+
+def unheard(seen: Collection[str], record: Mapping[str, Any], bounds: Bounds, kinds: Kinds) -> Iterator[str]:
+    """Words of a record that training never saw, and bounded columns that training always had and it has not.
+
+    seen: measures of the envelope; a column that it says nothing of (an older model's) is passed over.
+    """
+    for column, kind in kinds.items():
+        word = record.get(column)
+        known = any(measure.startswith(f"{column} #") for measure in seen)
+        if known and word is not None and measure_of(column, word) not in seen:
+            yield f"record: {kind.name}{f' {word}' if kind.plain else ''} was never seen in training"
+    for column, bound in bounds.items():
+        if column in record and record[column] is None and f"{column} 0" in seen:
+            yield f"record: {bound.names[0]} is not known"
 
 
 def bound_of(measure: str, bounds: Bounds) -> tuple[str, float]:

@@ -111,7 +111,7 @@ class Reader:
             samples.records["item"][rows].to_list() if "item" in samples.records.columns else rows,
             {name: batch.inputs[name].numpy() for name in self.modalities},
             {name: batch.present[name].numpy() for name in self.modalities},
-            outside(self.envelope, batch, samples.records[rows].to_dicts(), self.source.bounds),
+            outside(self.envelope, batch, samples.records[rows].to_dicts(), self.source.bounds, self.source.kinds),
         )
 
     def complete(self, batch: Batch) -> Batch:

@@ -12,7 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,29 +74,47 @@ class ResultStore:
         except (OSError, ValueError) as error:
             raise SourceError(f"{self.path(name)} is missing or damaged; score the study again") from error
 
-    def tables(self, names: Sequence[str], experts: Sequence[str]) -> Counter[str]:
-        """Write both tables of the studies named, a bounded number of rows at a time; returns how many were ok or refused."""
+    def tables(self, names: Sequence[str], experts: Sequence[str]) -> "Tally":
+        """Write both tables of the studies named, a bounded number of rows at a time; returns how many were ok or refused, or warned of."""
         columns = column_names(experts)
         schema = pl.DataFrame(schema=polars_schema(columns)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
         parquet, people = self.private / PARQUET, self.private / CSV
-        status: Counter[str] = Counter()
+        tally = Tally()
         with writing(self.out / PARQUET):
             with pq.ParquetWriter(parquet, schema) as writer, people.open("w", newline="", encoding="utf-8") as file:
                 sheet = csv.writer(file, lineterminator="\n")
                 sheet.writerow(columns)
-                for rows in in_parts(self.rows(names, status)):
+                for rows in in_parts(self.rows(names, tally)):
                     writer.write_table(pa.Table.from_pylist(rows, schema=schema))
                     sheet.writerows([defused(row.get(name)) for name in columns] for row in rows)
             parquet.replace(self.out / PARQUET)
             people.replace(self.out / CSV)
-        return status
+        return tally
 
-    def rows(self, names: Iterable[str], status: Counter[str]) -> Iterator[dict[str, Any]]:
-        """Yield rows of the prediction table, and count each study's status."""
+    def rows(self, names: Iterable[str], tally: "Tally") -> Iterator[dict[str, Any]]:
+        """Yield rows of the prediction table, and count each study."""
         for name in names:
             result = self.read(name)
-            status[result["status"]] += 1
+            tally.add(result)
             yield from rows_of(result)
+
+
+@dataclass
+class Tally:
+    """How the studies of a run ended."""
+
+    status: Counter[str] = field(default_factory=Counter[str])
+    warned: int = 0
+    """Studies with a warning."""
+    warnings: Counter[str] = field(default_factory=Counter[str])
+    """By warning, how many studies have it."""
+
+    def add(self, result: Mapping[str, Any]) -> None:
+        """Count one study's result."""
+        self.status[result["status"]] += 1
+        found = [text for text in str(result["warning"] or "").split("; ") if text]
+        self.warned += bool(found)
+        self.warnings.update(found)
 
 
 def rows_of(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.output_lock import PRIVATE, Part, lock_output
-from i2m2_med.scoring.results import ResultStore, reasons
+from i2m2_med.scoring.results import ResultStore, Tally, reasons
 from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.engine import Engine
 
@@ -27,7 +27,11 @@ class Summary:
     same: int = 0
     """Of these, scored before: same content, same model."""
     seconds: float = 0.0
+    warned: int = 0
+    """Of those scored, with a warning."""
     reasons: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    warnings: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    """Each warning, and how many studies have it; the most frequent first."""
 
     @property
     def exit(self) -> int:
@@ -42,8 +46,10 @@ class Summary:
             "ok": self.ok,
             "refused": self.refused,
             "same": self.same,
+            "warned": self.warned,
             "seconds": round(self.seconds, 3),
             "reasons": [{"why": why, "studies": count} for why, count in self.reasons],
+            "warnings": [{"warning": text, "studies": count} for text, count in self.warnings],
             "exit": self.exit,
         }
 
@@ -64,13 +70,17 @@ def score(job: Job, studies: Sequence[StudyFolder], engine: Engine, part: Part, 
 def finish(store: ResultStore, names: Sequence[str], experts: Sequence[str], part: Part) -> Summary:
     """Write the tables of a whole run, or the note by which `merge` knows that a part is done."""
     if part.whole:
-        status = store.tables(names, experts)
+        tally = store.tables(names, experts)
     else:
-        status = Counter(store.read(name)["status"] for name in names)
+        tally = Tally()
+        for name in names:
+            tally.add(store.read(name))
         note = {"studies": list(names), "experts": list(experts)}
         store.write(store.out / PRIVATE / f"{part.name}.json", json.dumps(note))
+    status = tally.status
     counted = reasons(store, names) if status["refused"] else []
-    return Summary(len(names), status["ok"], status["refused"], reasons=counted)
+    warnings = tally.warnings.most_common()
+    return Summary(len(names), status["ok"], status["refused"], warned=tally.warned, reasons=counted, warnings=warnings)
 
 
 def experts_of(job: Job) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def find_studies(where: str, leave_out: Path | None = None) -> list[StudyFolder]
     kept = [place for place in places if leave_out is None or absolute(place) != absolute(leave_out)]
     if not kept:
         raise SourceError(
-            f"{where} holds no study; name a folder of study folders or of .h5 files, a manifest, or a glob"
+            f"{where} holds no study folder and no .h5 file; name a folder of study folders or of .h5 files, a manifest, or a glob"
         )
     return with_names(each for place in kept for each in sessions(place))
 

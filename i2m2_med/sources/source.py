@@ -19,7 +19,7 @@ import polars as pl
 from i2m2_med.console import Progress
 from i2m2_med.errors import SourceError
 
-__all__ = ["Bound", "Flow", "Labels", "Progress", "Source", "Study"]
+__all__ = ["Bound", "Flow", "Kind", "Labels", "Progress", "Source", "Study"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,16 @@ class Bound:
     """Times below the least and above the greatest of training, ≥ 1."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What a record's column of words says, each of which training saw or did not."""
+
+    name: str
+    """What it is called in a warning."""
+    plain: bool = False
+    """Its words are ours, not the file's, and may stand in a warning."""
+
+
 class Source(ABC):
     """One data set. `labels` and `modalities` are known from the settings alone."""
 
@@ -109,6 +119,8 @@ class Source(ABC):
     """The column of records (`group_<name>`) each of whose values is evaluated alone, as if all others had been left out."""
     bounds: ClassVar[Mapping[str, Bound]] = MappingProxyType({})
     """By private column of records: how a study may have been acquired, told before transforms make all samples alike."""
+    kinds: ClassVar[Mapping[str, Kind]] = MappingProxyType({})
+    """By column of records: in what setting a study was acquired, in words; a study without a word is not warned of."""
     complex_keys: tuple[str, ...] = ()
     """Keys of a transformed record that hold complex numbers, which no transform of real numbers may touch."""
 

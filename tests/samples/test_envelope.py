@@ -6,7 +6,7 @@ import pytest
 
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import fit_envelope, outside
-from i2m2_med.sources.source import Bound, Labels
+from i2m2_med.sources.source import Bound, Kind, Labels
 
 BOUNDS = {"_dose": Bound(("dose",), 2.0), "_grid": Bound(("rows", "columns"), 1.0)}
 
@@ -46,3 +46,49 @@ def test_a_tensor_of_another_scale_is_named():
 def test_columns_without_a_bound_are_not_measured():
     assert set(fit_envelope(samples(), BOUNDS)["record"]) == {"_dose 0", "_grid 0", "_grid 1"}
     assert "record" not in fit_envelope(samples(), {})
+
+
+KINDS = {"group_scanner": Kind("scanner"), "_lines": Kind("k-space with", plain=True)}
+
+
+def worded(scanner: str | None, lines: str | None = None, dose: float | None = 4.0) -> Samples:
+    records = pl.DataFrame(
+        {"label_ill": [0, 1], "_dose": [dose] * 2, "group_scanner": [scanner] * 2, "_lines": [lines] * 2},
+        schema_overrides={"group_scanner": pl.String, "_lines": pl.String, "_dose": pl.Float64},
+    )
+    return Samples(records, Labels(("ill",), ("no", "yes")), ["image"], {"image": np.ones((2, 4), np.float32)})
+
+
+def warned(seen: Samples, new: Samples) -> list[str]:
+    batch, rows = new.__getitems__(range(len(new))), new.records.to_dicts()
+    return outside(fit_envelope(seen, BOUNDS, KINDS), batch, rows, BOUNDS, KINDS)
+
+
+def test_a_word_that_training_never_saw_is_warned_of_without_it():
+    assert warned(worded("Avanto"), worded("Avanto")) == []
+    assert warned(worded("Avanto"), worded("Prisma")) == ["record: scanner was never seen in training"]
+
+
+def test_plain_words_are_said():
+    assert warned(worded("A", "all lines"), worded("A", "gaps")) == [
+        "record: k-space with gaps was never seen in training"
+    ]
+
+
+def test_what_a_study_does_not_say_or_training_never_knew_is_passed_over():
+    assert warned(worded("Avanto"), worded(None)) == []
+    assert warned(worded(None), worded("Prisma")) == []
+
+
+def test_a_number_that_training_always_had_and_a_study_lacks_is_warned_of():
+    assert warned(worded("A"), worded("A", dose=None)) == ["record: dose is not known"]
+
+
+def test_words_of_files_do_not_travel_with_a_model():
+    assert "Avanto" not in str(fit_envelope(worded("Avanto"), BOUNDS, KINDS))
+
+
+def test_an_older_models_envelope_still_serves():
+    new = worded("Prisma", "gaps")
+    envelope = fit_envelope(worded("Avanto"), BOUNDS)
+    assert outside(envelope, new.__getitems__([0, 1]), new.records.to_dicts(), BOUNDS, KINDS) == []

@@ -52,7 +52,7 @@ def with_envelope(folder: Path, study: Path) -> None:
 
     about = json.loads((folder / "model.json").read_text())
     reader = Reader(folder)
-    about["envelope"] = fit_envelope(reader.open(study), reader.source.bounds)
+    about["envelope"] = fit_envelope(reader.open(study), reader.source.bounds, reader.source.kinds)
     (folder / "model.json").write_text(json.dumps(about))
 
 

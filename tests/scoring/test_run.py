@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,8 +132,14 @@ def test_studies_outside_what_the_model_saw_are_warned_of(knee_studies: Path, kn
     simulate(tmp_path / "large", volumes=1, slices=9, matrix="256x200", seed=1)
     shutil.copytree(next((tmp_path / "large").rglob("*.h5")).parent, tmp_path / "studies" / "large")
     shutil.copytree(knee_studies / "knee 01", tmp_path / "studies" / "same")
-    score_all(tmp_path / "studies", model, tmp_path / "out")
+    gaps = shutil.copytree(knee_studies / "knee 01", tmp_path / "studies" / "gaps")
+    with h5py.File(next(gaps.glob("*.h5")), "r+") as file:
+        file["kspace"][..., ::2] = 0
+    summary = score_all(tmp_path / "studies", model, tmp_path / "out")
     warning = pd.read_parquet(tmp_path / "out" / "scores.parquet").groupby("study")["warning"].first()
     assert warning["same"] == ""
+    assert "lines left out and filled with zeros, so its images are aliased was never seen" in warning["gaps"]
+    assert (summary.ok, summary.warned) == (3, 2)
+    assert dict(summary.warnings)["record: size (readout) outside what the model saw"] == 1
     assert "size (readout)" in warning["large"]
     assert "number of slices" in warning["large"]

@@ -56,7 +56,7 @@ def test_no_two_studies_share_a_name(tmp_path: Path) -> None:
 
 
 def test_a_place_without_studies_is_said(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="holds no study; name a folder"):
+    with pytest.raises(SourceError, match=r"holds no study folder and no \.h5 file"):
         find_studies(str(tmp_path / "*.h5"))
 
 

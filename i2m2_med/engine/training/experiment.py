@@ -135,7 +135,7 @@ class Experiment:
             device, folder = best_device(), self.folder / "stages"
             stages = Stages(run=self.run, cohort=self.cohort, seed=seed, folder=folder, device=device, watch=watch)
             model = train_paradigm(stages, paradigm)
-        train = self.cohort.samples("train")
+        train, source = self.cohort.samples("train"), open_source(self.run)
         return Predictor(
             model=model,
             run=self.run,
@@ -145,7 +145,7 @@ class Experiment:
             state=self.cohort.state,
             shares=learnt_prior(train, training).tolist(),
             fingerprint=self.cohort.fingerprint,
-            envelope=fit_envelope(train, open_source(self.run).bounds),
+            envelope=fit_envelope(train, source.bounds, source.kinds),
             device=device,
         )
 

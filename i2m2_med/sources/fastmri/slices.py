@@ -13,6 +13,7 @@ import numpy as np
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, write_json
 from i2m2_med.sources.fastmri import volume as fastmri_volume
+from i2m2_med.sources.fastmri.setting import leaves_lines_out
 from i2m2_med.sources.formats import bart, dicom, ismrmrd_raw, nifti
 from i2m2_med.sources.formats.dicom_frames import is_dicom
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
@@ -112,6 +113,14 @@ def inspect(files: VolumeFiles, choice: Choice = ONLY_IMAGE) -> Volume:
 
     choice: which image of an ISMRMRD file that holds several.
     """
+    volume = _inspected(files, choice)
+    if volume.reconstructed:
+        return volume
+    middle = read_kspace(files.paths[0], volume.format, volume.n_slices // 2, choice)
+    return volume.model_copy(update={"gaps": leaves_lines_out(middle)})
+
+
+def _inspected(files: VolumeFiles, choice: Choice) -> Volume:
     if files.twice:
         names = ", ".join(path.name for path in files.twice)
         raise SourceError(

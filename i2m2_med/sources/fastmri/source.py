@@ -29,7 +29,7 @@ from i2m2_med.sources.fastmri.study import open_study, volume_rows
 from i2m2_med.sources.fastmri.vanished import refuse_vanished, remember_files
 from i2m2_med.sources.formats.ismrmrd_counters import Choice
 from i2m2_med.sources.formats.volume import Volume
-from i2m2_med.sources.source import Bound, Flow, Labels, Progress, Study
+from i2m2_med.sources.source import Bound, Flow, Kind, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
 
 HOPELESS = 20
@@ -76,6 +76,15 @@ class Source(BaseSource):
     bounds = {
         "_shape": Bound(("number of slices", "number of coils", "size (readout)", "size (phase)"), 1.25),
         "_scale": Bound(("scale",), 3.0),
+        "_voxel_mm": Bound(("pixel size (rows)", "pixel size (columns)", "slice spacing"), 1.1),
+    }
+    kinds = {
+        "_lines": Kind("k-space with", plain=True),
+        "_anatomy": Kind("anatomy"),
+        "_plane": Kind("orientation"),
+        "_phase_source": Kind("unit and reference of the phase (computed, or an image's)"),
+        "group_acquisition": Kind("acquisition"),
+        "group_field_strength": Kind("field strength"),
     }
     complex_keys = ("kspace", "image")
 

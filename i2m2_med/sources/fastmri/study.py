@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.fastmri.setting import anatomy_of, lines_of, phase_source_of, plane_of
 from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect
 from i2m2_med.sources.formats.description import read_description
 from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
@@ -81,8 +82,10 @@ def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE)
 
     `_data`, `_phase` and `_imaginary` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil,
     readout, phase), `_recon` (rows and columns), `_pixel_mm` and `_encoded_mm` (row and column spacing of the images and of
-    k-space's image; null where not known), `_toward` (letters of where columns, rows and slices go; null where nominal), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale`
-    (`Volume.scale`), `_masked`; and the subgroups `group_acquisition`, `group_field_strength`.
+    k-space's image; null where not known), `_voxel_mm` (with slice spacing), `_toward` (letters of where columns, rows and slices
+    go; null where nominal), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale` (`Volume.scale`), `_masked`, and
+    what `setting.py` tells: `_anatomy`, `_plane`, `_lines`, `_phase_source`; and the subgroups `group_acquisition`,
+    `group_field_strength`.
     """
     strength = volume.field_strength_t
     shape = [volume.n_slices, volume.n_coils, volume.readout, volume.phase]
@@ -111,4 +114,9 @@ def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE)
         _choice=pl.lit(list(choice.model_dump().values()), pl.List(pl.Int64)),
         _scale=pl.lit(volume.scale, pl.Float64),
         _masked=pl.lit(volume.masked),
+        _voxel_mm=pl.lit(list(volume.voxel_mm) if volume.voxel_mm else None, pl.List(pl.Float64)),
+        _anatomy=pl.lit(anatomy_of(volume, files.name), pl.String),
+        _plane=pl.lit(plane_of(volume), pl.String),
+        _lines=pl.lit(lines_of(volume), pl.String),
+        _phase_source=pl.lit(phase_source_of(volume), pl.String),
     )

@@ -32,6 +32,7 @@ def inspect_volume(path: Path) -> Volume:
         patient_id=file.attribute("patient_id"),
         acquisition=file.attribute("acquisition"),
         field_strength_t=header and header.field_strength_t,
+        body_part=header and header.body_part,
         voxel_mm=(axes[0].recon_mm, axes[1].recon_mm, header.encodings[0].recon.pixel_mm(2))
         if header and axes
         else None,

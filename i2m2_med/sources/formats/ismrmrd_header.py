@@ -53,6 +53,7 @@ class Header:
     """The image's first; reference scans may have others. At least one."""
     field_strength_t: float | None = None
     coils: int | None = None
+    body_part: str | None = None
     simulated: bool = False
     """The scanner's vendor is "simulated": what simulators write there."""
 
@@ -70,6 +71,7 @@ def parse_header(xml: Any, name: str) -> Header:
             tuple(encodings),
             None if about is None else _field_strength(about.systemFieldStrength_T, name),
             None if about is None or about.receiverChannels is None else int(about.receiverChannels),
+            root.findtext(f"{{{_NAMESPACE}}}studyInformation/{{{_NAMESPACE}}}bodyPartExamined"),
             about is not None and str(about.systemVendor).strip().lower() == SIMULATED,
         )
     except (ValueError, TypeError, OverflowError) as error:

@@ -87,6 +87,7 @@ def inspect_raw(path: Path, choice: Choice = ONLY_IMAGE) -> Volume:
         recon=(readout.recon, phase.recon),
         step=(readout.step, phase.step),
         field_strength_t=index.header.field_strength_t,
+        body_part=index.header.body_part,
         voxel_mm=(across[0].recon_mm, across[1].recon_mm, index.spacing_mm),
         encoded_mm=(across[0].pixel_mm, across[1].pixel_mm),
         affine=None if index.storage.affine is None else tuple(index.storage.affine.ravel().tolist()),

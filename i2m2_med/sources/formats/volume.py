@@ -28,6 +28,8 @@ class Volume(Settings):
     acquisition: str | None = None
     """Pulse sequence, such as CORPDFS_FBK (fat-suppressed proton density)."""
     field_strength_t: float | None = None
+    body_part: str | None = None
+    """What the header says was examined."""
     voxel_mm: tuple[float, float, float] | None = None
     """Row, column and slice spacing of the images as shown."""
     encoded_mm: tuple[float, float] | None = None
@@ -45,6 +47,8 @@ class Volume(Settings):
     has_magnitude: bool = True
     has_phase: bool = True
     masked: bool = False
+    gaps: bool = False
+    """Phase-encoding lines between measured ones are empty."""
     simulated: bool = False
     """The file itself says that a simulator made it."""
     energies: tuple[float, ...]
