@@ -68,6 +68,9 @@ class Column:
 
     def marks(self, cells: pl.Series) -> pl.Series:
         """Yes or no; empty is no."""
+        if cells.dtype == pl.String and (cells.is_null() | (cells == "0") | (cells == "1")).all():  # the usual spelling, fast
+            self.cells += cells.len() - cells.null_count()
+            return (cells == "1").fill_null(False)
         text = emptied(cells.cast(pl.String), typed=True)
         small = text.str.to_lowercase()
         yes = small.is_in(TRUE)
@@ -79,8 +82,8 @@ class Column:
         """Datetimes in microseconds, zones taken off."""
         if cells.dtype == pl.String:
             read = cells.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
-            rest = read.is_null() & cells.is_not_null()
-            read = self.other_times(read, cells, rest) if rest.any() else read
+            if read.null_count() > cells.null_count():
+                read = self.other_times(read, cells, read.is_null() & cells.is_not_null())
         elif isinstance(cells.dtype, pl.Datetime):
             zone = cells.dtype.time_zone
             self.zones |= {"+00:00" if zone in ("UTC", "Etc/UTC", "GMT") else zone} if zone else set()
@@ -127,10 +130,11 @@ class Column:
         """Floats, or whole numbers; what is infinite or has a fraction where none may be is unreadable."""
         if cells.dtype == pl.String:
             read = cells.cast(self.kind, strict=False)
-            odd = read.is_null() & cells.is_not_null()
-            if self.kind.is_float():
-                odd |= ~read.is_finite().fill_null(True)
-            read = self.other_numbers(read, cells, odd) if odd.any() else read
+            infinite = self.kind.is_float() and not read.is_finite().all()
+            if infinite or read.null_count() > cells.null_count():
+                odd = read.is_null() & cells.is_not_null()
+                odd = odd | ~read.is_finite().fill_null(True) if infinite else odd
+                read = self.other_numbers(read, cells, odd)
         elif cells.dtype.is_numeric() or cells.dtype == pl.Null:
             number = cells.cast(pl.Float64) if cells.dtype.is_decimal() else cells
             fits = number.is_finite() if number.dtype.is_float() else number.is_not_null()
