@@ -67,8 +67,8 @@ class Column:
         return read
 
     def marks(self, cells: pl.Series) -> pl.Series:
-        """Yes or no; empty is no."""
-        if cells.dtype == pl.String and (cells.is_null() | (cells == "0") | (cells == "1")).all():  # the usual spelling, fast
+        """Yes or no; empty is no. The usual spelling is read first: it is a tenth of the work."""
+        if cells.dtype == pl.String and (cells.is_null() | (cells == "0") | (cells == "1")).all():
             self.cells += cells.len() - cells.null_count()
             return (cells == "1").fill_null(False)
         text = emptied(cells.cast(pl.String), typed=True)

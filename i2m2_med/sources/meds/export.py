@@ -124,8 +124,8 @@ def event(rows: pl.LazyFrame, time: str, code: pl.Expr, **values: pl.Expr) -> pl
 
 def known(prefix: str, column: str | pl.Expr) -> pl.Expr:
     """A code of a prefix and what a column says, UNK where it says nothing."""
-    said = pl.col(column) if isinstance(column, str) else column
-    return pl.concat_str(pl.lit(prefix), said.fill_null(codes.UNKNOWN))
+    text = pl.col(column) if isinstance(column, str) else column
+    return pl.concat_str(pl.lit(prefix), text.fill_null(codes.UNKNOWN))
 
 
 def events_of_patients(patients: pl.LazyFrame, admissions: pl.LazyFrame) -> Iterator[pl.LazyFrame]:

@@ -71,11 +71,11 @@ class Source(mimic3.Source):
 def with_splits(records: pl.DataFrame, path: Path) -> pl.DataFrame:
     """The split of each subject as the data set says it. Raises SourceError for a subject without one, or another name."""
     ours = {theirs: name for name, theirs in SPLITS.items()}
-    said = pl.read_parquet(path).select(
+    given = pl.read_parquet(path).select(
         pl.col("subject_id").cast(pl.String).alias("patient"),
         pl.col("split").replace_strict(ours, default=None, return_dtype=pl.String),
     )
-    joined = records.join(said.unique("patient"), on="patient", how="left", maintain_order="left")
+    joined = records.join(given.unique("patient"), on="patient", how="left", maintain_order="left")
     lost = joined["split"].null_count()
     if lost:
         raise SourceError(

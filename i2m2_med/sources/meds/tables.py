@@ -104,16 +104,16 @@ def admissions(events: pl.LazyFrame) -> pl.LazyFrame:
         .group_by("subject_id")
         .agg(pl.col("time").min().alias("died"), pl.col("hadm_id").is_not_null().any().alias("exact"))
     )
-    told = {
-        name: of(events, prefix, f"{name}_told", "time")
-        .select("HADM_ID", f"{name}_told")
+    events_of_own = {
+        name: of(events, prefix, f"{name}_event", "time")
+        .select("HADM_ID", f"{name}_event")
         .unique("HADM_ID", keep="first")
         for name, prefix in {"insurance": codes.INSURANCE, "race": codes.RACE}.items()
     }
     joined = began.join(ended.unique("HADM_ID", keep="first"), on="HADM_ID", how="left").join(
         death, left_on="SUBJECT_ID", right_on="subject_id", how="left"
     )
-    for frame in told.values():
+    for frame in events_of_own.values():
         joined = joined.join(frame, on="HADM_ID", how="left")
     before = (pl.col("died").dt.truncate("1d") <= pl.col("DISCHTIME")).fill_null(False)
     died = pl.coalesce(pl.col("place").str.contains(codes.SAYS_DIED), before)
@@ -125,8 +125,8 @@ def admissions(events: pl.LazyFrame) -> pl.LazyFrame:
         "DISCHTIME",
         pl.when(died & has_hour).then("died").alias("DEATHTIME"),
         "ADMISSION_TYPE",
-        pl.coalesce("insurance", "insurance_told").alias("INSURANCE"),
-        pl.coalesce("race", "race_told").alias("ETHNICITY"),
+        pl.coalesce("insurance", "insurance_event").alias("INSURANCE"),
+        pl.coalesce("race", "race_event").alias("ETHNICITY"),
         pl.when(pl.col("DISCHTIME").is_not_null()).then(died.cast(pl.Int64)).alias("HOSPITAL_EXPIRE_FLAG"),
     ).sort("SUBJECT_ID", "ADMITTIME")
 

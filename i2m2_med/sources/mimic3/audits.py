@@ -115,16 +115,16 @@ def static_against_label(records: pl.DataFrame, static: np.ndarray, settings: Se
         values = static[:, STATIC.index(name)]
         flagged = (values > np.nanmin(values)) & (target >= 0)  # also where z-scored: the larger of two values
         positive = target > 0
-        hits, said, all_positive = int((flagged & positive).sum()), int(flagged.sum()), int(positive.sum())
-        precision, recall = (hits / said if said else None), (hits / all_positive if all_positive else None)
+        hits, n_flagged, all_positive = int((flagged & positive).sum()), int(flagged.sum()), int(positive.sum())
+        precision, recall = (hits / n_flagged if n_flagged else None), (hits / all_positive if all_positive else None)
         same_codes = settings.comorbidities == "this_admission" and (settings.task == "icd9")
-        sure = said >= LEAK_POSITIVES and precision is not None and precision >= LEAK_PRECISION
+        sure = n_flagged >= LEAK_POSITIVES and precision is not None and precision >= LEAK_PRECISION
         filled = settings.cancer_flags or name not in CANCER
         found[name] = {
-            "flagged": said,
+            "flagged": n_flagged,
             "precision": precision,
             "recall": recall,
-            "leak": filled and ((same_codes and said > 0) or (settings.task == "icd9" and sure)),
+            "leak": filled and ((same_codes and n_flagged > 0) or (settings.task == "icd9" and sure)),
         }
     return found
 

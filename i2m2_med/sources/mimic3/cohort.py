@@ -44,9 +44,9 @@ def gather(tables: dict[str, Ingested], flow: Flow) -> tuple[pl.DataFrame, pl.Da
 
 def with_deaths(admissions: pl.DataFrame, patients: pl.DataFrame) -> pl.DataFrame:
     """Add `died` (a flag or a date of death stands in any row of the patient's, readable or not) and `DIED_LATER`."""
-    said = pl.col("DEATHTIME_GIVEN") | (pl.col("HOSPITAL_EXPIRE_FLAG") == 1).fill_null(False)
+    dead = pl.col("DEATHTIME_GIVEN") | (pl.col("HOSPITAL_EXPIRE_FLAG") == 1).fill_null(False)
     of_admissions = admissions.group_by("SUBJECT_ID").agg(
-        said.any().alias("died"), pl.col("DEATHTIME").min().alias("DIED_LATER")
+        dead.any().alias("died"), pl.col("DEATHTIME").min().alias("DIED_LATER")
     )
     of_patient = patients.select("SUBJECT_ID", also=pl.col("DOD_GIVEN") | (pl.col("EXPIRE_FLAG") == 1).fill_null(False))
     joined = admissions.join(of_admissions, on="SUBJECT_ID", how="left", maintain_order="left").join(

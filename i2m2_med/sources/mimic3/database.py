@@ -51,7 +51,7 @@ def copy_tables(address: str, names: Sequence[str], folder: Path) -> None:
                 say(f"copying {name} from PostgreSQL")
                 copy_table(connection, name, folder / f"{name}.csv.gz")
     except psycopg.Error as error:
-        raise SourceError(f"PostgreSQL: {said(error)}. Check source.root, and {PASSWORD}.") from error
+        raise SourceError(f"PostgreSQL: {first_lines(error)}. Check source.root, and {PASSWORD}.") from error
 
 
 def copy_table(connection: Any, name: str, out: Path) -> None:
@@ -71,6 +71,6 @@ def copy_table(connection: Any, name: str, out: Path) -> None:
             file.write(block)
 
 
-def said(error: Exception) -> str:
+def first_lines(error: Exception) -> str:
     """What the server says, on one line, without the statement."""
     return " ".join(str(error).split("\nLINE")[0].split()).rstrip(".")

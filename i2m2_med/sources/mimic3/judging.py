@@ -110,13 +110,13 @@ def judge_units(name: str, path: Path, table: Ingested, settings: Settings, flow
         share, first = float(rows["share"].sum()), rows.sort("len", "VALUEUOM", descending=True).row(0, named=True)
         unknown = first["UNIT"] == UNKNOWN_UNIT
         unit = f"an unknown unit (form {form_of(first['VALUEUOM'])})" if unknown else f"{first['UNIT']}"
-        said = f"item {item[0]} ({first['concept']}) is charted in {unit} in {percent(share)} of its rows"
+        charted_in = f"item {item[0]} ({first['concept']}) is charted in {unit} in {percent(share)} of its rows"
         expected = f"it should be in {' or '.join(first['accepted'])}"
         if share > settings.unreadable:
             remedy = "export it in that, or allow more by source.unreadable"
-            flow.refuse(path.name, SourceError(f"{path.name}: {said}; {expected}; {remedy}"))
+            flow.refuse(path.name, SourceError(f"{path.name}: {charted_in}; {expected}; {remedy}"))
         else:
-            flow.remarks.append(f"{name}: {said}; {expected}; they are left out.")
+            flow.remarks.append(f"{name}: {charted_in}; {expected}; they are left out.")
 
 
 def name_unseen(series: dict[str, bool], static: dict[str, bool], flow: Flow) -> None:
