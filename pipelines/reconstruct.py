@@ -44,10 +44,13 @@ def main(
     choice = Choice(contrast=contrast, set=set, phase=phase, repetition=repetition, encoding=encoding)
     images = reconstruct_volume(volume_at(source), choice)
     parts = {"magnitude": abs(images.image), "phase": angle(images)}
+    there = {"magnitude": images.volume.has_magnitude, "phase": images.volume.has_phase}
     with replace_folder(out) as folder:
         for name, values in parts.items():
-            write_image(folder / f"{name}.nii.gz", values, images.voxel_mm, images.affine)
-        (folder / "phase.json").write_text('{"Units": "rad"}\n', encoding="utf-8")
+            if there[name]:  # an image that was not acquired is not made up
+                write_image(folder / f"{name}.nii.gz", values, images.voxel_mm, images.affine)
+        if there["phase"]:
+            (folder / "phase.json").write_text('{"Units": "rad"}\n', encoding="utf-8")
         draw_grid(panels(parts, images), folder / "picture.png", source.name)
     return summary(images, out)
 
@@ -64,7 +67,7 @@ def summary(images: "Images", out: Path) -> dict[str, Any]:
     )
     for remark in volume.remarks:
         say(f"i2m2: {remark}")
-    written = {name: str(out / f"{name}.nii.gz") for name in ("magnitude", "phase")}
+    written = {name: str(path) for name in ("magnitude", "phase") if (path := out / f"{name}.nii.gz").is_file()}
     about = {
         "coils": volume.n_coils,
         "orientation": place,

@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from i2m2_med.errors import SourceError
 
-MARKS = ("study.yaml", "series.csv", "static.json", "*.h5", "*.nii", "*.nii.gz")
+IMAGES = ("*.h5", "*.nii", "*.nii.gz", "*.img", "*.mgz", "*.mgh", "*.dcm", "*.cfl", "*.npy")
+MARKS = ("study.yaml", "series.csv", "static.json", *IMAGES)
 """A folder that holds one of these is a study itself, not a folder of studies."""
 RAW = ".h5"
 """Ending of files that are whole studies by themselves."""

@@ -90,6 +90,25 @@ def test_every_form_of_a_study(tmp_path: Path) -> None:
         )
 
 
+def test_what_was_not_acquired_is_not_made_up(tmp_path: Path) -> None:
+    study = studies_knee.draw_study(Geometry(48, 31), 2, np.random.default_rng(0))
+    (tmp_path / "study").mkdir()
+    studies_knee.write_magnitude(tmp_path / "study", study)
+    made = reconstruct.main(tmp_path / "study", tmp_path / "out")
+    assert not (tmp_path / "out" / "phase.nii.gz").exists()
+    assert "phase" not in made
+    affines = [nibabel.load(path).affine for path in (made["magnitude"], tmp_path / "study" / "magnitude.nii.gz")]
+    np.testing.assert_allclose(*affines)
+    assert made["orientation"] == "of the file"
+
+
+def test_a_nominal_orientation_is_said(tmp_path: Path) -> None:
+    np.save(tmp_path / "kspace.npy", np.ones((2, 8, 8), np.complex64))
+    made = reconstruct.main(tmp_path / "kspace.npy", tmp_path / "out")
+    assert made["orientation"].startswith("nominal")
+    assert b"nominal" in nibabel.load(made["magnitude"]).header["descrip"].tobytes()
+
+
 def test_nothing_half_written(tmp_path: Path) -> None:
     np.save(tmp_path / "bad.npy", np.full((2, 8, 8), np.nan, np.complex64))
     with pytest.raises(SourceError, match=r"bad\.npy: slice 0 of kspace holds NaN"):

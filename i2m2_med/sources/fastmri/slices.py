@@ -15,6 +15,7 @@ from i2m2_med.files import digest, write_json
 from i2m2_med.sources.fastmri import volume as fastmri_volume
 from i2m2_med.sources.fastmri.setting import leaves_lines_out
 from i2m2_med.sources.formats import bart, dicom, ismrmrd_raw, nifti
+from i2m2_med.sources.formats.damaged import blamed_on
 from i2m2_med.sources.formats.dicom_frames import is_dicom
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
 from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
@@ -126,6 +127,12 @@ def _inspected(files: VolumeFiles, choice: Choice) -> Volume:
         raise SourceError(
             f"{names}: which of them count can't be told; give one magnitude and phase, or real and imaginary."
         )
+    with blamed_on((files.data or files.paths[0]).name):
+        return _inspect(files, choice)
+
+
+def _inspect(files: VolumeFiles, choice: Choice) -> Volume:
+    """By format."""
     path = files.data or files.paths[0]
     if files.members:
         return dicom.inspect_series(path)

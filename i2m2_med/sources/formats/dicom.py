@@ -3,6 +3,7 @@
 Parts are told by ComplexImageComponent, ImageType or GE's private tag; places by position and orientation of each image.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.formats.dicom_frames import Frame, frames_of, is_dicom, pixels, read_head
+from i2m2_med.sources.formats.dicom_frames import Frame, field_strength, frames_of, is_dicom, pixels, read_head
 from i2m2_med.sources.formats.orientation import Storage, affine_of_slices, storage, turned
 from i2m2_med.sources.formats.phase_units import Scale, phase_scale
 from i2m2_med.sources.formats.volume import Volume, energy
@@ -93,8 +94,10 @@ def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 @lru_cache(maxsize=16)
 def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Series:
-    heads = [read_head(Path(name)) for name, _, _ in stamp]
-    frames = [frame for path, head in heads for frame in frames_of(path, head)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's would print values of tags
+        heads = [read_head(Path(name)) for name, _, _ in stamp]
+        frames = [frame for path, head in heads for frame in frames_of(path, head)]
     if not frames:
         raise SourceError(f"{folder.name} holds no DICOM image.")
     patients = {str(head.get("PatientID", "")) for _, head in heads}
@@ -112,13 +115,12 @@ def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Series:
     shown = {part: found[::-1] if turn.reverse else found for part, found in ordered.items()}
     rows, columns = first[0].spacing[::-1] if turn.transpose else first[0].spacing
     assert turn.affine is not None
-    strength = heads[0][1].get("MagneticFieldStrength")
     return Series(
         shown,
         turn,
         (rows, columns, float(np.linalg.norm(turn.affine[:3, 2]))),
         patients.pop() or None,
-        None if strength is None else float(strength),
+        field_strength(heads[0][1]),
     )
 
 

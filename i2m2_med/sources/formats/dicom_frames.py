@@ -69,19 +69,17 @@ def read_head(path: Path) -> tuple[Path, Any]:
 
 def frames_of(path: Path, head: Any) -> list[Frame]:
     """The images of one file. Raises SourceError where one lacks a place, a pixel's size or what it shows."""
-    count = int(head.get("NumberOfFrames", 1) or 1)
-    if not 0 < count <= MOST_FRAMES or 8 * int(head.Rows) * int(head.Columns) * count > MAX_BYTES:
-        raise SourceError(
-            f"{path.name} declares {count} frames of {head.Rows} × {head.Columns}: not to be read at once."
-        )
     try:
+        count = int(head.get("NumberOfFrames", 1) or 1)
+        if not 0 < count <= MOST_FRAMES or 8 * int(head.Rows) * int(head.Columns) * count > MAX_BYTES:
+            raise SourceError(f"{path.name} declares {count} frames of its size: not to be read at once.")
         if "PerFrameFunctionalGroupsSequence" in head:
             return [_enhanced_frame(path, head, number) for number in range(count)]
         if count > 1:
             raise SourceError(f"{path.name} holds {count} frames without a place of their own.")
         return [_frame(path, 0, head, head, head, head, head, _part(head))]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"{path.name} lacks its place, orientation or pixel spacing.") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise SourceError(f"{path.name} lacks its size, place, orientation or pixel spacing.") from error
 
 
 def _enhanced_frame(path: Path, head: Any, number: int) -> Frame:
@@ -154,3 +152,11 @@ def pixels(frame: Frame) -> np.ndarray:
         raise SourceError(f"{frame.path.name} holds pixels of the shape {stored.shape}, not {frame.shape}.")
     slope, offset = frame.rescale
     return stored.astype(np.float64) * slope + offset
+
+
+def field_strength(head: Any) -> float | None:
+    """In tesla; None where the tag is missing or no number."""
+    try:
+        return float(head.get("MagneticFieldStrength"))
+    except (TypeError, ValueError):
+        return None

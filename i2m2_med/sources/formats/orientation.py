@@ -54,11 +54,11 @@ def turned(plane: Shaped[np.ndarray, "_ _"], turn: tuple[bool, bool, bool]) -> S
 
 def storage(affine: Affine, shape: tuple[int, int, int], slice_axis: int, name: str) -> Storage:
     """How to turn an array of `shape` with `affine`. Raises SourceError where the affine is no geometry."""
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    stored = io_orientation(affine) if np.isfinite(affine).all() else np.full((3, 2), np.nan)
+    if np.isnan(stored).any() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise SourceError(
             f"{name}: its affine is singular or holds values that are no numbers; where it lies can't be told."
         )
-    stored = io_orientation(affine)
     wanted = axcodes2ornt(SHOWN[int(stored[slice_axis, 0])])
     turn = ornt_transform(stored, wanted)
     goes_to, flipped = turn[:, 0].astype(int), turn[:, 1] < 0

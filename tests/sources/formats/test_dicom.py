@@ -1,6 +1,7 @@
 """Folders of MR DICOM files, written by pydicom, against the NIfTI of the same slices."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def sets(**tags: object) -> Callable[[Dataset, int], None]:
 
 REFUSED = {
     "computed tomography": (sets(Modality="CT"), "no MR image"),
-    "no place": (sets(ImagePositionPatient=None), "lacks its place"),
+    "no place": (sets(ImagePositionPatient=None), "lacks its size, place"),
     "another echo": (sets(EchoTime=60.0), "2 echo times"),
     "another pixel": (sets(PixelSpacing=[1.0, 1.0]), "2 pixel spacings"),
     "tilted": (sets(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), "tilted"),
@@ -207,3 +208,20 @@ def test_other_files_are_no_dicom(tmp_path: Path) -> None:
     save(tmp_path / "image", single("M", 0, MAGNITUDE))
     assert is_dicom(tmp_path / "image")
     assert pydicom.dcmread(tmp_path / "image").Modality == "MR"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("multi", [False, True])
+def test_changed_bytes_are_refused_or_harmless(tmp_path: Path, multi: bool) -> None:
+    """Whatever pydicom stumbles over is said of the file."""
+    random = np.random.default_rng(7)
+    head = enhanced("MAGNITUDE", MAGNITUDE) if multi else single("M", 0, MAGNITUDE)
+    save(tmp_path / "whole" / "a.dcm", head)
+    content = np.frombuffer((tmp_path / "whole" / "a.dcm").read_bytes(), np.uint8)
+    (tmp_path / "study").mkdir()
+    for _ in range(60):
+        changed = content.copy()
+        changed[random.integers(132, len(content), 8)] = random.integers(0, 256, 8)
+        (tmp_path / "study" / "a.dcm").write_bytes(changed.tobytes())
+        with suppress(SourceError):
+            open_study(tmp_path / "study")
