@@ -127,16 +127,18 @@ def unflip(y: float, height: float, rows: int = 320) -> float:
 
 def _typed(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Cast text to the columns' types; refuses a row without a file, slice or label."""
-    columns = [pl.col(name).str.strip_chars().cast(kind, strict=False) for name, kind in BOX_COLUMNS.items()]
-    boxes = raw.with_columns(columns).with_columns(
+    texts = raw.with_row_index("line", offset=2).with_columns(pl.col(*BOX_COLUMNS).str.strip_chars().replace("", None))
+    texts = texts.filter(~pl.all_horizontal(pl.col(*BOX_COLUMNS).is_null()))  # blank lines, as spreadsheets leave them
+    texts = texts.with_columns(slice=pl.col("slice").str.replace(r"\.0*$", ""))  # 14.0, as spreadsheets write 14
+    boxes = texts.with_columns(
+        pl.col(name).cast(kind, strict=False) for name, kind in BOX_COLUMNS.items()
+    ).with_columns(
         file=pl.col("file").str.strip_suffix(".h5"), study_level=pl.col("study_level").str.to_lowercase() == "yes"
     )
-    holes = boxes.with_row_index("line", offset=2).filter(
-        pl.any_horizontal(pl.col("file", "slice", "label").is_null()) | (pl.col("slice") < 0)
-    )
+    holes = boxes.filter(pl.any_horizontal(pl.col("file", "slice", "label").is_null()) | (pl.col("slice") < 0))
     if holes.height:
         raise SourceError(f"{path.name} line {holes['line'][0]}: file, slice (0 or more) and label must all be given.")
-    return boxes
+    return boxes.drop("line")
 
 
 def _says(rule: LabelRule) -> pl.Expr:

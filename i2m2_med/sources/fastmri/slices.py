@@ -161,7 +161,7 @@ def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> 
 def read_kspace(path: Path, form: str, index: int, choice: Choice = ONLY_IMAGE) -> np.ndarray:
     """One slice of k-space, (coil, readout, phase) complex64."""
     if form in ("npy", "cfl"):
-        return _load_npy(path) if form == "npy" else bart.read_cfl(path, index)
+        return _load_npy(path, index) if form == "npy" else bart.read_cfl(path, index)
     return ismrmrd_raw.read_raw(path, index, choice) if form == "ismrmrd" else fastmri_volume.read_kspace(path, index)
 
 
@@ -178,24 +178,36 @@ def read_rss(path: Path, form: str, index: int) -> np.ndarray | None:
 
 
 def _inspect_npy(path: Path) -> Volume:
-    kspace = _load_npy(path)
-    n_coils, readout, phase = kspace.shape
+    n_slices, n_coils, readout, phase = _npy_shape(_open_npy(path))
+    energies = tuple(energy(_load_npy(path, index), path.name, index, "kspace") for index in range(n_slices))
+    recon = (readout, phase)
     return Volume(
-        format="npy",
-        n_slices=1,
-        n_coils=n_coils,
-        readout=readout,
-        phase=phase,
-        recon=(readout, phase),
-        energies=(energy(kspace, path.name, 0, "kspace"),),
+        format="npy", n_slices=n_slices, n_coils=n_coils, readout=readout, phase=phase, recon=recon, energies=energies
     )
 
 
-def _load_npy(path: Path) -> np.ndarray:
-    """(coil, readout, phase) complex64 of one slice; a two-dimensional array is one coil."""
+def _load_npy(path: Path, index: int) -> np.ndarray:
+    """(coil, readout, phase) complex64 of one slice; infinite where single precision ends."""
+    mapped = _open_npy(path)
+    shape = _npy_shape(mapped)
+    if not 0 <= index < shape[0]:
+        raise SourceError(f"{path.name} has {shape[0]} slices, not a slice {index}. Run `i2m2 prepare` again.")
+    with np.errstate(over="ignore"):  # what becomes infinite is refused where a volume is inspected
+        return np.array(mapped.reshape(shape)[index], np.complex64)
+
+
+def _npy_shape(mapped: np.ndarray) -> tuple[int, int, int, int]:
+    """(slice, coil, readout, phase): two axes are one coil of one slice, three are one slice."""
+    readout, phase = mapped.shape[-2:]
+    return (mapped.shape[0] if mapped.ndim == 4 else 1, mapped.shape[-3] if mapped.ndim > 2 else 1, readout, phase)
+
+
+def _open_npy(path: Path) -> np.ndarray:
+    """The array as it lies on disk. Raises SourceError for what is no k-space, or more of a slice than can be read at once."""
     mapped = open_npy(path, "c", path.name)
-    if mapped.dtype != np.complex64 or mapped.ndim not in (2, 3) or 0 in mapped.shape or mapped.nbytes > MAX_BYTES:
+    right = mapped.dtype.itemsize in (8, 16) and mapped.ndim in (2, 3, 4) and 0 not in mapped.shape
+    if not right or mapped.nbytes > MAX_BYTES * (mapped.shape[0] if mapped.ndim == 4 else 1):
         raise SourceError(
-            f"{path.name} holds {mapped.dtype} of shape {mapped.shape}; expected k-space (coil, readout, phase) complex64."
+            f"{path.name} holds {mapped.dtype} of shape {mapped.shape}; expected complex k-space ([slice,] coil, readout, phase)."
         )
-    return np.array(mapped).reshape(-1, *mapped.shape[-2:])
+    return mapped

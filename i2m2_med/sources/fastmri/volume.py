@@ -40,7 +40,7 @@ def inspect_volume(path: Path) -> Volume:
         has_rss=_has_rss(file, n_slices),
         masked=_mask_agrees(file, phase),
         simulated=header is not None and header.simulated,
-        energies=tuple(kspace_energy(file.read("kspace", index), rows, path.name, index) for index in range(n_slices)),
+        energies=tuple(kspace_energy(kspace_slice(file, index), rows, path.name, index) for index in range(n_slices)),
     )
 
 
@@ -49,7 +49,7 @@ def _axes(file: OpenFile, encoding: Encoding, n_slices: int) -> tuple[Axis, Axis
     sizes = file.array("kspace").shape[-2:]
 
     def empty(axis: int, kept: int) -> bool:
-        slices = (file.read("kspace", index) for index in range(n_slices))
+        slices = (kspace_slice(file, index) for index in range(n_slices))
         return all(empty_beyond(kspace, axis - 2, kept) for kspace in slices)
 
     readout, phase = (stored_axis(encoding, axis, sizes[axis], file.name, partial(empty, axis)) for axis in (0, 1))
@@ -57,9 +57,9 @@ def _axes(file: OpenFile, encoding: Encoding, n_slices: int) -> tuple[Axis, Axis
 
 
 def checked_kspace(file: OpenFile) -> h5py.Dataset:
-    """The k-space of a volume: (slice, [coil,] readout, phase) complex64."""
+    """The k-space of a volume: (slice, [coil,] readout, phase), complex of either precision and byte order."""
     kspace = file.array("kspace")
-    if kspace.dtype != np.complex64:
+    if kspace.dtype.kind != "c" or kspace.dtype.itemsize not in (8, 16):
         raise SourceError(f"{file.name}: kspace is {kspace.dtype}; expected complex64, as fastMRI stores it.")
     if kspace.ndim not in (3, 4) or 0 in kspace.shape:
         raise SourceError(
@@ -80,13 +80,21 @@ def read_kspace(path: Path, index: int) -> np.ndarray:
     kspace = checked_kspace(file)
     if not 0 <= index < kspace.shape[0]:
         raise SourceError(f"{path.name} has {kspace.shape[0]} slices, not a slice {index}. Run `i2m2 prepare` again.")
-    return file.read("kspace", index).reshape(-1, *kspace.shape[-2:])
+    return kspace_slice(file, index).reshape(-1, *kspace.shape[-2:])
+
+
+def kspace_slice(file: OpenFile, index: int) -> np.ndarray:
+    """One slice of k-space, ([coil,] readout, phase) complex64 as this machine writes it; infinite where single precision ends."""
+    with np.errstate(over="ignore"):  # what becomes infinite is refused where a volume is inspected
+        return file.read("kspace", index).astype(np.complex64, copy=False)
 
 
 def read_rss(path: Path, index: int) -> np.ndarray | None:
     """One slice of the file's own root-sum-of-squares image, (height, width) float32; None where it has none."""
     file = open_file(path)
-    return file.read("reconstruction_rss", index) if "reconstruction_rss" in file else None
+    return (
+        file.read("reconstruction_rss", index).astype(np.float32, copy=False) if "reconstruction_rss" in file else None
+    )
 
 
 def _has_rss(file: OpenFile, n_slices: int) -> bool:
@@ -117,10 +125,10 @@ def _refuse_swapped(name: str, shape: tuple[int, int, int, int], header: Header 
 
 
 def _mask_agrees(file: OpenFile, phase: int) -> bool:
-    """Whether the volume is masked. Raises SourceError for a mask of another width than the phase axis."""
+    """Whether the volume is masked. Raises SourceError for a mask of another width than the phase axis; axes of one entry don't count."""
     if "mask" not in file:
         return False
     shape = file.array("mask").shape
-    if shape != (phase,):
+    if tuple(n for n in shape if n != 1) not in ((phase,), () if phase == 1 else (phase,)):
         raise SourceError(f"{file.name}: mask has the shape {shape}, but kspace has {phase} phase-encoding columns.")
     return True

@@ -70,8 +70,15 @@ class OpenFile:
         return cells
 
     def attribute(self, name: str) -> str | None:
-        """An attribute of the file as text."""
+        """An attribute of the file as text; an array counts as its one value. Raises SourceError where it holds several."""
         value: Any = self.file.attrs.get(name)
+        if isinstance(value, h5py.Empty):
+            return None
+        if isinstance(value, np.ndarray):
+            values = set(value.ravel().tolist())
+            if len(values) > 1:
+                raise SourceError(f"{self.name}: the attribute {name} holds {len(values)} values; expected one.")
+            value = values.pop() if values else None
         return value.decode() if isinstance(value, bytes) else None if value is None else str(value)
 
 
@@ -101,7 +108,8 @@ def _close(known: OpenFile) -> None:
         known.file.close()
 
 
-def _checked(known: OpenFile, name: str) -> h5py.Dataset:
+def _checked(known: OpenFile, name: str, nested: bool = False) -> h5py.Dataset:
+    """An array of the file. nested: a virtual array is put together from it, so it may not be one itself."""
     parts = name.split("/")
     for depth in range(len(parts)):
         link = known.file.get("/".join(parts[: depth + 1]), getlink=True)
@@ -113,18 +121,59 @@ def _checked(known: OpenFile, name: str) -> h5py.Dataset:
     found = known.file[name]
     if not isinstance(found, h5py.Dataset):
         raise SourceError(f"{known.name}: '{name}' is a group, not an array.")
-    if found.external or found.is_virtual:
+    if found.is_virtual and nested:
+        raise SourceError(
+            f"{known.name}: '{name}' is virtual, and another array is made of it. Store the data in one file."
+        )
+    if found.is_virtual:
+        return _not_huge(known, found, known.stamp[1] + _sources_size(known, found))
+    if found.external:
         raise SourceError(f"{known.name}: '{name}' keeps its data in another file. Store the data in the file itself.")
     return _not_huge(known, found)
 
 
 def _start(array: h5py.Dataset) -> int | None:
     """Where in the file an array starts that is neither chunked, packed nor of another byte order or layout; else None."""
-    whole = array.ndim > 1 and array.chunks is None and array.id.get_storage_size() == array.nbytes
+    whole = (
+        array.ndim > 1 and array.chunks is None and not array.is_virtual and array.id.get_storage_size() == array.nbytes
+    )
     return array.id.get_offset() if whole and array.id.get_type() == h5py.h5t.py_create(array.dtype) else None
 
 
-def _not_huge(known: OpenFile, array: h5py.Dataset) -> h5py.Dataset:
+def _sources_size(known: OpenFile, array: h5py.Dataset) -> int:
+    """Bytes of the files that a virtual array is put together from.
+
+    Raises SourceError where one is missing (HDF5 would read zeros), lies outside the file's folder, or keeps its own data
+    elsewhere, or where they don't fill the array.
+    """
+    sources = array.virtual_sources()
+    size = 0
+    for file_name, name in {(source.file_name, source.dset_name.strip("/")) for source in sources}:
+        if file_name == ".":
+            _checked(known, name, nested=True)
+            continue
+        path = _beside(known, file_name)
+        with _fresh(path) as file:
+            _checked(OpenFile(path, _stamp(path), file), name, nested=True)
+        size += path.stat().st_size
+    if sum(source.vspace.get_select_npoints() for source in sources) != array.size:
+        raise SourceError(f"{known.name}: '{array.name}' is not filled by the files that it is put together from.")
+    return size
+
+
+def _beside(known: OpenFile, file_name: str) -> Path:
+    """A file that a virtual array names. Raises SourceError where it is not in the folder of the array's own file."""
+    home = known.path.resolve().parent
+    path = (home / file_name).resolve()
+    if "%" in file_name or not path.is_relative_to(home) or not path.is_file():
+        raise SourceError(
+            f"{known.name} keeps its data in another file, which is not in its folder. Put it there, or store the data in the "
+            "file itself."
+        )
+    return path
+
+
+def _not_huge(known: OpenFile, array: h5py.Dataset, held: int | None = None) -> h5py.Dataset:
     """Refuse an array of which one row (first axis), or one compressed chunk, would not fit in memory."""
     shape = array.shape[1:] if array.ndim > 1 else array.shape
     cells = max(float(np.prod(shape, dtype=float)), float(np.prod(array.chunks or (), dtype=float)))
@@ -133,7 +182,7 @@ def _not_huge(known: OpenFile, array: h5py.Dataset) -> h5py.Dataset:
         raise SourceError(
             f"{known.name}: '{array.name}' declares the shape {array.shape}: {size / 2**30:.1f} GiB to read at once."
         )
-    if float(np.prod(array.shape, dtype=float)) * array.dtype.itemsize > MOST_PACKED * known.stamp[1] + SMALL:
+    if float(np.prod(array.shape, dtype=float)) * array.dtype.itemsize > MOST_PACKED * (held or known.stamp[1]) + SMALL:
         raise SourceError(
             f"{known.name} is damaged: '{array.name}' declares the shape {array.shape}, far more than the file can hold."
         )
