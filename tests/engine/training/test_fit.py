@@ -140,7 +140,7 @@ def test_the_prior_that_experts_learn_is_what_a_constant_answer_ends_at(weighted
 
     def cost() -> torch.Tensor:
         optimizer.zero_grad()
-        value = loss(opinions(logits.expand(50, 1, 2).log_softmax(-1)), samples.target)
+        value = loss(logits.expand(50, 1, 2).log_softmax(-1), samples.target)
         value.backward()
         return value
 
