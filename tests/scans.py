@@ -163,6 +163,7 @@ SCANS = {
     "phase_resolution_60": Scan((640, 192, 1), (280, 140, 3), (320, 320, 1), (140, 140, 3)),
     "oversampling_removed": replace(FASTMRI, stored=(320, 368), removed=True),
     "wider_than_its_header": replace(FASTMRI, stored=(640, 480)),
+    "readout_wider_than_its_header": replace(FASTMRI, stored=(768, 368)),
     "rectangular_field_of_view": Scan((640, 206, 1), (280, 90.125, 3), (320, 206, 1), (140, 90.125, 3)),
     "phase_oversampling": Scan((640, 480, 1), (280, 210, 3), (320, 320, 1), (140, 140, 3)),
     "odd_sizes": Scan((301, 155, 1), (301, 155, 3), (161, 151, 1), (161, 151, 3)),

@@ -29,7 +29,7 @@ from tests.scans import (
 
 FORMATS = {"fastmri": write_fastmri, "ismrmrd": write_ismrmrd}
 UNLIKE = {"siemens_tse", "interpolated", "phase_resolution_60", "wider_than_its_header", "odd_sizes_interpolated"}
-UNLIKE |= {"anisotropic", "lower_than_encoded"}
+UNLIKE |= {"readout_wider_than_its_header", "anisotropic", "lower_than_encoded"}
 """Scans whose reconstruction has other pixels than k-space's image."""
 
 
