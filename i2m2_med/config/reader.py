@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
@@ -179,10 +179,10 @@ def lint_targets(run: RunConfig, values: Values) -> None:
         raise ConfigError("\n".join(list(dict.fromkeys(problems))[:MOST_PROBLEMS]))
 
 
-def lint_foreign(run: RunConfig, values: Values, *, names_data: bool = False) -> None:
+def lint_foreign(run: RunConfig, values: Values, own: Collection[str] | None = None) -> None:
     """Refuse what a config from a model folder, bundle or registry asks for beyond the list: code, and places on this machine.
 
-    names_data: it is a run's own config in the store, which says where its data lie.
+    own: it is a run's config in the store, which says where its data lie; and these places were named by it in this workspace.
     """
     code = [plugin for plugin in run.plugins if plugin not in trusted()]
     if code:
@@ -192,7 +192,8 @@ def lint_foreign(run: RunConfig, values: Values, *, names_data: bool = False) ->
         )
     lint_targets(run, values)
     named = [(key, place) for key, place in places(run.model_dump(exclude={"source"})) if not is_trusted_place(place)]
-    named += [] if names_data else [(("source", *key), place) for key, place in foreign_places(run.source)]
+    named = [(key, place) for key, place in named if place not in (own or ())]
+    named += [] if own is not None else [(("source", *key), place) for key, place in foreign_places(run.source)]
     if named:
         key, place = named[0]
         raise ConfigError(

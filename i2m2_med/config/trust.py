@@ -30,15 +30,18 @@ def is_trusted_place(place: str) -> bool:
     return any(Path(place).resolve().is_relative_to(folder) for folder in folders)
 
 
-def foreign_places(settings: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], str]]:
-    """The paths among typed settings that a foreign config may not name, each with its key."""
+def paths_in(settings: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Path]]:
+    """The paths among typed settings, each with its key."""
+    if isinstance(settings, Path):
+        return [(key, settings)]
     if isinstance(settings, BaseModel):
         inside = {name: getattr(settings, name) for name in type(settings).model_fields}
-    elif isinstance(settings, Mapping):
-        inside = {str(name): value for name, value in settings.items()}
-    elif isinstance(settings, Path):
-        place = str(settings)
-        return [] if place == WITHHELD or is_trusted_place(place) else [(key, place)]
     else:
-        return []
-    return [found for name, value in inside.items() for found in foreign_places(value, (*key, name))]
+        inside = settings if isinstance(settings, Mapping) else {}
+    return [found for name, value in inside.items() for found in paths_in(value, (*key, str(name)))]
+
+
+def foreign_places(settings: Any) -> list[tuple[tuple[str, ...], str]]:
+    """The paths among typed settings that a foreign config may not name, each with its key."""
+    named = [(key, str(place)) for key, place in paths_in(settings)]
+    return [(key, place) for key, place in named if place != WITHHELD and not is_trusted_place(place)]

@@ -13,21 +13,24 @@ from i2m2_med.console import plain
 from i2m2_med.documents import NotPlain, read_start, read_yaml
 from i2m2_med.documents import read_json as parse_json
 from i2m2_med.engine.prediction.calibration_file import misfit
+from i2m2_med.engine.tracking.places import read_places, show
 from i2m2_med.errors import ConfigError, ModelError
+from i2m2_med.workspace import workspace
 
 
 def read_portable(path: Path, *, names_data: bool = False) -> RunConfig:
     """A model folder's config, typed and linted as a stranger's: `plugins` and places on this machine must be trusted (config/trust.py).
 
-    names_data: it is a run's own config in the store, which says where its data lie.
+    names_data: it is a run's own config in the store, which says where its data lie, by the tokens of this workspace (tracking/places.py).
     """
     try:
         content = read_yaml(read_start(path))
         if not isinstance(content, dict):
             raise ConfigError(f"{path} holds no settings")
-        values = Values(str(path), content, {(): str(path)})
+        own = read_places(workspace()) if names_data else None
+        values = Values(str(path), show(content, own) if own else content, {(): str(path)})
         run = validate(values)
-        lint_foreign(run, values, names_data=names_data)
+        lint_foreign(run, values, None if own is None else own.values())
     except OSError as error:
         raise ModelError(f"{path.parent} is not a model folder: it lacks {path.name}") from error
     except ConfigError as error:  # it says where

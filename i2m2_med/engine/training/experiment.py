@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from i2m2_med.config.allow_list import places
 from i2m2_med.config.run import RunConfig
+from i2m2_med.config.trust import paths_in
 from i2m2_med.config.yaml_source import Values
 from i2m2_med.console import Progress
 from i2m2_med.engine.calibration.calibrate import NONE, OWN, calibrate_table, fit_calibration, outcome_by_pattern
@@ -18,6 +20,7 @@ from i2m2_med.engine.prediction.build import training_of
 from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
 from i2m2_med.engine.prediction.seed import best_device, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
+from i2m2_med.engine.tracking.places import hide
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
 from i2m2_med.engine.training.fit import forget
@@ -25,7 +28,7 @@ from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.paradigm import Stages, train_paradigm
 from i2m2_med.files import digest, replace_file, sole_user, write_json
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
-from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, open_source, prepare
+from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
 from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.samples.unannounced import add_unannounced
 from i2m2_med.workspace import workspace
@@ -100,7 +103,7 @@ class Experiment:
             manifest=self.manifest,
             parent=self.parent.run_id if self.parent else None,
             resume=resume,
-            origins={".".join(map(str, key)): place for key, place in self.values.origins.items() if key},
+            origins={".".join(map(str, key)): Path(place).name for key, place in self.values.origins.items() if key},
         )
 
     @contextmanager
@@ -201,11 +204,17 @@ def comparison_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def placed(run: RunConfig) -> dict[str, Any]:
-    """Return a config as plain values with its places absolute, so that `i2m2 verify` finds the data from any folder."""
+    """Return a config as plain values for the store, its paths and URIs as tokens (tracking/places.py).
+
+    The workspace keeps the paths, absolute, so that `i2m2 verify` finds the data from any folder.
+    """
     content = run.model_dump(mode="json")
-    source = {name: str(Path(value).absolute()) for name, value in content["source"].items() if is_place(run, name)}
-    split = {"file": str(run.split.file.absolute())} if run.split.file else {}
-    return content | {"source": content["source"] | source, "split": content["split"] | split}
+    named = {key: str(place.absolute()) for key, place in paths_in(run)}
+    named |= {tuple(map(str, key)): place for key, place in places(content)}
+    named |= {("source", name): value for name, value in content["source"].items() if "://" in str(value)}
+    if run.tracking.uri:
+        named["tracking", "uri"] = run.tracking.uri
+    return hide(content, named, workspace())
 
 
 def calibration_tags(calibration: dict[str, Any], table: pd.DataFrame) -> dict[str, str]:
