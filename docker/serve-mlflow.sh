@@ -5,6 +5,10 @@ set -eu
 here=$(dirname "$0")
 
 umask 077
+if [ -n "${DATABASE:-}" ]; then # a password may hold @ % : and /, which a URI does not
+    MLFLOW_BACKEND_STORE_URI=$(python "$here/database_uri.py")
+    export MLFLOW_BACKEND_STORE_URI
+fi
 database=$(printf %s "$MLFLOW_BACKEND_STORE_URI" | sed 's/%/%%/g') # in an ini file % begins a name
 cat > "$MLFLOW_AUTH_CONFIG_PATH" <<EOF
 [mlflow]
@@ -13,7 +17,9 @@ database_uri = $database
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 EOF
 
-python "$here/make_bucket.py" "$MLFLOW_ARTIFACTS_DESTINATION"
+case $MLFLOW_ARTIFACTS_DESTINATION in
+s3://*) python "$here/make_bucket.py" "$MLFLOW_ARTIFACTS_DESTINATION" ;;
+esac
 
 # Names and passwords stay in the environment, where a list of processes does not show them.
 exec mlflow server \

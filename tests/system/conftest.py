@@ -1,4 +1,4 @@
-"""What docker/compose.yaml starts, started as processes: PostgreSQL, an S3-compatible store, the MLflow server with basic auth."""
+"""What docker/compose.yaml starts, started as processes: PostgreSQL and the MLflow server with basic auth."""
 
 import os
 import shutil
@@ -19,6 +19,9 @@ from tests.services import running
 
 PROJECT = Path(__file__).parents[2]
 ADMIN = ("admin", "an admin's password")
+DATABASE_PASSWORD = "p@ss%:/ of a database"
+PAGE = "https://mlflow.hospital.example"
+"""How a browser calls the page behind a proxy with TLS."""
 BIN = Path(sys.executable).parent
 
 
@@ -29,9 +32,10 @@ class Server:
     uri: str
     folder: Path
     """Logs of all services."""
-    objects: str
-    """Address of the object store."""
+    artifacts: Path
+    """Where the server keeps artifacts."""
     passwords: dict[str, str] = field(default_factory=dict)
+    database_port: str = ""
     query: Callable[[str], str] = str
     """Asks the database."""
 
@@ -81,11 +85,11 @@ def answers(address: str) -> bool:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Callable[[str], str]]]:
-    """A database server: its SQLAlchemy address, and a function that asks it."""
+    """A database server: its SQLAlchemy address without the password, and a function that asks it."""
     programs = postgres_programs()
     folder = Path(tempfile.mkdtemp(prefix="i2m2-postgres-"))
     word = folder / "word"
-    word.write_text("a database's password")
+    word.write_text(DATABASE_PASSWORD)
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
         shutil.chown(word, "postgres")
@@ -97,7 +101,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Ca
     log = tmp_path_factory.mktemp("postgres") / "log"
     options = f"-k {folder} -c fsync=off"
     command = as_postgres(programs / "postgres", "-D", data, "-p", port, *options.split())
-    environment = os.environ | {"PGPASSWORD": "a database's password"}
+    environment = os.environ | {"PGPASSWORD": DATABASE_PASSWORD}
     login = ["-h", "127.0.0.1", "-p", str(port), "-U", "mlflow"]
 
     def ask(query: str, database: str = "mlflow") -> str:
@@ -111,47 +115,44 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Ca
         with running(command, log):
             wait_until(is_up, "PostgreSQL", log)
             ask("CREATE DATABASE mlflow", "postgres")
-            yield f"postgresql+psycopg://mlflow:a%20database's%20password@127.0.0.1:{port}/mlflow", ask
+            yield f"postgresql+psycopg://mlflow@127.0.0.1:{port}/mlflow", ask
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An S3-compatible store (moto's server, in memory)."""
-    pytest.importorskip("moto.server", reason="moto[server] is not installed (it is in requirements.lock)")
-    log, port = tmp_path_factory.mktemp("objects") / "log", free_port()
-    with running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], log):
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/moto-api/"), "the object store", log)
-        yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture(scope="session")
-def server(
-    postgres: tuple[str, Callable[[str], str]], objects: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def server(postgres: tuple[str, Callable[[str], str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The service `mlflow` of the compose file: its environment, with this machine's addresses, and its entrypoint."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     composed = yaml.safe_load((PROJECT / "docker" / "compose.yaml").read_text())["services"]["mlflow"]["environment"]
     here = {
-        "MLFLOW_BACKEND_STORE_URI": postgres[0],
-        "MLFLOW_S3_ENDPOINT_URL": objects,
+        "DATABASE": postgres[0],
+        "MLFLOW_ARTIFACTS_DESTINATION": f"file://{folder / 'artifacts'}",
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "basic_auth.ini"),
         "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN[0],
-        "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1],
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "signs forms",
-        "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{port},{PAGE.removeprefix('https://')}",
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": PAGE,
         "PORT": str(port),
     }
+    secrets = {"DATABASE_PASSWORD": DATABASE_PASSWORD, "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1]}
+    for name, secret in (secrets | {"MLFLOW_FLASK_SERVER_SECRET_KEY": "signs forms"}).items():
+        (folder / name.lower()).write_text(secret)
+        here[f"{name}_FILE"] = str(folder / name.lower())
     assert set(here) <= set(composed), "the compose file no longer sets what the server needs"
     environment = os.environ | composed | here | {"HOST": "127.0.0.1", "WORKERS": "1", "PATH": path_with_us()}
     log = folder / "log"
     uri = f"http://127.0.0.1:{port}"
-    with running(["sh", str(PROJECT / "docker" / "serve-mlflow.sh")], log, environment):
+    scripts = [str(PROJECT / "docker" / name) for name in ("with-secrets.sh", "serve-mlflow.sh")]
+    with running(["sh", scripts[0], "sh", scripts[1]], log, environment):
         wait_until(lambda: answers(f"{uri}/health"), "the MLflow server", log)
-        made = Server(uri, folder, objects, {ADMIN[0]: ADMIN[1]}, postgres[1])
+        made = Server(
+            uri,
+            folder,
+            folder / "artifacts",
+            {ADMIN[0]: ADMIN[1]},
+            postgres[0].rpartition(":")[2].partition("/")[0],
+            postgres[1],
+        )
         for user in ("trainer", "visitor"):
             add_user(made, user)
         yield made

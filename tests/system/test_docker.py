@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -50,11 +51,14 @@ def test_every_service_is_pinned_hardened_and_watched(name: str) -> None:
 
 def test_no_password_stands_in_the_files_and_none_has_a_default() -> None:
     text = (DOCKER / "compose.yaml").read_text()
-    secrets = [name for name in re.findall(r"\$\{(\w+)", text) if re.search("PASSWORD|KEY", name)]
-    assert len(secrets) >= 6
-    assert all(re.search(rf"\$\{{{name}:\?", text) for name in secrets)
+    assert not [name for name in re.findall(r"\$\{(\w+)", text) if re.search("PASSWORD|KEY", name)]
+    for service in services().values():
+        named = {str(name): str(value) for name, value in dict(service["environment"]).items()}  # pyright: ignore
+        secret = {name: value for name, value in named.items() if re.search("PASSWORD|KEY", name)}
+        assert all(name.endswith("_FILE") and value.startswith("/run/secrets/") for name, value in secret.items())
+        assert {value.rpartition("/")[2] for value in secret.values()} == set(service.get("secrets", []))  # pyright: ignore
     names = re.findall(r"^(\w+)=(.*)$", (DOCKER / "env.example").read_text(), re.M)
-    assert all(not value for name, value in names if re.search("PASSWORD|KEY", name))
+    assert not [name for name, _ in names if re.search("PASSWORD|KEY", name)]
     assert set(re.findall(r"\$\{(\w+)", text)) <= {name for name, _ in names}
 
 
@@ -77,6 +81,9 @@ def test_the_image_runs_as_a_plain_user_and_copies_only_what_exists() -> None:
 def test_the_server_has_the_ports_and_names_that_the_worker_uses() -> None:
     environment = services()["worker"]["environment"]
     assert environment["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"  # pyright: ignore
+    origins = services()["mlflow"]["environment"]["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"]  # pyright: ignore
+    assert origins.startswith("${MLFLOW_ORIGINS")
+    assert services()["worker"]["depends_on"] == {"user": {"condition": "service_completed_successfully"}}
     assert "mlflow:5000" in services()["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"]  # pyright: ignore
 
 
@@ -88,3 +95,30 @@ def test_the_environment_of_mlflow_run_is_the_lock() -> None:
     lock = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (project / "requirements.lock").read_text(), re.M))
     pinned = dict(each.split("==") for each in wanted["build_dependencies"])
     assert {name: lock.get(name, version) for name, version in pinned.items()} == pinned
+
+
+def test_secrets_are_made_once_and_are_read_whatever_they_hold(tmp_path: Path) -> None:
+    for name in ("make_secrets.sh", "with-secrets.sh", "database_uri.py"):
+        shutil.copy(DOCKER / name, tmp_path / name)
+    contents: list[dict[str, str]] = []
+    for _ in range(2):
+        subprocess.run(["sh", tmp_path / "make_secrets.sh"], check=True)
+        contents.append({path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()})
+    assert contents[0] == contents[1]
+    assert set(contents[0]) == set(yaml.safe_load((DOCKER / "compose.yaml").read_text())["secrets"])
+    assert all(len(value) == 48 for value in contents[0].values())
+    assert len(set(contents[0].values())) == len(contents[0])
+    word = tmp_path / "secrets" / "odd"
+    word.write_text("p@ss%:/'\"$(touch x) word")
+    environment = {
+        "DATABASE": "postgresql+psycopg://mlflow@db:5432/mlflow",
+        "DATABASE_PASSWORD_FILE": str(word),
+        "PATH": "/usr/bin:/bin",
+    }
+    command = ["sh", tmp_path / "with-secrets.sh", sys.executable, tmp_path / "database_uri.py"]
+    said = subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True, cwd=tmp_path
+    ).stdout.strip()
+    assert urlsplit(said).hostname == "db"
+    assert unquote(urlsplit(said).password or "") == word.read_text()
+    assert not (tmp_path / "x").exists()

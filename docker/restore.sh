@@ -1,0 +1,7 @@
+#!/bin/sh
+# sh docker/restore.sh FOLDER: put back what docker/backup.sh wrote, in place of what the services hold now.
+set -eu
+compose="docker compose --file $(dirname "$0")/compose.yaml"
+[ -s "$1/database.dump" ] && [ -s "$1/artifacts.tar" ] || { echo "$1 holds no backup of docker/backup.sh" >&2; exit 1; }
+$compose exec -T mlflow sh -c 'rm -rf /artifacts/* && tar --extract --directory /artifacts' < "$1/artifacts.tar"
+$compose exec -T db pg_restore --username=mlflow --dbname=mlflow --clean --if-exists --single-transaction < "$1/database.dump"
