@@ -68,8 +68,8 @@ class I2M2(nn.Module):
         if not bool(there.any()):
             return torch.zeros((len(there), *self.shape), device=there.device), there
         rows = there.nonzero()[:, 0]
-        said = self.answer(network, [inputs[modality][rows] for modality in reads])
-        return said.new_zeros((len(there), *said.shape[1:])).index_copy(0, rows, said), there
+        log_probs = self.answer(network, [inputs[modality][rows] for modality in reads])
+        return log_probs.new_zeros((len(there), *log_probs.shape[1:])).index_copy(0, rows, log_probs), there
 
     def answer(self, network: nn.Module, modalities: list[Tensor]) -> LogProbs:
         """A network's log-probabilities, in float32."""

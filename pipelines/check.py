@@ -68,12 +68,12 @@ def check_data(run: RunConfig, name: str) -> dict[str, Any]:
     rows = [
         [
             split,
-            found["patients"],
-            found["studies"],
-            found["samples"],
-            *(str(list(c.values())) for c in found["classes"].values()),
+            counts["patients"],
+            counts["studies"],
+            counts["samples"],
+            *(str(list(c.values())) for c in counts["classes"].values()),
         ]
-        for split, found in cohort.manifest["splits"].items()
+        for split, counts in cohort.manifest["splits"].items()
     ]
     table(
         "Data",

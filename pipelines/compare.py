@@ -77,12 +77,12 @@ def show(report: "WrittenReport", run: RunConfig, experiment: "Experiment") -> N
     metric = headline(run)
     ceiling = ideal_observer(run, experiment.manifest) if metric == "auroc" else {}
     labels = list(dict.fromkeys(row["label"] for row in report.rows))
-    found = {
+    row_of = {
         (row["paradigm"], row["label"]): row for row in report.rows if row["metric"] == metric
     }  # the mean over seeds comes last
     lines: list[list[str]] = []
     for paradigm in run.paradigms:
-        lines.append([paradigm, *(value(found[paradigm, label]) for label in labels)])
+        lines.append([paradigm, *(value(row_of[paradigm, label]) for label in labels)])
         best = ceiling.get(paradigm, {})
         if best:
             lines.append(["  ideal observer", *(f"{best[label]:.3f}" if label in best else "" for label in labels)])

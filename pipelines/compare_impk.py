@@ -24,11 +24,16 @@ def main(im_pk: Path, config: Config = "mimic3_mortality", *, set_: Overrides = 
 
     run, _ = load_config(config, (*set_, "source.profile=i2m2_compat", "source.normalise=train"))
     theirs = their_table(im_pk, run.source)
-    found = compare(theirs, our_table(run.source, workspace() / "cache", TerminalProgress()))
+    comparison = compare(theirs, our_table(run.source, workspace() / "cache", TerminalProgress()))
     titles = ["column", "cells", "max", "mean", "equal", "only im.pk", "only ours"]
-    table("im.pk against our i2m2_compat", titles, [shown(row) for row in found.rows])
-    say(f"{found.matched} samples stand in both; im.pk holds {found.theirs}, we made {found.ours}")
-    return {"rows": found.rows, "matched": found.matched, "theirs": found.theirs, "ours": found.ours}
+    table("im.pk against our i2m2_compat", titles, [shown(row) for row in comparison.rows])
+    say(f"{comparison.matched} samples stand in both; im.pk holds {comparison.theirs}, we made {comparison.ours}")
+    return {
+        "rows": comparison.rows,
+        "matched": comparison.matched,
+        "theirs": comparison.theirs,
+        "ours": comparison.ours,
+    }
 
 
 def shown(row: dict[str, Any]) -> list[str]:

@@ -67,11 +67,11 @@ def write_overview(out: Path, tracks: dict[str, str]) -> None:
         figure = out / track / "comparison.png"
         rows = pd.read_parquet(out / track / "comparison.parquet")
         shown = rows[rows["metric"] == "auroc"][["label", "paradigm", "value", "low", "high"]]
-        told = [READING, f"Everything else about this track is in {track}/report.html."]
+        text = [READING, f"Everything else about this track is in {track}/report.html."]
         sections.append(
             Section(
                 title,
-                told,
+                text,
                 figures=[("AUROC, 95 % intervals by patient", figure.read_bytes())],
                 folded=[("AUROC", shown)],
             )

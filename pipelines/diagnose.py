@@ -49,16 +49,23 @@ def main(
         raise ConfigError(f"{run} reads {modalities[0]} only: there is nothing between modalities to find")
     refuse_splits(opened.cohort.manifest)
     folder = out or workspace() / "runs" / f"diagnose-{Path(opened.run_id).name[:32]}-{opened.models[0].paradigm}"
-    found = diagnose(opened, folder, seed)
-    table("Where the signal lies (test split)", ["label", "verdict"], [list(pair) for pair in found.verdicts.items()])
-    say(f"page in {found.paths['diagnosis.html']}")
-    rows = found.tables["dependence"].astype(object).where(found.tables["dependence"].notna(), None).to_dict("records")
+    diagnosis = diagnose(opened, folder, seed)
+    table(
+        "Where the signal lies (test split)", ["label", "verdict"], [list(pair) for pair in diagnosis.verdicts.items()]
+    )
+    say(f"page in {diagnosis.paths['diagnosis.html']}")
+    rows = (
+        diagnosis.tables["dependence"]
+        .astype(object)
+        .where(diagnosis.tables["dependence"].notna(), None)
+        .to_dict("records")
+    )
     return {
         "run": opened.run_id,
-        "verdict": found.verdicts["overall"],
-        "labels": found.verdicts,
+        "verdict": diagnosis.verdicts["overall"],
+        "labels": diagnosis.verdicts,
         "rows": rows,
-        "report": str(found.paths["diagnosis.html"]),
+        "report": str(diagnosis.paths["diagnosis.html"]),
     }
 
 
@@ -86,9 +93,9 @@ def trained_alone(opened: "Opened") -> "dict[str, Predictions]":
     """By modality: what a model said that was trained on it alone, where the comparison has one."""
     from i2m2_med.report.statistics.table import read_predictions
 
-    found: dict[str, Predictions] = {}
+    by_modality: dict[str, Predictions] = {}
     for (paradigm, _), one in opened.tables.items():
         reads = {opened.config.experts[name].reads for name in opened.config.paradigms[paradigm].experts}
         if len(reads) == 1 and len(only := next(iter(reads))) == 1:
-            found.setdefault(only[0], read_predictions(one[one["split"].isin(["valid", "test"])]))
-    return found
+            by_modality.setdefault(only[0], read_predictions(one[one["split"].isin(["valid", "test"])]))
+    return by_modality

@@ -19,8 +19,8 @@ def main() -> dict[str, Any]:
     """Look at packages, devices, disk, the tracking store and telemetry; nothing heavy is imported and nothing is changed."""
     rows = [*packages(), *machine(), *store()]
     table("i2m2 doctor", ["what", "found", "remark"], rows)
-    missing = [name for name, found, _ in packages() if found == "missing" and name in PACKAGES]
-    return {"found": {name: found for name, found, _ in rows}, "exit": 1 if missing else 0}
+    missing = [name for name, value, _ in packages() if value == "missing" and name in PACKAGES]
+    return {"found": {name: value for name, value, _ in rows}, "exit": 1 if missing else 0}
 
 
 def packages() -> list[tuple[str, str, str]]:
@@ -55,11 +55,11 @@ def machine() -> list[tuple[str, str, str]]:
 def store() -> list[tuple[str, str, str]]:
     """The workspace's MLflow store and whether telemetry is off."""
     database = workspace() / "mlflow.db"
-    found = "not made yet: the first run makes it"
+    state = "not made yet: the first run makes it"
     if database.exists():
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            found = f"{connection.execute('select count(*) from runs').fetchone()[0]} runs"
+            state = f"{connection.execute('select count(*) from runs').fetchone()[0]} runs"
     return [
-        ("tracking store", found, str(database)),
+        ("tracking store", state, str(database)),
         ("telemetry", "off", "i2m2 sets MLFLOW_DISABLE_TELEMETRY=true before MLflow is imported"),
     ]

@@ -68,10 +68,10 @@ def main(
     from i2m2_med.samples.cohort import open_source
     from i2m2_med.samples.shifts import suite_for
 
-    found = open_models_for(str(run), store_uri(workspace(), uri), paradigm, root)
+    trained = open_models_for(str(run), store_uri(workspace(), uri), paradigm, root)
     lost = [name.strip() for name in without.split(",")] if without else []
-    suite = suite_for(shifts, open_source(found.config)) if shifts else {}
-    opened = open_data(found, TerminalProgress())
+    suite = suite_for(shifts, open_source(trained.config)) if shifts else {}
+    opened = open_data(trained, TerminalProgress())
     taken = f"-without-{'-'.join(lost)}" if lost else ""
     name = f"evaluate-{opened.run_id[:32]}-{split}-{opened.cohort.fingerprint[:12]}{taken}"
     folder = out or workspace() / "runs" / name
@@ -119,19 +119,19 @@ def under_shifts(
             seeds = [read_predictions(table) for table in one.tables]
             shifted.append(Shifted(one.name, one.step, one.severity, suite[one.name].unit, seeds))
     unshifted = [table[table["split"] == split] for table in tables.values()]
-    found = shift_tables(
+    shift_results = shift_tables(
         unshifted, shifted, group_predictions(opened.models, samples) | held_apart(tables.values(), manifest)
     )
     title = f"{opened.config.task}: {opened.models[0].paradigm} under shifts"
     paths = write_shifts(
         folder,
-        *found,
+        *shift_results,
         title=title,
         manifest=manifest,
         synthetic=opened.config.synthetic or manifest["synthetic"],
         skipped=skipped,
     )
     say(f"shifts in {paths['shifts.html']}")
-    areas = found[1][found[1]["metric"] == "auroc"]
+    areas = shift_results[1][shift_results[1]["metric"] == "auroc"]
     rows = areas.astype(object).where(areas.notna(), None).to_dict("records")
     return {"shifts": rows, "shifts_report": str(paths["shifts.html"])}

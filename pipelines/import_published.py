@@ -45,7 +45,7 @@ def main(checkpoint: Path, out: Path, /, *, network: str, expert: str | None = N
         "checkpoint": checkpoint.name,
         "sha256": sha256_of(checkpoint),
         "network": network,
-        "experts": {name: {"mapped": found.mapped, "unused": found.unused} for name, found in imported.items()},
+        "experts": {name: {"mapped": one.mapped, "unused": one.unused} for name, one in imported.items()},
         "left_out": left_out,
     }
     write(out, imported, summary)
@@ -71,12 +71,12 @@ def import_experts(
     left_out: dict[str, str] = {}
     for published in experts:
         try:
-            found = import_expert(published, state)
+            matched = import_expert(published, state)
         except ModelError as error:
             left_out[published.expert] = str(error)
             continue
-        if found is not None:
-            imported[published.expert] = found
+        if matched is not None:
+            imported[published.expert] = matched
     return imported, left_out
 
 
@@ -87,14 +87,14 @@ def write(out: Path, imported: "dict[str, Imported]", summary: dict[str, Any]) -
     from i2m2_med.files import replace_folder, write_json
 
     with replace_folder(out) as folder:
-        for name, found in imported.items():
-            save_file(found.weights, folder / f"{name}.safetensors")
+        for name, one in imported.items():
+            save_file(one.weights, folder / f"{name}.safetensors")
         write_json(folder / "imported.json", summary)
 
 
 def show(imported: "dict[str, Imported]", left_out: dict[str, str], out: Path) -> None:
     """What was imported, for a person."""
-    rows = [[name, len(found.mapped), ", ".join(found.unused) or "–"] for name, found in imported.items()]
+    rows = [[name, len(one.mapped), ", ".join(one.unused) or "–"] for name, one in imported.items()]
     table("Imported", ["expert", "tensors", "published, never used"], rows)
     for name, why in left_out.items():
         say(f"left out: {name}: {why}")

@@ -57,12 +57,14 @@ def main(
         seed_sd=seed_sd,
         correlation=correlation,
     )
-    found = plan_table(plan, list(patients))
-    cells = [[f"{cell:g}" if float(cell).is_integer() else f"{cell:.3f}" for cell in line] for line in found.to_numpy()]
-    table("Expected width of 95 % intervals, by test patients", [str(name) for name in found.columns], cells)
+    widths = plan_table(plan, list(patients))
+    cells = [
+        [f"{cell:g}" if float(cell).is_integer() else f"{cell:.3f}" for cell in line] for line in widths.to_numpy()
+    ]
+    table("Expected width of 95 % intervals, by test patients", [str(name) for name in widths.columns], cells)
     say(
         "A patient counts once, as if its samples were alike. The difference is of two paradigms with the randomness of training in it."
         if seeds > 1
         else "A patient counts once, as if its samples were alike. With one seed the difference is of two trained models only."
     )
-    return {"widths": found.astype(object).where(found.notna(), None).to_dict("records")}
+    return {"widths": widths.astype(object).where(widths.notna(), None).to_dict("records")}

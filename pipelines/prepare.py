@@ -54,7 +54,7 @@ def show(manifest: dict[str, Any]) -> None:
     """Cohort flow, splits, what was refused, and what may not be claimed, for a person."""
     table("Cohort flow", ["step", "kept", "dropped", "why"], [list(step.values()) for step in manifest["flow"]])
     sizes = [
-        [name, found["patients"], found["studies"], found["samples"]] for name, found in manifest["splits"].items()
+        [name, counts["patients"], counts["studies"], counts["samples"]] for name, counts in manifest["splits"].items()
     ]
     table("Splits", ["split", "patients", "studies", "samples"], sizes)
     if manifest["refused"]:

@@ -91,7 +91,7 @@ def volume_at(source: Path) -> Any:
         source = next((one for end in (".cfl", ".img") if (one := source.with_suffix(end)).is_file()), source)
     if not is_nifti(source):
         return VolumeFiles(source)
-    pairs = [found for found in group_volumes(source.parent.iterdir()) if source in found.paths]
+    pairs = [pair for pair in group_volumes(source.parent.iterdir()) if source in pair.paths]
     return pairs[0] if pairs else VolumeFiles(source)
 
 

@@ -68,10 +68,10 @@ def how_worse(contest: "Contest", alias: str) -> str | None:
         return f"can't be compared with {known_as}, whose predictions are not verified in this workspace ({advice})"
     new, old = contest.tables()
     try:
-        found = compare_tables({("new", 0): new, ("holder", 0): old}, reference="new")
+        comparison = compare_tables({("new", 0): new, ("holder", 0): old}, reference="new")
     except SourceError:
         return f"was tested on other patients than {known_as}, so the two can't be compared"
-    return worse_in(found.paired, known_as)
+    return worse_in(comparison.paired, known_as)
 
 
 def worse_in(paired: "pd.DataFrame", known_as: str) -> str | None:

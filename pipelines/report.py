@@ -45,23 +45,23 @@ def main(
 
     if metric and metric not in METRICS:
         raise ConfigError(f"--metric {metric} is not one of {', '.join(METRICS)}")
-    found = read_runs(str(run), store_uri(workspace(), uri))
-    config, paradigms = found.config, list(dict.fromkeys(paradigm for paradigm, _ in found.tables))
+    recorded = read_runs(str(run), store_uri(workspace(), uri))
+    config, paradigms = recorded.config, list(dict.fromkeys(paradigm for paradigm, _ in recorded.tables))
     reference = reference or (config.reference_among(paradigms) if len(paradigms) > 1 else paradigms[0])
     if reference not in paradigms:
         raise ConfigError(f"--reference {reference} is not a paradigm of this run{nearest(reference, paradigms)}")
-    refuse_tables(found.tables, split, reference, found.fingerprints)
+    refuse_tables(recorded.tables, split, reference, recorded.fingerprints)
     evidence = Evidence(
-        tables=found.tables,
-        manifest=found.manifest,
+        tables=recorded.tables,
+        manifest=recorded.manifest,
         title=config.task,
         reference=reference,
         split=split,
         metric=metric,
-        fingerprints=found.fingerprints,
+        fingerprints=recorded.fingerprints,
     )
-    report = report_on(out or workspace() / "runs" / f"report-{found.run_id[:32]}", config, evidence)
+    report = report_on(out or workspace() / "runs" / f"report-{recorded.run_id[:32]}", config, evidence)
     for note in report.comparison.notes:
         say(note)
     say(f"report in {report.paths['report.html']}")
-    return {"run": found.run_id, "rows": report.rows, "report": str(report.paths["report.html"])}
+    return {"run": recorded.run_id, "rows": report.rows, "report": str(report.paths["report.html"])}

@@ -28,11 +28,11 @@ def main(*, uri: str | None = None, experiment: str | None = None, limit: int = 
     from i2m2_med.engine.tracking.read import list_runs
     from i2m2_med.engine.tracking.store import store_uri
 
-    found = list_runs(store_uri(workspace(), uri), experiment)
-    shown = nested(found)[:limit]
+    runs = list_runs(store_uri(workspace(), uri), experiment)
+    shown = nested(runs)[:limit]
     columns = ["run", "started", "status", "paradigm", "task", "data", "seed", *SHOWN, "calibrated", "verified"]
-    more = f", {len(found) - limit} more (--limit)" if len(found) > limit else ""
-    table(f"{len(found)} runs{more}", columns, [cells(run) for run in shown])
+    more = f", {len(runs) - limit} more (--limit)" if len(runs) > limit else ""
+    table(f"{len(runs)} runs{more}", columns, [cells(run) for run in shown])
     return {"runs": [as_json(run) for run in shown]}
 
 
@@ -50,14 +50,14 @@ def cells(run: "FoundRun") -> list[str]:
     """One line of the table."""
     started = f"{datetime.fromtimestamp(run.start / 1000):%m-%d %H:%M}"
     numbers = [f"{run.metrics[key]:.3f}" if key in run.metrics else "" for key in SHOWN.values()]
-    said = [run.tags.get(key, "") for key in ("paradigm", "task", "data", "seed")]
+    trained_on = [run.tags.get(key, "") for key in ("paradigm", "task", "data", "seed")]
     indent = "  " if run.parent else ""
-    told = [run.tags.get(key, "") for key in ("calibrated", "verified")]
-    return [f"{indent}{run.run_id[:8]}", started, run.status, *said, *numbers, *told]
+    checks = [run.tags.get(key, "") for key in ("calibrated", "verified")]
+    return [f"{indent}{run.run_id[:8]}", started, run.status, *trained_on, *numbers, *checks]
 
 
 def as_json(run: "FoundRun") -> dict[str, Any]:
     """One run for programs."""
     metrics = {key: value for key, value in run.metrics.items() if value == value}
-    said = {key: run.tags.get(key) for key in ("paradigm", "task", "data", "seed", "calibrated", "verified")}
-    return {"run": run.run_id, "name": run.name, "status": run.status, "parent": run.parent, **said, "metrics": metrics}
+    tags = {key: run.tags.get(key) for key in ("paradigm", "task", "data", "seed", "calibrated", "verified")}
+    return {"run": run.run_id, "name": run.name, "status": run.status, "parent": run.parent, **tags, "metrics": metrics}

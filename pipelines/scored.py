@@ -29,31 +29,31 @@ def judge_scores(
         raise ConfigError(
             "--scores and --labels belong together: the scores of `i2m2 score`, and the labels of their studies"
         )
-    found = open_scored(run, store_uri(workspace(), uri), scores, labels)
-    paradigm = found.run.tags["paradigm"]
-    tables = {(paradigm, int(found.run.tags["seed"])): with_validation(found)}
+    studies = open_scored(run, store_uri(workspace(), uri), scores, labels)
+    paradigm = studies.run.tags["paradigm"]
+    tables = {(paradigm, int(studies.run.tags["seed"])): with_validation(studies)}
     refuse_tables(tables, SCORED, paradigm)
-    name = f"evaluate-{found.run.run_id[:32]}-{SCORED}-{found.manifest['fingerprint'][:12]}"
-    title = f"{found.config.task}: {paradigm} on scored studies"
-    evidence = Evidence(tables=tables, manifest=found.manifest, title=title, reference=paradigm, split=SCORED)
-    report = report_on(out or workspace() / "runs" / name, found.config, evidence)
-    show(report.rows, found.manifest, SCORED)
-    for step in found.manifest["flow"]:
+    name = f"evaluate-{studies.run.run_id[:32]}-{SCORED}-{studies.manifest['fingerprint'][:12]}"
+    title = f"{studies.config.task}: {paradigm} on scored studies"
+    evidence = Evidence(tables=tables, manifest=studies.manifest, title=title, reference=paradigm, split=SCORED)
+    report = report_on(out or workspace() / "runs" / name, studies.config, evidence)
+    show(report.rows, studies.manifest, SCORED)
+    for step in studies.manifest["flow"]:
         say(
             f"{step['step']}: {step['kept']}"
             + (f", without {step['dropped']} ({step['why']})" if step["dropped"] else "")
         )
     say(f"report in {report.paths['report.html']}")
-    flow = {step["step"]: step["kept"] for step in found.manifest["flow"]}
-    return {"run": found.run.run_id, "rows": report.rows, "flow": flow, "report": str(report.paths["report.html"])}
+    flow = {step["step"]: step["kept"] for step in studies.manifest["flow"]}
+    return {"run": studies.run.run_id, "rows": report.rows, "flow": flow, "report": str(report.paths["report.html"])}
 
 
-def with_validation(found: "ScoredStudies") -> "pd.DataFrame":
+def with_validation(studies: "ScoredStudies") -> "pd.DataFrame":
     """Return the table that is judged: validation samples, on which operating points are chosen, and the scored ones."""
     import pandas as pd
 
     from i2m2_med.report.statistics.volumes import by_volume
 
-    how = found.config.evaluation.volumes
-    valid = by_volume(found.valid, how) if found.level == "study" and how != "none" else found.valid
-    return pd.concat([valid, found.scored], ignore_index=True)
+    how = studies.config.evaluation.volumes
+    valid = by_volume(studies.valid, how) if studies.level == "study" and how != "none" else studies.valid
+    return pd.concat([valid, studies.scored], ignore_index=True)

@@ -34,19 +34,19 @@ def main(run: Run, *, retrain: bool = False, root: Path | None = None, uri: str 
     from i2m2_med.engine.tracking.read import children, find_run
     from i2m2_med.engine.tracking.store import store_uri
 
-    found = find_run(store_uri(workspace(), uri), run)
-    members = [child for child in children(found) if child.status == "FINISHED"]
+    recorded = find_run(store_uri(workspace(), uri), run)
+    members = [child for child in children(recorded) if child.status == "FINISHED"]
     progress = TerminalProgress()
-    verified = [verify_run(one, judge, progress, retrain, root) for one in members or [found]]
+    verified = [verify_run(one, judge, progress, retrain, root) for one in members or [recorded]]
     if members:
-        verified.append(verify_comparison(found, verified, judge))
+        verified.append(verify_comparison(recorded, verified, judge))
     results = [record(one) for one in verified]
     failed = [one.run.run_id for one in verified if not one.passed]
     say(
         f"{len(results) - len(failed)} of {len(results)} runs verified"
         + (f"; NOT {', '.join(failed)}" if failed else "")
     )
-    return {"run": found.run_id, "verified": not failed, "runs": results, "exit": int(bool(failed))}
+    return {"run": recorded.run_id, "verified": not failed, "runs": results, "exit": int(bool(failed))}
 
 
 def judge(config: "RunConfig", tables: "Tables", reference: str) -> list[dict[str, Any]]:
@@ -62,9 +62,9 @@ def record(one: "Verified") -> dict[str, Any]:
 
     shown = [check for check in one.checks if check.failed or not check.what.endswith(("_low", "_high"))]
     failed = sum(check.failed for check in one.checks)
-    said = f"{failed} of {len(one.checks)} checks FAILED" if failed else f"all {len(one.checks)} checks passed"
+    outcome = f"{failed} of {len(one.checks)} checks FAILED" if failed else f"all {len(one.checks)} checks passed"
     width = "to the last bit" if one.exact else "within tolerance: another machine or thread count"
-    title = f"{one.run.name} ({one.run.run_id[:8]}): {one.how} again, {width}; {said}"
+    title = f"{one.run.name} ({one.run.run_id[:8]}): {one.how} again, {width}; {outcome}"
     table(
         title,
         ["what", "recorded", "now", ""],

@@ -33,14 +33,14 @@ class ContentCache:
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """Those of `keys` that are on disk."""
-        found: dict[bytes, np.ndarray] = {}
+        vectors: dict[bytes, np.ndarray] = {}
         with closing(self.opened()) as store:
             for start in range(0, len(keys), 500):
                 some = keys[start : start + 500]
                 marks = ",".join("?" * len(some))
                 rows = store.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", list(some))
-                found |= {key: np.frombuffer(vector, np.float32) for key, vector in rows}
-        return found
+                vectors |= {key: np.frombuffer(vector, np.float32) for key, vector in rows}
+        return vectors
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
         """Keep new vectors."""

@@ -48,9 +48,9 @@ class HuggingFaceEncoder(nn.Module):
         tokens = trimmed(tokens)
         there = (tokens != 0).any(dim=-1)
         chunks = tokens[there]
-        said = self.remembered(chunks) if self.frozen else self.encode(chunks)
-        spread = said.new_zeros((*there.shape, self.features))
-        spread[there] = said
+        vectors = self.remembered(chunks) if self.frozen else self.encode(chunks)
+        spread = vectors.new_zeros((*there.shape, self.features))
+        spread[there] = vectors
         return self.over_chunks(spread, there)
 
     def encode(self, chunks: Int[Tensor, "some token"]) -> Float[Tensor, "some features"]:

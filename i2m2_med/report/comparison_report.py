@@ -67,7 +67,7 @@ class WrittenReport:
 def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
     """Compare the tables and write the report into `folder`. Raises SourceError where they can't be paired."""
     one, metric = evidence, evidence.metric or "auroc"
-    found = compare_tables(
+    comparison = compare_tables(
         one.tables,
         split=one.split,
         reference=one.reference,
@@ -81,29 +81,29 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
     draws, sensitivity = min(one.replicates, 1000), one.evaluation.sensitivity
     trust = judge_trust(every, one.split, one.reference, draws, one.seed, sensitivity)
     pictures = {
-        "comparison.png": figures.bars(found.rows, metric, one.title, one.ideal, one.synthetic),
+        "comparison.png": figures.bars(comparison.rows, metric, one.title, one.ideal, one.synthetic),
         **draw_trust(trust, one.title, one.synthetic),
     }
     facts = facts_of(one.manifest) | dict(one.facts)
     sections = [
-        *result_sections(found, trust, pictures, metric, one.ideal, one.reference),
+        *result_sections(comparison, trust, pictures, metric, one.ideal, one.reference),
         *left_out_section(left_out, one.manifest),
         *one.further,
         *cohort_sections(one.manifest),
     ]
-    paths = write_tables(folder, found, trust, {"left_out": left_out} if len(left_out) else {})
+    paths = write_tables(folder, comparison, trust, {"left_out": left_out} if len(left_out) else {})
     texts = {
         "report.html": render_html(one.title, sections, synthetic=one.synthetic, facts=facts),
-        "model_card.md": render_card(**card_values(one, every, found, facts)),
+        "model_card.md": render_card(**card_values(one, every, comparison, facts)),
     }
     for name, content in (texts | pictures).items():
         paths[name] = folder / name
         with replace_file(paths[name]) as beside:
             beside.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return WrittenReport(found, paths)
+    return WrittenReport(comparison, paths)
 
 
-def card_values(evidence: Evidence, every: Cohort, found: Comparison, facts: Mapping[str, str]) -> dict[str, Any]:
+def card_values(evidence: Evidence, every: Cohort, comparison: Comparison, facts: Mapping[str, str]) -> dict[str, Any]:
     """Return the values that the model card's template names. every: the cohort of all splits."""
     judged = every.of(evidence.split)
     first = judged.take(judged.common).first
@@ -118,6 +118,6 @@ def card_values(evidence: Evidence, every: Cohort, found: Comparison, facts: Map
         "split": evidence.split,
         "samples": len(first.samples),
         "patients": first.samples["patient"].nunique(),
-        "results": markdown(wide(pd.DataFrame(found.rows), ("auroc", "accuracy", "nll", "ece"))),
-        "notes": found.notes,
+        "results": markdown(wide(pd.DataFrame(comparison.rows), ("auroc", "accuracy", "nll", "ece"))),
+        "notes": comparison.notes,
     }

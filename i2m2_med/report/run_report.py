@@ -85,10 +85,10 @@ def volume_sections(
     for level in ("study", "patient"):
         whole = {model: by_volume(table[table["split"] == split], how, level) for model, table in tables.items()}
         settings = run.evaluation.model_copy(update={"primary": None})
-        found = compare_tables(
+        comparison = compare_tables(
             whole, split=split, reference=reference, replicates=run.evaluation.bootstrap, evaluation=settings
         )
-        table = wide(pd.DataFrame(found.rows), RANKING)
+        table = wide(pd.DataFrame(comparison.rows), RANKING)
         levels[level] = table.rename(columns={name: f"{NAMED[level]}_{name}" for name in RANKING})
     text = [
         f"Slices put together by {how.replace('_', '-')}; intervals resample patients. What is put together so ranks volumes and "

@@ -64,12 +64,12 @@ def files_named(text: str) -> list[Path]:
             return [path]
         if os.sep not in text or not path.is_dir():
             return []
-        found = [each for each in path.rglob("*") if each.is_file()]
+        files = [each for each in path.rglob("*") if each.is_file()]
     except (OSError, ValueError):  # no path at all: too long, or with a zero byte
         return []
-    if len(found) > MOST:
-        raise ConfigError(f"{path} holds {len(found):,} files; a transform may name a folder of {MOST:,} at most")
-    return found
+    if len(files) > MOST:
+        raise ConfigError(f"{path} holds {len(files):,} files; a transform may name a folder of {MOST:,} at most")
+    return files
 
 
 def code_of(plugin: str) -> list[Path]:
@@ -102,10 +102,10 @@ def unannounced(make: Callable[[], Any], known: Collection[Path]) -> list[Path]:
         opened |= open_now() - before
     kept = {path.resolve() for path in known}
     homes = [str(Path(home).resolve()) for home in (sys.prefix, sys.base_prefix, workspace())]
-    found = {Path(name).resolve() for name in opened}
+    paths = {Path(name).resolve() for name in opened}
     return sorted(
         path
-        for path in found - kept
+        for path in paths - kept
         if path.is_file() and path.suffix not in CODE and not str(path).startswith((*homes, *SYSTEM))
     )
 
@@ -136,10 +136,10 @@ def hear(event: str, arguments: tuple[Any, ...]) -> None:
 def open_now() -> set[str]:
     """The files that this process has open."""
     links = Path("/proc/self/fd")
-    found: set[str] = set()
+    open_files: set[str] = set()
     for link in links.iterdir() if links.is_dir() else ():
         try:
-            found.add(str(link.readlink()))
+            open_files.add(str(link.readlink()))
         except OSError:  # closed meanwhile
             continue
-    return {name for name in found if name.startswith("/")}
+    return {name for name in open_files if name.startswith("/")}

@@ -18,10 +18,10 @@ def prevalences(records: pl.DataFrame, labels: Sequence[str]) -> list[dict[str, 
     for (split,), part in records.group_by("split", maintain_order=True):
         for label in labels:
             known = part.filter(pl.col(f"label_{label}") >= 0)
-            found = known.filter(pl.col(f"label_{label}") > 0)
+            positive = known.filter(pl.col(f"label_{label}") > 0)
             row: dict[str, Any] = {"split": split, "label": label}
             for unit, key in UNITS.items():
-                with_it, of = (len(which) if key is None else which[key].n_unique() for which in (found, known))
+                with_it, of = (len(which) if key is None else which[key].n_unique() for which in (positive, known))
                 row[unit] = {"with": with_it, "of": of, "share": round(with_it / of, 4) if of else None}
             rows.append(row)
     return rows

@@ -15,10 +15,10 @@ def add_unannounced(run: RunConfig, cohort: Cohort, progress: Progress) -> None:
     if not (run.modalities.transforms or run.modalities.train_transforms):
         return
     again = open_cohort(run, cohort.folder)
-    found = unannounced(lambda: again.samples("train").__getitems__([0]), data_files(run, open_source(run)))
-    if found:
-        progress.say(f"not in the fingerprint of the data: {', '.join(map(str, found))}")
-        kinds = ", ".join(sorted({path.suffix or "without ending" for path in found}))
+    files = unannounced(lambda: again.samples("train").__getitems__([0]), data_files(run, open_source(run)))
+    if files:
+        progress.say(f"not in the fingerprint of the data: {', '.join(map(str, files))}")
+        kinds = ", ".join(sorted({path.suffix or "without ending" for path in files}))
         cohort.manifest["remarks"].append(
-            f"Transforms read {len(found)} file(s) ({kinds}) that the fingerprint of the data does not cover: changed ones go unseen."
+            f"Transforms read {len(files)} file(s) ({kinds}) that the fingerprint of the data does not cover: changed ones go unseen."
         )

@@ -54,16 +54,16 @@ def lenders(samples: Samples, modalities: Sequence[str], donors: int, seed: int)
     """By modality the inputs (1, …) of up to `donors` samples, of different patients, that hold all of `modalities`."""
     order = np.random.default_rng(seed).permutation(len(samples))
     patient = samples.records["patient"].to_list()
-    found: dict[str, dict[str, Tensor]] = {}
+    lent: dict[str, dict[str, Tensor]] = {}
     for row in order:
-        if patient[row] in found:
+        if patient[row] in lent:
             continue
         one = samples[int(row)]
         if all(bool(one.present[name]) for name in modalities):
-            found[patient[row]] = {name: one.inputs[name] for name in modalities}
-        if len(found) == donors:
+            lent[patient[row]] = {name: one.inputs[name] for name in modalities}
+        if len(lent) == donors:
             break
-    return list(found.values())
+    return list(lent.values())
 
 
 def geometric_mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -44,14 +44,14 @@ def check_shapes(model: I2M2, batch: Batch) -> None:
         inputs = [batch.inputs[modality] for modality in model.reads[name]]
         try:
             with torch.no_grad():
-                said = model.experts[name](*inputs)
+                answer = model.experts[name](*inputs)
         except (RuntimeError, TypeError, ValueError) as error:
             given = ", ".join(f"{m} {tuple(i.shape)}" for m, i in zip(model.reads[name], inputs, strict=True))
             raise ConfigError(f"expert '{name}' can't read {given}: {str(error).splitlines()[0]}") from error
         wanted = (len(batch.rows), *model.shape)
-        if tuple(said.shape) not in {wanted, (wanted[0], wanted[1] * wanted[2])}:
+        if tuple(answer.shape) not in {wanted, (wanted[0], wanted[1] * wanted[2])}:
             raise ConfigError(
-                f"expert '{name}' answers {tuple(said.shape)}, but {wanted} = (batch, labels, classes) is asked for"
+                f"expert '{name}' answers {tuple(answer.shape)}, but {wanted} = (batch, labels, classes) is asked for"
             )
 
 

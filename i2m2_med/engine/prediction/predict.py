@@ -21,44 +21,44 @@ def run_model(model: I2M2, samples: Samples, batch: int, device: str, workers: i
     Where no expert is present the answer means nothing: `Opinions.present` says so.
     """
     model.to(device).eval()
-    said: list[Opinions] = []
+    answers: list[Opinions] = []
     with torch.no_grad():
         for one in loader(samples, batch, workers):
             answer = model(one.to(device).inputs, one.to(device).present)
-            said.append(Opinions(*(tensor.cpu() for tensor in answer)))
+            answers.append(Opinions(*(tensor.cpu() for tensor in answer)))
     return Opinions(
-        torch.cat([answer.log_probs for answer in said]),
-        torch.cat([answer.experts for answer in said], dim=1),
-        torch.cat([answer.present for answer in said], dim=1),
+        torch.cat([answer.log_probs for answer in answers]),
+        torch.cat([answer.experts for answer in answers], dim=1),
+        torch.cat([answer.present for answer in answers], dim=1),
     )
 
 
 def patterns(samples: Samples, batch: int = 1024) -> list[str]:
     """Return which modalities each sample has, '+'-joined in alphabetical order."""
-    found: list[str] = []
+    by_sample: list[str] = []
     for one in loader(samples, batch):
         names = sorted(one.present)
         rows = torch.stack([one.present[name] for name in names], dim=1).tolist()
-        found += ["+".join(name for name, there in zip(names, row, strict=True) if there) for row in rows]
-    return found
+        by_sample += ["+".join(name for name, there in zip(names, row, strict=True) if there) for row in rows]
+    return by_sample
 
 
-def prediction_table(said: Opinions, names: tuple[str, ...], samples: Samples, pattern: list[str]) -> pd.DataFrame:
+def prediction_table(opinions: Opinions, names: tuple[str, ...], samples: Samples, pattern: list[str]) -> pd.DataFrame:
     """Return the prediction table (`predictions.py`) of uncalibrated answers, in the order sample, label, class.
 
     names: of the experts. pattern: per sample. A sample that has nothing the experts read is refused: its p is NaN.
     """
-    n_samples, n_labels, n_classes = said.log_probs.shape
+    n_samples, n_labels, n_classes = opinions.log_probs.shape
     each = n_labels * n_classes
     records = samples.records
     groups = [name for name in records.columns if name.startswith("group_")]
     known = [name for name in ("patient", "study", "item", "split", *groups) if name in records.columns]
     content: dict[str, Any] = {name: np.repeat(records[name].to_numpy(), each) for name in known}
-    silent = np.repeat(~said.present.any(dim=0).numpy(), each)
+    silent = np.repeat(~opinions.present.any(dim=0).numpy(), each)
     content["label"] = np.tile(np.repeat(samples.labels.names, n_classes), n_samples)
     content["class"] = np.tile(np.arange(n_classes, dtype=np.int16), n_samples * n_labels)
-    content["p"] = content["uncalibrated"] = np.where(silent, np.nan, probability(said.log_probs))
-    for name, log_probs, present in zip(names, said.experts, said.present, strict=True):
+    content["p"] = content["uncalibrated"] = np.where(silent, np.nan, probability(opinions.log_probs))
+    for name, log_probs, present in zip(names, opinions.experts, opinions.present, strict=True):
         content[f"p_{name}"] = np.where(np.repeat(present.numpy(), each), probability(log_probs), np.nan)
     content["target"] = np.repeat(samples.target.numpy(), n_classes)
     content["pattern"] = np.repeat(pattern, each)

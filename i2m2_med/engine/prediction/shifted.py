@@ -54,8 +54,8 @@ def unfit(error: BaseException) -> ConfigError | None:
 
 def group_predictions(models: Sequence[Predictor], samples: Sequence[Samples]) -> dict[str, list[pd.DataFrame]]:
     """Predictions on the samples of each group that the data set holds apart (`Source.held_apart_by`), one table per model."""
-    found: dict[str, list[pd.DataFrame]] = {}
+    by_group: dict[str, list[pd.DataFrame]] = {}
     for model, one in zip(models, samples, strict=True):
         for name, part in groups_apart(one, open_source(model.run).held_apart_by).items():
-            found.setdefault(name, []).append(model.predict(part))
-    return found
+            by_group.setdefault(name, []).append(model.predict(part))
+    return by_group

@@ -32,13 +32,13 @@ def fit_withheld(predictor: Predictor, samples: Samples) -> dict[str, Any]:
 
     samples: the validation split that the model's calibration was fitted on.
     """
-    bare, found = replace(predictor, calibration={}), patterns(samples)
+    bare, by_sample = replace(predictor, calibration={}), patterns(samples)
     fitted: dict[str, Any] = {}
-    for kept in answerable(predictor, sorted(set("+".join(found).split("+")))):
+    for kept in answerable(predictor, sorted(set("+".join(by_sample).split("+")))):
         name = "+".join(sorted(kept))
         if all(predictor.calibration["patterns"].get(name, {"labels": [None]})["labels"]):
             continue
-        part = only(samples, kept, found)
+        part = only(samples, kept, by_sample)
         if len(part):
             fitted[name] = fit_calibration(bare.predict(part))["patterns"][name]
     return fitted

@@ -221,8 +221,8 @@ def calibration_tags(calibration: dict[str, Any], table: pd.DataFrame) -> dict[s
     """`calibrated`: true, false or partly, by what calibration did for the patterns of `table`; `i2m2.calibration` says what, each."""
     done = outcome_by_pattern(calibration, sorted(set(table["pattern"])))
     kinds = {*done.values()}
-    said = "true" if kinds == {OWN} else "false" if kinds <= {NONE} else "partly"
-    return {"calibrated": said, "i2m2.calibration": json.dumps(done)}
+    calibrated = "true" if kinds == {OWN} else "false" if kinds <= {NONE} else "partly"
+    return {"calibrated": calibrated, "i2m2.calibration": json.dumps(done)}
 
 
 def read_note(folder: Path) -> dict[str, Any]:

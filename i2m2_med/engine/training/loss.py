@@ -101,12 +101,12 @@ class Objective(nn.Module):
         super().__init__()
         self.loss, self.aux_weight = loss, aux_weight
 
-    def forward(self, said: Opinions, target: Target) -> Tensor:
+    def forward(self, opinions: Opinions, target: Target) -> Tensor:
         """Return the loss, a scalar; samples that no expert read add nothing."""
-        target = torch.where(said.present.any(dim=0)[:, None], target, torch.full_like(target, -1))
-        loss = self.loss(said.log_probs, target)
+        target = torch.where(opinions.present.any(dim=0)[:, None], target, torch.full_like(target, -1))
+        loss = self.loss(opinions.log_probs, target)
         if self.aux_weight:
-            for log_probs, present in zip(said.experts, said.present, strict=True):
+            for log_probs, present in zip(opinions.experts, opinions.present, strict=True):
                 own = torch.where(present[:, None], target, torch.full_like(target, -1))
                 loss = loss + self.aux_weight * self.loss(log_probs, own)
         return loss

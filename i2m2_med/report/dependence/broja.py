@@ -50,14 +50,14 @@ def decompose(
     shape = (int(one.max()) + 1, int(other.max()) + 1, first.shape[1])
     observed = _joint(one, other, target, patient, weights, shape)
     moved = [_joint(one, other, each, patient, weights[:, :1], shape) for each in _moved(target, patient)]
-    found = broja(np.concatenate([observed, *moved]))
+    parts = broja(np.concatenate([observed, *moved]))
     draws = weights.shape[1]
     left, right, union = (
         np.maximum(each[:draws] - each[draws:].mean(), 0.0)
         for each in (
-            found.redundant + found.unique_first,
-            found.redundant + found.unique_second,
-            found.redundant + found.unique_first + found.unique_second,
+            parts.redundant + parts.unique_first,
+            parts.redundant + parts.unique_second,
+            parts.redundant + parts.unique_first + parts.unique_second,
         )
     )
     redundant = np.clip(left + right - union, 0.0, np.minimum(left, right))

@@ -57,23 +57,23 @@ def dependence(
     """By (label, modality or `all`): the amounts `intra`, `inter` and `total`, in nats, over seeds and patients."""
     first = seeds[0][PAIRED]
     test, patient, weights = judged(first, draws)
-    found: dict[tuple[str, str], dict[str, Amount]] = {}
+    by_modality: dict[tuple[str, str], dict[str, Amount]] = {}
     for at, label in enumerate(first.labels):
         for modality in (*modalities, ALL):
             names = {"paired": PAIRED, "within": within(label, modality), "among": among(modality)}
             losses = [{key: _loss(seed[name], at)[test] for key, name in names.items()} for seed in seeds]
             pairs = {"intra": ("among", "within"), "inter": ("within", "paired"), "total": ("among", "paired")}
-            found[label, modality] = {
+            by_modality[label, modality] = {
                 kind: amount([one[more] - one[less] for one in losses], patient, weights)
                 for kind, (more, less) in pairs.items()
             }
-    return found
+    return by_modality
 
 
-def dependence_table(found: Mapping[tuple[str, str], Mapping[str, Amount]]) -> pd.DataFrame:
+def dependence_table(by_modality: Mapping[tuple[str, str], Mapping[str, Amount]]) -> pd.DataFrame:
     """`dependence` as a table: label, shuffled, kind, value, low, high, seed_sd (nats)."""
     rows: list[Row] = []
-    for (label, modality), amounts in found.items():
+    for (label, modality), amounts in by_modality.items():
         rows += [{"label": label, "shuffled": modality, "kind": kind} | one.row() for kind, one in amounts.items()]
     return pd.DataFrame(rows)
 
@@ -94,20 +94,20 @@ def four_conditions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws:
             ]
             for metric in ("auroc", "accuracy"):
                 stands = support(metric, first.target[test, at], patient)
-                found = metric_interval(metric, np.stack([one[metric] for one in each]), stands)
-                rows.append({"label": label, "condition": shown, "metric": metric, **found._asdict()})
+                interval = metric_interval(metric, np.stack([one[metric] for one in each]), stands)
+                rows.append({"label": label, "condition": shown, "metric": metric, **interval._asdict()})
     return pd.DataFrame(rows)
 
 
-def judged(said: Predictions, draws: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def judged(predictions: Predictions, draws: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The mask of test samples, their patients' numbers, and bootstrap weights (patient, draw)."""
-    test = said.samples["split"].to_numpy(dtype=str) == "test"
-    patient = np.unique(said.patient[test], return_inverse=True)[1]
+    test = predictions.samples["split"].to_numpy(dtype=str) == "test"
+    patient = np.unique(predictions.patient[test], return_inverse=True)[1]
     return test, patient, draw_weights(int(patient.max()) + 1, draws)
 
 
-def _loss(said: Predictions, label: int) -> np.ndarray:
+def _loss(predictions: Predictions, label: int) -> np.ndarray:
     """−log p(target) per sample, re-tempered on the validation samples of the same condition."""
-    fit = said.samples["split"].to_numpy(dtype=str) == "valid"
-    stack = np.stack(list(heard(said, label).values()))
-    return loss(retemper(stack, said.target[:, label], fit), said.target[:, label])
+    fit = predictions.samples["split"].to_numpy(dtype=str) == "valid"
+    stack = np.stack(list(heard(predictions, label).values()))
+    return loss(retemper(stack, predictions.target[:, label], fit), predictions.target[:, label])

@@ -17,38 +17,42 @@ def jensen_shannon(p: Float[np.ndarray, "expert sample classes"]) -> Float[np.nd
     kept = np.where(heard[:, :, None], p, 0.0)
     divisor = np.maximum(count, 1)
     mean = kept.sum(axis=0) / divisor[:, None]
-    found = _entropy(mean) - _entropy(kept).sum(axis=0) / divisor
-    return np.where(count >= 2, np.maximum(found, 0.0), np.nan)
+    divergence = _entropy(mean) - _entropy(kept).sum(axis=0) / divisor
+    return np.where(count >= 2, np.maximum(divergence, 0.0), np.nan)
 
 
-def conflict_table(said: Predictions, most: int = 20) -> pd.DataFrame:
+def conflict_table(predictions: Predictions, most: int = 20) -> pd.DataFrame:
     """The samples whose experts conflict most: study (pseudonym), item, label, divergence, what each expert gives the likeliest class.
 
     Two classes: the experts' probability of class 1. Empty for a model of one expert.
     """
-    if len(said.experts) < 2:
+    if len(predictions.experts) < 2:
         return pd.DataFrame(columns=["study", "item", "label", "divergence"])
     parts: list[pd.DataFrame] = []
-    for at, label in enumerate(said.labels):
-        stack = np.stack([p[:, at] for p in said.experts.values()])
-        shown = np.ones(len(said.samples), dtype=np.int64) if stack.shape[2] == 2 else said.p[:, at].argmax(axis=1)
-        own = {f"p_{name}": p[np.arange(len(p)), shown] for name, p in zip(said.experts, stack, strict=True)}
-        part = said.samples[["study", "item"]].assign(
+    for at, label in enumerate(predictions.labels):
+        stack = np.stack([p[:, at] for p in predictions.experts.values()])
+        shown = (
+            np.ones(len(predictions.samples), dtype=np.int64)
+            if stack.shape[2] == 2
+            else predictions.p[:, at].argmax(axis=1)
+        )
+        own = {f"p_{name}": p[np.arange(len(p)), shown] for name, p in zip(predictions.experts, stack, strict=True)}
+        part = predictions.samples[["study", "item"]].assign(
             label=label, divergence=jensen_shannon(stack), shown_class=shown, **own
         )
-        parts.append(part.assign(target=said.target[:, at]))
+        parts.append(part.assign(target=predictions.target[:, at]))
     return pd.concat(parts).dropna(subset="divergence").nlargest(most, "divergence").reset_index(drop=True)
 
 
-def conflict_summary(said: Predictions) -> pd.DataFrame:
+def conflict_summary(predictions: Predictions) -> pd.DataFrame:
     """Mean and 95th percentile of the divergence per label, in nats, and whether conflict goes with error."""
     rows: list[dict[str, object]] = []
-    for at, label in enumerate(said.labels):
-        divergence = jensen_shannon(np.stack([p[:, at] for p in said.experts.values()]))
-        known = np.isfinite(divergence) & (said.target[:, at] >= 0)
+    for at, label in enumerate(predictions.labels):
+        divergence = jensen_shannon(np.stack([p[:, at] for p in predictions.experts.values()]))
+        known = np.isfinite(divergence) & (predictions.target[:, at] >= 0)
         if not known.any():
             continue
-        wrong = said.p[known, at].argmax(axis=1) != said.target[known, at]
+        wrong = predictions.p[known, at].argmax(axis=1) != predictions.target[known, at]
         high = divergence[known] >= np.quantile(divergence[known], 0.9)
         row = {
             "label": label,

@@ -43,22 +43,23 @@ def decomposition_table(
     decomposed by itself, as if the others were not there. A pair lacks where no expert reads one of it by itself.
     """
     rows: list[Row] = []
-    said = [seed[PAIRED] for seed in seeds]
+    predictions = [seed[PAIRED] for seed in seeds]
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
     for first, second in combinations(modalities, 2):
         together = [name for name, names in reads.items() if set(names) <= {first, second}]
         single = {each: [name for name, names in reads.items() if set(names) == {each}] for each in (first, second)}
         if not all(single[each] or each in alone for each in single) or not together:
             continue
-        for at, label in enumerate(said[0].labels):
+        for at, label in enumerate(predictions[0].labels):
             each = [
-                _parts(one, at, single, together, alone, draws if number == 0 else 0) for number, one in enumerate(said)
+                _parts(one, at, single, together, alone, draws if number == 0 else 0)
+                for number, one in enumerate(predictions)
             ]
-            test = said[0].samples["split"].to_numpy(dtype=str) == "test"
-            patients = len(np.unique(said[0].patient[test]))
-            found = {name: _amount([getattr(parts, name) for parts in each], patients) for name in SHOWN}
-            found["excess_synergy"] = _excess(seeds, at, together)
-            rows.append({"label": label, "first": first, "second": second, **_columns(found)})
+            test = predictions[0].samples["split"].to_numpy(dtype=str) == "test"
+            patients = len(np.unique(predictions[0].patient[test]))
+            amounts = {name: _amount([getattr(parts, name) for parts in each], patients) for name in SHOWN}
+            amounts["excess_synergy"] = _excess(seeds, at, together)
+            rows.append({"label": label, "first": first, "second": second, **_columns(amounts)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -78,7 +79,7 @@ def _excess(seeds: Sequence[Shuffled], label: int, together: Sequence[str]) -> A
 
 
 def _parts(
-    said: Predictions,
+    predictions: Predictions,
     label: int,
     single: Mapping[str, Sequence[str]],
     together: Sequence[str],
@@ -86,16 +87,16 @@ def _parts(
     draws: int,
 ) -> Parts:
     """Of one seed, per draw."""
-    known = (said.samples["split"].to_numpy(dtype=str) == "test") & (said.target[:, label] >= 0)
+    known = (predictions.samples["split"].to_numpy(dtype=str) == "test") & (predictions.target[:, label] >= 0)
     each = [
-        _opinion(alone[name], label, ()) if name in alone else _opinion(said, label, experts)
+        _opinion(alone[name], label, ()) if name in alone else _opinion(predictions, label, experts)
         for name, experts in single.items()
     ]
     for one in (*single.values(), together):
-        known &= _all_heard(said, one)
-    target, patient = said.target[known, label], np.unique(said.patient[known], return_inverse=True)[1]
+        known &= _all_heard(predictions, one)
+    target, patient = predictions.target[known, label], np.unique(predictions.patient[known], return_inverse=True)[1]
     weights = draw_weights(int(patient.max()) + 1, draws)
-    gain = _gain(said, label, together)[known]
+    gain = _gain(predictions, label, together)[known]
     return decompose(np.exp(each[0][known]), np.exp(each[1][known]), target, gain, patient, weights)
 
 
@@ -104,29 +105,29 @@ def _amount(seeds: Sequence[np.ndarray], patients: int) -> Amount:
     return of_first_seed(seeds[0], [float(draws[0]) for draws in seeds], patients)
 
 
-def _columns(found: Mapping[str, Amount]) -> Row:
+def _columns(amounts: Mapping[str, Amount]) -> Row:
     row: Row = {}
-    for name, each in found.items():
+    for name, each in amounts.items():
         row |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
     return row
 
 
-def _all_heard(said: Predictions, experts: Sequence[str]) -> np.ndarray:
+def _all_heard(predictions: Predictions, experts: Sequence[str]) -> np.ndarray:
     """(sample,): where none of the experts was absent."""
-    there = [np.isfinite(said.experts[name]).all(axis=(1, 2)) for name in experts if name in said.experts]
-    return np.logical_and.reduce(there) if there else np.ones(len(said.samples), dtype=bool)
+    there = [np.isfinite(predictions.experts[name]).all(axis=(1, 2)) for name in experts if name in predictions.experts]
+    return np.logical_and.reduce(there) if there else np.ones(len(predictions.samples), dtype=bool)
 
 
-def _opinion(said: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:
+def _opinion(predictions: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:
     """Log-probabilities (sample, classes) of some experts together (none named: of all), re-tempered on validation."""
-    logs = heard(said, label)
-    fit = said.samples["split"].to_numpy(dtype=str) == "valid"
-    return retemper(np.stack([logs[name] for name in experts or logs]), said.target[:, label], fit)
+    logs = heard(predictions, label)
+    fit = predictions.samples["split"].to_numpy(dtype=str) == "valid"
+    return retemper(np.stack([logs[name] for name in experts or logs]), predictions.target[:, label], fit)
 
 
-def _gain(said: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:
+def _gain(predictions: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:
     """(sample,): nats that some experts save against knowing the class shares only."""
-    target = said.target[:, label]
-    fit = said.samples["split"].to_numpy(dtype=str) == "valid"
-    prior = loss(prior_log_p(target, fit, said.p.shape[2]), target)
-    return prior - loss(_opinion(said, label, experts), target)
+    target = predictions.target[:, label]
+    fit = predictions.samples["split"].to_numpy(dtype=str) == "valid"
+    prior = loss(prior_log_p(target, fit, predictions.p.shape[2]), target)
+    return prior - loss(_opinion(predictions, label, experts), target)

@@ -71,6 +71,6 @@ def of_first_seed(draws: Float[np.ndarray, "draw"], values: Sequence[float], pat
 
 
 def _amount(refits: Refits, patients: int) -> Amount:
-    found = contrast([(1.0, refits)], float(max(patients - 1, 1)))
+    estimate = contrast([(1.0, refits)], float(max(patients - 1, 1)))
     spread = float(np.sqrt(refits.spread)) if len(refits.values) > 1 else float("nan")
-    return Amount(found.value, found.reach, spread)
+    return Amount(estimate.value, estimate.reach, spread)

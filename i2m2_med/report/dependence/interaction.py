@@ -48,32 +48,35 @@ def interactions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws: in
     def over(seed_losses: Sequence[np.ndarray]) -> Amount:
         return amount([each[test] for each in seed_losses], patient, weights)
 
-    found: dict[str, Interaction] = {}
+    by_label: dict[str, Interaction] = {}
     for at, label in enumerate(first.labels):
         nothing = [_prior_loss(seed[PAIRED], at) for seed in seeds]
         paired = [_loss(seed[PAIRED], at) for seed in seeds]
         apart = [_loss(seed[within(label, ALL)], at) for seed in seeds]
         alone = {name: [_loss(seed[only(name)], at) for seed in seeds] for name in modalities}
-        totals = [prior - said for prior, said in zip(nothing, paired, strict=True)]
-        owns = {name: [prior - said for prior, said in zip(nothing, each, strict=True)] for name, each in alone.items()}
+        totals = [prior - informed for prior, informed in zip(nothing, paired, strict=True)]
+        owns = {
+            name: [prior - informed for prior, informed in zip(nothing, each, strict=True)]
+            for name, each in alone.items()
+        }
         best = max(owns, key=lambda name: float(np.nanmean([each[test] for each in owns[name]])))
         gaps = [_additive_gap(seed, modalities, at) for seed in seeds]
-        found[label] = Interaction(
+        by_label[label] = Interaction(
             total=over(totals),
             own={name: over(each) for name, each in owns.items()},
             net=over([total - sum(own[at_seed] for own in owns.values()) for at_seed, total in enumerate(totals)]),
-            between=over([less - said for less, said in zip(apart, paired, strict=True)]),
+            between=over([less - informed for less, informed in zip(apart, paired, strict=True)]),
             within=over([prior - less for prior, less in zip(nothing, apart, strict=True)]),
             beyond_best=over([total - own for total, own in zip(totals, owns[best], strict=True)]),
             beyond_additive=over(gaps),
         )
-    return found
+    return by_label
 
 
-def interaction_table(found: Mapping[str, Interaction]) -> pd.DataFrame:
+def interaction_table(by_label: Mapping[str, Interaction]) -> pd.DataFrame:
     """`interactions` as a table: label, kind (`total`, `alone: <modality>`, `net`, …), value, low, high, seed_sd (nats)."""
     rows: list[Row] = []
-    for label, each in found.items():
+    for label, each in by_label.items():
         amounts = {"total": each.total} | {f"alone: {name}": own for name, own in each.own.items()}
         amounts |= {
             "net interaction": each.net,
@@ -85,16 +88,16 @@ def interaction_table(found: Mapping[str, Interaction]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _loss(said: Predictions, label: int) -> np.ndarray:
+def _loss(predictions: Predictions, label: int) -> np.ndarray:
     """−log p(target) per sample: the experts re-tempered on validation."""
-    stack = np.stack(list(heard(said, label).values()))
-    return loss(retemper(stack, said.target[:, label], _fit(said)), said.target[:, label])
+    stack = np.stack(list(heard(predictions, label).values()))
+    return loss(retemper(stack, predictions.target[:, label], _fit(predictions)), predictions.target[:, label])
 
 
-def _prior_loss(said: Predictions, label: int) -> np.ndarray:
+def _prior_loss(predictions: Predictions, label: int) -> np.ndarray:
     """The same for who knows validation's class shares only."""
-    target = said.target[:, label]
-    return loss(prior_log_p(target, _fit(said), said.p.shape[2]), target)
+    target = predictions.target[:, label]
+    return loss(prior_log_p(target, _fit(predictions), predictions.p.shape[2]), target)
 
 
 def _additive_gap(seed: Shuffled, modalities: Sequence[str], label: int) -> np.ndarray:
@@ -112,10 +115,10 @@ def _additive_gap(seed: Shuffled, modalities: Sequence[str], label: int) -> np.n
     return sums - whole
 
 
-def _log_p(said: Predictions, label: int) -> np.ndarray:
+def _log_p(predictions: Predictions, label: int) -> np.ndarray:
     with np.errstate(divide="ignore"):
-        return np.maximum(np.log(said.p[:, label]), SMALLEST_LOG_P)
+        return np.maximum(np.log(predictions.p[:, label]), SMALLEST_LOG_P)
 
 
-def _fit(said: Predictions) -> np.ndarray:
-    return said.samples["split"].to_numpy(dtype=str) == "valid"
+def _fit(predictions: Predictions) -> np.ndarray:
+    return predictions.samples["split"].to_numpy(dtype=str) == "valid"

@@ -16,9 +16,9 @@ LogRows = Float[np.ndarray, "sample classes"]
 Stack = Float[np.ndarray, "expert sample classes"]
 
 
-def heard(said: Predictions, label: int) -> dict[str, LogRows]:
+def heard(predictions: Predictions, label: int) -> dict[str, LogRows]:
     """Each expert's log-probabilities of one label; zero where it was absent. The model's own, where it names no experts."""
-    experts = said.experts or {"model": said.p}
+    experts = predictions.experts or {"model": predictions.p}
     with np.errstate(divide="ignore"):
         logs = {name: np.log(p[:, label]) for name, p in experts.items()}
     return {name: np.maximum(np.nan_to_num(log_p, nan=0.0), LEAST) for name, log_p in logs.items()}
@@ -34,11 +34,11 @@ def retemper(stack: Stack, target: Int[np.ndarray, "sample"], fit: Bool[np.ndarr
 
     def cost(at: np.ndarray) -> tuple[float, np.ndarray]:
         scale = np.exp(at[:experts])
-        said = log_softmax(np.tensordot(scale, known, axes=1) + at[experts:], axis=-1)
-        slope = np.exp(said)
+        log_probs = log_softmax(np.tensordot(scale, known, axes=1) + at[experts:], axis=-1)
+        slope = np.exp(log_probs)
         slope[index, truth] -= 1
         gradient = np.concatenate([scale * np.tensordot(known, slope, axes=2), slope.sum(axis=0)])
-        return -float(said[index, truth].sum()) + RIDGE * float(at @ at), gradient + 2 * RIDGE * at
+        return -float(log_probs[index, truth].sum()) + RIDGE * float(at @ at), gradient + 2 * RIDGE * at
 
     classes = stack.shape[2]
     bounds = [(-6.0, 3.0)] * experts + [(-15.0, 15.0)] * classes

@@ -32,7 +32,10 @@ def subset_tables(seeds: Sequence[Predictions], draws: int = 1000) -> tuple[pd.D
     subsets: list[Row] = []
     shares: list[Row] = []
     for at, label in enumerate(first.labels):
-        losses = [{names: found[test] for names, found in subset_losses(said, at).items()} for said in seeds]
+        losses = [
+            {names: per_sample[test] for names, per_sample in subset_losses(predictions, at).items()}
+            for predictions in seeds
+        ]
         for names in losses[0]:
             nats = amount([seed[()] - seed[names] for seed in losses], patient, weights)
             nll = float(np.nanmean([seed[names] for seed in losses]))
@@ -43,20 +46,20 @@ def subset_tables(seeds: Sequence[Predictions], draws: int = 1000) -> tuple[pd.D
     return pd.DataFrame(subsets), pd.DataFrame(shares)
 
 
-def subset_losses(said: Predictions, label: int) -> dict[Subset, np.ndarray]:
+def subset_losses(predictions: Predictions, label: int) -> dict[Subset, np.ndarray]:
     """−log p(target) per sample of the product of each subset, re-tempered on validation; `()` knows the class shares only.
 
     An expert that is absent from a sample adds nothing to it.
     """
-    target = said.target[:, label]
-    fit = said.samples["split"].to_numpy(dtype=str) == "valid"
-    said_by = heard(said, label)
-    found: dict[Subset, np.ndarray] = {(): loss(prior_log_p(target, fit, said.p.shape[2]), target)}
-    for size in range(1, len(said_by) + 1):
-        for names in combinations(said_by, size):
-            stack = np.stack([said_by[name] for name in names])
-            found[names] = loss(retemper(stack, target, fit), target)
-    return found
+    target = predictions.target[:, label]
+    fit = predictions.samples["split"].to_numpy(dtype=str) == "valid"
+    log_probs = heard(predictions, label)
+    losses: dict[Subset, np.ndarray] = {(): loss(prior_log_p(target, fit, predictions.p.shape[2]), target)}
+    for size in range(1, len(log_probs) + 1):
+        for names in combinations(log_probs, size):
+            stack = np.stack([log_probs[name] for name in names])
+            losses[names] = loss(retemper(stack, target, fit), target)
+    return losses
 
 
 def shapley(losses: dict[Subset, np.ndarray], expert: str) -> np.ndarray:

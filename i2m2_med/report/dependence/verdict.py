@@ -35,32 +35,32 @@ REPEATS = {
 }
 
 
-def verdict(found: Interaction) -> str:
+def verdict(interaction: Interaction) -> str:
     """'together 0.193 ± 0.020 nats; alone: a 0.193 ± 0.020, b 0.193 ± 0.020; net interaction −0.193 ± 0.020: this model found …'."""
-    alone = ", ".join(f"{name} {own}" for name, own in found.own.items())
-    conclusion = CONCLUSIONS[carried_by(found)] + REPEATS[repeat(found)]
-    return f"together {found.total} nats; alone: {alone}; net interaction {found.net}: {conclusion}"
+    alone = ", ".join(f"{name} {own}" for name, own in interaction.own.items())
+    conclusion = CONCLUSIONS[carried_by(interaction)] + REPEATS[repeat(interaction)]
+    return f"together {interaction.total} nats; alone: {alone}; net interaction {interaction.net}: {conclusion}"
 
 
-def verdicts(found: Mapping[str, Interaction]) -> dict[str, str]:
+def verdicts(by_label: Mapping[str, Interaction]) -> dict[str, str]:
     """`overall` (the mean over labels, whose errors are taken as shared), then the verdict by label."""
-    return {"overall": verdict(mean_interaction(list(found.values())))} | {
-        label: verdict(each) for label, each in found.items()
+    return {"overall": verdict(mean_interaction(list(by_label.values())))} | {
+        label: verdict(each) for label, each in by_label.items()
     }
 
 
-def carried_by(found: Interaction) -> Carrier:
+def carried_by(interaction: Interaction) -> Carrier:
     """Where the signal lies. 'between' in any form is never left out while `between` or `beyond_additive` is surely above zero."""
-    if not np.isfinite([found.total.margin, found.between.margin, found.within.margin]).all():
+    if not np.isfinite([interaction.total.margin, interaction.between.margin, interaction.within.margin]).all():
         return "unclear"
-    if not surely(found.total):
-        return "none" if max(found.total.high, found.between.high) < 2 * LEAST else "unclear"
-    alone = any(surely(own) for own in found.own.values())
-    relations = [each for each in (found.between, found.beyond_additive) if np.isfinite(each.margin)]
+    if not surely(interaction.total):
+        return "none" if max(interaction.total.high, interaction.between.high) < 2 * LEAST else "unclear"
+    alone = any(surely(own) for own in interaction.own.values())
+    relations = [each for each in (interaction.between, interaction.beyond_additive) if np.isfinite(each.margin)]
     related = any(surely(each) for each in relations)
-    minor = max(LEAST, MINOR * found.total.value)
+    minor = max(LEAST, MINOR * interaction.total.value)
     little_between = all(each.high < minor for each in relations)
-    little_within = found.within.high < minor
+    little_within = interaction.within.high < minor
     if alone and related:
         return "mostly single" if little_between else "mostly between" if little_within else "both"
     if alone:
@@ -70,16 +70,16 @@ def carried_by(found: Interaction) -> Carrier:
     return "unclear"
 
 
-def repeat(found: Interaction) -> Literal["no", "partly", "wholly"]:
+def repeat(interaction: Interaction) -> Literal["no", "partly", "wholly"]:
     """Whether the modalities say the same: the net interaction is surely below zero; wholly, where the best alone says it all."""
-    if not (found.net.high < 0 and found.net.value <= -LEAST):
+    if not (interaction.net.high < 0 and interaction.net.value <= -LEAST):
         return "no"
-    return "partly" if surely(found.beyond_best) else "wholly"
+    return "partly" if surely(interaction.beyond_best) else "wholly"
 
 
-def surely(found: Amount) -> bool:
+def surely(amount: Amount) -> bool:
     """Whether an amount is above zero for sure, and worth naming."""
-    return bool(found.low > 0 and found.value >= LEAST)
+    return bool(amount.low > 0 and amount.value >= LEAST)
 
 
 def mean_interaction(labels: list[Interaction]) -> Interaction:

@@ -9,8 +9,8 @@ from i2m2_med.report.pages.figures import Ideal
 
 def ideal_observer(run: RunConfig, manifest: Mapping[str, Any]) -> Ideal:
     """By paradigm and label, the AUROC of an ideal observer of what the paradigm reads; empty for real data."""
-    found: Mapping[str, Any] = manifest.get("ideal") or {}
-    by_label: Mapping[str, Mapping[str, float]] = _variant(found.get("variants", {}), run) or found.get("auroc", {})
+    ideal: Mapping[str, Any] = manifest.get("ideal") or {}
+    by_label: Mapping[str, Mapping[str, float]] = _variant(ideal.get("variants", {}), run) or ideal.get("auroc", {})
     like = {name: _like(run, name) for name in run.paradigms}
     return {
         name: {label: best[known] for label, best in by_label.items() for known in (same, name) if known in best}

@@ -39,10 +39,15 @@ ONE_SEED = (
 
 
 def result_sections(
-    found: Comparison, trust: Trust, pictures: Mapping[str, bytes], metric: str, ideal: Ideal | None, reference: str
+    comparison: Comparison,
+    trust: Trust,
+    pictures: Mapping[str, bytes],
+    metric: str,
+    ideal: Ideal | None,
+    reference: str,
 ) -> list[Section]:
     """Sections: comparison, paired differences, calibration, availability patterns, operating points, seeds."""
-    rows = pd.DataFrame(found.rows)
+    rows = pd.DataFrame(comparison.rows)
     tables = [("All paradigms", wide(rows, SHOWN))]
     if ideal:
         tables.append(("AUROC beside the ideal observer's", ceiling_table(rows, ideal)))
@@ -50,26 +55,29 @@ def result_sections(
     return [
         Section(
             "Comparison",
-            [headline(found, reference), HOW, CHANCE],
-            found.notes,
+            [headline(comparison, reference), HOW, CHANCE],
+            comparison.notes,
             [(figure, pictures["comparison.png"])],
             tables,
         ),
-        paired_section(found, reference),
+        paired_section(comparison, reference),
         calibration_section(trust, pictures),
         Section(
             "Missing modalities",
             tables=[
-                ("Performance per availability pattern, mean over labels and seeds", with_intervals(found.patterns))
+                (
+                    "Performance per availability pattern, mean over labels and seeds",
+                    with_intervals(comparison.patterns),
+                )
             ],
         ),
-        operating_section(found, reference),
+        operating_section(comparison, reference),
         Section(
             "Seeds and patient-level scores",
             ["The spread over training seeds is not sampling error: it stands beside it."],
             folded=[
-                ("Mean and standard deviation over seeds", found.seeds),
-                ("AUROC of each patient's highest score", with_intervals(found.patients)),
+                ("Mean and standard deviation over seeds", comparison.seeds),
+                ("AUROC of each patient's highest score", with_intervals(comparison.patients)),
             ],
         ),
     ]
@@ -93,9 +101,9 @@ def calibration_section(trust: Trust, pictures: Mapping[str, bytes]) -> Section:
     )
 
 
-def headline(found: Comparison, reference: str) -> str:
+def headline(comparison: Comparison, reference: str) -> str:
     """The differences of the reference that conclusions may rest on, in one sentence per rival, and how far they reach."""
-    paired = found.paired[found.paired["test"] == BY_PATIENT]
+    paired = comparison.paired[comparison.paired["test"] == BY_PATIENT]
     chosen = paired[paired["role"] == PRIMARY]
     named = len(chosen) > 0
     if not named:
@@ -126,9 +134,9 @@ def _reach(chosen: pd.DataFrame) -> str:
     )
 
 
-def paired_section(found: Comparison, reference: str) -> Section:
+def paired_section(comparison: Comparison, reference: str) -> Section:
     """Differences with tests; what is not shown at once is folded."""
-    table = shown_p(found.paired)
+    table = shown_p(comparison.paired)
     main = table[table["metric"].isin(PAIRED)]
     return Section(
         "Paired differences",
@@ -138,9 +146,9 @@ def paired_section(found: Comparison, reference: str) -> Section:
     )
 
 
-def operating_section(found: Comparison, reference: str) -> Section:
+def operating_section(comparison: Comparison, reference: str) -> Section:
     """Return what the reference's thresholds reach; those of all paradigms folded."""
-    table = with_intervals(found.operating)
+    table = with_intervals(comparison.operating)
     own = table[(table["paradigm"] == reference) & table["metric"].isin(["sensitivity", "specificity"])]
     return Section(
         "Operating points",
@@ -212,7 +220,7 @@ def cohort_sections(manifest: Mapping[str, Any]) -> list[Section]:
         tables.append(("Splits", split_table(splits)))
     if refused := manifest.get("refused"):
         tables.append(("Files left out", pd.DataFrame(refused)))
-    audits = [f"{name}: {found}" for name, found in dict(manifest.get("audits", {})).items()]
+    audits = [f"{name}: {outcome}" for name, outcome in dict(manifest.get("audits", {})).items()]
     settings = manifest.get("settings", {}).get("source", {})
     folded = [
         (

@@ -47,24 +47,24 @@ def write_diagnosis(
     on it alone, where there is one (for the decomposition). trained: the mode of training, for the reader.
     """
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
-    said = [one[PAIRED] for one in seeds]
-    found = interactions(seeds, modalities, draws)
-    subsets, shares = subset_tables(said, draws)
+    paired = [one[PAIRED] for one in seeds]
+    by_label = interactions(seeds, modalities, draws)
+    subsets, shares = subset_tables(paired, draws)
     tables = {
-        "interaction": interaction_table(found),
+        "interaction": interaction_table(by_label),
         "dependence": dependence_table(dependence(seeds, modalities, draws)),
         "conditions": four_conditions(seeds, modalities, draws),
         "subsets": subsets,
         "shares": shares,
         "decomposition": decomposition_table(seeds, reads, alone or {}),
-        "conflict": conflict_summary(said[0].of("test")),
-        "conflicts": conflict_table(said[0].of("test")),
+        "conflict": conflict_summary(paired[0].of("test")),
+        "conflicts": conflict_table(paired[0].of("test")),
     }
-    said_of = verdicts(found)
+    verdict_of = verdicts(by_label)
     picture = dependence_figure(tables["dependence"], title, synthetic)
-    page = diagnosis_page(title, said_of, tables, picture, manifest, synthetic, trained)
+    page = diagnosis_page(title, verdict_of, tables, picture, manifest, synthetic, trained)
     return Diagnosis(
-        said_of, tables, _write(folder, tables, {"diagnosis.html": page.encode(), "dependence.png": picture})
+        verdict_of, tables, _write(folder, tables, {"diagnosis.html": page.encode(), "dependence.png": picture})
     )
 
 

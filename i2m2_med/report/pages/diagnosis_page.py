@@ -61,7 +61,7 @@ def diagnosis_page(
     trained: str,
 ) -> str:
     """The page, self-contained."""
-    by_label = pd.DataFrame([{"label": name, "verdict": said} for name, said in verdicts.items()])
+    by_label = pd.DataFrame([{"label": name, "verdict": verdict} for name, verdict in verdicts.items()])
     sections = [
         Section(
             "Verdict",

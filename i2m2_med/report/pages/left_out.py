@@ -27,8 +27,8 @@ HOW = (
 def left_out_name(manifest: Mapping[str, Any]) -> str:
     """'acquisition = CORPDFS_FBK'; empty where nothing was left out."""
     groups = manifest.get("settings", {}).get("split", {}).get("test_group", {})
-    told = {name: [value] if isinstance(value, str) else value for name, value in groups.items()}
-    return ", ".join(f"{name} = {' or '.join(values)}" for name, values in told.items())
+    left_out = {name: [value] if isinstance(value, str) else value for name, value in groups.items()}
+    return ", ".join(f"{name} = {' or '.join(values)}" for name, values in left_out.items())
 
 
 def held_apart(tables: Iterable[pd.DataFrame], manifest: Mapping[str, Any]) -> dict[str, list[pd.DataFrame]]:
@@ -80,7 +80,7 @@ def left_out_section(table: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[
     if not len(table):
         return ()
     words = [with_interval(*row) for row in table[["value", "low", "high"]].astype(float).to_numpy()]
-    lines = table.assign(said=words).pivot(index=["label", "paradigm", "metric"], columns="who", values="said")
+    lines = table.assign(cell=words).pivot(index=["label", "paradigm", "metric"], columns="who", values="cell")
     order = pd.MultiIndex.from_frame(table[["label", "paradigm", "metric"]].drop_duplicates())
     wide = lines.reindex(order)[["left out", "rest", "left out − rest"]].reset_index().rename_axis(columns=None)
     group = left_out_name(manifest) or "the test group"

@@ -17,9 +17,11 @@ BESIDE = {"average_precision": "prevalence", "ece": CHANCE_OF_ECE}
 SHOWN = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "ece")
 
 
-def write_tables(folder: Path, found: Comparison, trust: Trust, further: Mapping[str, pd.DataFrame]) -> dict[str, Path]:
+def write_tables(
+    folder: Path, comparison: Comparison, trust: Trust, further: Mapping[str, pd.DataFrame]
+) -> dict[str, Path]:
     """comparison.{csv,parquet,md} and the other tables as CSV. Returns the paths by name."""
-    rows = pd.DataFrame(found.rows)
+    rows = pd.DataFrame(comparison.rows)
     paths = {f"comparison.{kind}": folder / f"comparison.{kind}" for kind in ("csv", "parquet", "md")}
     with replace_file(paths["comparison.csv"]) as beside:
         rows.to_csv(beside, index=False)
@@ -27,7 +29,7 @@ def write_tables(folder: Path, found: Comparison, trust: Trust, further: Mapping
         rows.to_parquet(beside, index=False)
     with replace_file(paths["comparison.md"]) as beside:
         beside.write_text(markdown(wide(rows)) + "\n", encoding="utf-8")
-    others = {name: getattr(found, name) for name in ("paired", "seeds", "patterns", "operating", "patients")}
+    others = {name: getattr(comparison, name) for name in ("paired", "seeds", "patterns", "operating", "patients")}
     for name, table in (others | trust._asdict() | dict(further)).items():
         paths[name] = folder / f"{name}.csv"
         with replace_file(paths[name]) as beside:
@@ -43,8 +45,8 @@ def wide(rows: pd.DataFrame, metrics: tuple[str, ...] = METRICS) -> pd.DataFrame
     needed = rows[rows["metric"].isin({*metrics, *BESIDE.values()})]
     mean_first = needed.sort_values("seed", na_position="first", kind="stable")
     one = mean_first.drop_duplicates(["paradigm", "label", "metric"])
-    one = one.assign(said=[with_interval(*values) for values in one[["value", "low", "high"]].astype(float).to_numpy()])
-    table = one.pivot(index=["label", "paradigm"], columns="metric", values="said")
+    one = one.assign(cell=[with_interval(*values) for values in one[["value", "low", "high"]].astype(float).to_numpy()])
+    table = one.pivot(index=["label", "paradigm"], columns="metric", values="cell")
     ends = one.pivot(index=["label", "paradigm"], columns="metric", values=["value", "low", "high"]).astype(float)
     for metric, beside in BESIDE.items():
         if metric in table and beside in table:

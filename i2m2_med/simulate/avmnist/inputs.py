@@ -77,13 +77,13 @@ def read_spoken(place: Path) -> Mapping[Take, np.ndarray]:
 
     Raises SourceError for a recording that is empty or not 8 kHz mono 16 bit, and where a speaker or a take is missing.
     """
-    found: dict[Take, np.ndarray] = {}
+    recordings: dict[Take, np.ndarray] = {}
     for name, content in _wavs(place):
         match = NAME.fullmatch(name)
         if match and match[2] in SPEAKERS:
-            found[Take(int(match[1]), match[2], int(match[3]))] = _read_wav(name, content)
-    _complete(found, place)
-    return found
+            recordings[Take(int(match[1]), match[2], int(match[3]))] = _read_wav(name, content)
+    _complete(recordings, place)
+    return recordings
 
 
 def _wavs(place: Path) -> Iterator[tuple[str, bytes]]:
@@ -116,13 +116,13 @@ def _read_wav(name: str, content: bytes) -> np.ndarray:
     return np.frombuffer(samples, dtype="<i2")
 
 
-def _complete(found: Mapping[Take, np.ndarray], place: Path) -> None:
-    absent = [speaker for speaker in SPEAKERS if not any(take.speaker == speaker for take in found)]
+def _complete(recordings: Mapping[Take, np.ndarray], place: Path) -> None:
+    absent = [speaker for speaker in SPEAKERS if not any(take.speaker == speaker for take in recordings)]
     if absent:
         raise SourceError(
             f"{place} holds no recording of speaker {', '.join(absent)}; all of {', '.join(SPEAKERS)} are needed."
         )
     wanted = (Take(digit, speaker, take) for speaker in SPEAKERS for digit in range(10) for take in range(TAKES))
-    missing = [f"{take.digit}_{take.speaker}_{take.take}.wav" for take in wanted if take not in found]
+    missing = [f"{take.digit}_{take.speaker}_{take.take}.wav" for take in wanted if take not in recordings]
     if missing:
         raise SourceError(f"{place} lacks {missing[0]} ({len(missing)} of 3,000 recordings in all); get them again.")

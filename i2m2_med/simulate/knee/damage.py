@@ -16,9 +16,9 @@ HUGE = 1_000_000
 
 def array(file: h5py.File, name: str = "kspace") -> h5py.Dataset:
     """An array of a healthy file."""
-    found = file[name]
-    assert isinstance(found, h5py.Dataset)
-    return found
+    dataset = file[name]
+    assert isinstance(dataset, h5py.Dataset)
+    return dataset
 
 
 def rewritten(change: Callable[[Array], Array]) -> Callable[[Path, Path], None]:

@@ -110,8 +110,8 @@ RADIOLOGY = (
 
 def nursing_text(favour: np.ndarray, rng: np.random.Generator) -> str:
     """(finding,) in favour or against → a note of several lines."""
-    said = [rng.choice((IN_FAVOUR if yes else AGAINST)[finding]) for finding, yes in enumerate(favour)]
-    lines = rng.permutation([*said, *rng.choice(FILLERS, 4, replace=False)])
+    sentences = [rng.choice((IN_FAVOUR if yes else AGAINST)[finding]) for finding, yes in enumerate(favour)]
+    lines = rng.permutation([*sentences, *rng.choice(FILLERS, 4, replace=False)])
     return "NURSING NOTE (SIMULATED)\n" + "\n".join(lines) + "\n"
 
 

@@ -112,8 +112,8 @@ def read_impk(path: Path) -> dict[str, np.ndarray]:
     wanted = {SERIES: (24, len(CHANNELS["saps12"])), STATICS: (len(STATIC),), DEATHS: (6,)}
     for key, shape in wanted.items():
         if arrays[key].shape[1:] != shape:
-            said = ", ".join(map(str, ("row", *shape)))
-            raise SourceError(f"{path.name}: {key} has the shape {arrays[key].shape}, not ({said})")
+            expected = ", ".join(map(str, ("row", *shape)))
+            raise SourceError(f"{path.name}: {key} has the shape {arrays[key].shape}, not ({expected})")
     if arrays[CODES].ndim != 2 or len({len(array) for array in arrays.values()}) != 1:
         sizes = ", ".join(f"{key} {array.shape}" for key, array in arrays.items())
         raise SourceError(f"{path.name}: the arrays don't belong together ({sizes})")
