@@ -13,7 +13,7 @@ from i2m2_med.types import LogProbs, Present, StackedLogProbs
 
 
 class Opinions(NamedTuple):
-    """What the model says, and what each of its experts says."""
+    """Log-probabilities of the model, and of each of its experts."""
 
     log_probs: LogProbs
     experts: StackedLogProbs

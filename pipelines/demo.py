@@ -82,7 +82,7 @@ def write_overview(out: Path, tracks: dict[str, str]) -> None:
 
 
 def next_steps(out: Path, knees: dict[str, Any], stays: dict[str, Any]) -> str:
-    """What to read in the tables, and three commands to try next."""
+    """Return the closing text: how to read the tables, and three commands to try next."""
     best = knees["runs"][-1]
     return f"""
 How to read it: {READING} Everything above is synthetic.

@@ -93,7 +93,7 @@ def write(out: Path, imported: "dict[str, Imported]", summary: dict[str, Any]) -
 
 
 def show(imported: "dict[str, Imported]", left_out: dict[str, str], out: Path) -> None:
-    """What was imported, for a person."""
+    """Print a table of the imported experts, the experts that were left out, and where the weights are."""
     rows = [[name, len(one.mapped), ", ".join(one.unused) or "–"] for name, one in imported.items()]
     table("Imported", ["expert", "tensors", "published, never used"], rows)
     for name, why in left_out.items():

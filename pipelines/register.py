@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from i2m2_med.engine.reopening.promotion import Contest
 
 DECISIVE = ("auroc", "nll")
-"""What a champion is judged by: does it rank as well, and may its probabilities be believed as much."""
+"""Metrics that a champion is judged by: how well it ranks, and how far its probabilities may be believed."""
 LEVEL = 0.05
 """Of the paired tests, after Holm."""
 

@@ -19,7 +19,7 @@ class PublishedExpert(NamedTuple):
     """One expert of the published code."""
 
     expert: str
-    """What our configs call it."""
+    """Its name in our configs."""
     prefix: str
     """Before each of its parameters' names in a checkpoint of the whole model."""
     output: str

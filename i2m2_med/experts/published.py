@@ -1,4 +1,4 @@
-"""Which parameter of the published code each of ours answers to (github divyam3897/I2M2 @ 7742765)."""
+"""Map our parameters to those of the published code (github divyam3897/I2M2 @ 7742765)."""
 
 from collections.abc import Mapping
 

@@ -119,7 +119,7 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
 
 
 def key_of(run: RunConfig, files: Sequence[Path]) -> str:
-    """What a prepared folder depends on: settings of the data, the files' names, sizes and times, and our code."""
+    """Return the digest (12 hex digits) of settings of the data, the files' names, sizes and times, and our code."""
     stats = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     root = Path(getattr(run.source, "root", "")).absolute()
     return digest([data_settings(run), str(root), stats, code_digest()])[:12]
@@ -138,7 +138,7 @@ def data_settings(run: RunConfig) -> dict[str, Any]:
 
 
 def is_place(run: RunConfig, name: str) -> bool:
-    """Whether a source's setting is a path."""
+    """Return whether a source's setting is a path."""
     return isinstance(getattr(run.source, name), Path)
 
 
@@ -165,7 +165,7 @@ def fill(
 
 
 def last_step(flow: Flow) -> str:
-    """Where the last samples went."""
+    """Return a clause on the step of the cohort flow that dropped the last samples."""
     emptied = [step for step in flow.steps if not step["kept"]]
     return f"step '{emptied[0]['step']}' dropped the last: {emptied[0]['why']}" if emptied else "the folder holds none"
 
@@ -208,13 +208,13 @@ def describe(
 
 
 def ideal_of(run: RunConfig, root: Path | None) -> dict[str, Any] | None:
-    """What an ideal observer reaches, which simulators write beside their data; None for real data."""
+    """Return the ideal observer's AUROCs, which simulators write beside their data; None for real data."""
     path = Path(root or ".") / IDEAL
     return json.loads(path.read_text()) if run.synthetic and path.exists() else None
 
 
 def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
-    """What may not be claimed from these data; every table and report repeats it."""
+    """Return sentences on what may not be claimed from these data; every table and report repeats them."""
     synthetic = run.synthetic or flow.synthetic
     notices = ["The data are synthetic: no figure says anything about patients."] if synthetic else []
     notices += flow.remarks

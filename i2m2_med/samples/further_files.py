@@ -24,7 +24,7 @@ SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr")
 
 
 class Listener:
-    """Where opened paths are put while somebody listens: an audit hook can't be taken away again."""
+    """Collects the paths that are opened during `listening`; the audit hook stays, since none can be removed."""
 
     opened: set[str] | None = None
     hooked = False
@@ -90,7 +90,7 @@ def code_of(plugin: str) -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    """What the manifest calls such a file: the end of its path."""
+    """Return the name of such a file in the manifest: the last three parts of its path."""
     return "beside: " + "/".join(path.parts[-3:])
 
 

@@ -1,4 +1,4 @@
-"""How the phase of a complex image becomes channels that a network reads."""
+"""Channels that a network reads, made from the phase of a complex image."""
 
 from typing import Literal
 

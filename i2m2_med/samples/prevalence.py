@@ -1,4 +1,4 @@
-"""How common each finding is in each split: what a reader has to know before any metric."""
+"""Prevalence of each finding in each split, which a reader has to know before any metric."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -31,7 +31,7 @@ class Suite:
     """The shifts of a data set. Its module calls it `SUITE`."""
 
     name: str
-    """What `--shifts` calls it."""
+    """Its name for `--shifts`."""
     shifts: Mapping[str, Shift]
 
 

@@ -1,4 +1,4 @@
-"""What the fingerprint of the data does not cover is said by the run."""
+"""A remark of the run on files that the fingerprint of the data does not cover."""
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import Progress

@@ -53,7 +53,7 @@ class Undersampled(MapTransform):
         return record
 
     def columns(self, n_columns: int, path: str) -> Tensor:
-        """Which columns are kept: (phase,) of 0 and 1."""
+        """Return the sampling mask (phase,): 1 for a column of k-space that is kept, else 0; the same for a file of the same name."""
         name = path.rsplit("/", 1)[-1]
         seed = int.from_bytes(hashlib.sha256(f"{self.seed}|{name}".encode()).digest()[:4], "big")
         mask, _ = self.mask((1, n_columns, 1), seed=(seed,))

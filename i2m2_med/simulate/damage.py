@@ -88,7 +88,7 @@ def data_files(study: Path) -> list[Path]:
 
 
 def key_of(path: Path) -> str:
-    """What `study.yaml` calls a file: its name up to the first dot, or `notes`."""
+    """Return the key of a file in `study.yaml`: its name up to the first dot, or `notes`."""
     return "notes" if path.suffix == ".txt" else path.name.partition(".")[0]
 
 

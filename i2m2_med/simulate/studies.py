@@ -76,7 +76,7 @@ def simulate(
 
 
 def _plans(kinds: tuple[Kind, ...], count: int, seed: int, damage: bool) -> list[Plan]:
-    """What each folder shall hold, healthy and damaged ones shuffled."""
+    """Return the plan of each folder, in the order of folders; healthy and damaged ones are shuffled."""
     hurt = _damaged(kinds) if damage else []
     patterns = {kind: _patterns(kind) for kind in kinds}
     every = sum(map(len, patterns.values()))

@@ -57,7 +57,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class About(BaseModel, extra="allow", strict=True):
-    """What `model.json` holds at least."""
+    """The keys that `model.json` must have; others may stand beside them."""
 
     paradigm: str
     seed: int

@@ -66,7 +66,7 @@ def conditions(modalities: Sequence[str], labels: Sequence[str]) -> Iterator[tup
 
 
 class Trade:
-    """Who may give a modality to whom."""
+    """Permutations of samples of one split: a donor gives its modality to another sample."""
 
     def __init__(self, samples: Samples, table: pd.DataFrame, rng: np.random.Generator) -> None:
         each = len(table) // max(1, len(samples))

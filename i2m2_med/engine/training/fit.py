@@ -57,7 +57,7 @@ class TrainingStage:
 
     @property
     def finished(self) -> bool:
-        """Whether the last epoch was run, or patience is used up."""
+        """True once the last epoch was run, or patience is used up."""
         waited = len(self.history) - self.best_epoch
         patience = self.training.patience
         return len(self.history) >= self.training.epochs or (patience is not None and waited >= patience)

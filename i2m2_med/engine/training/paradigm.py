@@ -19,7 +19,7 @@ from i2m2_med.model import I2M2
 from i2m2_med.samples.cohort import Cohort
 
 ALONE = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
-"""How one expert is "combined": left as it is. It is the default, so that a unimodal paradigm's stage serves a warm start too."""
+"""The combiner of one expert, which leaves it as it is. It is the default, so that a unimodal paradigm's stage serves a warm start too."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ BINS = 8
 PER_BIN = 40
 """Samples that a bin needs: information counted from few samples comes out too large."""
 MOVES = 20
-"""How often targets are moved, to see what comes out by chance."""
+"""Times that targets are moved, to measure the information that chance alone shows."""
 ROUNDS = 400
 SINKHORN = 30
 SETTLED = 1e-7

@@ -1,4 +1,4 @@
-"""Where the experts of a model contradict one another: the Jensen–Shannon divergence of what they say of a sample."""
+"""Contradiction between the experts of a model: the Jensen–Shannon divergence of their probabilities per sample."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What the modalities say together, what each says alone, and their net interaction, in nats.
+"""Information of the modalities together and of each alone, and their net interaction, in nats.
 
     total = I(Y; X₁…Xₘ)    own_i = I(Y; X_i)    net = total − Σ own_i = synergy − redundancy
 
@@ -33,7 +33,7 @@ class Interaction:
     net: Amount
     between: Amount
     within: Amount
-    """What is left when the modalities are made independent given the label."""
+    """Information that is left when the modalities are made independent given the label."""
     beyond_best: Amount
     """total − the largest `own`: what the others add to the best modality."""
     beyond_additive: Amount

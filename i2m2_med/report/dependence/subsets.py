@@ -1,4 +1,4 @@
-"""What every subset of the experts knows on held-out samples, re-tempered, and each expert's Shapley share of it.
+"""Information of every subset of the experts on held-out samples, re-tempered, and each expert's Shapley share of it.
 
 A share is of information (nats saved against knowing only the class shares), never of logits. Experts that were trained
 jointly have no share of their own: other seeds split the same product otherwise, which the spread over seeds shows.

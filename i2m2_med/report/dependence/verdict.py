@@ -50,7 +50,7 @@ def verdicts(by_label: Mapping[str, Interaction]) -> dict[str, str]:
 
 
 def carried_by(interaction: Interaction) -> Carrier:
-    """Where the signal lies. 'between' in any form is never left out while `between` or `beyond_additive` is surely above zero."""
+    """Return where the signal lies. 'between' in any form is never left out while `between` or `beyond_additive` is surely above zero."""
     if not np.isfinite([interaction.total.margin, interaction.between.margin, interaction.within.margin]).all():
         return "unclear"
     if not surely(interaction.total):
@@ -71,14 +71,14 @@ def carried_by(interaction: Interaction) -> Carrier:
 
 
 def repeat(interaction: Interaction) -> Literal["no", "partly", "wholly"]:
-    """Whether the modalities say the same: the net interaction is surely below zero; wholly, where the best alone says it all."""
+    """Return how far the modalities repeat one another: the net interaction is surely below zero; wholly, where the best suffices."""
     if not (interaction.net.high < 0 and interaction.net.value <= -LEAST):
         return "no"
     return "partly" if surely(interaction.beyond_best) else "wholly"
 
 
 def surely(amount: Amount) -> bool:
-    """Whether an amount is above zero for sure, and worth naming."""
+    """Return whether an amount's interval lies above zero and the amount reaches `LEAST`."""
     return bool(amount.low > 0 and amount.value >= LEAST)
 
 

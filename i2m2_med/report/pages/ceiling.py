@@ -1,4 +1,4 @@
-"""What an ideal observer reaches on simulated data, as the simulator wrote it beside them and `prepare` into the manifest."""
+"""AUROC of an ideal observer on simulated data, as the simulator wrote it beside them and `prepare` into the manifest."""
 
 from collections.abc import Mapping
 from typing import Any

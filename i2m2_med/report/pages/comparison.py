@@ -1,4 +1,4 @@
-"""The sections of a report: results from a comparison, the cohort from its manifest."""
+"""Sections of a report: results from a comparison, the cohort from its manifest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -147,7 +147,7 @@ def paired_section(comparison: Comparison, reference: str) -> Section:
 
 
 def operating_section(comparison: Comparison, reference: str) -> Section:
-    """Return what the reference's thresholds reach; those of all paradigms folded."""
+    """Return the section of operating points: metrics at the reference's thresholds; those of all paradigms folded."""
     table = with_intervals(comparison.operating)
     own = table[(table["paradigm"] == reference) & table["metric"].isin(["sensitivity", "specificity"])]
     return Section(
@@ -212,7 +212,7 @@ def facts_of(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def cohort_sections(manifest: Mapping[str, Any]) -> list[Section]:
-    """Who is in the cohort, who was left out and why, class counts per split, and audits."""
+    """Return the section of the cohort: its flow, class counts per split, files left out and why, audits."""
     tables: list[tuple[str, pd.DataFrame]] = []
     if flow := manifest.get("flow"):
         tables.append(("Cohort flow", pd.DataFrame(flow)))

@@ -20,7 +20,7 @@ from i2m2_med.report.statistics.table import Predictions
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found, and where it was written."""
+    """Verdicts and tables of a diagnosis, and the paths they were written to."""
 
     verdicts: dict[str, str]
     """`overall`, then by label."""

@@ -1,4 +1,4 @@
-"""How a diagnosis is shown: the figure of information within and between modalities, and the page."""
+"""The page of a diagnosis, with the figure of information within and between modalities."""
 
 from collections.abc import Mapping
 from typing import Any

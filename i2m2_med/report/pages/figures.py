@@ -157,7 +157,7 @@ def paradigm_colours(paradigms: Sequence[str]) -> dict[str, str]:
 
 
 def nice(name: str) -> str:
-    """How a paradigm or metric is written in a figure."""
+    """Return the name of a paradigm or metric as figures show it."""
     return NAMES.get(name, name.replace("_", " "))
 
 

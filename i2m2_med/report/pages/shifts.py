@@ -1,4 +1,4 @@
-"""How the bearing under shifts is shown: severity curves and the page."""
+"""The page of metrics under shifts, with severity curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

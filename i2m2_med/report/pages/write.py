@@ -13,7 +13,7 @@ from i2m2_med.report.statistics.compare import Comparison
 from i2m2_med.report.statistics.metrics import METRICS
 
 BESIDE = {"average_precision": "prevalence", "ece": CHANCE_OF_ECE}
-"""What a metric is not shown without."""
+"""By metric, the one that it is never shown without."""
 SHOWN = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "ece")
 
 

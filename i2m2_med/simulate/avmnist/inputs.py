@@ -1,4 +1,4 @@
-"""What AV-MNIST is built from: MNIST's idx files and the recordings of the Free Spoken Digit Dataset."""
+"""Inputs of AV-MNIST: MNIST's idx files and the recordings of the Free Spoken Digit Dataset."""
 
 import gzip
 import io
@@ -33,7 +33,7 @@ class Digits(NamedTuple):
 
 
 class Take(NamedTuple):
-    """Which recording: who says which digit, for the how-manieth time."""
+    """Key of a recording: the digit, its speaker, and the number of the take (from 0)."""
 
     digit: int
     speaker: str

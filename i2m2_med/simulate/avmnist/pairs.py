@@ -1,4 +1,4 @@
-"""Which digit goes with which recording and which noise: by label, and with the dial `tie` by style as well.
+"""Pairs of a digit with a recording and a noise: by label, and with the dial `tie` by style as well.
 
 As equipment goes with the people a site sees, the colour of the noise goes with the style of the writing in a tied pair:
 

@@ -152,7 +152,7 @@ def _write_part(
 
 
 def _table(pairs: Mapping[str, Sequence[Pair]]) -> pl.DataFrame:
-    """Where every row comes from, in the order of train, valid, test; `row` counts within MultiBench's train or test part."""
+    """Return the origin of every row, in the order of train, valid, test; `row` counts within MultiBench's train or test part."""
     rows = [
         {
             "part": "test" if split == "test" else "train",

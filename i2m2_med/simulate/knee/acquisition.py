@@ -24,12 +24,12 @@ SIGN_SHIFT = 0.8
 NOISE = 0.04
 """Standard deviation of real and imaginary part of a pixel, in units of bright tissue."""
 SCALE = 2e-4
-"""What bright tissue measures in a fastMRI file: raw data are tiny, networks must not take them as they are."""
+"""Magnitude of bright tissue in a fastMRI file: raw data are tiny, networks must not take them as they are."""
 
 
 @dataclass(frozen=True)
 class Knee:
-    """What stays the same in all slices of one volume."""
+    """Properties that all slices of one volume share: anatomy, contrast and the scanner's phase."""
 
     geometry: Geometry
     shift: tuple[float, float]
@@ -42,7 +42,7 @@ class Knee:
     """Slowly varying phase: amplitudes (rad) of low-order waves (order along u, order along v, cosine or sine)."""
 
     def pose(self, depth: float) -> Pose:
-        """How the slice at `depth` (−1 to 1) lies."""
+        """Return the pose of the slice at `depth` (−1 to 1)."""
         return Pose(self.shift, self.scale, depth, self.fat_suppressed)
 
 

@@ -47,7 +47,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a leg lies and what its slice shows."""
+    """Position of a leg in the image, depth of the slice, and contrast."""
 
     shift: tuple[float, float]
     scale: float

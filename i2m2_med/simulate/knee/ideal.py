@@ -127,7 +127,7 @@ def drawn_auroc(scores: np.ndarray, classes: np.ndarray) -> float | None:
 
 
 def report(noise: dict[str, PatchNoise], dials: Dials, drawn: list[Latents]) -> dict[str, Any]:
-    """What `ideal.json` holds: AUROC by label and paradigm, of the model and on the slices that were drawn."""
+    """Return the content of `ideal.json`: AUROC by label and paradigm, of the model and on the slices that were drawn."""
     whole = Latents(*(np.concatenate(parts) for parts in zip(*(astuple(latents) for latents in drawn), strict=True)))
     ratios = log_likelihood_ratio(whole, dials)
     return {

@@ -24,7 +24,7 @@ FIRST_IN_SLICE, LAST_IN_SLICE = 1 << 6, 1 << 7
 
 @dataclass(frozen=True)
 class KneeStudy:
-    """What one study folder shows."""
+    """The content of one study folder: a simulated volume and its k-space."""
 
     volume: Volume
     kspace: Complex

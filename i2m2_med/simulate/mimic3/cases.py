@@ -37,7 +37,7 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Dials:
-    """How much evidence lies within each modality, and how much only in the relation of static and series; each 0 to 1."""
+    """Strength of the evidence within each modality, and of that in the relation of static and series only; each 0 to 1."""
 
     series: float
     static: float

@@ -1,4 +1,4 @@
-"""What an ideal observer reaches: exact posteriors of the generative model, and their AUROC on a large draw of its own.
+"""AUROC of an ideal observer: exact posteriors of the generative model, and their AUROC on a large draw of its own.
 
 Every observer knows the model and its dials and reads the evidence without measurement noise, so that no reader of the
 tables can do better. The one exception: `i2m2_compat` makes two static features from the diagnoses that are icd9_1's label.

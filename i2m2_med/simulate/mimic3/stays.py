@@ -1,4 +1,4 @@
-"""Who the simulated cases are, when they were where, and when they died.
+"""Subjects, admissions, ICU stays and deaths of the simulated cases.
 
 The last few subjects are there to be left out by a cohort: newborns, stays shorter than a day, admissions without an ICU stay.
 """

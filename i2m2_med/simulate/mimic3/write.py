@@ -80,7 +80,7 @@ def simulate(
 
 
 def ceiling(dials: Dials, patients: int, seed: int, prevalence: float) -> dict[str, Any]:
-    """What `ideal.json` holds."""
+    """Return the content of `ideal.json`: AUROC of an ideal observer, and how it was computed."""
     return {
         **ideal_auroc(prevalence, dials, seed),
         "explained": "AUROC of an observer who knows the generative model and reads its evidence without measurement noise, "

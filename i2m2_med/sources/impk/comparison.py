@@ -22,7 +22,7 @@ EQUAL = 1e-4
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found: one row per column, over the samples that both have."""
+    """Differences by column, over the samples that both tables hold, and numbers of samples."""
 
     rows: list[dict[str, Any]]
     theirs: int
@@ -75,7 +75,7 @@ def compare(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]) ->
 
 
 def static_rows(table: Mapping[str, np.ndarray]) -> list[tuple[int, ...]]:
-    """What samples are told apart by: their static columns, age to the day."""
+    """Return the static columns of each sample (age to the day), by which samples are told apart."""
     static = np.stack([table[f"static: {name}"] for name in STATIC], axis=1)
     return [tuple(row) for row in np.nan_to_num(np.round(static), nan=-1).astype(int).tolist()]
 

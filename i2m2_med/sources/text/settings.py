@@ -8,7 +8,7 @@ from i2m2_med.config import settings
 
 
 class Text(settings.Settings):
-    """How texts become tokens."""
+    """Turning texts into tokens."""
 
     chunks: int = Field(8, ge=1)
     """Chunks kept per sample, the latest ones."""
