@@ -68,6 +68,7 @@ class LowRankFusion(nn.Module):
 
     def __init__(
         self,
+        *,
         sizes: Sequence[int] = (28, 112),
         channels: int = 1,
         width: int = 6,

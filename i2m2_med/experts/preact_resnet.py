@@ -22,6 +22,7 @@ class PreActResNet18(nn.Module):
     def __init__(
         self,
         channels: int = 1,
+        *,
         labels: int = 4,
         classes: int = 2,
         norm: Norm = "group",
@@ -33,10 +34,10 @@ class PreActResNet18(nn.Module):
         super().__init__()
         self.channels = channels
         self.stem = make_stem(stem, channels, width)
-        self.layer1 = Stage(width, width, 2, 1, norm, checkpoint)
-        self.layer2 = Stage(width, 2 * width, 2, 2, norm, checkpoint)
-        self.layer3 = Stage(2 * width, 4 * width, 2, 2, norm, checkpoint)
-        self.layer4 = Stage(4 * width, 8 * width, 2, 2, norm, checkpoint)
+        self.layer1 = Stage(width, width, blocks=2, stride=1, norm=norm, checkpoint=checkpoint)
+        self.layer2 = Stage(width, 2 * width, blocks=2, stride=2, norm=norm, checkpoint=checkpoint)
+        self.layer3 = Stage(2 * width, 4 * width, blocks=2, stride=2, norm=norm, checkpoint=checkpoint)
+        self.layer4 = Stage(4 * width, 8 * width, blocks=2, stride=2, norm=norm, checkpoint=checkpoint)
         self.pool = nn.AdaptiveAvgPool2d(pool)
         self.heads = nn.ModuleList(nn.Linear(8 * width * pool * pool, classes) for _ in range(labels))
         he_initialise(self)

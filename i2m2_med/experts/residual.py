@@ -58,7 +58,7 @@ class PreActBlock(nn.Module):
 class Stage(nn.Sequential):
     """Blocks of one width; the first may change width and resolution. checkpoint: recompute activations in backward."""
 
-    def __init__(self, width_in: int, width: int, blocks: int, stride: int, norm: Norm, checkpoint: bool) -> None:
+    def __init__(self, width_in: int, width: int, *, blocks: int, stride: int, norm: Norm, checkpoint: bool) -> None:
         if checkpoint and norm == "batch":
             raise ConfigError(
                 "checkpoint: recomputing would count every batch twice in BatchNorm; use norm 'group' or 'layer'."

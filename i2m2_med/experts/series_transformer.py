@@ -19,6 +19,7 @@ class SeriesTransformerEncoder(nn.Module):
         self,
         channels: int = 12,
         hours: int = 24,
+        *,
         width: int = 32,
         heads: int = 4,
         layers: int = 2,
@@ -53,6 +54,7 @@ class SeriesTransformer(nn.Module):
         self,
         channels: int = 12,
         hours: int = 24,
+        *,
         width: int = 32,
         heads: int = 4,
         layers: int = 2,
@@ -62,7 +64,9 @@ class SeriesTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.labels = labels
-        self.encoder = SeriesTransformerEncoder(channels, hours, width, heads, layers, dropout)
+        self.encoder = SeriesTransformerEncoder(
+            channels, hours, width=width, heads=heads, layers=layers, dropout=dropout
+        )
         self.head = nn.Linear(width, labels * classes)
 
     def forward(self, series: Series) -> Logits:

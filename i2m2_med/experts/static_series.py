@@ -56,6 +56,7 @@ class StaticSeriesJoint(nn.Module):
 
     def __init__(
         self,
+        *,
         channels: int = 12,
         hours: int = 24,
         static_channels: int = 5,

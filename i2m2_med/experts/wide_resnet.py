@@ -20,6 +20,7 @@ class WideResNet(nn.Module):
         self,
         depth: int = 20,
         widen: int = 3,
+        *,
         channels: int = 1,
         labels: int = 4,
         classes: int = 2,
@@ -34,9 +35,9 @@ class WideResNet(nn.Module):
         width = 16 * widen
         self.labels = labels
         self.stem = make_stem(stem, channels, 16)
-        self.layer1 = Stage(16, width, blocks, 1, norm, checkpoint)
-        self.layer2 = Stage(width, 2 * width, blocks, 2, norm, checkpoint)
-        self.layer3 = Stage(2 * width, 4 * width, blocks, 2, norm, checkpoint)
+        self.layer1 = Stage(16, width, blocks=blocks, stride=1, norm=norm, checkpoint=checkpoint)
+        self.layer2 = Stage(width, 2 * width, blocks=blocks, stride=2, norm=norm, checkpoint=checkpoint)
+        self.layer3 = Stage(2 * width, 4 * width, blocks=blocks, stride=2, norm=norm, checkpoint=checkpoint)
         self.norm = make_norm(norm, 4 * width)
         self.head = nn.Linear(4 * width, labels * classes)
         he_initialise(self)

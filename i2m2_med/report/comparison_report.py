@@ -79,14 +79,18 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
     every = read_cohort(one.tables, prior=one.evaluation.prior)
     left_out = left_out_table(every, one.replicates, one.seed) if one.split == "test" else pd.DataFrame()
     draws, sensitivity = min(one.replicates, 1000), one.evaluation.sensitivity
-    trust = judge_trust(every, one.split, one.reference, draws, one.seed, sensitivity)
+    trust = judge_trust(
+        every, split=one.split, reference=one.reference, draws=draws, seed=one.seed, sensitivity=sensitivity
+    )
     pictures = {
         "comparison.png": figures.bars(comparison.rows, metric, one.title, one.ideal, one.synthetic),
         **draw_trust(trust, one.title, one.synthetic),
     }
     facts = facts_of(one.manifest) | dict(one.facts)
     sections = [
-        *result_sections(comparison, trust, pictures, metric, one.ideal, one.reference),
+        *result_sections(
+            comparison, trust=trust, pictures=pictures, metric=metric, ideal=one.ideal, reference=one.reference
+        ),
         *left_out_section(left_out, one.manifest),
         *one.further,
         *cohort_sections(one.manifest),

@@ -27,7 +27,7 @@ FEWEST_PATIENTS = 100
 """Below this many test patients a 95 % interval of an accuracy is wider than ±10 points."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cohort:
     """A prepared data set. `folder` is private: it may hold patients' data, and never leaves the machine."""
 
@@ -114,7 +114,7 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
         if not (folder / "manifest.json").exists():
             progress.say(f"preparing {name} from {len(files)} files")
             with replace_folder(folder) as beside:
-                fill(beside, run, source, files, workspace, progress, skip_bad)
+                fill(beside, run, source, files=files, workspace=workspace, progress=progress, skip_bad=skip_bad)
     return folder
 
 
@@ -143,7 +143,14 @@ def is_place(run: RunConfig, name: str) -> bool:
 
 
 def fill(
-    folder: Path, run: RunConfig, source: Source, files: list[Path], workspace: Path, progress: Progress, skip_bad: bool
+    folder: Path,
+    run: RunConfig,
+    source: Source,
+    *,
+    files: list[Path],
+    workspace: Path,
+    progress: Progress,
+    skip_bad: bool,
 ) -> None:
     """Ingest, split, name by pseudonyms, fit statistics on training rows, and write records, state and manifest."""
     flow = Flow(skip_bad=skip_bad)
@@ -161,7 +168,7 @@ def fill(
     )
     records.write_parquet(folder / "records.parquet")
     write_json(folder / "state.json", state)
-    write_json(folder / "manifest.json", describe(run, source, files, records, state, flow))
+    write_json(folder / "manifest.json", describe(run, source, files=files, records=records, state=state, flow=flow))
 
 
 def last_step(flow: Flow) -> str:
@@ -171,7 +178,7 @@ def last_step(flow: Flow) -> str:
 
 
 def describe(
-    run: RunConfig, source: Source, files: Sequence[Path], records: pl.DataFrame, state: normalise.State, flow: Flow
+    run: RunConfig, source: Source, *, files: Sequence[Path], records: pl.DataFrame, state: normalise.State, flow: Flow
 ) -> dict[str, Any]:
     """The manifest; it names no patient."""
     root = getattr(run.source, "root", None)
@@ -257,16 +264,16 @@ def open_cohort(run: RunConfig, folder: Path) -> Cohort:
     manifest = json.loads((folder / "manifest.json").read_text())
     modalities = tuple(dict.fromkeys(modality for expert in run.experts.values() for modality in expert.reads))
     return Cohort(
-        folder,
-        manifest,
-        pl.read_parquet(folder / "records.parquet"),
-        source.labels,
-        modalities,
-        source.arrays(folder),
-        json.loads((folder / "state.json").read_text()),
-        compose(run, "transforms"),
-        compose(run, "train_transforms"),
-        run.modalities.cache,
+        folder=folder,
+        manifest=manifest,
+        records=pl.read_parquet(folder / "records.parquet"),
+        labels=source.labels,
+        modalities=modalities,
+        arrays=source.arrays(folder),
+        state=json.loads((folder / "state.json").read_text()),
+        transform=compose(run, "transforms"),
+        augment=compose(run, "train_transforms"),
+        cache=run.modalities.cache,
     )
 
 

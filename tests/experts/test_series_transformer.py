@@ -17,7 +17,7 @@ def series() -> torch.Tensor:
 
 
 def test_gives_logits_for_every_label(series: torch.Tensor) -> None:
-    network = SeriesTransformer(2, 5, 8, labels=3, classes=4)
+    network = SeriesTransformer(2, 5, width=8, labels=3, classes=4)
     said = network(series)
     assert said.shape == (3, 3, 4)
     said.sum().backward()
@@ -25,7 +25,7 @@ def test_gives_logits_for_every_label(series: torch.Tensor) -> None:
 
 
 def test_hours_without_a_measurement_are_not_read(series: torch.Tensor) -> None:
-    network = SeriesTransformer(2, 5, 8).eval()
+    network = SeriesTransformer(2, 5, width=8).eval()
     changed = series.clone()
     changed[0, [1, 4], :2] = 99.0
     torch.testing.assert_close(network(changed)[0], network(series)[0])
@@ -34,12 +34,12 @@ def test_hours_without_a_measurement_are_not_read(series: torch.Tensor) -> None:
 
 
 def test_order_of_hours_matters(series: torch.Tensor) -> None:
-    encoder = SeriesTransformerEncoder(2, 5, 8).eval()
+    encoder = SeriesTransformerEncoder(2, 5, width=8).eval()
     assert not torch.allclose(encoder(series), encoder(series.flip(1)))
 
 
 def test_joins_and_says_what_columns_it_needs(series: torch.Tensor) -> None:
-    joint = Joint([StaticEncoder(4), SeriesTransformerEncoder(2, 5, 8)], classes=6)
+    joint = Joint([StaticEncoder(4), SeriesTransformerEncoder(2, 5, width=8)], classes=6)
     assert joint(torch.randn(3, 4), series).shape == (3, 1, 6)
     with pytest.raises(ValueError, match="but the series has 2"):
         SeriesTransformer(2, 5)(series[..., :2])

@@ -36,6 +36,7 @@ def decompose(
     first: Float[np.ndarray, "sample classes"],
     second: Float[np.ndarray, "sample classes"],
     target: Int[np.ndarray, "sample"],
+    *,
     gain: Float[np.ndarray, "sample"],
     patient: Int[np.ndarray, "sample"],
     weights: Float[np.ndarray, "patient draw"],
@@ -48,8 +49,11 @@ def decompose(
     """
     one, other = bin_by_rank(first), bin_by_rank(second)
     shape = (int(one.max()) + 1, int(other.max()) + 1, first.shape[1])
-    observed = _joint(one, other, target, patient, weights, shape)
-    moved = [_joint(one, other, each, patient, weights[:, :1], shape) for each in _moved(target, patient)]
+    observed = _joint(one, other, target=target, patient=patient, weights=weights, shape=shape)
+    moved = [
+        _joint(one, other, target=each, patient=patient, weights=weights[:, :1], shape=shape)
+        for each in _moved(target, patient)
+    ]
     parts = broja(np.concatenate([observed, *moved]))
     draws = weights.shape[1]
     left, right, union = (
@@ -69,6 +73,7 @@ def decompose(
 def _joint(
     one: np.ndarray,
     other: np.ndarray,
+    *,
     target: np.ndarray,
     patient: np.ndarray,
     weights: np.ndarray,

@@ -52,7 +52,7 @@ def decomposition_table(
             continue
         for at, label in enumerate(predictions[0].labels):
             each = [
-                _parts(one, at, single, together, alone, draws if number == 0 else 0)
+                _parts(one, at, single=single, together=together, alone=alone, draws=draws if number == 0 else 0)
                 for number, one in enumerate(predictions)
             ]
             test = predictions[0].samples["split"].to_numpy(dtype=str) == "test"
@@ -81,6 +81,7 @@ def _excess(seeds: Sequence[Shuffled], label: int, together: Sequence[str]) -> A
 def _parts(
     predictions: Predictions,
     label: int,
+    *,
     single: Mapping[str, Sequence[str]],
     together: Sequence[str],
     alone: Mapping[str, Predictions],
@@ -97,7 +98,9 @@ def _parts(
     target, patient = predictions.target[known, label], np.unique(predictions.patient[known], return_inverse=True)[1]
     weights = draw_weights(int(patient.max()) + 1, draws)
     gain = _gain(predictions, label, together)[known]
-    return decompose(np.exp(each[0][known]), np.exp(each[1][known]), target, gain, patient, weights)
+    return decompose(
+        np.exp(each[0][known]), np.exp(each[1][known]), target, gain=gain, patient=patient, weights=weights
+    )
 
 
 def _amount(seeds: Sequence[np.ndarray], patients: int) -> Amount:

@@ -40,6 +40,7 @@ ONE_SEED = (
 
 def result_sections(
     comparison: Comparison,
+    *,
     trust: Trust,
     pictures: Mapping[str, bytes],
     metric: str,
@@ -56,9 +57,9 @@ def result_sections(
         Section(
             "Comparison",
             [headline(comparison, reference), HOW, CHANCE],
-            comparison.notes,
-            [(figure, pictures["comparison.png"])],
-            tables,
+            notes=comparison.notes,
+            figures=[(figure, pictures["comparison.png"])],
+            tables=tables,
         ),
         paired_section(comparison, reference),
         calibration_section(trust, pictures),

@@ -62,7 +62,15 @@ def write_diagnosis(
     }
     verdict_of = verdicts(by_label)
     picture = dependence_figure(tables["dependence"], title, synthetic)
-    page = diagnosis_page(title, verdict_of, tables, picture, manifest, synthetic, trained)
+    page = diagnosis_page(
+        title,
+        verdicts=verdict_of,
+        tables=tables,
+        picture=picture,
+        manifest=manifest,
+        synthetic=synthetic,
+        trained=trained,
+    )
     return Diagnosis(
         verdict_of, tables, _write(folder, tables, {"diagnosis.html": page.encode(), "dependence.png": picture})
     )

@@ -53,6 +53,7 @@ NO_PAIR = "No pair can be decomposed: each modality of it needs an expert, or a 
 
 def diagnosis_page(
     title: str,
+    *,
     verdicts: Mapping[str, str],
     tables: Mapping[str, pd.DataFrame],
     picture: bytes,

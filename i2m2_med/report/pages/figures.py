@@ -62,7 +62,15 @@ def bars(
     for number, paradigm in enumerate(paradigms):
         places = np.arange(len(labels)) + (number - (len(paradigms) - 1) / 2) * width
         mine = table[table["paradigm"] == paradigm].set_index("label").reindex(labels)
-        _draw_bars(axes, places, mine, width, colours[paradigm], CHANCE.get(metric, 0.0), nice(paradigm))
+        _draw_bars(
+            axes,
+            places=places,
+            mine=mine,
+            width=width,
+            colour=colours[paradigm],
+            base=CHANCE.get(metric, 0.0),
+            name=nice(paradigm),
+        )
         if ideal and metric == "auroc":
             _draw_ceilings(axes, places, [ideal.get(paradigm, {}).get(label) for label in labels], width)
     _label_axes(axes, labels, metric, table)
@@ -182,7 +190,7 @@ def _one_per_bar(rows: Sequence[Mapping[str, Any]], metric: str) -> pd.DataFrame
 
 
 def _draw_bars(
-    axes: Axes, places: np.ndarray, mine: pd.DataFrame, width: float, colour: str, base: float, name: str
+    axes: Axes, *, places: np.ndarray, mine: pd.DataFrame, width: float, colour: str, base: float, name: str
 ) -> None:
     value = mine["value"].to_numpy(dtype=np.float64)
     reach = np.abs(np.stack([value - mine["low"], mine["high"] - value]).astype(np.float64))

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from html import escape as escape_html
 from importlib import resources
 
@@ -17,6 +17,7 @@ class Section:
 
     title: str
     text: Sequence[str] = ()
+    _: KW_ONLY
     notes: Sequence[str] = ()
     figures: Sequence[tuple[str, bytes]] = ()
     tables: Sequence[tuple[str, pd.DataFrame]] = ()

@@ -42,7 +42,9 @@ def write_shifts(
     picture = severity_curves(table, title, synthetic)
     main = areas[areas["metric"].isin(["auroc", "divergence", "coverage"])]
     sections = [
-        Section("Severity curves", [HOW], list(skipped), [("AUROC of the model and of each expert", picture)]),
+        Section(
+            "Severity curves", [HOW], notes=list(skipped), figures=[("AUROC of the model and of each expert", picture)]
+        ),
         Section(
             "Area under the curves, and the worst",
             tables=[("AUROC, divergence, coverage", with_intervals(main))],

@@ -26,7 +26,7 @@ class Trust(NamedTuple):
     coverage: pd.DataFrame
 
 
-def judge_trust(every: Cohort, split: str, reference: str, draws: int, seed: int, sensitivity: float = 0.9) -> Trust:
+def judge_trust(every: Cohort, *, split: str, reference: str, draws: int, seed: int, sensitivity: float = 0.9) -> Trust:
     """Every table, on the samples of `split` that all models answered; first seeds of the reference and what is drawn beside it."""
     chosen = [name for name in every.paradigms if name in (*BESIDE, reference)] or every.paradigms[:1]
     first = replace(every, models={(name, every.seeds(name)[0]): every.of_paradigm(name)[0] for name in chosen})

@@ -94,6 +94,7 @@ def clips_by_colour(split: str, seed: int) -> np.ndarray:
 def draw_pairs(
     split: str,
     rows: np.ndarray,
+    *,
     digits: Digits,
     style: np.ndarray,
     clips: np.ndarray,

@@ -75,7 +75,15 @@ def simulate(
         home = folder / "avmnist"
         for part, splits in (("train", ("train", "valid")), ("test", ("test",))):
             drawn = [pair for split in splits for pair in pairs[split]]
-            _write_part(home, part, drawn, digits[part == "test"], projection, recordings, (snr_db, seed))
+            _write_part(
+                home,
+                part,
+                pairs=drawn,
+                digits=digits[part == "test"],
+                projection=projection,
+                recordings=recordings,
+                sound=(snr_db, seed),
+            )
         _table(pairs).write_csv(home / "sources.csv")
         settings = {**counts._asdict(), "snr_db": snr_db, "seed": seed, "tie": tie}
         manifest = _describe(home, settings, projection, [*sorted(mnist.glob("*.gz")), *sorted(spoken.glob("*.zip"))])
@@ -115,7 +123,7 @@ def _pair(
     pairs: dict[str, list[Pair]] = {}
     for split, chosen in rows.items():
         test, clips = split == "test", clips_by_colour(split, seed)
-        pairs[split] = draw_pairs(split, chosen, digits[test], style[test], clips, tie, rng)
+        pairs[split] = draw_pairs(split, chosen, digits=digits[test], style=style[test], clips=clips, tie=tie, rng=rng)
     return pairs
 
 
@@ -128,6 +136,7 @@ def _choose(digits: Digits, count: int, rng: np.random.Generator) -> np.ndarray:
 def _write_part(
     home: Path,
     part: str,
+    *,
     pairs: Sequence[Pair],
     digits: Digits,
     projection: Projection,

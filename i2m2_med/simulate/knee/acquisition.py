@@ -27,7 +27,7 @@ SCALE = 2e-4
 """Magnitude of bright tissue in a fastMRI file: raw data are tiny, networks must not take them as they are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Knee:
     """Properties that all slices of one volume share: anatomy, contrast and the scanner's phase."""
 

@@ -65,7 +65,17 @@ def simulate(
         raise ConfigError(f"--prevalence is {prevalence:g}; give a share between 0 and 1")
     rows, columns = matrix_size(matrix)
     with replace_folder(out) as folder:
-        positive = _write(folder, volumes, slices, rows, columns, coils, seed, dials, prevalence)
+        positive = _write(
+            folder,
+            volumes=volumes,
+            slices=slices,
+            rows=rows,
+            columns=columns,
+            coils=coils,
+            seed=seed,
+            dials=dials,
+            prevalence=prevalence,
+        )
     return {
         "folder": str(out),
         "synthetic": True,
@@ -79,6 +89,7 @@ def simulate(
 
 def _write(
     folder: Path,
+    *,
     volumes: int,
     slices: int,
     rows: int,

@@ -55,7 +55,7 @@ class Dials:
         return 0.5 - 0.47 * self.between
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cases:
     """One draw of the generative model."""
 

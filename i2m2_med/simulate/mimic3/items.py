@@ -3,7 +3,7 @@
 CareVue and MetaVision are the two bedside systems; a stay is charted in one of them. Laboratory items are the same in both.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Charted:
     noise: float
     hours: float
     """Mean distance between two measurements."""
+    _: KW_ONLY
     finding: int = 0
     slope: float = 0.0
     swept: int = 0

@@ -37,7 +37,7 @@ OUTCOME = (
 NOTHING = np.datetime64("NaT", "ms")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """One row of NOTEEVENTS; `chart` NaT where the release gives a date only."""
 
@@ -80,7 +80,12 @@ def notes_of(case: int, cases: Cases, stays: Stays, rng: np.random.Generator) ->
     favours = np.column_stack([rng.permutation(share) for share in shares])
     nursing = [
         timed(
-            case, stays, hour + rng.uniform(0, 2), NURSING[int(stays.metavision[case])], nursing_text(favour, rng), rng
+            case,
+            stays,
+            hour=hour + rng.uniform(0, 2),
+            kind=NURSING[int(stays.metavision[case])],
+            text=nursing_text(favour, rng),
+            rng=rng,
         )
         for hour, favour in zip(FIRST_HOURS, favours, strict=True)
     ]
@@ -89,10 +94,20 @@ def notes_of(case: int, cases: Cases, stays: Stays, rng: np.random.Generator) ->
         others.append(replace(nursing[0], store=nursing[0].store + np.timedelta64(30, "m")))
     if rng.random() < ERROR_SHARE:
         others.append(
-            timed(case, stays, rng.uniform(3, 20), NURSING[0], nursing_text(~favours[0], rng), rng, error="1")
+            timed(
+                case,
+                stays,
+                hour=rng.uniform(3, 20),
+                kind=NURSING[0],
+                text=nursing_text(~favours[0], rng),
+                rng=rng,
+                error="1",
+            )
         )
     if rng.random() < RADIOLOGY_SHARE:
-        note = timed(case, stays, rng.uniform(1, 20), ("Radiology", "CHEST (PORTABLE AP)"), RADIOLOGY, rng)
+        note = timed(
+            case, stays, hour=rng.uniform(1, 20), kind=("Radiology", "CHEST (PORTABLE AP)"), text=RADIOLOGY, rng=rng
+        )
         others.append(replace(note, store=NOTHING))
     if rng.random() < ECG_SHARE:
         others.append(
@@ -118,6 +133,7 @@ def nursing_text(favour: np.ndarray, rng: np.random.Generator) -> str:
 def timed(
     case: int,
     stays: Stays,
+    *,
     hour: float,
     kind: tuple[str, str],
     text: str,
@@ -127,18 +143,43 @@ def timed(
     """A note charted `hour` hours after ICU admission and stored within the hour."""
     chart = stays.intime[case] + np.timedelta64(round(hour * 60), "m")
     store = chart + np.timedelta64(int(rng.integers(5, 60)), "m")
-    return Note(case, chart.astype("datetime64[D]"), chart, store, *kind, text, error)
+    category, description = kind
+    return Note(
+        case=case,
+        date=chart.astype("datetime64[D]"),
+        chart=chart,
+        store=store,
+        category=category,
+        description=description,
+        text=text,
+        error=error,
+    )
 
 
 def dated(case: int, day: np.datetime64, category: str, text: str) -> Note:
     """A note that has a date and no time."""
-    return Note(case, day.astype("datetime64[D]"), NOTHING, NOTHING, category, "Report", text)
+    return Note(
+        case=case,
+        date=day.astype("datetime64[D]"),
+        chart=NOTHING,
+        store=NOTHING,
+        category=category,
+        description="Report",
+        text=text,
+    )
 
 
 def later_note(case: int, stays: Stays, rng: np.random.Generator) -> Note:
     """A note from after the first day that tells how it ends."""
     text = f"Physician progress note (simulated)\n{OUTCOME[int(died_in_hospital(stays)[case])]}\n"
-    return timed(case, stays, rng.uniform(25, 30), ("Physician ", "Physician Resident Progress Note"), text, rng)
+    return timed(
+        case,
+        stays,
+        hour=rng.uniform(25, 30),
+        kind=("Physician ", "Physician Resident Progress Note"),
+        text=text,
+        rng=rng,
+    )
 
 
 def discharge_summary(case: int, cases: Cases, stays: Stays, rng: np.random.Generator) -> Note:

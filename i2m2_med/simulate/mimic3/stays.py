@@ -16,7 +16,7 @@ ODD_KINDS = ("", "newborn", "short stay", "no ICU stay")
 Times = np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stays:
     """When and where each case was. Times are (case,) datetime64[ms]; NaT where nothing happened."""
 

@@ -72,12 +72,21 @@ def test_probabilities_of_independent_evidence_are_unique():
     sure = 1 / (1 + np.exp(-2 * (rng.normal(size=6000) + 2 * target - 1)))
     first = np.stack([1 - sure, sure], axis=1)
     weights = draw_weights(2000, 60)
-    found = decompose(first, np.full((6000, 2), 0.5), target, np.full(6000, 0.36), np.arange(6000) // 3, weights)
+    found = decompose(
+        first, np.full((6000, 2), 0.5), target, gain=np.full(6000, 0.36), patient=np.arange(6000) // 3, weights=weights
+    )
     assert {part.shape for part in found} == {(61,)}
     assert sum(found) == pytest.approx(np.full(61, 0.36))
     error = found.unique_first[1:].std()
     assert error == pytest.approx(0.0085, rel=0.4)  # of a mean of 6,000 gains that scatter by 0.66 nats
-    found = decompose(first, np.full((6000, 2), 0.5), target, np.full(6000, 0.36), np.arange(6000), np.ones((6000, 1)))
+    found = decompose(
+        first,
+        np.full((6000, 2), 0.5),
+        target,
+        gain=np.full(6000, 0.36),
+        patient=np.arange(6000),
+        weights=np.ones((6000, 1)),
+    )
     assert found.redundant == pytest.approx(0, abs=0.01)
     assert found.unique_first == pytest.approx(0.336, abs=0.03)  # I(Y; X) of Gaussians two deviations apart
     assert found.unique_second == pytest.approx(0, abs=0.01)
@@ -95,7 +104,7 @@ def test_few_samples_without_information_give_none(classes):
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(classes), size=(2, 90))
     target, patient = rng.integers(0, classes, 90), np.arange(90) // 2
-    found = decompose(p[0], p[1], target, np.zeros(90), patient, np.ones((45, 1)))
+    found = decompose(p[0], p[1], target, gain=np.zeros(90), patient=patient, weights=np.ones((45, 1)))
     assert np.abs(np.array(found)).max() < 0.08
 
 

@@ -156,7 +156,9 @@ def drawn(tie: float, seed: int = 2018) -> pl.DataFrame:
     digits = Digits(rng.integers(0, 256, (6000, 28, 28), dtype=np.uint8), (np.arange(6000) % 10).astype(np.uint8))
     style = styles(fit_projection(digits.images), digits)
     rows = np.tile(np.arange(6000), 10)
-    pairs = draw_pairs("train", rows, digits, style, clips_by_colour("train", seed), tie, rng)
+    pairs = draw_pairs(
+        "train", rows, digits=digits, style=style, clips=clips_by_colour("train", seed), tie=tie, rng=rng
+    )
     return pl.DataFrame([pair._asdict() | {"take": f"{pair.take.speaker} {pair.take.take}"} for pair in pairs])
 
 
