@@ -30,7 +30,7 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
     n_parameters = check_networks(run)
     say(f"ok  {len(run.experts)} experts, {n_parameters:,} parameters, keyword arguments fit")
     result: dict[str, Any] = {"config": config, "experts": list(run.experts), "parameters": n_parameters}
-    return result | (check_data(run, Path(config).stem) if data else {})
+    return result | (check_batch(run, Path(config).stem) if data else {})
 
 
 def check_networks(run: RunConfig) -> int:
@@ -53,7 +53,7 @@ def check_networks(run: RunConfig) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def check_data(run: RunConfig, name: str) -> dict[str, Any]:
+def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     """Prepare the data, put one batch through the model, show label counts per split."""
     from i2m2_med.console import TerminalProgress
     from i2m2_med.engine.prediction.build import build_model, check_shapes

@@ -39,7 +39,7 @@ def main(
         refuse_splits(experiment.manifest)
         with experiment.as_parent() as parent:
             made = [experiment.train(paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
-            report = write(experiment, made)
+            report = write_comparison(experiment, made)
             experiment.record_comparison(parent, report.rows, experiment.folder / "report")
     show(report, run, experiment)
     written = copy(experiment.folder / "report", out) if out else experiment.folder / "report"
@@ -52,7 +52,7 @@ def main(
     }
 
 
-def write(experiment: "Experiment", made: "list[Trained]") -> "WrittenReport":
+def write_comparison(experiment: "Experiment", made: "list[Trained]") -> "WrittenReport":
     """The comparison's report: tables, figure, page."""
     from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
@@ -72,9 +72,9 @@ def write(experiment: "Experiment", made: "list[Trained]") -> "WrittenReport":
 def show(report: "WrittenReport", run: RunConfig, experiment: "Experiment") -> None:
     """The main metric per paradigm and label, AUROC beside its ceiling, and what may not be claimed."""
     from i2m2_med.report.pages.ceiling import ideal_observer
-    from i2m2_med.report.run_report import headline, value
+    from i2m2_med.report.run_report import main_metric, value
 
-    metric = headline(run)
+    metric = main_metric(run)
     ceiling = ideal_observer(run, experiment.manifest) if metric == "auroc" else {}
     labels = list(dict.fromkeys(row["label"] for row in report.rows))
     row_of = {

@@ -20,13 +20,13 @@ def main(im_pk: Path, config: Config = "mimic3_mortality", *, set_: Overrides = 
     im_pk
         MultiBench's file of MIMIC-III arrays, or the folder in which it is called im.pk.
     """
-    from i2m2_med.sources.impk.comparison import compare, our_table, their_table
+    from i2m2_med.sources.impk.comparison import compare_columns, our_table, their_table
 
     run, _ = load_config(config, (*set_, "source.profile=i2m2_compat", "source.normalise=train"))
     theirs = their_table(im_pk, run.source)
-    comparison = compare(theirs, our_table(run.source, workspace() / "cache", TerminalProgress()))
+    comparison = compare_columns(theirs, our_table(run.source, workspace() / "cache", TerminalProgress()))
     titles = ["column", "cells", "max", "mean", "equal", "only im.pk", "only ours"]
-    table("im.pk against our i2m2_compat", titles, [shown(row) for row in comparison.rows])
+    table("im.pk against our i2m2_compat", titles, [column_cells(row) for row in comparison.rows])
     say(f"{comparison.matched} samples stand in both; im.pk holds {comparison.theirs}, we made {comparison.ours}")
     return {
         "rows": comparison.rows,
@@ -36,7 +36,7 @@ def main(im_pk: Path, config: Config = "mimic3_mortality", *, set_: Overrides = 
     }
 
 
-def shown(row: dict[str, Any]) -> list[str]:
+def column_cells(row: dict[str, Any]) -> list[str]:
     """A row for a person."""
     return [
         row["column"],

@@ -17,13 +17,13 @@ PROGRAMS = ("bart", "chromium", "postgres", "nvidia-smi")
 
 def main() -> dict[str, Any]:
     """Look at packages, devices, disk, the tracking store and telemetry; nothing heavy is imported and nothing is changed."""
-    rows = [*packages(), *machine(), *store()]
+    rows = [*package_rows(), *machine(), *store()]
     table("i2m2 doctor", ["what", "found", "remark"], rows)
-    missing = [name for name, value, _ in packages() if value == "missing" and name in PACKAGES]
+    missing = [name for name, value, _ in package_rows() if value == "missing" and name in PACKAGES]
     return {"found": {name: value for name, value, _ in rows}, "exit": 1 if missing else 0}
 
 
-def packages() -> list[tuple[str, str, str]]:
+def package_rows() -> list[tuple[str, str, str]]:
     """Versions of what is needed, and of what the extras bring."""
     extra = "optional: an extra of i2m2-med"
     return [(name, installed(name), "" if name in PACKAGES else extra) for name in (*PACKAGES, *EXTRAS)]

@@ -48,7 +48,7 @@ def main(checkpoint: Path, out: Path, /, *, network: str, expert: str | None = N
         "experts": {name: {"mapped": one.mapped, "unused": one.unused} for name, one in imported.items()},
         "left_out": left_out,
     }
-    write(out, imported, summary)
+    write_weights(out, imported, summary)
     show(imported, left_out, out)
     return summary | {"out": str(out)}
 
@@ -80,7 +80,7 @@ def import_experts(
     return imported, left_out
 
 
-def write(out: Path, imported: "dict[str, Imported]", summary: dict[str, Any]) -> None:
+def write_weights(out: Path, imported: "dict[str, Imported]", summary: dict[str, Any]) -> None:
     """`<expert>.safetensors` and `imported.json`, whole or not at all."""
     from safetensors.torch import save_file
 

@@ -29,14 +29,14 @@ def main(*, uri: str | None = None, experiment: str | None = None, limit: int = 
     from i2m2_med.engine.tracking.store import store_uri
 
     runs = list_runs(store_uri(workspace(), uri), experiment)
-    shown = nested(runs)[:limit]
+    shown = under_comparisons(runs)[:limit]
     columns = ["run", "started", "status", "paradigm", "task", "data", "seed", *SHOWN, "calibrated", "verified"]
     more = f", {len(runs) - limit} more (--limit)" if len(runs) > limit else ""
     table(f"{len(runs)} runs{more}", columns, [cells(run) for run in shown])
     return {"runs": [as_json(run) for run in shown]}
 
 
-def nested(runs: "list[FoundRun]") -> "list[FoundRun]":
+def under_comparisons(runs: "list[FoundRun]") -> "list[FoundRun]":
     """Parents newest first, each followed by its children, oldest first."""
     known = {run.run_id for run in runs}
     ordered: list[FoundRun] = []

@@ -37,9 +37,9 @@ def main(run: Run, *, retrain: bool = False, root: Path | None = None, uri: str 
     recorded = find_run(store_uri(workspace(), uri), run)
     members = [child for child in children(recorded) if child.status == "FINISHED"]
     progress = TerminalProgress()
-    verified = [verify_run(one, judge, progress, retrain, root) for one in members or [recorded]]
+    verified = [verify_run(one, metric_rows, progress, retrain, root) for one in members or [recorded]]
     if members:
-        verified.append(verify_comparison(recorded, verified, judge))
+        verified.append(verify_comparison(recorded, verified, metric_rows))
     results = [record(one) for one in verified]
     failed = [one.run.run_id for one in verified if not one.passed]
     say(
@@ -49,7 +49,7 @@ def main(run: Run, *, retrain: bool = False, root: Path | None = None, uri: str 
     return {"run": recorded.run_id, "verified": not failed, "runs": results, "exit": int(bool(failed))}
 
 
-def judge(config: "RunConfig", tables: "Tables", reference: str) -> list[dict[str, Any]]:
+def metric_rows(config: "RunConfig", tables: "Tables", reference: str) -> list[dict[str, Any]]:
     """The metrics of prediction tables, as `train` and `compare` compute them."""
     from i2m2_med.report.statistics.compare import compare_tables
 

@@ -42,7 +42,7 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
             evidence,
             synthetic=run.synthetic or bool(evidence.manifest.get("synthetic")),
             ideal=ideal_observer(run, evidence.manifest) or None,
-            metric=evidence.metric or headline(run),
+            metric=evidence.metric or main_metric(run),
             facts=facts_of_run(run) | calibration_facts(evidence.tables) | dict(evidence.facts),
             replicates=run.evaluation.bootstrap,
             evaluation=run.evaluation,
@@ -51,7 +51,7 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
     )
 
 
-def headline(run: RunConfig) -> str:
+def main_metric(run: RunConfig) -> str:
     """Return what the main figure and the terminal's table show: accuracy where epochs are chosen by it, else AUROC."""
     return "accuracy" if run.training.select == "accuracy" else "auroc"
 

@@ -168,7 +168,9 @@ def fill(
     )
     records.write_parquet(folder / "records.parquet")
     write_json(folder / "state.json", state)
-    write_json(folder / "manifest.json", describe(run, source, files=files, records=records, state=state, flow=flow))
+    write_json(
+        folder / "manifest.json", describe_cohort(run, source, files=files, records=records, state=state, flow=flow)
+    )
 
 
 def last_step(flow: Flow) -> str:
@@ -177,14 +179,14 @@ def last_step(flow: Flow) -> str:
     return f"step '{emptied[0]['step']}' dropped the last: {emptied[0]['why']}" if emptied else "the folder holds none"
 
 
-def describe(
+def describe_cohort(
     run: RunConfig, source: Source, *, files: Sequence[Path], records: pl.DataFrame, state: normalise.State, flow: Flow
 ) -> dict[str, Any]:
     """The manifest; it names no patient."""
     root = getattr(run.source, "root", None)
     listed = describe_files(run, source, files)
     held = [name for name in (*SPLITS, REST) if name in set(records["split"])]
-    splits = {name: count(records.filter(pl.col("split") == name), source.labels) for name in held}
+    splits = {name: split_counts(records.filter(pl.col("split") == name), source.labels) for name in held}
     content = {
         "task": run.task,
         "synthetic": run.synthetic or flow.synthetic,
@@ -241,7 +243,7 @@ def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
     return notices
 
 
-def count(records: pl.DataFrame, labels: Labels) -> dict[str, Any]:
+def split_counts(records: pl.DataFrame, labels: Labels) -> dict[str, Any]:
     """Patients, studies, samples and class counts of one split."""
     classes = {
         name: {outcome: int((records[f"label_{name}"] == index).sum()) for index, outcome in enumerate(labels.classes)}

@@ -124,7 +124,7 @@ class Samples(Dataset[Batch]):
 
     def acquired(self, name: str, taken: Tensor) -> Tensor:
         """Return which of the rows taken of an array hold a number, (batch,) bool: whole numbers are always there."""
-        return acquired(taken) if self.arrays[name].dtype.kind == "f" else torch.ones(len(taken), dtype=torch.bool)
+        return acquired_rows(taken) if self.arrays[name].dtype.kind == "f" else torch.ones(len(taken), dtype=torch.bool)
 
     def array_rows(self, name: str, rows: np.ndarray) -> Tensor:
         """Return the rows of an array modality, as the model reads them: floats in float32, bytes / 255 too, integers in int64."""
@@ -156,7 +156,7 @@ class Samples(Dataset[Batch]):
         return self.cached[row]
 
 
-def acquired(tensor: Tensor) -> Tensor:
+def acquired_rows(tensor: Tensor) -> Tensor:
     """Return which rows hold a number: (batch,) bool."""
     if not tensor.is_floating_point():
         return torch.ones(len(tensor), dtype=torch.bool)

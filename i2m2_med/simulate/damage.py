@@ -37,14 +37,14 @@ def only_unknown_files(study: Path, neighbour: Path) -> None:
 
 
 def no_bytes(study: Path, _: Path) -> None:
-    for path in data_files(study):
+    for path in stored_files(study):
         path.write_bytes(b"")
 
 
 def link_to_neighbours_files(study: Path, neighbour: Path) -> None:
-    for path in data_files(study):
+    for path in stored_files(study):
         path.unlink()
-    for path in data_files(neighbour):
+    for path in stored_files(neighbour):
         here = study / path.relative_to(neighbour)
         here.parent.mkdir(exist_ok=True)
         here.symlink_to(
@@ -63,7 +63,7 @@ def yaml_runs_code(study: Path, _: Path) -> None:
 
 def yaml_points_out(study: Path, neighbour: Path) -> None:
     everything_gone(study, neighbour)
-    lines = [f"{key_of(path)}: ../{path.relative_to(neighbour.parent)}\n" for path in data_files(neighbour)]
+    lines = [f"{yaml_key(path)}: ../{path.relative_to(neighbour.parent)}\n" for path in stored_files(neighbour)]
     (study / "study.yaml").write_text("".join(lines))
 
 
@@ -77,17 +77,17 @@ def yaml_bomb(study: Path, _: Path) -> None:
 
 
 def name_with_newline(study: Path, _: Path) -> None:
-    path = data_files(study)[0]
+    path = stored_files(study)[0]
     stem, dot, ending = path.name.partition(".")
     path.rename(path.with_name(f"{stem}\nline 2{dot}{ending}"))
 
 
-def data_files(study: Path) -> list[Path]:
+def stored_files(study: Path) -> list[Path]:
     """Every file of a healthy study, notes first."""
     return sorted((path for path in study.rglob("*") if path.is_file()), key=lambda path: (path.suffix != ".txt", path))
 
 
-def key_of(path: Path) -> str:
+def yaml_key(path: Path) -> str:
     """Return the key of a file in `study.yaml`: its name up to the first dot, or `notes`."""
     return "notes" if path.suffix == ".txt" else path.name.partition(".")[0]
 

@@ -21,7 +21,7 @@ Kind = Literal["knee", "mimic3"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """One study folder to write."""
 
     kind: Kind
@@ -75,15 +75,15 @@ def simulate(
     }
 
 
-def _plans(kinds: tuple[Kind, ...], count: int, seed: int, damage: bool) -> list[Plan]:
+def _plans(kinds: tuple[Kind, ...], count: int, seed: int, damage: bool) -> list[StudyPlan]:
     """Return the plan of each folder, in the order of folders; healthy and damaged ones are shuffled."""
     hurt = _damaged(kinds) if damage else []
     patterns = {kind: _patterns(kind) for kind in kinds}
     every = sum(map(len, patterns.values()))
-    healthy: list[Plan] = []
+    healthy: list[StudyPlan] = []
     for number in range(max(count - len(hurt), every if hurt else 1)):
         kind = kinds[number % len(kinds)]
-        healthy.append(Plan(kind, patterns[kind][number // len(kinds) % len(patterns[kind])]))
+        healthy.append(StudyPlan(kind, patterns[kind][number // len(kinds) % len(patterns[kind])]))
     order = np.random.default_rng([seed, 4]).permutation(len(healthy) + len(hurt)) if hurt else range(len(healthy))
     return [(healthy + hurt)[number] for number in order]
 
@@ -95,7 +95,7 @@ def _patterns(kind: Kind) -> list[str]:
     return list(studies_knee.PATTERNS) if kind == "knee" else studies_mimic3.PATTERNS
 
 
-def _damaged(kinds: tuple[Kind, ...]) -> list[Plan]:
+def _damaged(kinds: tuple[Kind, ...]) -> list[StudyPlan]:
     """Forty damaged studies: ten that befall any study, and thirty of the kind, or fifteen of each kind."""
     from i2m2_med.simulate.knee.damage import DAMAGE as KNEE
     from i2m2_med.simulate.mimic3.damage import DAMAGE as MIMIC3
@@ -103,17 +103,17 @@ def _damaged(kinds: tuple[Kind, ...]) -> list[Plan]:
 
     tables, whole = {"knee": KNEE, "mimic3": MIMIC3}, {"knee": "kspace", "mimic3": WHOLE}
     general = {kind: anywhere(whole[kind]) for kind in kinds}
-    plans: list[Plan] = []
+    plans: list[StudyPlan] = []
     for number in range(len(general[kinds[0]])):
         kind = kinds[number % len(kinds)]
-        plans.append(Plan(kind, whole[kind], general[kind][number]))
+        plans.append(StudyPlan(kind, whole[kind], general[kind][number]))
     for kind in kinds:
         own = tables[kind][: len(tables[kind]) // len(kinds)]
-        plans += [Plan(kind, damage.pattern, damage) for damage in own]
+        plans += [StudyPlan(kind, damage.pattern, damage) for damage in own]
     return plans
 
 
-def _write(study: Path, plan: Plan, matrix: tuple[int, int], slices: int, rng: np.random.Generator) -> None:
+def _write(study: Path, plan: StudyPlan, matrix: tuple[int, int], slices: int, rng: np.random.Generator) -> None:
     """Write one healthy study."""
     from i2m2_med.simulate.knee import anatomy as knee_anatomy
     from i2m2_med.simulate.knee import studies as studies_knee
@@ -127,11 +127,11 @@ def _write(study: Path, plan: Plan, matrix: tuple[int, int], slices: int, rng: n
         studies_mimic3.write_stay(study, plan.pattern, rng)
 
 
-def _inflict(folder: Path, plans: list[Plan]) -> None:
+def _inflict(folder: Path, plans: list[StudyPlan]) -> None:
     """Damage the studies that are to be damaged; all are written by now."""
     for number, plan in enumerate(plans):
         if plan.damage:
-            neighbour = plans.index(Plan(plan.kind, plan.pattern))
+            neighbour = plans.index(StudyPlan(plan.kind, plan.pattern))
             plan.damage.inflict(folder / study_name(number), folder / study_name(neighbour))
             (folder / study_name(number) / "damage.txt").write_text(plan.damage.name + "\n")
 

@@ -75,12 +75,12 @@ class Source(BaseSource):
         """One row per pair, train before test; checked arrays of both parts are written to `folder`."""
         self.files()
         home = self.home
-        labels = {part: read_labels(home / f"{part}_labels.npy") for part in ("train", "test")}
+        labels = {part: read_digit_labels(home / f"{part}_labels.npy") for part in ("train", "test")}
         for modality in SIDES:
             paths = {part: home / modality / f"{part}_data.npy" for part in labels}
             parts = {path: open_pixels(path, SIDES[modality], len(labels[part])) for part, path in paths.items()}
             write_pixels(parts, folder / f"{modality}.npy", progress)
-        table = read_table(home / "sources.csv", labels)
+        table = read_sources(home / "sources.csv", labels)
         if table is not None:
             flow.remarks.append(SIMULATED)
         flow.step("pairs of a digit's image and sound", sum(map(len, labels.values())))
@@ -127,7 +127,7 @@ def open_pixels(path: Path, side: int, rows: int | None = None) -> np.ndarray:
     return array.reshape(-1, 1, side, side)
 
 
-def read_labels(path: Path) -> np.ndarray:
+def read_digit_labels(path: Path) -> np.ndarray:
     """(row,) int8 digits. Raises SourceError for other shapes, fractions, or a label outside 0 to 9."""
     labels = open_array(path)
     if labels.ndim != 1 or not len(labels):
@@ -169,7 +169,7 @@ def write_pixels(parts: Mapping[Path, np.ndarray], path: Path, progress: Progres
     whole.flush()
 
 
-def read_table(path: Path, labels: Mapping[str, np.ndarray]) -> pl.DataFrame | None:
+def read_sources(path: Path, labels: Mapping[str, np.ndarray]) -> pl.DataFrame | None:
     """`sources.csv` in the order of the rows, or None where there is none. Raises SourceError if it is of other arrays."""
     if not path.is_file():
         return None

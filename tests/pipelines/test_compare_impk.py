@@ -9,7 +9,7 @@ import pytest
 
 from i2m2_med.cli import main
 from i2m2_med.simulate.mimic3.write import simulate
-from i2m2_med.sources.impk.comparison import compare, our_table
+from i2m2_med.sources.impk.comparison import compare_columns, our_table
 from i2m2_med.sources.mimic3 import Settings
 from i2m2_med.sources.mimic3.static import STATIC
 from i2m2_med.sources.source import Progress
@@ -80,6 +80,6 @@ def test_alignment_allows_gaps_on_both_sides() -> None:
     names = [f"static: {name}" for name in STATIC]
     left = {**{name: np.array([1.0, 2, 3, 5, 6]) for name in names}, "label: y": np.zeros(5)}
     right = {**{name: np.array([1.0, 3, 4, 5, 6, 7]) for name in names}, "label: y": np.ones(6)}
-    found = compare(left, right)
+    found = compare_columns(left, right)
     assert (found.matched, found.theirs, found.ours) == (4, 5, 6)
     assert found.rows[-1]["mean"] == 1

@@ -17,7 +17,7 @@ from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.dataset import Samples
 
 
-def only(samples: Samples, kept: frozenset[str], pattern: Sequence[str]) -> Samples:
+def of_modalities(samples: Samples, kept: frozenset[str], pattern: Sequence[str]) -> Samples:
     """Return those samples that have all of `kept`, with nothing but `kept`. pattern: each sample's own, as of `patterns`."""
 
     def withhold(own: Batch) -> Batch:
@@ -38,7 +38,7 @@ def fit_withheld(predictor: Predictor, samples: Samples) -> dict[str, Any]:
         name = "+".join(sorted(kept))
         if all(predictor.calibration["patterns"].get(name, {"labels": [None]})["labels"]):
             continue
-        part = only(samples, kept, by_sample)
+        part = of_modalities(samples, kept, by_sample)
         if len(part):
             fitted[name] = fit_calibration(bare.predict(part))["patterns"][name]
     return fitted
@@ -52,7 +52,7 @@ def withhold(predictor: Predictor, samples: Samples, without: Sequence[str]) -> 
     kept = frozenset(samples.modalities) - set(without)
     if kept not in answerable(predictor, sorted(kept)):
         raise ConfigError(f"no expert of this model can answer without {' and '.join(without)}")
-    return only(samples, kept, patterns(samples))
+    return of_modalities(samples, kept, patterns(samples))
 
 
 def answerable(predictor: Predictor, modalities: Sequence[str]) -> Iterator[frozenset[str]]:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.samples.dataset import Samples, acquired
+from i2m2_med.samples.dataset import Samples, acquired_rows
 from i2m2_med.samples.shifts import Shift, Suite
 
 SeriesArray = Float[np.ndarray, "sample hour channel"]
@@ -88,7 +88,7 @@ def changed_array(samples: Samples, severity: float, *, name: str, modality: str
     shifted = samples.replaced(arrays=samples.arrays | {modality: array})
     if modality not in samples.presence:
         return shifted
-    there = samples.presence[modality] & acquired(torch.from_numpy(array))
+    there = samples.presence[modality] & acquired_rows(torch.from_numpy(array))
     return shifted.replaced(presence=samples.presence | {modality: there})
 
 

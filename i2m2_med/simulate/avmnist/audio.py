@@ -34,7 +34,7 @@ def noise_clip(seed: int, clip: int) -> np.ndarray:
     return (noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
 
 
-def add_noise(recording: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+def with_noise(recording: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     """The recording plus noise of the same length; both powers are means over the whole recording."""
     signal = recording.astype(np.float64)
     wanted = np.mean(signal**2) / 10 ** (snr_db / 10)

@@ -19,7 +19,7 @@ import polars as pl
 from i2m2_med.console import TerminalProgress, say
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder, sha256_of, write_json
-from i2m2_med.simulate.avmnist.audio import CLIP, SIDE, add_noise, noise_clip, spectrogram
+from i2m2_med.simulate.avmnist.audio import CLIP, SIDE, noise_clip, spectrogram, with_noise
 from i2m2_med.simulate.avmnist.inputs import Digits, Take, read_mnist, read_spoken
 from i2m2_med.simulate.avmnist.pairs import Pair, Projection, clips_by_colour, draw_pairs, fit_projection, styles
 
@@ -156,7 +156,7 @@ def _write_part(
     for row, pair in enumerate(TerminalProgress().track(pairs, f"mixing {part}", len(pairs))):
         recording = recordings[pair.take]
         heard = np.arange(pair.start, pair.start + len(recording)) % CLIP
-        audio[row] = spectrogram(add_noise(recording, clips[pair.clip][heard], snr_db))
+        audio[row] = spectrogram(with_noise(recording, clips[pair.clip][heard], snr_db))
     audio.flush()
 
 

@@ -26,7 +26,7 @@ DISEASED_VOLUMES = 2 / 3
 
 
 @dataclass(frozen=True)
-class Dials:
+class KneeDials:
     """Strength of the evidence in magnitude alone, in phase alone, and between the two; 0 (none) to 1."""
 
     magnitude: float
@@ -66,7 +66,7 @@ def draw_classes(volumes: int, slices: int, prevalence: float, seed: int) -> NDA
     return classes
 
 
-def draw_latents(classes: NDArray[np.int8], dials: Dials, rng: np.random.Generator) -> Latents:
+def draw_latents(classes: NDArray[np.int8], dials: KneeDials, rng: np.random.Generator) -> Latents:
     """Latents given the classes (slice, label); the random numbers used don't depend on the dials."""
     noise_magnitude, noise_phase = rng.standard_normal((2, *classes.shape))
     contrast = np.where(rng.random(classes.shape) < 0.5, 1, -1).astype(np.int8)

@@ -63,7 +63,7 @@ xsi:schemaLocation="http://www.ismrm.org/ISMRMRD ismrmrd.xsd">
 
 
 @dataclass(frozen=True)
-class Volume:
+class SimulatedVolume:
     """One file of the data set: who, what was drawn, and whether a reader has looked at it."""
 
     name: str
@@ -79,7 +79,7 @@ class Volume:
         return "CORPDFS_FBK" if self.knee.fat_suppressed else "CORPD_FBK"
 
 
-def write_volume(path: Path, volume: Volume, kspace: Iterable[Complex], coils: int) -> None:
+def write_volume(path: Path, volume: SimulatedVolume, kspace: Iterable[Complex], coils: int) -> None:
     """Write one volume, slice by slice. kspace: (coil, readout, phase) of each slice.
 
     Single-coil files have no coil axis and hold `reconstruction_esc` beside `reconstruction_rss`, both of their one coil.
@@ -103,7 +103,7 @@ def write_volume(path: Path, volume: Volume, kspace: Iterable[Complex], coils: i
         )
 
 
-def header(volume: Volume, coils: int) -> str:
+def header(volume: SimulatedVolume, coils: int) -> str:
     """ISMRMRD header (XML) of one volume."""
     geometry = volume.knee.geometry
     return HEADER.format(
@@ -122,7 +122,7 @@ def header(volume: Volume, coils: int) -> str:
     )
 
 
-def write_annotations(folder: Path, volumes: Sequence[Volume], rng: np.random.Generator) -> None:
+def write_annotations(folder: Path, volumes: Sequence[SimulatedVolume], rng: np.random.Generator) -> None:
     """`knee.csv` and `knee_file_list.csv`, with what the real ones hold besides: a study-level row and exact duplicates."""
     rows = [row for volume in volumes if volume.reviewed for row in boxes(volume, rng)]
     rows += rows[:: max(1, len(rows) // 3)][:3]
@@ -136,7 +136,7 @@ def write_annotations(folder: Path, volumes: Sequence[Volume], rng: np.random.Ge
     (folder / "knee_file_list.csv").write_text("\n".join(names) + "\nKnee data\n")
 
 
-def boxes(volume: Volume, rng: np.random.Generator) -> list[tuple[str | int, ...]]:
+def boxes(volume: SimulatedVolume, rng: np.random.Generator) -> list[tuple[str | int, ...]]:
     """Rows of `knee.csv`: one or two boxes for every finding of every slice, on the image flipped up/down."""
     geometry, pose = volume.knee.geometry, volume.knee.pose(0.0)
     rows: list[tuple[str | int, ...]] = []
@@ -149,7 +149,7 @@ def boxes(volume: Volume, rng: np.random.Generator) -> list[tuple[str | int, ...
     return rows
 
 
-def write_truth(path: Path, volumes: Sequence[Volume]) -> None:
+def write_truth(path: Path, volumes: Sequence[SimulatedVolume]) -> None:
     """`truth.parquet`: class and latents of every file, slice and label, reviewed or not."""
     frames: list[pl.DataFrame] = []
     for volume in volumes:

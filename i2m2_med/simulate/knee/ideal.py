@@ -35,7 +35,7 @@ from i2m2_med.simulate.knee.acquisition import (
     draw_slice,
 )
 from i2m2_med.simulate.knee.anatomy import Geometry
-from i2m2_med.simulate.knee.dials import LABELS, SEPARATION, Dials, Latents
+from i2m2_med.simulate.knee.dials import LABELS, SEPARATION, KneeDials, Latents
 
 CALIBRATION_SLICES = 4
 
@@ -50,11 +50,11 @@ class PatchNoise:
     shift: float
 
 
-def ideal_auroc(noise: PatchNoise, dials: Dials) -> dict[str, float]:
+def ideal_auroc(noise: PatchNoise, dials: KneeDials) -> dict[str, float]:
     """AUROC of the ideal observer of one label, by paradigm.
 
     >>> nothing = PatchNoise(0.0, 0.0, 0.0, 0.0)
-    >>> ideal_auroc(nothing, Dials(magnitude=0.0, phase=0.0, between=1.0))["unimodal_phase"]
+    >>> ideal_auroc(nothing, KneeDials(magnitude=0.0, phase=0.0, between=1.0))["unimodal_phase"]
     0.5
     """
     magnitude = SEPARATION * dials.magnitude / sqrt(1 + noise.magnitude**2)
@@ -103,7 +103,7 @@ def patch_noise(geometry: Geometry, coils: Complex, seed: int) -> dict[str, Patc
     }
 
 
-def log_likelihood_ratio(latents: Latents, dials: Dials) -> dict[str, np.ndarray]:
+def log_likelihood_ratio(latents: Latents, dials: KneeDials) -> dict[str, np.ndarray]:
     """log p(latents | 1) − log p(latents | 0) by paradigm, shaped as the latents, which are read without error."""
     d_m, d_p = SEPARATION * dials.magnitude, SEPARATION * dials.phase
     alone = {
@@ -126,7 +126,7 @@ def drawn_auroc(scores: np.ndarray, classes: np.ndarray) -> float | None:
     return round((ranks - positive * (positive + 1) / 2) / (positive * negative), 4)
 
 
-def report(noise: dict[str, PatchNoise], dials: Dials, drawn: list[Latents]) -> dict[str, Any]:
+def report(noise: dict[str, PatchNoise], dials: KneeDials, drawn: list[Latents]) -> dict[str, Any]:
     """Return the content of `ideal.json`: AUROC by label and paradigm, of the model and on the slices that were drawn."""
     whole = Latents(*(np.concatenate(parts) for parts in zip(*(astuple(latents) for latents in drawn), strict=True)))
     ratios = log_likelihood_ratio(whole, dials)

@@ -10,13 +10,13 @@ import numpy as np
 from i2m2_med.simulate.knee import acquisition
 from i2m2_med.simulate.knee.acquisition import Complex, Knee
 from i2m2_med.simulate.knee.anatomy import Geometry
-from i2m2_med.simulate.knee.dials import LABELS, Dials, Latents, draw_latents
-from i2m2_med.simulate.knee.files import PIXEL_MM, Volume, header, write_volume
+from i2m2_med.simulate.knee.dials import LABELS, KneeDials, Latents, draw_latents
+from i2m2_med.simulate.knee.files import PIXEL_MM, SimulatedVolume, header, write_volume
 
 SLICE_MM = 3.0
 SIDECAR = '{"Units": "rad"}\n'
 """BIDS: the unit of a phase image."""
-DIALS = Dials(magnitude=1.0, phase=1.0, between=1.0)
+DIALS = KneeDials(magnitude=1.0, phase=1.0, between=1.0)
 PREVALENCE = 0.4
 FIRST_IN_SLICE, LAST_IN_SLICE = 1 << 6, 1 << 7
 """Flags of ISMRMRD."""
@@ -26,7 +26,7 @@ FIRST_IN_SLICE, LAST_IN_SLICE = 1 << 6, 1 << 7
 class KneeStudy:
     """The content of one study folder: a simulated volume and its k-space."""
 
-    volume: Volume
+    volume: SimulatedVolume
     kspace: Complex
     """(slice, coil, readout, phase), DC in the centre."""
 
@@ -42,7 +42,7 @@ def draw_study(geometry: Geometry, slices: int, rng: np.random.Generator) -> Kne
     latents: Latents = draw_latents(classes, DIALS, rng)
     knee: Knee = acquisition.draw_knee(geometry, float(rng.uniform(0.95, 1.05)), rng)
     kspace = np.stack([*acquisition.acquire(knee, latents, acquisition.sensitivities(geometry, 1), rng)])
-    return KneeStudy(Volume("study", rng.bytes(32).hex(), knee, latents, reviewed=False), kspace)
+    return KneeStudy(SimulatedVolume("study", rng.bytes(32).hex(), knee, latents, reviewed=False), kspace)
 
 
 def write_kspace(folder: Path, study: KneeStudy) -> None:

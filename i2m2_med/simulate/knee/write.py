@@ -15,7 +15,7 @@ from i2m2_med.config.run import IDEAL
 from i2m2_med.console import TerminalProgress
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder, write_json
-from i2m2_med.simulate.knee.dials import Dials
+from i2m2_med.simulate.knee.dials import KneeDials
 
 FIRST_FILE = 1000001
 UNREVIEWED_EVERY = 8
@@ -53,7 +53,7 @@ def simulate(
 
     Raises ConfigError for a number that can't be, and UserError when `out` holds something already.
     """
-    dials = Dials(
+    dials = KneeDials(
         *(_share(name, value) for name, value in (("magnitude", magnitude), ("phase", phase), ("between", between)))
     )
     for name, count in (("volumes", volumes), ("slices", slices), ("coils", coils)):
@@ -96,7 +96,7 @@ def _write(
     columns: int,
     coils: int,
     seed: int,
-    dials: Dials,
+    dials: KneeDials,
     prevalence: float,
 ) -> dict[str, int]:
     """Fill `folder`; returns the number of positive slices by label."""
@@ -112,13 +112,13 @@ def _write(
     patients = _patients(volumes, seed)
     data = folder / ("singlecoil" if coils == 1 else "multicoil")
     data.mkdir()
-    made: list[knee_files.Volume] = []
+    made: list[knee_files.SimulatedVolume] = []
     for number in TerminalProgress().track(range(volumes), "simulating knees", volumes):
         rng = np.random.default_rng([seed, 0, number])
         latents = knee_evidence.draw_latents(classes[number], dials, rng)
         knee = knee_acquisition.draw_knee(geometry, 0.95 + 0.1 * int(patients[number][:4], 16) / 0xFFFF, rng)
         reviewed = number % UNREVIEWED_EVERY != UNREVIEWED_EVERY - 1
-        volume = knee_files.Volume(f"file{FIRST_FILE + number}", patients[number], knee, latents, reviewed)
+        volume = knee_files.SimulatedVolume(f"file{FIRST_FILE + number}", patients[number], knee, latents, reviewed)
         kspace = knee_acquisition.acquire(knee, latents, maps, rng)
         knee_files.write_volume(data / f"{volume.name}.h5", volume, kspace, coils)
         made.append(volume)

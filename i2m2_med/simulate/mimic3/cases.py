@@ -36,7 +36,7 @@ Ints = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
-class Dials:
+class CaseDials:
     """Strength of the evidence within each modality, and of that in the relation of static and series only; each 0 to 1."""
 
     series: float
@@ -87,7 +87,7 @@ class Cases:
         return np.column_stack([self.band > 0, self.codes]).astype(np.int64)
 
 
-def draw_cases(count: int, prevalence: float, dials: Dials, rng: np.random.Generator) -> Cases:
+def draw_cases(count: int, prevalence: float, dials: CaseDials, rng: np.random.Generator) -> Cases:
     """Draw labels in fixed shares (so that small cohorts hold every class), then the evidence."""
     bands = draw_shares(count, [1 - prevalence, *(prevalence * BAND_SHARES)], rng)
     codes = np.column_stack([draw_shares(count, [1 - prevalence, prevalence], rng) for _ in range(2)])
@@ -119,7 +119,7 @@ def signs_of(bands: Ints, codes: Ints) -> Array:
     return np.column_stack([SEVERITY[bands], 2.0 * codes - 1])
 
 
-def draw_trends(bands: Ints, codes: Ints, surgical: Ints, dials: Dials, rng: np.random.Generator) -> Array:
+def draw_trends(bands: Ints, codes: Ints, surgical: Ints, dials: CaseDials, rng: np.random.Generator) -> Array:
     """(case, finding): up where surgical and finding agree, save for the dial's share of disagreement."""
     truth = np.column_stack([bands > 0, codes])
     agrees = truth == surgical[:, None]

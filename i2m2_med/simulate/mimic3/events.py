@@ -44,7 +44,7 @@ def times_of(start: Array, end: Array, apart: float, rng: np.random.Generator) -
     return case, np.round(hour[case, step] * 60) / 60
 
 
-def values_of(item: Charted, cases: Cases, case: np.ndarray, hour: Array, rng: np.random.Generator) -> Array:
+def draw_values(item: Charted, cases: Cases, case: np.ndarray, hour: Array, rng: np.random.Generator) -> Array:
     """(event,) values as `Charted` says; the sweep runs from -1 to 1 over the first day and then stays."""
     person = item.base + item.patient * rng.standard_normal(len(cases)) + item.slope * cases.level[:, item.finding]
     sweep = item.sweep * cases.trend[case, item.swept] * np.clip(hour / 12 - 1, -1, 1)
@@ -69,7 +69,7 @@ def chart_events(cases: Cases, stays: Stays, rng: np.random.Generator) -> pl.Dat
     for item in (*VITALS, WEIGHT):
         case, hour = times_of(start, end, item.hours, rng)
         number = np.where(stays.metavision[case], item.metavision, item.carevue)
-        parts.append(entries(case, hour, number, values_of(item, cases, case, hour, rng)))
+        parts.append(entries(case, hour, number, draw_values(item, cases, case, hour, rng)))
     parts += coma_scale(stays, end, rng)
     table = in_fahrenheit(pl.concat(parts), rng)
     units = pl.col("ITEMID").replace_strict(CHART_UNITS, default=None, return_dtype=pl.String).alias("VALUEUOM")
@@ -140,7 +140,7 @@ def lab_panel(item: Charted, cases: Cases, start: Array, end: Array, rng: np.ran
     """One laboratory item; in 0.5 % the number is missing and only text is there."""
     measured = np.where(rng.random(len(cases)) < item.share, end, start)
     case, hour = times_of(start, measured, item.hours, rng)
-    value = values_of(item, cases, case, hour, rng)
+    value = draw_values(item, cases, case, hour, rng)
     lost = rng.random(len(case)) < 0.005
     text = np.where(lost, "ERROR", np.char.mod("%g", value))
     return entries(case, hour, item.carevue, value, text).with_columns(
@@ -157,7 +157,7 @@ def blood_gases(
     """
     has = rng.random(len(cases)) < GAS_SHARE
     case, hour = times_of(np.maximum(start, 1.0), np.where(has, end, 0.0), PO2_PER_FIO2.hours, rng)
-    ratio = values_of(PO2_PER_FIO2, cases, case, hour, rng)
+    ratio = draw_values(PO2_PER_FIO2, cases, case, hour, rng)
     percent = rng.choice([40.0, 50.0, 60.0], len(case))
     measured = rng.random(len(case)) < 0.2
     fraction = ~stays.metavision[case] | (rng.random(len(case)) < 0.2)
@@ -181,7 +181,7 @@ def output_events(cases: Cases, stays: Stays, rng: np.random.Generator) -> pl.Da
     end = hours_of(stays)
     case, hour = times_of(np.zeros(len(cases)), end, URINE.hours, rng)
     number = np.where(stays.metavision[case], URINE.metavision, URINE.carevue)
-    urine = entries(case, hour, number, values_of(URINE, cases, case, hour, rng))
+    urine = entries(case, hour, number, draw_values(URINE, cases, case, hour, rng))
     rinsed = np.flatnonzero(stays.metavision & (end > 12) & (rng.random(len(cases)) < 0.05))
     at, volume = np.full(len(rinsed), 10.0), np.full(len(rinsed), 300.0)
     return pl.concat([urine, *(entries(rinsed, at, item, volume) for item in (227488, 227489))])

@@ -21,8 +21,8 @@ from i2m2_med.simulate.mimic3.cases import (
     SEVERITY,
     TREND_NOISE,
     Array,
+    CaseDials,
     Cases,
-    Dials,
     Ints,
     draw_cases,
     mention_share,
@@ -38,7 +38,7 @@ SIGNS = (SEVERITY, np.array([-1.0, 1.0]), np.array([-1.0, 1.0]))
 TRUTHS = ((0, 1, 1, 1, 1, 1, 1), (0, 1), (0, 1))
 
 
-def ideal_auroc(prevalence: float, dials: Dials, seed: int, draws: int = 20_000) -> dict[str, Any]:
+def ideal_auroc(prevalence: float, dials: CaseDials, seed: int, draws: int = 20_000) -> dict[str, Any]:
     """AUROC per label and paradigm; mortality is the mean over the six classes, each against the rest.
 
     `auroc` is the profile `clean` with all three modalities; `variants` holds the other profile and series + static alone.
@@ -53,7 +53,7 @@ def ideal_auroc(prevalence: float, dials: Dials, seed: int, draws: int = 20_000)
 
 
 def auroc_by_label(
-    cases: Cases, prevalence: float, dials: Dials, profile: str, modalities: tuple[str, ...]
+    cases: Cases, prevalence: float, dials: CaseDials, profile: str, modalities: tuple[str, ...]
 ) -> dict[str, dict[str, float]]:
     """By label and paradigm. `died` is mortality as a yes or no within a year."""
     classes = np.array(CLASS_OF_BAND[profile])
@@ -90,7 +90,7 @@ def state_prior(prevalence: float, bands: np.ndarray) -> Array:
     return (band / band.sum())[:, None, None] * code[:, None] * code
 
 
-def log_likelihood(cases: Cases, dials: Dials, modalities: tuple[str, ...]) -> Array:
+def log_likelihood(cases: Cases, dials: CaseDials, modalities: tuple[str, ...]) -> Array:
     """(case, band, neoplasm, respiratory): log p(what the modalities show | state), up to a constant per case."""
     total = np.zeros((len(cases), 7, 2, 2))
     for finding in range(3):
@@ -121,14 +121,14 @@ def log_mentions(count: Ints, share: Array) -> Array:
     return favour * np.log(share) + (MENTIONS - favour) * np.log(1 - share)
 
 
-def log_relation(trend: Array, surgical: Ints, truth: Ints, dials: Dials) -> Array:
+def log_relation(trend: Array, surgical: Ints, truth: Ints, dials: CaseDials) -> Array:
     """(case, state): log p(trend | surgical, finding), a mixture of rising and falling."""
     rises = np.where(surgical[:, None] == truth, 1 - dials.disagreement, dials.disagreement)
     up, down = (np.exp(-((trend - centre) ** 2) / 2 / TREND_NOISE**2)[:, None] for centre in (1, -1))
     return np.log(rises * up + (1 - rises) * down + 1e-300)
 
 
-def log_scheduled(cases: Cases, dials: Dials) -> Array:
+def log_scheduled(cases: Cases, dials: CaseDials) -> Array:
     """(case, neoplasm, respiratory): log p(elective or not | surgical, codes)."""
     neoplasm, respiratory = np.meshgrid(SIGNS[1], SIGNS[2], indexing="ij")
     share = scheduled_share(neoplasm, respiratory, cases.surgical[:, None, None], dials.static)

@@ -33,7 +33,7 @@ DATES = {"CHARTDATE"}
 QUOTED_TIME = re.compile(rb'"(\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d)?)"(?=[,\n])')
 
 
-def write_table(folder: Path, name: str, rows: pl.DataFrame) -> int:
+def write_csv(folder: Path, name: str, rows: pl.DataFrame) -> int:
     """Write `<NAME>.csv.gz` as the release does: quoted strings, plain numbers and times, nothing for null. Returns the row count.
 
     rows: any of the table's columns; ROW_ID and the mark of simulated tables are added, and columns that are not there are null.

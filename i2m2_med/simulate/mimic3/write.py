@@ -22,13 +22,13 @@ from i2m2_med.simulate.mimic3.admissions import (
     services_table,
     transfers_table,
 )
-from i2m2_med.simulate.mimic3.cases import BANDS, FINDINGS, Cases, Dials, draw_cases
+from i2m2_med.simulate.mimic3.cases import BANDS, FINDINGS, CaseDials, Cases, draw_cases
 from i2m2_med.simulate.mimic3.events import chart_events, lab_events, output_events, place
 from i2m2_med.simulate.mimic3.ideal import CLASS_OF_BAND, CLASSES, ideal_auroc
 from i2m2_med.simulate.mimic3.items import CHART_LABELS, LAB_LABELS, OUTPUT_LABELS
 from i2m2_med.simulate.mimic3.notes import note_events
 from i2m2_med.simulate.mimic3.stays import ODD_KINDS, Stays, draw_stays
-from i2m2_med.simulate.mimic3.tables import write_table
+from i2m2_med.simulate.mimic3.tables import write_csv
 
 
 def simulate(
@@ -63,7 +63,7 @@ def simulate(
     prevalence
         Share of patients who die within a year, and share who have a code of each of the two ICD-9 groups.
     """
-    dials = Dials(series, static, notes, between)
+    dials = CaseDials(series, static, notes, between)
     if patients < 1 or seed < 0:
         raise ConfigError(f"--patients is {patients} and --seed {seed}; at least 1 patient, and a seed from 0 up")
     if not 0.02 <= prevalence <= 0.98:
@@ -72,14 +72,14 @@ def simulate(
     with replace_folder(out) as folder:
         cases = draw_cases(patients, prevalence, dials, rng)
         stays = draw_stays(cases, rng)
-        rows = {name: write_table(folder, name, table) for name, table in tables_of(cases, stays, rng).items()}
+        rows = {name: write_csv(folder, name, table) for name, table in draw_tables(cases, stays, rng).items()}
         truth_table(cases, stays).write_parquet(folder / "truth.parquet")
         ideal = ceiling(dials, patients, seed, prevalence)
         write_json(folder / IDEAL, ideal)
     return {"out": str(out), "synthetic": True, "rows": rows, "ideal": ideal["auroc"]}
 
 
-def ceiling(dials: Dials, patients: int, seed: int, prevalence: float) -> dict[str, Any]:
+def ceiling(dials: CaseDials, patients: int, seed: int, prevalence: float) -> dict[str, Any]:
     """Return the content of `ideal.json`: AUROC of an ideal observer, and how it was computed."""
     return {
         **ideal_auroc(prevalence, dials, seed),
@@ -91,7 +91,7 @@ def ceiling(dials: Dials, patients: int, seed: int, prevalence: float) -> dict[s
     }
 
 
-def tables_of(cases: Cases, stays: Stays, rng: np.random.Generator) -> dict[str, pl.DataFrame]:
+def draw_tables(cases: Cases, stays: Stays, rng: np.random.Generator) -> dict[str, pl.DataFrame]:
     """Every table by name, in the order in which they are drawn."""
     others, other_codes = other_admissions(stays, rng)
     admissions = pl.concat([admissions_table(cases, stays, rng), others], how="diagonal_relaxed")

@@ -21,7 +21,7 @@ EQUAL = 1e-4
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ColumnDifferences:
     """Differences by column, over the samples that both tables hold, and numbers of samples."""
 
     rows: list[dict[str, Any]]
@@ -62,7 +62,7 @@ def columns(
     return {**of_series, **of_static, f"label: {label}": labels.astype(np.float64)}
 
 
-def compare(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]) -> Comparison:
+def compare_columns(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]) -> ColumnDifferences:
     """Align the samples (both come in the order of admission ids) and measure every column. Raises SourceError if none fits."""
     left, right = aligned(static_rows(theirs), static_rows(ours))
     if not len(left):
@@ -71,7 +71,7 @@ def compare(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]) ->
         )
     rows = [{"column": name, **difference(theirs[name][left], ours[name][right])} for name in theirs]
     label = next(name for name in theirs if name.startswith("label"))
-    return Comparison(rows, len(theirs[label]), len(ours[label]), len(left))
+    return ColumnDifferences(rows, len(theirs[label]), len(ours[label]), len(left))
 
 
 def static_rows(table: Mapping[str, np.ndarray]) -> list[tuple[int, ...]]:

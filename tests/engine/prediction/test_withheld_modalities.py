@@ -13,7 +13,7 @@ from i2m2_med.config.reader import load_config
 from i2m2_med.engine.calibration.calibrate import fit_calibration
 from i2m2_med.engine.prediction.predict import patterns
 from i2m2_med.engine.prediction.predictor import Predictor
-from i2m2_med.engine.prediction.withheld_modalities import fit_withheld, only, withhold
+from i2m2_med.engine.prediction.withheld_modalities import fit_withheld, of_modalities, withhold
 from i2m2_med.errors import ConfigError
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
@@ -74,7 +74,7 @@ def predictor(samples: Samples) -> Predictor:
 
 def test_only_samples_that_have_what_is_kept_and_nothing_else(samples):
     found = patterns(samples)
-    part = only(samples, frozenset({"b"}), found)
+    part = of_modalities(samples, frozenset({"b"}), found)
     assert len(part) == len(part.records) == len(part.target) == N_SAMPLES * 3 // 4
     assert set(patterns(part)) == {"b"}
     batch = part.__getitems__([5, 0])

@@ -13,7 +13,7 @@ import pytest
 
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.files import sha256_of
-from i2m2_med.simulate.avmnist.audio import CLIP, add_noise, noise_clip, noise_colour, spectrogram
+from i2m2_med.simulate.avmnist.audio import CLIP, noise_clip, noise_colour, spectrogram, with_noise
 from i2m2_med.simulate.avmnist.inputs import SPEAKERS, Digits
 from i2m2_med.simulate.avmnist.pairs import CLIPS, GROUPS, TAKES, clips_by_colour, draw_pairs, fit_projection, styles
 from i2m2_med.simulate.avmnist.write import simulate
@@ -126,7 +126,7 @@ def test_projection_keeps_the_fewest_components_and_leaves_the_mean_out():
 @pytest.mark.parametrize("snr_db", [-15.0, 0.0, 7.5])
 def test_snr_is_of_mean_powers_over_the_recording(snr_db):
     recording, noise = np.random.default_rng(0).integers(-3000, 3000, 900), noise_clip(3, 1)[:900]
-    added = add_noise(recording, noise, snr_db) - recording
+    added = with_noise(recording, noise, snr_db) - recording
     assert 10 * np.log10(np.mean(recording.astype(float) ** 2) / np.mean(added**2)) == pytest.approx(snr_db)
 
 

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from i2m2_med.simulate.knee import anatomy
 from i2m2_med.simulate.knee.acquisition import CONTRAST, SHIFT, draw_knee, draw_slice, noise, sensitivities
 from i2m2_med.simulate.knee.anatomy import Geometry
-from i2m2_med.simulate.knee.dials import LABELS, Dials, draw_classes, draw_latents
+from i2m2_med.simulate.knee.dials import LABELS, KneeDials, draw_classes, draw_latents
 from i2m2_med.simulate.knee.ideal import PatchNoise, drawn_auroc, ideal_auroc, log_likelihood_ratio, patch_noise
 
 NO_NOISE = PatchNoise(0.0, 0.0, 0.0, 0.0)
@@ -15,9 +15,15 @@ NO_NOISE = PatchNoise(0.0, 0.0, 0.0, 0.0)
 
 @pytest.mark.parametrize(
     "dials",
-    [Dials(1.0, 1.0, 1.0), Dials(0.3, 0.8, 0.4), Dials(0.0, 0.5, 0.2), Dials(0.0, 0.0, 0.7), Dials(0.0, 0.0, 0.0)],
+    [
+        KneeDials(1.0, 1.0, 1.0),
+        KneeDials(0.3, 0.8, 0.4),
+        KneeDials(0.0, 0.5, 0.2),
+        KneeDials(0.0, 0.0, 0.7),
+        KneeDials(0.0, 0.0, 0.0),
+    ],
 )
-def test_closed_form_is_the_auroc_of_the_likelihood_ratio(dials: Dials):
+def test_closed_form_is_the_auroc_of_the_likelihood_ratio(dials: KneeDials):
     classes = (np.arange(40_000) % 5 < 2).astype(np.int8)[:, None]
     latents = draw_latents(classes, dials, np.random.default_rng(5))
     expected = ideal_auroc(NO_NOISE, dials)
@@ -26,7 +32,7 @@ def test_closed_form_is_the_auroc_of_the_likelihood_ratio(dials: Dials):
 
 
 def test_evidence_between_modalities_is_invisible_to_each_alone():
-    dials = Dials(magnitude=0.0, phase=0.0, between=1.0)
+    dials = KneeDials(magnitude=0.0, phase=0.0, between=1.0)
     ideal = ideal_auroc(NO_NOISE, dials)
     assert ideal["unimodal_magnitude"] == ideal["unimodal_phase"] == ideal["intra"] == 0.5
     assert ideal["inter"] == ideal["i2m2"] == 0.98
@@ -38,13 +44,13 @@ def test_evidence_between_modalities_is_invisible_to_each_alone():
 
 def test_dials_change_the_meaning_and_not_the_drawing():
     classes = np.zeros((7, len(LABELS)), np.int8)
-    silent, loud = (draw_latents(classes, Dials(d, d, 0.0), np.random.default_rng(2)) for d in (0.0, 1.0))
+    silent, loud = (draw_latents(classes, KneeDials(d, d, 0.0), np.random.default_rng(2)) for d in (0.0, 1.0))
     np.testing.assert_array_equal(silent.magnitude, loud.magnitude)
     np.testing.assert_array_equal(silent.shift, loud.shift)
 
 
 def test_noise_lowers_every_auroc():
-    dials, noisy = Dials(0.5, 0.5, 0.5), PatchNoise(0.5, 0.5, 0.5, 0.5)
+    dials, noisy = KneeDials(0.5, 0.5, 0.5), PatchNoise(0.5, 0.5, 0.5, 0.5)
     assert all(ideal_auroc(noisy, dials)[name] < value for name, value in ideal_auroc(NO_NOISE, dials).items())
 
 
