@@ -20,7 +20,7 @@ class Damage:
     name: str
     expected: Expected
     pattern: str
-    """The healthy study that is damaged, as named in `studies_knee.PATTERNS` or `studies_mimic3.PATTERNS`."""
+    """The healthy study that is damaged, as named in `PATTERNS` of `knee/studies.py` or `mimic3/studies.py`."""
     inflict: Callable[[Path, Path], None]
     """Called with the study's folder and a healthy neighbour of the same pattern, which damage must not reach."""
 

@@ -1,7 +1,8 @@
 """Study folders to score, healthy and damaged: `i2m2 simulate studies OUT`.
 
 A folder holds what was acquired and nothing else. Every pattern of missing modalities comes up in turn; with `--damage`
-forty of the studies are each damaged in one way, which their `damage.txt` names (`studies_damage` has the tables).
+forty of the studies are each damaged in one way, which their `damage.txt` names; `damage.py` here and beside each kind has the
+tables.
 """
 
 from collections import Counter
@@ -15,7 +16,13 @@ from i2m2_med.console import TerminalProgress
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder
 from i2m2_med.simulate.damage import Damage, anywhere
+from i2m2_med.simulate.knee import studies as knee
+from i2m2_med.simulate.knee.anatomy import Geometry
+from i2m2_med.simulate.knee.damage import DAMAGE as KNEE
 from i2m2_med.simulate.knee.write import matrix_size
+from i2m2_med.simulate.mimic3 import studies as mimic3
+from i2m2_med.simulate.mimic3.damage import DAMAGE as MIMIC3
+from i2m2_med.simulate.mimic3.damage import WHOLE
 
 Kind = Literal["knee", "mimic3"]
 
@@ -89,18 +96,11 @@ def _plans(kinds: tuple[Kind, ...], count: int, seed: int, damage: bool) -> list
 
 
 def _patterns(kind: Kind) -> list[str]:
-    from i2m2_med.simulate.knee import studies as studies_knee
-    from i2m2_med.simulate.mimic3 import studies as studies_mimic3
-
-    return list(studies_knee.PATTERNS) if kind == "knee" else studies_mimic3.PATTERNS
+    return list(knee.PATTERNS) if kind == "knee" else mimic3.PATTERNS
 
 
 def _damaged(kinds: tuple[Kind, ...]) -> list[StudyPlan]:
     """Forty damaged studies: ten that befall any study, and thirty of the kind, or fifteen of each kind."""
-    from i2m2_med.simulate.knee.damage import DAMAGE as KNEE
-    from i2m2_med.simulate.mimic3.damage import DAMAGE as MIMIC3
-    from i2m2_med.simulate.mimic3.damage import WHOLE
-
     tables, whole = {"knee": KNEE, "mimic3": MIMIC3}, {"knee": "kspace", "mimic3": WHOLE}
     general = {kind: anywhere(whole[kind]) for kind in kinds}
     plans: list[StudyPlan] = []
@@ -115,16 +115,12 @@ def _damaged(kinds: tuple[Kind, ...]) -> list[StudyPlan]:
 
 def _write(study: Path, plan: StudyPlan, matrix: tuple[int, int], slices: int, rng: np.random.Generator) -> None:
     """Write one healthy study."""
-    from i2m2_med.simulate.knee import anatomy as knee_anatomy
-    from i2m2_med.simulate.knee import studies as studies_knee
-    from i2m2_med.simulate.mimic3 import studies as studies_mimic3
-
     study.mkdir()
     if plan.kind == "knee":
-        drawn = studies_knee.draw_study(knee_anatomy.Geometry(*matrix), slices, rng)
-        studies_knee.PATTERNS[plan.pattern](study, drawn)
+        drawn = knee.draw_study(Geometry(*matrix), slices, rng)
+        knee.PATTERNS[plan.pattern](study, drawn)
     else:
-        studies_mimic3.write_stay(study, plan.pattern, rng)
+        mimic3.write_stay(study, plan.pattern, rng)
 
 
 def _inflict(folder: Path, plans: list[StudyPlan]) -> None:

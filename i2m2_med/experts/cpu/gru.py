@@ -38,6 +38,7 @@ class Recurrence(torch.autograd.Function):
         """
         size, (batch, hours, _) = u.shape[1], series.shape
         x = series.permute(1, 2, 0).contiguous()
+        # one product for all hours; each gate's values are then overwritten by its activations, which backward needs
         gates, states = torch.matmul(w, x).add_(b[:, None]), series.new_zeros((hours + 1, size, batch))
         each, passing = gates.view(3 * hours, size, batch).unbind(0), states.unbind(0)  # r, z, n, r, z, n, …
         bias, asked = c[:, None].expand(-1, batch).contiguous(), series.new_empty((3 * size, batch))
@@ -58,6 +59,9 @@ class Recurrence(torch.autograd.Function):
         x, u, c, gates, states = ctx.saved_tensors
         size, before = u.shape[1], states[:-1]
         reset, update, new = gates.unflatten(1, (3, size)).unbind(1)
+        # h' = n + z (h − n), and σ' = σ (1 − σ), tanh' = 1 − tanh²: with δ = dL/dh' the gradients before the activations are
+        # δ times (1 − z)(1 − n²)(Uₙ h + cₙ) r(1 − r) for r, (h − n) z(1 − z) for z, (1 − z)(1 − n²) for n; these factors
+        # hold no δ, so they are made for all hours at once. n's goes through U times r, hence `inner * reset` in `past`.
         inner = (1 - update).mul_(1 - new * new)  # of what tanh is taken of
         past = torch.empty_like(gates).unflatten(1, (3, size))
         recalled = torch.matmul(u[2 * size :], before).add_(c[2 * size :, None])
@@ -67,10 +71,13 @@ class Recurrence(torch.autograd.Function):
         delta, u_back = gradient.permute(1, 2, 0).contiguous(), u.T.contiguous()
         deltas, flat = delta.unbind(0), past.flatten(1, 2)
         hourly = zip(deltas, [None, *deltas[:-1]], past, flat, update, strict=True)
+        # only δ has to pass from hour to hour: an earlier state gets z δ directly, and Uᵀ times the gates' gradients; `earlier`
+        # is a view of `delta` that holds the gradient from outside already, so both are added in place
         for here, earlier, factors, row, kept in reversed(list(hourly)):
             factors.mul_(here)
             if earlier is not None:
                 earlier.addcmul_(here, kept).addmm_(u_back, row)
+        # W x is added to n outside of r, so W's part of n's gradient lacks the factor r that `flat` has
         through_w = torch.cat([flat[:, : 2 * size], delta.mul_(inner)], dim=1)
         of_w, of_u = torch.bmm(through_w, x.mT).sum(dim=0), torch.bmm(flat, before.mT).sum(dim=0)
         return None, of_w, of_u, through_w.sum(dim=(0, 2)), flat.sum(dim=(0, 2))

@@ -56,6 +56,8 @@ def decompose(
     ]
     parts = broja(np.concatenate([observed, *moved]))
     draws = weights.shape[1]
+    # I(Y; X₁), I(Y; X₂) and the union are corrected, not R, U₁ and U₂: chance adds to each of the three, while in their
+    # differences it would cancel or turn negative; R and U follow from the corrected ones, so they still add up
     left, right, union = (
         np.maximum(each[:draws] - each[draws:].mean(), 0.0)
         for each in (
@@ -64,6 +66,7 @@ def decompose(
             parts.redundant + parts.unique_first + parts.unique_second,
         )
     )
+    # after the correction R may fall outside what I(Y; X₁) and I(Y; X₂) allow
     redundant = np.clip(left + right - union, 0.0, np.minimum(left, right))
     size = np.bincount(patient, minlength=len(weights)) @ weights
     gained = np.bincount(patient, weights=gain, minlength=len(weights)) @ weights / size
@@ -104,8 +107,11 @@ def broja(joint: Float[np.ndarray, "*draw first second target"]) -> Parts:
     (Banerjee, Rauh and Montúfar 2018).
     """
     left, right, prior = joint.sum(axis=-2), joint.sum(axis=-3), joint.sum(axis=(-3, -2))[..., None, None, :]
+    # start: X₁ and X₂ independent given Y. It has mass wherever a coupling with these marginals may have any, which matters
+    # since scaling never gives mass back to a cell of 0
     coupling = _over(left[..., :, None, :] * right[..., None, :, :], prior)
     for _ in range(ROUNDS):
+        # the r that is nearest to q is q's own (x₁, x₂) marginal; the next q is p(y) r(x₁x₂), projected
         before, coupling = coupling, _fit(coupling.sum(axis=-1, keepdims=True) * prior, left, right)
         if np.abs(coupling - before).max() < SETTLED:
             break

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from i2m2_med.simulate.knee import acquisition
@@ -59,8 +60,6 @@ def write_named_kspace(folder: Path, study: KneeStudy) -> None:
 
 def write_raw(folder: Path, study: KneeStudy) -> None:
     """`raw.h5`, ISMRMRD: one acquisition per slice and line, as the scanner stores them."""
-    import h5py
-
     rows = np.array([*acquisitions(study.kspace)], raw_type())
     with h5py.File(folder / "raw.h5", "w") as file:
         xml = file.create_dataset("dataset/xml", (1,), h5py.special_dtype(vlen=bytes))
@@ -83,8 +82,6 @@ def acquisitions(kspace: Complex) -> Iterator[tuple[tuple[object, ...], np.ndarr
 
 def raw_type() -> np.dtype:
     """One acquisition of an ISMRMRD file (version 1 of the format)."""
-    import h5py
-
     counters = ("average", "slice", "contrast", "phase", "repetition", "set", "segment")
     steps = [(f"kspace_encode_step_{number}", "<u2") for number in (1, 2)]
     idx = [*steps, *((name, "<u2") for name in counters), ("user", "<u2", (8,))]

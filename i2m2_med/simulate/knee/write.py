@@ -15,6 +15,8 @@ from i2m2_med.config.run import IDEAL
 from i2m2_med.console import TerminalProgress
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder, write_json
+from i2m2_med.simulate.knee import acquisition, anatomy, files
+from i2m2_med.simulate.knee import dials as evidence
 from i2m2_med.simulate.knee.dials import KneeDials
 
 FIRST_FILE = 1000001
@@ -100,33 +102,29 @@ def _write(
     prevalence: float,
 ) -> dict[str, int]:
     """Fill `folder`; returns the number of positive slices by label."""
-    from i2m2_med.simulate.knee import acquisition as knee_acquisition
-    from i2m2_med.simulate.knee import anatomy as knee_anatomy
-    from i2m2_med.simulate.knee import dials as knee_evidence
-    from i2m2_med.simulate.knee import files as knee_files
-    from i2m2_med.simulate.knee import ideal as knee_ideal
+    from i2m2_med.simulate.knee import ideal  # takes scipy.stats along, a second and more
 
-    geometry = knee_anatomy.Geometry(rows, columns)
-    maps = knee_acquisition.sensitivities(geometry, coils)
-    classes = knee_evidence.draw_classes(volumes, slices, prevalence, seed)
+    geometry = anatomy.Geometry(rows, columns)
+    maps = acquisition.sensitivities(geometry, coils)
+    classes = evidence.draw_classes(volumes, slices, prevalence, seed)
     patients = _patients(volumes, seed)
     data = folder / ("singlecoil" if coils == 1 else "multicoil")
     data.mkdir()
-    made: list[knee_files.SimulatedVolume] = []
+    made: list[files.SimulatedVolume] = []
     for number in TerminalProgress().track(range(volumes), "simulating knees", volumes):
         rng = np.random.default_rng([seed, 0, number])
-        latents = knee_evidence.draw_latents(classes[number], dials, rng)
-        knee = knee_acquisition.draw_knee(geometry, 0.95 + 0.1 * int(patients[number][:4], 16) / 0xFFFF, rng)
+        latents = evidence.draw_latents(classes[number], dials, rng)
+        knee = acquisition.draw_knee(geometry, 0.95 + 0.1 * int(patients[number][:4], 16) / 0xFFFF, rng)
         reviewed = number % UNREVIEWED_EVERY != UNREVIEWED_EVERY - 1
-        volume = knee_files.SimulatedVolume(f"file{FIRST_FILE + number}", patients[number], knee, latents, reviewed)
-        kspace = knee_acquisition.acquire(knee, latents, maps, rng)
-        knee_files.write_volume(data / f"{volume.name}.h5", volume, kspace, coils)
+        volume = files.SimulatedVolume(f"file{FIRST_FILE + number}", patients[number], knee, latents, reviewed)
+        kspace = acquisition.acquire(knee, latents, maps, rng)
+        files.write_volume(data / f"{volume.name}.h5", volume, kspace, coils)
         made.append(volume)
-    knee_files.write_annotations(folder, made, np.random.default_rng([seed, 3]))
-    knee_files.write_truth(folder / "truth.parquet", made)
-    noise = knee_ideal.patch_noise(geometry, maps, seed)
-    write_json(folder / IDEAL, knee_ideal.report(noise, dials, [volume.latents for volume in made]))
-    return {label: int(classes[..., number].sum()) for number, label in enumerate(knee_evidence.LABELS)}
+    files.write_annotations(folder, made, np.random.default_rng([seed, 3]))
+    files.write_truth(folder / "truth.parquet", made)
+    noise = ideal.patch_noise(geometry, maps, seed)
+    write_json(folder / IDEAL, ideal.report(noise, dials, [volume.latents for volume in made]))
+    return {label: int(classes[..., number].sum()) for number, label in enumerate(evidence.LABELS)}
 
 
 def _patients(volumes: int, seed: int) -> list[str]:

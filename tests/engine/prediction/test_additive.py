@@ -39,7 +39,9 @@ def predictor(strength: float) -> Predictor:
         experts={name: Expert(reads=each, network={}) for name, each in reads.items()},
     )
     model = I2M2(networks, reads, ProductOfExperts(), (1, 2)).eval()
-    return Predictor(model, run, "i2m2", 0, LABELS, {}, [[0.5, 0.5]], device="cpu")
+    return Predictor(
+        model=model, run=run, paradigm="i2m2", seed=0, labels=LABELS, state={}, shares=[[0.5, 0.5]], device="cpu"
+    )
 
 
 def samples(split: str, n: int = 41, seed: int = 0, lacking: int = 5) -> Samples:
