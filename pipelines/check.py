@@ -5,8 +5,10 @@ from typing import Any
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
+from i2m2_med.config.targets import resolve
 from i2m2_med.config.yaml_source import shipped
-from i2m2_med.console import say, table
+from i2m2_med.console import TerminalProgress, say, table
+from i2m2_med.workspace import workspace
 
 from .arguments import Config, Overrides
 
@@ -35,7 +37,6 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
 
 def check_networks(run: RunConfig) -> int:
     """Build every expert of every paradigm; raises ConfigError where one can't be."""
-    from i2m2_med.config.targets import resolve
     from i2m2_med.engine.prediction.build import build_model
     from i2m2_med.engine.training.loss import check_loss
     from i2m2_med.engine.training.paradigm import settings_of_stages
@@ -55,11 +56,9 @@ def check_networks(run: RunConfig) -> int:
 
 def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     """Prepare the data, put one batch through the model, show label counts per split."""
-    from i2m2_med.console import TerminalProgress
     from i2m2_med.engine.prediction.build import build_model, check_shapes
     from i2m2_med.engine.training.paradigm import probe_rows
     from i2m2_med.samples.cohort import open_cohort, prepare
-    from i2m2_med.workspace import workspace
 
     cohort = open_cohort(run, prepare(run, name, workspace(), TerminalProgress()))
     batch = cohort.samples("train").__getitems__(probe_rows(cohort))

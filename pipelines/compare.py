@@ -1,5 +1,6 @@
 """`i2m2 compare CONFIG`: all paradigms × seeds under one parent run, one table, one figure."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,6 @@ def show(report: "WrittenReport", run: RunConfig, experiment: "Experiment") -> N
 
 def copy(report: Path, out: Path) -> Path:
     """The report's files in a folder of the user's."""
-    import shutil
 
     shutil.copytree(report, out, dirs_exist_ok=True)
     return out

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.console import TerminalProgress, say, table
+from i2m2_med.errors import ConfigError
 from i2m2_med.workspace import workspace
 
 from .arguments import Run
@@ -40,7 +41,6 @@ def main(
     """
     from i2m2_med.engine.reopening.runs import open_run_again
     from i2m2_med.engine.tracking.store import store_uri
-    from i2m2_med.errors import ConfigError
     from i2m2_med.report.statistics.refusals import refuse_splits
 
     opened = open_run_again(str(run), store_uri(workspace(), uri), TerminalProgress(), paradigm, root)

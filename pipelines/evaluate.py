@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from i2m2_med.console import TerminalProgress, say
+from i2m2_med.errors import ConfigError
 from i2m2_med.workspace import workspace
 
 from .arguments import Run
@@ -88,7 +89,6 @@ def main(
 
 def refuse_beside(split: str, **asked: object) -> None:
     """Raise ConfigError where something is asked for that scores can't answer: no model is run."""
-    from i2m2_med.errors import ConfigError
 
     if lost := [f"--{name}" for name, value in asked.items() if value] + (["--split"] if split != "test" else []):
         raise ConfigError(f"{', '.join(lost)} needs the model itself and can't be given beside --scores and --labels")

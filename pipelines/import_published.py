@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2m2_med.console import say, table
 from i2m2_med.errors import ModelError
+from i2m2_med.files import replace_folder, sha256_of, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,6 @@ def main(checkpoint: Path, out: Path, /, *, network: str, expert: str | None = N
     """
     from i2m2_med.config.run import nearest
     from i2m2_med.experts.checkpoint import published_systems, read_state_dict
-    from i2m2_med.files import sha256_of
 
     systems = published_systems()
     if network not in systems:
@@ -83,8 +83,6 @@ def import_experts(
 def write_weights(out: Path, imported: "dict[str, Imported]", summary: dict[str, Any]) -> None:
     """`<expert>.safetensors` and `imported.json`, whole or not at all."""
     from safetensors.torch import save_file
-
-    from i2m2_med.files import replace_folder, write_json
 
     with replace_folder(out) as folder:
         for name, one in imported.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from i2m2_med.config.reader import load_config
 from i2m2_med.console import table
 from i2m2_med.errors import SourceError
+from i2m2_med.files import replace_file
 
 from .arguments import Overrides
 
@@ -92,7 +93,6 @@ def draw(images: list[dict[str, Any]], names: list[str], out: Path, title: str) 
     """Write the picture: a row for each channel of each modality."""
     import numpy as np
 
-    from i2m2_med.files import replace_file
     from i2m2_med.samples.knee.picture import place_of
     from i2m2_med.samples.pictures import draw_rows
 

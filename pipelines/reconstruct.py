@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2m2_med.console import say, table
 from i2m2_med.errors import SourceError
+from i2m2_med.files import replace_folder
 
 if TYPE_CHECKING:
     from i2m2_med.samples.knee.reconstruction import Images
@@ -35,7 +36,6 @@ def main(
         repetition: which repetition.
         encoding: which of the header's encodings.
     """
-    from i2m2_med.files import replace_folder
     from i2m2_med.samples.knee.reconstruction import reconstruct_volume
     from i2m2_med.samples.pictures import draw_grid
     from i2m2_med.scoring.images import write_image

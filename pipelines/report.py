@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from i2m2_med.console import say
+from i2m2_med.errors import ConfigError
 from i2m2_med.workspace import workspace
 
 from .arguments import Run
@@ -37,7 +38,6 @@ def main(
     from i2m2_med.config.run import nearest
     from i2m2_med.engine.reopening.runs import read_runs
     from i2m2_med.engine.tracking.store import store_uri
-    from i2m2_med.errors import ConfigError
     from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.metrics import METRICS
