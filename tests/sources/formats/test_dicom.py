@@ -225,3 +225,21 @@ def test_changed_bytes_are_refused_or_harmless(tmp_path: Path, multi: bool) -> N
         (tmp_path / "study" / "a.dcm").write_bytes(changed.tobytes())
         with suppress(SourceError):
             open_study(tmp_path / "study")
+
+
+@pytest.mark.filterwarnings("ignore:.*nvImageCodec:UserWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_it_is_where_monai_puts_it(tmp_path: Path) -> None:
+    from monai.data.image_reader import PydicomReader
+    from monai.transforms.io.array import LoadImage
+
+    write_singles(tmp_path / "study", {"M": MAGNITUDE}, lambda head, index: setattr(head, "InstanceNumber", index + 1))
+    theirs = LoadImage(reader=PydicomReader(), image_only=True)(tmp_path / "study")
+    (files,) = find_volumes(tmp_path / "study")
+    ours = np.stack([read_image(files, index).real.T for index in range(SLICES)], axis=-1)  # (column, row, slice)
+    images = [
+        nibabel.as_closest_canonical(nibabel.Nifti1Image(np.asarray(values, np.float32), affine))
+        for values, affine in ((theirs, np.asarray(theirs.affine)), (ours, np.reshape(inspect(files).affine, (4, 4))))
+    ]
+    np.testing.assert_allclose(images[0].affine, images[1].affine, atol=1e-4)
+    np.testing.assert_array_equal(*(image.get_fdata() for image in images))
