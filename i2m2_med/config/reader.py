@@ -18,10 +18,13 @@ from i2m2_med.config.settings import Settings
 from i2m2_med.config.texts import unplain
 from i2m2_med.config.trust import VARIABLE, foreign_places, is_trusted_place, trusted
 from i2m2_med.config.yaml_source import Key, Values, expand, read_values
+from i2m2_med.console import plain
 from i2m2_med.errors import ConfigError
 
 MOST_PROBLEMS = 20
 """Lines of one refusal: a config that is wrong in more places is not read on."""
+LONGEST_LINE = 1_000
+"""Characters of such a line."""
 
 
 def load_config(config: str, overrides: Sequence[str] = ()) -> tuple[RunConfig, Values]:
@@ -34,33 +37,43 @@ def load_config(config: str, overrides: Sequence[str] = ()) -> tuple[RunConfig, 
     return run, values
 
 
-def validate(values: Values) -> RunConfig:
-    """Type the values, or say everything that is wrong with them."""
+def validate(values: Values, *, foreign: bool = False) -> RunConfig:
+    """Type the values, or say everything that is wrong with them.
+
+    foreign: a stranger's config, whose paths are not even looked at (asking for `/net/host` mounts it).
+    """
     unfit = islice(unplain(walk(values.content, ())), MOST_PROBLEMS)
     problems = [f"{values.where(key)}: {short('.'.join(map(str, key)))}: {why}" for key, why in unfit]
     if problems:  # what else is wrong would be said with these texts
-        raise ConfigError("\n".join(problems))
+        raise refused(problems)
     content = dict(values.content)
     try:
         content["source"] = source_settings(content.get("source"), values)
     except ValidationError as error:
         problems += [
-            explain({**found, "loc": ("source", *found["loc"])}, values) for found in error.errors(include_url=False)
+            explain({**found, "loc": ("source", *found["loc"])}, values)
+            for found in error.errors(include_url=False)[:MOST_PROBLEMS]
         ]
         content["source"] = Settings()
     except ConfigError as error:
         problems.append(str(error))
         content["source"] = Settings()
-    if is_simulated(content["source"]):
+    if not foreign and is_simulated(content["source"]):
         content["synthetic"] = True
     try:
         run = RunConfig.model_validate(content)
     except ValidationError as error:
-        problems += [explain(found, values) for found in error.errors(include_url=False)]
+        problems += [explain(found, values) for found in error.errors(include_url=False)[:MOST_PROBLEMS]]
     else:
         if not problems:
             return run
-    raise ConfigError("\n".join(dict.fromkeys(problems)))
+    raise refused(problems)
+
+
+def refused(problems: Sequence[str]) -> ConfigError:
+    """The error that says the first of these, a line each, whatever signs a stranger put into them."""
+    lines = [plain(line).replace("\n", "\\n")[:LONGEST_LINE] for line in dict.fromkeys(problems)]
+    return ConfigError("\n".join(lines[:MOST_PROBLEMS]))
 
 
 def takes_place(key: Key, values: Values) -> bool:
@@ -69,7 +82,11 @@ def takes_place(key: Key, values: Values) -> bool:
     for step in key[:-1]:
         here = here[step]
     block = allowed().get(str(here.get("_target_")), {}) if isinstance(here, Mapping) else {}
-    if key == ("tracking", "uri") or key[-1] == "warm_start" or block.get(str(key[-1])) == "place":
+    weights = key[-1] == "warm_start" and (
+        key[:-1] in {("training",), ("training", "separate")}
+        or (len(key) == 4 and key[0] in {"experts", "paradigms"} and key[2] == "training")
+    )
+    if key == ("tracking", "uri") or weights or block.get(str(key[-1])) == "place":
         return True
     return key[0] == "source" and Path in with_arguments(annotation_at(key[1:], values))
 
@@ -92,7 +109,10 @@ def annotation_at(key: Key, values: Values) -> Any:
 def is_simulated(source: Settings) -> bool:
     """Whether a simulator made the data: it leaves what an ideal observer reaches beside them, and a real data set has none."""
     root = getattr(source, "root", None)
-    return isinstance(root, Path) and (root / IDEAL).exists()
+    try:
+        return isinstance(root, Path) and (root / IDEAL).exists()
+    except OSError as error:
+        raise ConfigError(f"source.root can't be looked at: {error.strerror}; name the folder of the data") from error
 
 
 def explain(problem: Mapping[str, Any], values: Values) -> str:
@@ -141,7 +161,7 @@ def source_settings(block: Any, values: Values) -> Settings:
         near = get_close_matches(str(block["name"]), names, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise ConfigError(
-            f"{values.where(('source', 'name'))}: source.name '{block['name']}' is not a source (there are {', '.join(names)}){hint}"
+            f"{values.where(('source', 'name'))}: source.name '{short(block['name'])}' is not a source (there are {', '.join(names)}){hint}"
         )
     return settings.model_validate(dict(block))
 
@@ -176,7 +196,7 @@ def lint_targets(run: RunConfig, values: Values) -> None:
     wrong = islice(refusals(content, run.plugins), MOST_PROBLEMS)
     problems += [f"{values.where(key)}: {'.'.join(map(str, key))}: {why}" for key, why in wrong]
     if problems:
-        raise ConfigError("\n".join(list(dict.fromkeys(problems))[:MOST_PROBLEMS]))
+        raise refused(problems)
 
 
 def lint_foreign(run: RunConfig, values: Values, own: Collection[str] | None = None) -> None:
@@ -213,11 +233,11 @@ def expression(key: Key, value: Any, values: Values) -> str | None:
 
 
 def walk(content: Any, key: Key) -> Iterator[tuple[Key, Any]]:
-    """Every leaf of nested mappings and lists, with its path."""
-    if isinstance(content, Mapping):
+    """Every leaf of nested mappings and lists, with its path; an empty mapping or list is one."""
+    if content and isinstance(content, Mapping):
         for name, value in content.items():
             yield from walk(value, (*key, name))
-    elif isinstance(content, list | tuple):
+    elif content and isinstance(content, list | tuple):
         for index, value in enumerate(content):
             yield from walk(value, (*key, index))
     else:

@@ -64,9 +64,9 @@ class Training(Settings):
     """Settings of `training` that the separate stage overrides (`mode: separate`, or before a warm start)."""
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability that a training sample loses a modality (never its last one)."""
-    epochs: Annotated[int, Field(ge=1)] = 20
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Passes over the training split, at most."""
-    batch: Annotated[int, Field(ge=1)] = 32
+    batch: Annotated[int, Field(ge=1, le=1_000_000)] = 32
     """Samples per step."""
     learning_rate: (
         Annotated[float, Field(gt=0)] | Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
@@ -83,11 +83,11 @@ class Training(Settings):
     """Largest norm of the gradient."""
     class_weights: bool = False
     """Weight each label's classes by N / N_c of the training split; the loss has to take a `weight`."""
-    patience: Annotated[int, Field(ge=1)] | None = None
+    patience: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Stop after this many epochs without a better `select`."""
     select: Literal["nll", "auroc", "average_precision", "accuracy"] = "nll"
     """The validation metric whose best epoch is kept; a mean over labels."""
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0, le=1_024)] = 0
     """Processes that read samples; arrays in memory need none."""
     amp: bool = True
     """Mixed precision on a GPU; CPUs always compute in float32."""
@@ -110,7 +110,7 @@ class PrimaryComparison(Settings):
 class Evaluation(Settings):
     """How runs are judged."""
 
-    bootstrap: Annotated[int, Field(ge=0)] = 2000
+    bootstrap: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
     """Replicates, resampled by patient."""
     sensitivity: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """The operating point is chosen on validation so that patients not seen are found with at least this chance: the report shows
@@ -149,7 +149,7 @@ class Tracking(Settings):
 class Scoring(Settings):
     """How folders of studies are scored."""
 
-    batch: Annotated[int, Field(ge=1)] = 16
+    batch: Annotated[int, Field(ge=1, le=1_000_000)] = 16
     """Samples per forward pass."""
 
 
@@ -219,7 +219,7 @@ class RunConfig(Settings):
     """Where runs are recorded."""
     scoring: Scoring = Scoring()
     """How folders of studies are scored."""
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=2**53)], ...], Field(min_length=1, max_length=1_000)] = (0,)
     """One run per paradigm and seed of initialisation and sampling."""
     data_hash: Literal["content", "stat"] = "content"
     """How the manifest knows source files: by sha256, or (quick, for hundreds of GB) by size and time of change."""

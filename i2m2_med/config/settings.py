@@ -1,8 +1,9 @@
 """The base of every typed settings class: closed, frozen, with an error that names the nearest setting."""
 
-from typing import Any, ClassVar
+from types import NoneType
+from typing import Any, ClassVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 
 class Settings(BaseModel):
@@ -13,6 +14,18 @@ class Settings(BaseModel):
     came_later: ClassVar[tuple[str, ...]] = ()
     """Settings that data were prepared without before: at their defaults they stay out of fingerprints, so that older ones hold."""
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: Any) -> Any:
+        """`epochs: true` is no 1, and `epochs: '3'` no 3."""
+        field = cls.model_fields[str(info.field_name)]
+        wrong = (bool, str) if numeric(field.annotation) else ()
+        items = value if isinstance(value, list | tuple) else [value]
+        for item in items:
+            if isinstance(item, wrong):
+                raise ValueError(f"a number is asked for, found {item!r:.80}")
+        return value
+
     def fingerprinted(self) -> dict[str, Any]:
         """The settings as plain values, without those that came later and are at their defaults."""
         defaults = {
@@ -20,3 +33,16 @@ class Settings(BaseModel):
         }
         unset = {name for name, default in defaults.items() if getattr(self, name) == default}
         return self.model_dump(mode="json", exclude=unset)
+
+
+def numeric(annotation: Any) -> bool:
+    """Whether a setting is a number, or a list of numbers, and nothing else but none.
+
+    >>> numeric(int | None), numeric(tuple[float, ...]), numeric(bool), numeric(str | int), numeric(dict[str, int])
+    (True, True, False, False, False)
+    """
+    if annotation is int or annotation is float:
+        return True
+    parts = [part for part in get_args(annotation) if isinstance(part, type) or get_args(part)]  # no limits, no words
+    values = [part for part in parts if part is not NoneType]
+    return get_origin(annotation) is not dict and bool(values) and all(numeric(part) for part in values)

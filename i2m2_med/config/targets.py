@@ -59,8 +59,9 @@ def build(
         resolve(str(value["_target_"]), "network" if kind in {"network", "combiner"} else kind, where, plugins)
     try:
         return cls(**arguments(block), **known, **given)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {block['_target_']}: {error}") from error
+    except Exception as error:  # a class may raise anything at settings that don't go together
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{where}: {block['_target_']}: {why:.300}") from error
 
 
 def arguments(block: Target) -> dict[str, Any]:

@@ -10,10 +10,14 @@ from typing import Any
 
 import yaml
 
-from i2m2_med.documents import NotPlain, load_yaml, read_start, read_yaml
+from i2m2_med.console import plain
+from i2m2_med.documents import DEEPEST, NotPlain, load_yaml, read_start, read_yaml
 from i2m2_med.errors import ConfigError
 
 Key = tuple[str | int, ...]
+
+LONGEST_CHAIN = 20
+"""Files that extend one another."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def read_values(config: str, overrides: Sequence[str] = ()) -> Values:
         drop = [old for old in origins if old[: len(key)] == key]
         for old in drop:
             del origins[old]
-        origins[key] = f"-s {'.'.join(map(str, key)):.80}"
+        origins[key] = f"-s {shown('.'.join(map(str, key))):.80}"
     return Values(path.stem, content, origins)
 
 
@@ -56,16 +60,18 @@ def find_config(config: str) -> Path:
     """A file as it is named, or a shipped config by its name."""
     path = Path(config)
     if path.suffix in {".yaml", ".yml"} or "/" in config:
-        if path.is_file():
+        if is_file(path):
             return path
-        raise ConfigError(f"{config} is not a file; name a YAML file or a shipped config ({', '.join(shipped())})")
+        raise ConfigError(
+            f"{shown(config)} is not a file; name a YAML file or a shipped config ({', '.join(shipped())})"
+        )
     if config in shipped():
         return shipped()[config]
     from difflib import get_close_matches
 
-    near = get_close_matches(config, shipped(), n=1)
+    near = get_close_matches(config[:100], shipped(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"shipped are {', '.join(shipped())}"
-    raise ConfigError(f"no shipped config is named '{config}'; {hint}")
+    raise ConfigError(f"no shipped config is named '{shown(config)}'; {hint}")
 
 
 def read_chain(path: Path, below: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Key, str]]:
@@ -74,14 +80,27 @@ def read_chain(path: Path, below: tuple[Path, ...]) -> tuple[dict[str, Any], dic
     base = content.pop("extends", None)
     if base is None:
         return content, origins
-    parent = (path.parent / str(base)).resolve()
-    if parent in below or not parent.is_file():
-        raise ConfigError(
-            f"{origins[('extends',)]}: extends '{base}', which is {'a circle' if parent in below else 'not a file'}"
-        )
+    parent = path.parent / str(base)
+    parent = parent.resolve() if is_file(parent) else None
+    if parent is None or parent in below or len(below) >= LONGEST_CHAIN:
+        wrong = "not a file" if parent is None else "a circle" if parent in below else "one of too many"
+        raise ConfigError(f"{origins[('extends',)]}: extends '{shown(str(base))}', which is {wrong}")
     under, under_origins = read_chain(parent, (*below, path.resolve()))
     merge(under, content, (), under_origins)
     return under, {**under_origins, **origins}
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no name that no file can have is one."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def shown(word: str) -> str:
+    """A name as it was given, as far as one line and a terminal take it."""
+    return plain(word).replace("\n", "\\n")[:200]
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[Key, str]]:
@@ -90,6 +109,8 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[Key, str]]:
         content, node = load_yaml(read_start(path))
     except NotPlain as error:
         raise ConfigError(f"{path}{f' line {error.line}' if error.line else ''}: {error.why}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a config is a mapping of settings, this holds {type(content).__name__}")
     origins: dict[Key, str] = {}
@@ -121,8 +142,15 @@ def merge(under: dict[str, Any], over: dict[str, Any], key: Key, origins: dict[K
             merge(old, value, (*key, name), origins)
         else:
             under[name] = value
-            for stale in [known for known in origins if known[: len(key) + 1] == (*key, name)]:
-                del origins[stale]
+            forget(old, (*key, name), origins)
+
+
+def forget(old: Any, key: Key, origins: dict[Key, str]) -> None:
+    """Drop the places of what was replaced."""
+    origins.pop(key, None)
+    steps = old.items() if isinstance(old, dict) else enumerate(old) if isinstance(old, list) else ()
+    for step, value in steps:
+        forget(value, (*key, step), origins)
 
 
 def same_target(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -134,11 +162,13 @@ def parse_override(override: str) -> tuple[Key, Any]:
     """`training.epochs=3` → (('training', 'epochs'), 3); the value is YAML."""
     name, equals, text = override.partition("=")
     if not equals or not name:
-        raise ConfigError(f"-s {override}: write key.sub=value")
+        raise ConfigError(f"-s {shown(override)}: write key.sub=value")
+    if name.count(".") > DEEPEST:
+        raise ConfigError(f"-s {shown(override)}: a key has at most {DEEPEST} steps")
     try:
         value = read_yaml(text)
     except NotPlain as error:
-        raise ConfigError(f"-s {override:.80}: {error.why}") from error
+        raise ConfigError(f"-s {shown(override):.80}: {error.why}") from error
     return tuple(name.split(".")), value
 
 
@@ -148,6 +178,10 @@ def put(content: dict[str, Any], key: Key, value: Any) -> None:
     for step in key[:-1]:
         if isinstance(here, list):
             here = here[list_index(here, step, key)]
+            if not isinstance(here, dict | list):
+                raise ConfigError(
+                    f"-s {shown('.'.join(map(str, key)))}: '{shown(str(step))}' holds a value, nothing inside"
+                )
         else:
             if not isinstance(here.get(step), dict | list):
                 here[step] = {}
@@ -160,8 +194,9 @@ def put(content: dict[str, Any], key: Key, value: Any) -> None:
 
 def list_index(items: list[Any], step: str | int, key: Key) -> int:
     """The index that a step of an override names, checked against the list."""
-    if not str(step).isdigit() or int(step) >= len(items):
-        raise ConfigError(f"-s {'.'.join(map(str, key))}: '{step}' is not an index of a list of {len(items)}")
+    if not re.fullmatch(r"[0-9]{1,9}", str(step)) or int(step) >= len(items):
+        where = shown(".".join(map(str, key)))
+        raise ConfigError(f"-s {where}: '{shown(str(step))}' is not an index of a list of {len(items)}")
     return int(step)
 
 
@@ -179,6 +214,11 @@ def expand(content: Any, key: Key, values: Values, takes_place: Callable[[Key], 
     if not takes_place(key):
         raise ConfigError(
             f"{values.where(key)}: {'.'.join(map(str, key))}: environment variables stand in paths and URIs only; write the value"
+        )
+    if key == ("tracking", "uri") and re.match(r"(?!sqlite:|file:)[^$]*://", content):
+        raise ConfigError(
+            f"{values.where(key)}: {'.'.join(map(str, key))}: environment variables would be sent to that server; "
+            "let one variable hold the whole address"
         )
     for name in re.findall(r"\$\{(\w+)\}", content):
         if name not in os.environ:

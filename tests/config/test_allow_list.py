@@ -3,18 +3,23 @@
 import importlib.util
 import inspect
 import json
+import time
+from contextlib import suppress
 from pathlib import Path
 from pydoc import locate
 from types import ModuleType
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from i2m2_med.config.allow_list import allowed, refusals
 from i2m2_med.config.kinds import judge
 from i2m2_med.config.reader import load_config
+from i2m2_med.config.run import Training
 from i2m2_med.config.targets import build
 from i2m2_med.config.trust import VARIABLE
+from i2m2_med.console import plain
 from i2m2_med.engine.prediction.model_files import read_portable
 from i2m2_med.errors import ConfigError, ModelError
 
@@ -174,3 +179,88 @@ def with_folder(content: dict[str, Any], place: str) -> dict[str, Any]:
     """The config with another folder of weights."""
     content["experts"]["image"]["network"]["folder"] = place
     return content
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "".join(f"key{n}: 1\n" for n in range(4_900)),
+        f"training: {{{', '.join(f'epocks{n}: 1' for n in range(4_900))}}}\n",
+        f"evaluation: {{prior: {{a: [{'x, ' * 4_900}0.5]}}}}\n",
+        f"paradigms: {{{', '.join(f'p{n}: {{}}' for n in range(3_000))}}}\n",
+        '"\\e[31m": {}\n',
+        '"a\\nb": []\n',
+        '"\\u202e": null\n',
+        '  "\\e[2J": {}\n',
+    ],
+)
+def test_a_config_wrong_in_many_places_or_with_signs_of_the_terminal_is_some_plain_lines(more: str, tmp_path: Path):
+    path = tmp_path / "toy.yaml"
+    path.write_text(CONFIG.format(network="{_target_: torch.nn.Identity}") + more)
+    start = time.thread_time()
+    with pytest.raises(ConfigError) as error:
+        load_config(str(path))
+    with pytest.raises(ModelError, match=r"^[^\n\x1b\u202e]{1,1500}$"):
+        read_portable(path)
+    assert time.thread_time() - start < 2
+    lines = str(error.value).split("\n")
+    assert len(lines) <= 20
+    assert all(len(line) <= 1_000 and plain(line) == line and line.startswith(str(path)) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *(
+            (name, value)
+            for name in ("epochs", "batch", "workers", "patience")
+            for value in (True, "3", 10**30, -1, [2])
+        ),
+        *(("learning_rate", value) for value in (True, "1", [True], ["1"], 0, [])),
+        *(("clip", value) for value in (True, "1")),
+    ],
+)
+def test_a_number_is_no_truth_value_and_no_text_and_not_beyond_use(setting: str, value: object):
+    with pytest.raises(ValidationError):
+        Training.model_validate({setting: value})
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "/" + "x/" * 480 + "y"])
+def test_a_path_that_no_file_system_takes_is_refused_or_not_looked_at(place: str, tmp_path: Path):
+    path = tmp_path / "toy.yaml"
+    path.write_text(CONFIG.format(network="{_target_: torch.nn.Identity}").replace("root: .", f"root: {place}"))
+    with pytest.raises(ModelError, match=r"source\.root names a place"):
+        read_portable(path)
+    with suppress(ConfigError):
+        load_config(str(path))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("seeds.²=1", "seeds.0.x=1", "seeds.0.0.0=1", "experts.image.reads.0.b=1", "a." * 20_000 + "b=1", "\x1b[31m"),
+        *("task=\x1b[31m", "task=\x00", "x" * 9_000 + "=1", "tracking.uri=https://example.org/${HOME}"),
+        *("split.test_group.warm_start=${HOME}", "evaluation.prior.warm_start=${HOME}", "plugins.0=${HOME}"),
+    ],
+)
+def test_an_override_that_fits_nowhere_is_plain_lines(override: str, tmp_path: Path):
+    path = tmp_path / "toy.yaml"
+    path.write_text(CONFIG.format(network="{_target_: torch.nn.Identity}") + "seeds: [0]\nplugins: [a]\n")
+    with pytest.raises(ConfigError, match=r"^[^\x00\x1b]{1,2000}$"):
+        load_config(str(path), [override])
+
+
+@pytest.mark.parametrize("base", ["x" * 300, '"a\\0b"', "[a]", "/dev/zero", "/proc/self/mem", "toy.yaml"])
+def test_what_a_config_extends_is_a_file_or_refused(base: str, tmp_path: Path):
+    path = tmp_path / "toy.yaml"
+    path.write_text(f"extends: {base}\n")
+    with pytest.raises(ConfigError, match=r"^[^\n\x00]{1,500}$"):
+        load_config(str(path))
+
+
+def test_a_chain_of_configs_has_an_end(tmp_path: Path):
+    for n in range(100):
+        (tmp_path / f"{n}.yaml").write_text(f"extends: {n + 1}.yaml\n")
+    (tmp_path / "100.yaml").write_text("task: toy\n")
+    with pytest.raises(ConfigError, match="one of too many"):
+        load_config(str(tmp_path / "0.yaml"))

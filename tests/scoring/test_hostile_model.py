@@ -1,6 +1,7 @@
 """A model folder whose config asks MONAI to run a shell command: every road refuses it in one line, and nothing is run."""
 
 import json
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 
 from i2m2_med import cli
 from i2m2_med.engine.prediction.predictor import load_model
-from i2m2_med.errors import ModelError
+from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.scoring.bundle import IN_BUNDLE, PackedModel, score_studies
 from i2m2_med.scoring.reading import Reader
 from i2m2_med.scoring.served import Scorer
@@ -135,3 +136,29 @@ def test_a_bomb_or_a_wrong_type_in_a_model_file_is_one_line(
     for road in (load_model, Scorer):
         with pytest.raises(ModelError, match=r"^[^\n]{1,400}$"):
             road(folder)
+
+
+LARGE = (
+    {"_target_": "torch.nn.Linear", "in_features": 65_536, "out_features": 65_536},
+    {"_target_": "torch.nn.LSTM", "input_size": 64, "hidden_size": 64, "num_layers": 65_536},
+    {"_target_": "torch.nn.Embedding", "num_embeddings": 10_000_000, "embedding_dim": 1_000},
+    {"_target_": "i2m2_med.experts.LeNet", "size": 65_536},
+    {"_target_": "i2m2_med.experts.LeNet", "size": 112, "width": 20_000},
+    {"_target_": "i2m2_med.experts.PreActResNet18", "channels": 1, "width": 4_096},
+    {"_target_": "i2m2_med.experts.SeriesGRU", "channels": 65_536, "hours": 65_536},
+)
+
+
+@pytest.mark.parametrize("number", range(len(LARGE)))
+def test_a_network_larger_than_its_weights_is_not_built(number: int, digits_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(digits_model, folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["experts"]["image"]["network"] = LARGE[number]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
+    with pytest.raises((ModelError, ConfigError), match=r"^[^\n]{1,500}$") as error:
+        load_model(folder)
+    assert time.thread_time() - start < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
+    assert "larger network than the weights" in str(error.value)

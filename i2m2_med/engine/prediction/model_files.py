@@ -29,7 +29,7 @@ def read_portable(path: Path, *, names_data: bool = False) -> RunConfig:
             raise ConfigError(f"{path} holds no settings")
         own = read_places(workspace()) if names_data else None
         values = Values(str(path), show(content, own) if own else content, {(): str(path)})
-        run = validate(values)
+        run = validate(values, foreign=not names_data)
         lint_foreign(run, values, None if own is None else own.values())
     except OSError as error:
         raise ModelError(f"{path.parent} is not a model folder: it lacks {path.name}") from error
