@@ -83,7 +83,7 @@ def read_by(run: "RunConfig") -> list[str]:
 
 
 def label(name: str, channel: int, n_channels: int) -> str:
-    """What a row shows; a phase of one channel is in radians, of two it is cosine and sine."""
+    """Return the caption of a row; a phase of one channel is in radians, of two it is cosine and sine."""
     if n_channels > 1:
         return f"{name} {channel + 1}"
     return "phase (rad)" if name == "phase" else name
@@ -93,8 +93,7 @@ def draw(images: list[dict[str, Any]], names: list[str], out: Path, title: str) 
     """Write the picture: a row for each channel of each modality."""
     import numpy as np
 
-    from i2m2_med.samples.knee.picture import place_of
-    from i2m2_med.samples.pictures import draw_rows
+    from i2m2_med.samples.pictures import draw_rows, place_of
 
     stacks = {name: np.stack([np.asarray(image[name]) for image in images]) for name in names}
     rows = [

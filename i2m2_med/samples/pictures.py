@@ -1,9 +1,10 @@
 """Pictures of images: slices side by side, magnitude in grey, phase in a circular colour map, boxes where findings are."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,6 +42,12 @@ class Place:
             else f"pixels {self.pixel_mm[0]:.3g} × {self.pixel_mm[1]:.3g} mm"
         )
         return f"{size}, orientation {'nominal' if self.toward is None else 'of the file'}"
+
+
+def place_of(record: Mapping[str, Any]) -> Place:
+    """Return the place of a record's image: `_pixel_mm` and `_toward`, as far as its source knows them."""
+    pixel, toward = record.get("_pixel_mm"), record.get("_toward")
+    return Place(None if pixel is None else (pixel[0], pixel[1]), None if toward is None else (toward[0], toward[1]))
 
 
 @dataclass(frozen=True)

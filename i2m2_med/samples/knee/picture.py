@@ -1,6 +1,5 @@
 """What `i2m2 prepare` shows of a knee cohort: a few slices with the annotators' boxes on the anatomy they were drawn for."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from i2m2_med.files import replace_file
 from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.knee.transforms import IMAGES, choice_of, files_of
 from i2m2_med.samples.physics import fit_centre, turned
-from i2m2_med.samples.pictures import Panel, Place, draw_grid
+from i2m2_med.samples.pictures import Panel, draw_grid, place_of
 from i2m2_med.sources.fastmri.labels import read_boxes, unflip
 from i2m2_med.sources.fastmri.slices import read_image, read_kspace
 
@@ -66,12 +65,6 @@ def panel(record: dict[str, Any], boxes: pl.DataFrame) -> Panel:
     found = [name.removeprefix("label_") for name, value in record.items() if name.startswith("label_") and value == 1]
     title = f"slice {index}: {', '.join(found) or 'no finding'}"
     return Panel(title, np.abs(image.numpy()), np.angle(image.numpy()), placed, place_of(record))
-
-
-def place_of(record: Mapping[str, Any]) -> Place:
-    """Size of a record's pixels, and where its columns and rows go."""
-    pixel, toward = record.get("_pixel_mm"), record.get("_toward")
-    return Place(None if pixel is None else (pixel[0], pixel[1]), None if toward is None else (toward[0], toward[1]))
 
 
 def draw_prepared(source: Any, folder: Path) -> Path:
