@@ -100,8 +100,27 @@ def read_start(path: Path) -> bytes:
 
 
 def read_yaml(text: str | bytes) -> Any:
-    """The values of one YAML document. Raises NotPlain."""
-    return load_yaml(text)[0]
+    """The values of one YAML document. Raises NotPlain, also where a key stands twice (YAML would keep the last)."""
+    content, node = load_yaml(text)
+    refuse_twice(node)
+    return content
+
+
+def refuse_twice(node: yaml.Node | None) -> None:
+    """Refuse a mapping that names something twice."""
+    inside: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        names: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            name = (str(key.tag), str(key.value))
+            if name in names:
+                raise NotPlain(f"'{key.value!s:.40}' stands twice", key.start_mark.line + 1)
+            names.add(name)
+            inside.append(value)
+    elif isinstance(node, yaml.SequenceNode):
+        inside = list(node.value)
+    for each in inside:
+        refuse_twice(each)
 
 
 def load_yaml(text: str | bytes) -> tuple[Any, yaml.Node | None]:

@@ -52,6 +52,9 @@ YAML_BOMBS = {
     "NUL": "a: \0",
     "not UTF-8": b"a: \xff\xfe\xfd",
     "two documents": "a: 1\n--- \nb: 1",
+    "twice": "a: 1\nb: 2\n'a': 3",
+    "twice, deeper": "[{a: {b: 1, b: 2}}]",
+    "merged twice": "a: &a {k: 1}\nb: {<<: *a, <<: *a}",
 }
 
 JSON_BOMBS = {

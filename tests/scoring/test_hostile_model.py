@@ -3,6 +3,7 @@
 import json
 import resource
 import shutil
+import struct
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from i2m2_med import cli
+from i2m2_med.console import plain
 from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.scoring.bundle import IN_BUNDLE, PackedModel, score_studies
@@ -91,21 +93,45 @@ MODEL_FILES = {
         {"envelope": {"image": {"rms": [1]}}},
         {"envelope": {"image": [1]}},
         {"paradigm": ["i2m2"]},
+        {"paradigm": "\x1b[31m\n"},
+        {"labels": ["a", "a"], "shares": [[0.1] * 10] * 2},
+        {"classes": ["a"] * 10},
+        {"shares": [[-1] * 10]},
+        {"shares": [[2**53] * 10]},
+        {"seed": -1},
+        {"fingerprint": "x" * 10_000},
+        {"envelope": {"\x1b[31m": {"rms": [0, 1]}}},
     ],
     "state.json": [
         b"{" * 100_000,
         {"image": 1},
         {"image": {"mean": ["x"], "std": [1.0]}},
         {"image": {"mean": [0.0], "std": [0.0]}},
+        {"image": {"mean": [], "std": []}},
+        {"\x1b[31m": {"mean": [0.0], "std": [1.0]}},
     ],
     "calibration.json": [
         b'{"a":' * 100_000,
         {"patterns": {}},
         {"patterns": [], "thresholds": None, "conformal": {"split": [None], "by_class": [[None] * 10]}},
         {"patterns": {}, "thresholds": None, "conformal": {"split": [None], "by_class": [[None] * 3]}},
+        {"patterns": {"\x1b[31m\n": 1}, "thresholds": None, "conformal": {"split": [None], "by_class": [[None] * 10]}},
+        {
+            "patterns": {"image": {"samples": 1, "labels": [{"scale": 1e308, "shift": [0.0] * 10}]}},
+            "thresholds": None,
+            "conformal": {"split": [None], "by_class": [[None] * 10]},
+        },
         {"patterns": {}, "thresholds": "x", "conformal": {"split": [None], "by_class": [[None] * 10]}},
     ],
-    "config.yaml": [b"[" * 3_000, b"a: &a [1]\n<<: *a\n", b"task: 010\n", b"task: [\n", b"- 1\n", b"\xff"],
+    "config.yaml": [
+        b"[" * 3_000,
+        b"a: &a [1]\n<<: *a\n",
+        b"task: 010\n",
+        b"task: a\ntask: b\n",
+        b"task: [\n",
+        b"- 1\n",
+        b"\xff",
+    ],
 }
 
 
@@ -132,6 +158,7 @@ def test_a_bomb_or_a_wrong_type_in_a_model_file_is_one_line(
         said = capsys.readouterr().err.strip()
         assert len(said.splitlines()) == 1
         assert name in said
+        assert plain(said) == said
         assert len(said) < 500
     for road in (load_model, Scorer):
         with pytest.raises(ModelError, match=r"^[^\n]{1,400}$"):
@@ -162,3 +189,34 @@ def test_a_network_larger_than_its_weights_is_not_built(number: int, digits_mode
     assert time.thread_time() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
     assert "larger network than the weights" in str(error.value)
+
+
+def header(text: bytes, length: int | None = None) -> bytes:
+    """A safetensors file of this header, or one that says it is of another length."""
+    return struct.pack("<Q", len(text) if length is None else length) + text + bytes(4)
+
+
+WEIGHTS = {
+    "a longer header than the file": header(b"{}", 1 << 62),
+    "a header of 90 MB": header(b"{}", 90 << 20),
+    "brackets": header(b"[" * 100_000),
+    "nothing": b"",
+    "a negative side": header(b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}'),
+    "a huge side": header(b'{"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}}'),
+    "another kind": header(b'{"a":{"dtype":"X","shape":[1],"data_offsets":[0,4]}}'),
+    "signs in a name": header(b'{"a\\n\\u001b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'),
+    "many tensors": header(
+        json.dumps({f"{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(100_000)}).encode()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_that_lie_are_one_line(name: str, digits_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(digits_model, folder)
+    (folder / "weights.safetensors").write_bytes(WEIGHTS[name])
+    start = time.thread_time()
+    with pytest.raises(ModelError, match=r"^[^\n\x1b]*the weights do not fit the config[^\n\x1b]{1,400}$"):
+        load_model(folder)
+    assert time.thread_time() - start < 2

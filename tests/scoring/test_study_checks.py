@@ -18,6 +18,7 @@ from i2m2_med.scoring.open_model import open_model
 from i2m2_med.scoring.results import defused
 from i2m2_med.scoring.studies import StudyFolder, find_studies, printable
 from i2m2_med.scoring.study_checks import checked_files, content_hash
+from i2m2_med.sources.formats.description import read_description
 from tests.scoring.test_run import contents, score_all
 
 
@@ -205,3 +206,12 @@ def test_a_model_file_that_is_none_is_one_line(
     with pytest.raises(ModelError, match=r"^[^\n]{1,500}$"):
         score_all(digits_studies, open_model(str(tmp_path / "model")).folder, tmp_path / "out")
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    "text", ["a: b\na: c", '"\\e[31m": a.h5', 'k: "a\\nb"', f"{'k' * 2_000}: a.h5", 'k: "\\u202e"']
+)
+def test_a_description_that_says_two_things_or_holds_signs_is_refused(text: str, tmp_path: Path):
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(SourceError, match=r"^study\.yaml [^\n\x1b]{1,200}$"):
+        read_description(tmp_path)

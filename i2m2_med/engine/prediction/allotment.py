@@ -14,6 +14,17 @@ FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch
 SPARE = 1_000_000
 """Values beside the weights, such as tables of positions that are not saved."""
 
+LONGEST_HEADER = 4 << 20
+"""Bytes of a safetensors header: 40,000 tensors and more."""
+
+
+def check_header(weights: Path) -> None:
+    """Raise ValueError for a file of weights that names more tensors than any network has: they would be made one by one."""
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > LONGEST_HEADER:
+        raise ValueError(f"its header is longer than {LONGEST_HEADER >> 20} MiB")
+
 
 class Allotment(TorchFunctionMode):
     """While it is entered, tensors are made until they hold more values than the file of weights has bytes; then RuntimeError."""

@@ -5,7 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from i2m2_med.console import plain
+
 Limits = list[float | None]
+Shift = Annotated[float, Field(ge=-1e9, le=1e9)]
+"""Of a log-probability: larger ones are no probabilities any more."""
 
 
 class Strict(BaseModel):
@@ -17,9 +21,9 @@ class Strict(BaseModel):
 class Fitted(Strict):
     """One label's numbers in one availability pattern."""
 
-    scale: Annotated[float, Field(gt=0)]
-    bend: float = 0.0
-    shift: list[float]
+    scale: Annotated[float, Field(gt=0, le=1e9)]
+    bend: Shift = 0.0
+    shift: list[Shift]
 
 
 class Pattern(Strict):
@@ -53,7 +57,8 @@ def misfit(about: Mapping[str, Any], calibration: dict[str, Any]) -> str | None:
         typed = Calibration.model_validate(calibration)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        return f"is not a calibration ({'.'.join(map(str, first['loc']))[:80]}: {first['msg']})"
+        place = plain(".".join(map(str, first["loc"]))).replace("\n", " ")[:80]
+        return f"is not a calibration ({place}: {first['msg']})"
     limits, patterns = typed.conformal, typed.patterns.values()
     right = (
         all(len(pattern.labels) == labels for pattern in patterns)

@@ -52,26 +52,35 @@ def is_word(text: str) -> str:
     return text
 
 
+def once(words: list[str]) -> list[str]:
+    """Return names as they are. Raises ValueError where one stands twice: its column and results would be another's."""
+    if len(set(words)) != len(words):
+        raise ValueError("a name stands twice")
+    return words
+
+
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(is_word)]
+Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(is_word)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class About(BaseModel, extra="allow", strict=True):
     """The keys that `model.json` must have; others may stand beside them."""
 
-    paradigm: str
-    seed: int
-    labels: Annotated[list[Word], Field(min_length=1, max_length=10_000)]
-    classes: Annotated[list[Word], Field(min_length=2, max_length=100_000)]
-    shares: list[list[Number]]
-    fingerprint: str
-    envelope: dict[str, dict[str, Annotated[list[Number], Field(min_length=2, max_length=2)]]] = {}
+    paradigm: Word
+    seed: Annotated[int, Field(ge=0)]
+    labels: Annotated[list[Word], Field(min_length=1, max_length=10_000), AfterValidator(once)]
+    classes: Annotated[list[Word], Field(min_length=2, max_length=100_000), AfterValidator(once)]
+    shares: list[list[Share]]
+    fingerprint: Text
+    envelope: dict[Word, dict[Word, Annotated[list[Number], Field(min_length=2, max_length=2)]]] = {}
 
 
 class Statistics(BaseModel, extra="forbid", strict=True):
     """Mean and standard deviation of a modality's channels over the training data."""
 
-    mean: list[Number]
+    mean: Annotated[list[Number], Field(min_length=1)]
     std: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
 
     @model_validator(mode="after")
@@ -107,7 +116,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     """Return `state.json` of a model folder: the training statistics by modality. Raises ModelError where it is none."""
     state = read_json(folder / "state.json")
     try:
-        TypeAdapter(dict[str, Statistics]).validate_python(state)
+        TypeAdapter(dict[Word, Statistics]).validate_python(state)
     except ValidationError as error:
         raise ModelError(
             f"{folder / 'state.json'} does not hold means and deviations; export the model again"

@@ -14,7 +14,7 @@ from i2m2_med.config.run import RunConfig
 from i2m2_med.config.trust import WITHHELD
 from i2m2_med.documents import write_yaml
 from i2m2_med.engine.calibration.calibrate import calibrate_table
-from i2m2_med.engine.prediction.allotment import Allotment
+from i2m2_med.engine.prediction.allotment import Allotment, check_header
 from i2m2_med.engine.prediction.build import build_model, give_shares
 from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable, read_state
 from i2m2_med.engine.prediction.predict import patterns, prediction_table, run_model
@@ -113,6 +113,7 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
     labels = Labels(tuple(about["labels"]), tuple(about["classes"]))
     try:
         paradigm = run.paradigms[about["paradigm"]]
+        check_header(folder / "weights.safetensors")
         with Allotment(folder / "weights.safetensors"):
             model = build_model(run, paradigm.experts, labels, int(about["seed"]), paradigm.combiner)
         model.load_state_dict(load_file(folder / "weights.safetensors"))

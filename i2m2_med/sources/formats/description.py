@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from i2m2_med.console import plain
 from i2m2_med.documents import read_yaml
 from i2m2_med.errors import SourceError
 
@@ -30,15 +31,15 @@ def read_description(folder: Path) -> dict[str, str]:
         raise SourceError("study.yaml can't be read as plain YAML") from error
     if not isinstance(content, dict) or not all(isinstance(word, str) for pair in content.items() for word in pair):
         raise SourceError("study.yaml must say names and files, such as `kspace: scan.h5`")
-    if not all(is_path(file) for file in content.values()):
+    if not all(is_path(word) for pair in content.items() for word in pair):
         raise SourceError("study.yaml gives something else than a file's name")
     return content
 
 
 def is_path(word: str) -> bool:
-    """Return whether the file system can be asked about a word."""
+    """Return whether the file system can be asked about a word, and a terminal shown it."""
     try:
-        return len(os.fsencode(word)) < MAX_PATH and "\0" not in word
+        return len(os.fsencode(word)) < MAX_PATH and plain(word) == word and "\n" not in word
     except UnicodeEncodeError:
         return False
 
