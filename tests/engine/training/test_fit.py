@@ -135,7 +135,7 @@ def test_the_prior_that_experts_learn_is_what_a_constant_answer_ends_at(weighted
     """`combiner.prior: divide` takes it out k − 1 times: with class weights N / N_c it is equal shares, not the class shares."""
     samples = toy(50, 3)
     logits = torch.zeros(1, 1, 2, requires_grad=True)
-    loss = Objective(MaskedNLL(class_weights(samples) if weighted else None))
+    loss = MaskedNLL(class_weights(samples) if weighted else None)
     optimizer = torch.optim.LBFGS([logits], max_iter=50)
 
     def cost() -> torch.Tensor:
