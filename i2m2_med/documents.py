@@ -85,7 +85,7 @@ for _class in (Loader, Dumper):
         "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
     )
 for _tag in ("int", "float"):
-    Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", make_number)
+    Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", make_number)  # pyright: ignore[reportArgumentType]  (stubs want any node)
 
 
 def write_yaml(content: Any) -> str:
@@ -153,9 +153,9 @@ def measure(text: str | bytes) -> None:
     open_: list[tuple[str | None, int]] = []
     total = 0
     for event in yaml.parse(text, Loader=Loader):
-        line = event.start_mark.line + 1
-        if getattr(event, "tag", None) not in {None, "!"}:
-            raise NotPlain(f"the tag {event.tag:.60}; plain values need none", line)
+        line = event.start_mark.line + 1  # pyright: ignore[reportOptionalMemberAccess]  (read from a text: always marked)
+        if (tag := getattr(event, "tag", None)) not in {None, "!"}:
+            raise NotPlain(f"the tag {tag:.60}; plain values need none", line)
         if isinstance(event, yaml.CollectionStartEvent):
             open_.append((event.anchor, total))
             total += 1

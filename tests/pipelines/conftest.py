@@ -49,6 +49,7 @@ def compared_once(tmp_path_factory: pytest.TempPathFactory) -> Compared:
         "split.test": 0.4,
         "split.valid": 0.3,
         "source.root": folder / "knee_data",
+        "evaluation.primary": "null",
         "paradigms.left.experts": ["magnitude"],
         "paradigms.right.experts": ["phase"],
         "paradigm": "left",

@@ -22,6 +22,7 @@ def compared(tmp_path_factory) -> dict:
         "source.root": folder / "data",
         "training.epochs": 2,
         "evaluation.bootstrap": 50,
+        "evaluation.primary": "null",
         "paradigms.unimodal_series.experts": ["series"],
         "paradigms.i2m2.experts": ["static", "series", "joint"],
     }

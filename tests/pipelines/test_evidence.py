@@ -11,7 +11,13 @@ from i2m2_med.simulate.mimic3 import write as mimic3
 
 pytestmark = pytest.mark.slow
 
-SHORT = ("seeds=[0]", "training.epochs=1", "evaluation.bootstrap=50", "paradigms.i2m2.experts=[static,series,joint]")
+SHORT = (
+    "seeds=[0]",
+    "training.epochs=1",
+    "evaluation.bootstrap=50",
+    "evaluation.primary=null",
+    "paradigms.i2m2.experts=[static,series,joint]",
+)
 
 
 def words(*settings: str) -> list[str]:

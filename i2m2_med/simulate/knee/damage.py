@@ -187,7 +187,7 @@ DAMAGE = (
     Damage("kspace_missing", "refused", "kspace", edited(lambda file, _: file.pop("kspace"))),
     Damage("kspace_nan", "refused", "kspace", rewritten(with_value(complex(np.nan, 0)))),
     Damage("kspace_zero_slice", "refused", "kspace", rewritten(without_slice)),
-    Damage("kspace_integers", "refused", "kspace", rewritten(lambda kspace: kspace.real.astype(np.int32))),
+    Damage("kspace_integers", "refused", "kspace", rewritten(lambda kspace: np.real(kspace).astype(np.int32))),
     Damage("kspace_real", "refused", "kspace", rewritten(np.abs)),
     Damage("kspace_axes_swapped", "refused", "kspace", rewritten(lambda kspace: kspace.swapaxes(1, 2))),
     Damage("kspace_external_link", "refused", "kspace", edited(external_link)),

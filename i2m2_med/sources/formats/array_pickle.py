@@ -120,9 +120,9 @@ def check_opcodes(content: bytes) -> None:
     `pickletools` reads a length and then no more than there is, where the unpickler would make room for it first.
     """
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
-        if count > MOST_OPCODES or (opcode.name in PLACES and int(argument) > MOST_OPCODES):
+        if count > MOST_OPCODES or (opcode.name in PLACES and int(argument or 0) > MOST_OPCODES):
             raise pickle.UnpicklingError("more steps or memory places than arrays need")
-        if opcode.name in {"INT", "LONG", "LONG1", "LONG4"} and argument.bit_length() > LONGEST_INTEGER:
+        if opcode.name in {"INT", "LONG", "LONG1", "LONG4"} and int(argument or 0).bit_length() > LONGEST_INTEGER:
             raise pickle.UnpicklingError("a whole number larger than arrays need")
 
 

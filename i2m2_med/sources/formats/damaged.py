@@ -1,7 +1,7 @@
 """What libraries stumble over in a damaged or hostile file is said of the file; errors of our own code stay what they are."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from traceback import extract_tb
 
@@ -14,7 +14,7 @@ LIBRARY = re.compile(
 
 
 @contextmanager
-def blamed_on(name: str) -> Iterator[None]:
+def blamed_on(name: str) -> Generator[None]:
     """Raise SourceError for what a library raised while it read file `name`."""
     try:
         yield
