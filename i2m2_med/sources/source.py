@@ -38,7 +38,7 @@ class Flow:
     refused: list[dict[str, str]] = field(default_factory=list)
     audits: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-    """What may not be claimed from these data."""
+    """Claims that these data do not support, in words."""
     synthetic: bool = False
     """A file says of itself that a simulator made it; a source sets it, wherever the file lies and whatever lies beside it."""
     bad: list[str] = field(default_factory=list[str])
@@ -88,17 +88,17 @@ class Bound:
     """How far the numbers of a record's private column may lie beyond those of training and still be taken for the same."""
 
     names: tuple[str, ...]
-    """What each number of the column is called in a warning; a plain number has one name."""
+    """Names of the column's numbers in a warning; a plain number has one name."""
     slack: float
     """Times below the least and above the greatest of training, ≥ 1."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a record's column of words says, each of which training saw or did not."""
+    """A record's column of words, each of which training saw or did not."""
 
     name: str
-    """What it is called in a warning."""
+    """The column's name in a warning."""
     plain: bool = False
     """Its words are ours, not the file's, and may stand in a warning."""
 
@@ -108,7 +108,7 @@ class Source(ABC):
 
     labels: Labels
     modalities: tuple[str, ...]
-    """What the data set can give. An expert may read only these (plus what the config's transforms add)."""
+    """Modalities that the data set can give. An expert may read only these (plus what the config's transforms add)."""
     pictured_by: str | None = None
     """The module whose `draw_prepared(source, folder)` draws a few samples for `i2m2 prepare`, and returns the picture's path."""
     shifted_by: str | None = None
@@ -129,7 +129,7 @@ class Source(ABC):
 
     @property
     def name(self) -> str:
-        """What configs call the data set."""
+        """The data set's name in configs."""
         return self.settings.name
 
     @property
@@ -163,7 +163,7 @@ class Source(ABC):
         return {}
 
     def audits(self, records: pl.DataFrame, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:  # noqa: ARG002
-        """What the data set can say of itself once `records` have their `split`: added to the manifest's audits."""
+        """Return the data set's own audits once `records` have their `split`; they are added to the manifest's."""
         return {}
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What `i2m2 prepare` shows of a knee cohort: a few slices with the annotators' boxes on the anatomy they were drawn for."""
+"""The picture that `i2m2 prepare` draws of a knee cohort: a few slices with the annotators' boxes on the anatomy they were drawn for."""
 
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,10 @@ def panel(record: dict[str, Any], boxes: pl.DataFrame) -> Panel:
         (x, unflip(y, high, height), wide, high, text)
         for x, y, wide, high, text in drawn.select("x", "y", "width", "height", "label").drop_nulls().iter_rows()
     ]
-    found = [name.removeprefix("label_") for name, value in record.items() if name.startswith("label_") and value == 1]
-    title = f"slice {index}: {', '.join(found) or 'no finding'}"
+    findings = [
+        name.removeprefix("label_") for name, value in record.items() if name.startswith("label_") and value == 1
+    ]
+    title = f"slice {index}: {', '.join(findings) or 'no finding'}"
     return Panel(title, np.abs(image.numpy()), np.angle(image.numpy()), placed, place_of(record))
 
 

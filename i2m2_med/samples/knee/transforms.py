@@ -43,7 +43,7 @@ NEEDS = {
     "real": ("magnitude", "phase"),
     "imaginary": ("magnitude", "phase"),
 }
-"""What an image must have been acquired with for a modality to be made of it (NIfTI images may come alone)."""
+"""By modality, the parts that an image must have been acquired with for it to be made (NIfTI images may come alone)."""
 
 
 class LoadSliced(MapTransform):

@@ -108,23 +108,23 @@ class Column:
     def other_times(self, read: pl.Series, cells: pl.Series, rest: pl.Series) -> pl.Series:
         """`read`, filled where `rest` says that the usual form did not fit."""
         text = emptied(cells.filter(rest), typed=True)
-        found, zones, dates = times.iso(text)
+        parsed, zones, dates = times.iso(text)
         self.zones |= zones
         self.dates += dates
-        odd = text.filter(found.is_null() & text.is_not_null()).unique()
+        odd = text.filter(parsed.is_null() & text.is_not_null()).unique()
         if odd.len():
             order = self.decide(times.order_of) if odd.str.contains(times.AMBIGUOUS).any() else None
             known = {t: time for t in odd if (time := times.time_of(t, order)) is not None}
             self.zones |= {zone for _, _, zone in known.values() if zone}
             self.dates += int(text.is_in([t for t, (_, date, _) in known.items() if date]).sum())
             at = {t: time for t, (time, _, _) in known.items()}
-            found = found.fill_null(text.replace_strict(at, default=None, return_dtype=pl.Datetime("us")))
+            parsed = parsed.fill_null(text.replace_strict(at, default=None, return_dtype=pl.Datetime("us")))
             if order is None and odd.str.contains(times.AMBIGUOUS).any():
                 self.why = times.UNDECIDED
             elif odd.str.contains(r"^\d+(\.\d+)?$").any():
                 self.why = times.NUMBERS
-        self.lose(text.filter(found.is_null() & text.is_not_null()))
-        return read.scatter(rest.arg_true(), found)
+        self.lose(text.filter(parsed.is_null() & text.is_not_null()))
+        return read.scatter(rest.arg_true(), parsed)
 
     def numbers(self, cells: pl.Series) -> pl.Series:
         """Floats, or whole numbers; what is infinite or has a fraction where none may be is unreadable."""
@@ -154,17 +154,19 @@ class Column:
         odd = text.drop_nulls().unique()
         commas = odd.str.contains(r"[,，]").any()
         comma = self.decide(numbers.comma_of) if commas else None
-        found = {t: number for t in odd if (number := numbers.number_of(t, comma)) is not None}
+        number_by_text = {t: number for t in odd if (number := numbers.number_of(t, comma)) is not None}
         if self.kind.is_integer():
-            found = {t: int(number) for t, number in found.items() if number.is_integer() and abs(number) < 2**63}
+            number_by_text = {
+                t: int(number) for t, number in number_by_text.items() if number.is_integer() and abs(number) < 2**63
+            }
         if commas and comma is None:
             self.why = numbers.UNDECIDED
-        filled = text.replace_strict(found, default=None, return_dtype=self.kind)
+        filled = text.replace_strict(number_by_text, default=None, return_dtype=self.kind)
         self.lose(text.filter(filled.is_null() & text.is_not_null()))
         return read.scatter(rest.arg_true(), filled)
 
     def decide(self, how: Callable[[pl.LazyFrame, str], Any]) -> Any:
-        """What all cells of the column say, asked once."""
+        """Return the verdict of `how` on all cells of the column, asked once and kept."""
         if how.__name__ not in self.decided:
             self.decided[how.__name__] = how(self.whole(self.name), self.name)
         return self.decided[how.__name__]

@@ -13,7 +13,7 @@ def form_of(cell: str) -> str:
     ('dddd-dd-ddTdd:dd UTC', 'aaaaa, dd a')
     """
     shown: list[str] = []
-    kept = {place for found in KEPT.finditer(cell) for place in range(*found.span())}
+    kept = {place for match in KEPT.finditer(cell) for place in range(*match.span())}
     for place, sign in enumerate(cell[:LONGEST]):
         if place in kept:
             shown.append(sign)

@@ -19,8 +19,8 @@ UNDECIDED = "whether its commas are decimal can't be told"
 
 
 def comma_of(cells: pl.LazyFrame, column: str) -> Comma | None:
-    """What a comma is in a whole column: decimal if some can be nothing else and no cell has a decimal point, thousands if it has
-    decimal points and no such comma; None where the cells contradict each other or don't say."""
+    """Return the meaning of a comma in a whole column: decimal if some can be nothing else and no cell has a decimal
+    point, thousands if it has decimal points and no such comma; None where the cells contradict each other or don't say."""
     text = pl.col(column)
     decimal, point = (text.str.contains(sure).any() for sure in (DECIMAL_FOR_SURE, POINT_FOR_SURE))
     has = cells.select(decimal=decimal, point=point).collect(engine="streaming").row(0)

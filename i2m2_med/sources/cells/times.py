@@ -65,24 +65,24 @@ def time_of(text: str, order: Order | None) -> tuple[datetime, bool, str | None]
     >>> time_of("1/31/2150 9:05 PM", "month")[0].isoformat(), time_of("31JAN2150:21:05:00", None)[0].isoformat()
     ('2150-01-31T21:05:00', '2150-01-31T21:05:00')
     """
-    if found := BY_NUMBER.fullmatch(text):
-        first, mark, second, year, *clock = found.groups()
+    if match := BY_NUMBER.fullmatch(text):
+        first, mark, second, year, *clock = match.groups()
         comes_first = order or ("day" if mark == "." else None)
         if comes_first is None:
             return None
         day, month = (first, second) if comes_first == "day" else (second, first)
         return moment(year, month, day, clock)
-    if found := BY_YEAR.fullmatch(text):
-        year, _, month, day, *clock = found.groups()
+    if match := BY_YEAR.fullmatch(text):
+        year, _, month, day, *clock = match.groups()
         return moment(year, month, day, clock)
-    if found := BY_NAME.fullmatch(text):
-        day, name, year, *clock = found.groups()
+    if match := BY_NAME.fullmatch(text):
+        day, name, year, *clock = match.groups()
         return moment(year, month_of(name), day, clock)
-    if found := NAME_FIRST.fullmatch(text):
-        name, day, year, *clock = found.groups()
+    if match := NAME_FIRST.fullmatch(text):
+        name, day, year, *clock = match.groups()
         return moment(year, month_of(name), day, clock)
-    if found := BASIC.fullmatch(text):
-        year, month, day, *clock, zone = found.groups()
+    if match := BASIC.fullmatch(text):
+        year, month, day, *clock, zone = match.groups()
         return moment(year, month, day, [*clock, None, None, zone])
     return None
 

@@ -35,13 +35,13 @@ def walk_folder(root: Path) -> Walk:
     A link leads out of `root` only if it lies in `root` itself. Raises SourceError for a folder that can't be read, or for more
     than `MOST_FOLDERS`.
     """
-    found = Walk()
+    walk = Walk()
     homes = [root.resolve()]
     seen = {homes[0]}
     folders, links = [root], list[Path]()
     while folders or links:  # what lies in the folder itself comes before what is linked to it
         folder = folders.pop() if folders else links.pop(0)
-        if folder.is_symlink() and not _enter(folder, homes, seen, found):
+        if folder.is_symlink() and not _enter(folder, homes, seen, walk):
             continue
         if len(seen) > MOST_FOLDERS:
             raise SourceError(f"{root} holds more than {MOST_FOLDERS} folders. Name the folder of the volumes.")
@@ -53,12 +53,12 @@ def walk_folder(root: Path) -> Walk:
             elif entry.is_symlink() and (path.is_dir() or not path.exists()):
                 links.append(path)
             elif entry.is_file():
-                found.files.append(path)
-    found.files.sort()
-    return found
+                walk.files.append(path)
+    walk.files.sort()
+    return walk
 
 
-def _enter(link: Path, homes: list[Path], seen: set[Path], found: Walk) -> bool:
+def _enter(link: Path, homes: list[Path], seen: set[Path], walk: Walk) -> bool:
     """Whether a link to a folder is to be followed; counts it either way."""
     target = link.resolve()
     inside = any(target.is_relative_to(home) for home in homes)
@@ -69,12 +69,12 @@ def _enter(link: Path, homes: list[Path], seen: set[Path], found: Walk) -> bool:
         or any(home.is_relative_to(target) for home in homes)
         or not (inside or its_own)
     ):
-        found.left += 1
+        walk.left += 1
         return False
     seen.add(target)
     if not inside:
         homes.append(target)
-        found.outside += 1
+        walk.outside += 1
     return True
 
 

@@ -20,7 +20,7 @@ LEFT_OUT = "lines left out and filled with zeros, so its images are aliased"
 
 
 def anatomy_of(volume: Volume, name: str) -> str | None:
-    """What of the body the header, the acquisition or the file's name says; None where they say nothing, or several things.
+    """Return the part of the body that the header, the file's name or the acquisition says; None where they say nothing, or several.
 
     >>> from i2m2_med.sources.formats.volume import Volume
     >>> one = Volume(format="npy", n_slices=1, n_coils=1, readout=8, phase=8, recon=(8, 8), energies=(1.0,))

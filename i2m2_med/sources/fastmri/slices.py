@@ -74,7 +74,7 @@ def group_volumes(paths: Iterable[Path]) -> list[VolumeFiles]:
     for path in files:
         if is_dicom(path):
             series.setdefault(path.parent, []).append(path)
-    folders = [VolumeFiles(folder, members=tuple(found)) for folder, found in series.items()]
+    folders = [VolumeFiles(folder, members=tuple(members)) for folder, members in series.items()]
     return sorted(raw + folders + _images(files), key=lambda volume: volume.paths[0])
 
 

@@ -50,7 +50,7 @@ class Settings(ClosedSettings):
     coils: Literal["single", "multi", "any"] = "single"
     """`single`: k-space without coil axis; `multi`: with; `any`: both. Of `singlecoil_*` and `multicoil_*` side by side, only those count."""
     abnormal: Abnormal = "other"
-    """What the label `abnormal` means: `other` = a finding that no rule names (published); `any` = any finding; `none` = no such label."""
+    """Meaning of the label `abnormal`: `other` = a finding that no rule names (published); `any` = any finding; `none` = no such label."""
     labels: Mapping[str, LabelRule] = PUBLISHED_RULES
     """Label rules: by label, which of the 22 fastMRI+ strings are evidence for it."""
     study_level: Literal["apart", "slice"] = "apart"
@@ -97,7 +97,7 @@ class Source(BaseSource):
 
     @property
     def label_rules(self) -> dict[str, str]:
-        """What `abnormal` stands for: fastMRI+ has no such label."""
+        """Return the meaning of `abnormal` by label, as fastMRI+ has no such label; empty where it is not a label."""
         meaning = {"other": "any finding other than the named ones (as published)", "any": "any finding at all"}
         return {"abnormal": meaning[self.settings.abnormal]} if self.settings.abnormal in meaning else {}
 
@@ -113,9 +113,9 @@ class Source(BaseSource):
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:  # noqa: ARG002
         """One row per slice of every reviewed volume that is whole, in the order of volume name and slice."""
-        found = self._reviewed_volumes(cache, flow)
+        volume_files = self._reviewed_volumes(cache, flow)
         volumes: dict[str, Volume] = {}
-        for name, files in progress.track(found.items(), "reading volumes", len(found)):
+        for name, files in progress.track(volume_files.items(), "reading volumes", len(volume_files)):
             try:
                 volumes[name] = self._fitting(kept_facts(files, cache, self.settings.ismrmrd), file_name(files))
             except SourceError as error:
@@ -124,19 +124,19 @@ class Source(BaseSource):
                 flow.stop_where_bad(HOPELESS)
         flow.synthetic |= any(volume.simulated for volume in volumes.values())
         self._leave_out_wide(volumes, flow)
-        refuse_twins(volumes, found, flow)
-        labels = self._labels(volumes, found, flow)
-        flow.stop_where_bad(len(found))
+        refuse_twins(volumes, volume_files, flow)
+        labels = self._labels(volumes, volume_files, flow)
+        flow.stop_where_bad(len(volume_files))
         flow.audits |= geometry_audits(volumes.values())
         if not volumes:
             raise SourceError(f"No volume in {self.settings.root} can be used: {len(flow.refused)} were refused.")
-        flow.step("volumes", len(volumes), len(found) - len(volumes), "refused, or left out above")
-        frames = [self._records(volume, found[name]) for name, volume in sorted(volumes.items())]
+        flow.step("volumes", len(volumes), len(volume_files) - len(volumes), "refused, or left out above")
+        frames = [self._records(volume, volume_files[name]) for name, volume in sorted(volumes.items())]
         records = pl.concat(frames).join(labels, on=["study", "item"], how="left", maintain_order="left")
         records = records.with_columns(pl.col(f"label_{name}").fill_null(0) for name in self.labels.names)
         flow.step("slices", records.height)
         records = with_splits(records, self.settings.splits)
-        remember_files(self.settings.root, {name: file_name(found[name]) for name in volumes}, cache)
+        remember_files(self.settings.root, {name: file_name(volume_files[name]) for name in volumes}, cache)
         return records
 
     def study(self, folder: Path) -> Study:
@@ -174,18 +174,26 @@ class Source(BaseSource):
             else:
                 here[files.name] = files
         reviewed = reviewed_volumes(self.reviewed)
-        found = {name: here[name] for name in reviewed if name in here}
+        volume_files = {name: here[name] for name in reviewed if name in here}
         refuse_vanished(self.settings.root, (name for name in reviewed if name not in here), cache, flow)
         flow.step(
-            "reviewed volumes with a file", len(found), len(reviewed) - len(found), "listed, but no file is there"
+            "reviewed volumes with a file",
+            len(volume_files),
+            len(reviewed) - len(volume_files),
+            "listed, but no file is there",
         )
-        flow.step("volumes that were reviewed", len(found), len(here) - len(found), f"not in {self.reviewed.name}")
-        if not found:
+        flow.step(
+            "volumes that were reviewed",
+            len(volume_files),
+            len(here) - len(volume_files),
+            f"not in {self.reviewed.name}",
+        )
+        if not volume_files:
             raise SourceError(
                 f"0 reviewed volumes: none of the {len(here)} in {self.settings.root} is listed in {self.reviewed.name}. "
                 "Check that both are of the knee set."
             )
-        return found
+        return volume_files
 
     def _fitting(self, volume: Volume, name: str) -> Volume:
         """Refuse what contradicts the settings, which more likely are wrong than the volume."""
@@ -209,7 +217,7 @@ class Source(BaseSource):
         if limit is not None:
             flow.step("volumes not too wide", len(volumes), len(wide), f"more than {limit} phase-encoding columns")
 
-    def _labels(self, volumes: dict[str, Volume], found: Mapping[str, VolumeFiles], flow: Flow) -> pl.DataFrame:
+    def _labels(self, volumes: dict[str, Volume], volume_files: Mapping[str, VolumeFiles], flow: Flow) -> pl.DataFrame:
         """Labels by `study` and `item`; volumes with an annotation outside their slices are refused and taken out."""
         settings = self.settings
         table = label_table(self.annotations, self.reviewed, settings.abnormal, settings.labels, settings.study_level)
@@ -220,8 +228,8 @@ class Source(BaseSource):
         flow.audits["study-level findings kept apart"] = labels.filter(pl.col("slice") == STUDY_LEVEL_SLICE).height
         for name, last in labels.group_by("file").agg(pl.col("slice").max()).sort("file").iter_rows():
             if name in volumes and last >= volumes[name].n_slices:
-                why = f"{self.annotations.name} annotates slice {last} of {file_name(found[name])}, which has {volumes[name].n_slices}."
-                flow.set_aside(file_name(found[name]), SourceError(why))
+                why = f"{self.annotations.name} annotates slice {last} of {file_name(volume_files[name])}, which has {volumes[name].n_slices}."
+                flow.set_aside(file_name(volume_files[name]), SourceError(why))
                 del volumes[name]
         renamed = {name: f"label_{name}" for name in self.labels.names} | {"file": "study", "slice": "item"}
         return labels.rename(renamed)
@@ -255,19 +263,21 @@ def link_audits(walk: Walk) -> dict[str, Any]:
 
 
 def file_name(files: VolumeFiles) -> str:
-    """What messages call a volume."""
+    """Return the name that messages call a volume by: that of its first file."""
     return files.paths[0].name
 
 
-def refuse_twins(volumes: dict[str, Volume], found: Mapping[str, VolumeFiles], flow: Flow) -> None:
+def refuse_twins(volumes: dict[str, Volume], volume_files: Mapping[str, VolumeFiles], flow: Flow) -> None:
     """Take out volumes whose data are another's: under two names they could fall into two splits. Slice energies tell."""
     first: dict[object, str] = {}
     for name, volume in sorted(volumes.items()):
         twin = first.setdefault((volume.n_coils, volume.readout, volume.phase, volume.energies), name)
         if twin != name:
             flow.set_aside(
-                file_name(found[name]),
-                SourceError(f"{file_name(found[name])} holds the same data as {file_name(found[twin])}. Keep one."),
+                file_name(volume_files[name]),
+                SourceError(
+                    f"{file_name(volume_files[name])} holds the same data as {file_name(volume_files[twin])}. Keep one."
+                ),
             )
             del volumes[name]
     flow.audits["volumes with the same data under two names"] = "none left"

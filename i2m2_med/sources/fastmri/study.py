@@ -16,7 +16,7 @@ from i2m2_med.sources.formats.volume import Volume
 from i2m2_med.sources.source import Study
 
 NAMES = ("kspace", "raw", "magnitude", "phase", "real", "imaginary")
-"""What `study.yaml` may name: the file of raw data, or of an image."""
+"""Names of `study.yaml` that are read here: the file of raw data, or of an image."""
 OTHERS = ("series", "static", "notes")
 """Names of `study.yaml` that other data sets read."""
 

@@ -80,14 +80,14 @@ class Fixed:
 
 
 def plain_encode(text: str, encoding: str) -> bytes:
-    """What `_codecs.encode` is to an old pickle of bytes: Latin-1, and nothing else."""
+    """Stand in for `_codecs.encode` in an old pickle of bytes: Latin-1, and nothing else."""
     if encoding not in {"latin1", "latin-1"}:
         raise Refused("another codec than Latin-1")
     return text.encode("latin1")
 
 
 def from_buffer(data: object, kind: object, shape: object, order: object) -> Array:
-    """What NumPy rebuilds an array of pickle protocol 5 with."""
+    """Stand in for NumPy's `_frombuffer`, which rebuilds an array of pickle protocol 5."""
     array = Array()
     array.__setstate__((shape, kind, order == "F", data))
     return array
@@ -107,7 +107,7 @@ class ArrayUnpickler(pickle.Unpickler):
     """Knows NumPy arrays and plain containers, and no other name."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """What a name in the pickle stands for."""
+        """Return the stand-in for a name in the pickle. Raises Refused for any other name."""
         try:
             return KNOWN[module_name, global_name]
         except KeyError:
@@ -152,16 +152,16 @@ def read_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     return {key: numbers(path, key, content[key]) for key in keys}
 
 
-def numbers(path: Path, key: str, found: Any) -> np.ndarray:
+def numbers(path: Path, key: str, value: Any) -> np.ndarray:
     """One array as float64, memory of its own, if its content is as long as its shape and kind say."""
-    if not isinstance(found, Array):
-        raise SourceError(f"{path.name}: {key} is a {type(found).__name__}, not an array of numbers")
-    if not isinstance(found.kind, Kind) or not NUMBERS.fullmatch(found.kind.code):
+    if not isinstance(value, Array):
+        raise SourceError(f"{path.name}: {key} is a {type(value).__name__}, not an array of numbers")
+    if not isinstance(value.kind, Kind) or not NUMBERS.fullmatch(value.kind.code):
         raise SourceError(f"{path.name}: {key} is an array of something else, not an array of numbers")
-    data = found.data.encode("latin1", "replace") if isinstance(found.data, str) else found.data
-    shape: Any = found.shape
+    data = value.data.encode("latin1", "replace") if isinstance(value.data, str) else value.data
+    shape: Any = value.shape
     axes = isinstance(shape, tuple) and len(shape) <= MOST_AXES and all(type(n) is int and n >= 0 for n in shape)
-    dtype = np.dtype(found.kind.code)
+    dtype = np.dtype(value.kind.code)
     if not axes or not isinstance(data, bytes | bytearray) or math.prod(shape) * dtype.itemsize != len(data):
         raise SourceError(f"{path.name}: {key} is not as long as its shape says; copy it again")
-    return np.ndarray(shape, dtype, data, order="F" if found.fortran is True else "C").astype(np.float64)
+    return np.ndarray(shape, dtype, data, order="F" if value.fortran is True else "C").astype(np.float64)

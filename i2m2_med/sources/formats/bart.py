@@ -29,7 +29,7 @@ DIMENSIONS = (
     "average",
     "batch",
 )
-"""What BART's dimensions are; only those of READ may be longer than 1."""
+"""Names of BART's dimensions, in order; only those of READ may be longer than 1."""
 READ = (0, 1, 2, 3, 13)
 MAX_VOLUME = 2 * MAX_BYTES
 

@@ -1,4 +1,4 @@
-"""What libraries stumble over in a damaged or hostile file is said of the file; errors of our own code stay what they are."""
+"""Turn libraries' errors on damaged or hostile files into SourceErrors of the file; errors of our own code stay what they are."""
 
 import re
 from collections.abc import Generator

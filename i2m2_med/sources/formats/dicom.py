@@ -106,13 +106,13 @@ def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Series:
     _refuse_unlike(frames, folder.name)
     parts = {part: [one for one in frames if one.part == part] for part in dict.fromkeys(one.part for one in frames)}
     kept = _usable(parts, folder.name)
-    ordered = {part: _ordered(found, folder.name) for part, found in kept.items()}
+    ordered = {part: _ordered(images, folder.name) for part, images in kept.items()}
     first, *others = ordered.values()
     for other in others:
         if len(other) != len(first) or not np.allclose(_positions(other), _positions(first), atol=1e-2):
             raise SourceError(f"{folder.name}: its {' and '.join(ordered)} images lie in different places.")
     turn = storage(_affine(first, folder.name), (*first[0].shape, len(first)), 2, folder.name)
-    shown = {part: found[::-1] if turn.reverse else found for part, found in ordered.items()}
+    shown = {part: images[::-1] if turn.reverse else images for part, images in ordered.items()}
     rows, columns = first[0].spacing[::-1] if turn.transpose else first[0].spacing
     assert turn.affine is not None
     return Series(

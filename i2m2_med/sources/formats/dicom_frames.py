@@ -88,8 +88,8 @@ def _enhanced_frame(path: Path, head: Any, number: int) -> Frame:
     shared = head.SharedFunctionalGroupsSequence[0]
 
     def group(name: str) -> Any:
-        found = own.get(name) or shared.get(name)
-        return found[0] if found else {}
+        sequence = own.get(name) or shared.get(name)
+        return sequence[0] if sequence else {}
 
     measures, kind = group("PixelMeasuresSequence"), group("MRImageFrameTypeSequence")
     values, echo = group("PixelValueTransformationSequence"), group("MREchoSequence")
@@ -130,13 +130,13 @@ def _frame(
 
 
 def _part(tags: Any) -> str | None:
-    """What an image shows, None where its tags say nothing or two things."""
+    """Return the part that an image shows; None where its tags say nothing or two things."""
     words = [tags.get("ComplexImageComponent") or "", *(tags.get("ImageType") or ()), *(tags.get("FrameType") or ())]
-    found = {PARTS[str(word).upper()] for word in words if str(word).upper() in PARTS}
-    private = tags.get((0x0043, 0x102F)) if not found else None
+    parts = {PARTS[str(word).upper()] for word in words if str(word).upper() in PARTS}
+    private = tags.get((0x0043, 0x102F)) if not parts else None
     if private is not None and str(private.value) in "0123":
         return GE_PARTS[int(str(private.value))]
-    return found.pop() if len(found) == 1 else None
+    return parts.pop() if len(parts) == 1 else None
 
 
 def pixels(frame: Frame) -> np.ndarray:

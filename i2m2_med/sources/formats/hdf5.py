@@ -31,7 +31,7 @@ class OpenFile:
     starts: dict[str, int | None] = field(default_factory=dict[str, int | None])
     """By array, the byte at which it starts, where it lies in one piece as memory would hold it."""
     kept: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What readers keep of the file, such as a parsed index."""
+    """Objects that readers keep of the file, such as a parsed index."""
 
     @property
     def name(self) -> str:
@@ -118,18 +118,18 @@ def _checked(known: OpenFile, name: str, nested: bool = False) -> h5py.Dataset:
             raise SourceError(f"{known.name} lacks '{name}' (it has {has}).")
         if not isinstance(link, h5py.HardLink):
             raise SourceError(f"{known.name}: '{name}' is a link to another place. Store the data in the file itself.")
-    found = known.file[name]
-    if not isinstance(found, h5py.Dataset):
+    array = known.file[name]
+    if not isinstance(array, h5py.Dataset):
         raise SourceError(f"{known.name}: '{name}' is a group, not an array.")
-    if found.is_virtual and nested:
+    if array.is_virtual and nested:
         raise SourceError(
             f"{known.name}: '{name}' is virtual, and another array is made of it. Store the data in one file."
         )
-    if found.is_virtual:
-        return _not_huge(known, found, known.stamp[1] + _sources_size(known, found))
-    if found.external:
+    if array.is_virtual:
+        return _not_huge(known, array, known.stamp[1] + _sources_size(known, array))
+    if array.external:
         raise SourceError(f"{known.name}: '{name}' keeps its data in another file. Store the data in the file itself.")
-    return _not_huge(known, found)
+    return _not_huge(known, array)
 
 
 def _start(array: h5py.Dataset) -> int | None:

@@ -1,4 +1,4 @@
-"""What each counter and flag of an ISMRMRD readout means here, and which readouts make up one image.
+"""The meaning of each counter and flag of an ISMRMRD readout here, and which readouts make up one image.
 
 | counter | meaning here |
 |---|---|
@@ -63,7 +63,7 @@ class Chosen:
     rows: np.ndarray
     """Numbers of the readouts, in the order of the file."""
     remarks: tuple[str, ...]
-    """What was left out, averaged or merged, in words without numbers."""
+    """Readouts left out, averaged or merged, in words without numbers."""
 
 
 def choose(heads: np.ndarray, choice: Choice, name: str) -> Chosen:

@@ -47,7 +47,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Header:
-    """What the readers need of an ISMRMRD header; None where it does not say."""
+    """Fields of an ISMRMRD header that the readers need; None where it does not say."""
 
     encodings: tuple[Encoding, ...]
     """The image's first; reference scans may have others. At least one."""
@@ -66,7 +66,7 @@ def parse_header(xml: Any, name: str) -> Header:
     system = root.find(f"{{{_NAMESPACE}}}acquisitionSystemInformation")
     about = None if system is None else _typed(system, xsd.acquisitionSystemInformationType, name)
     try:  # an empty element passes the schema as an empty text
-        encodings = [_encoding(_typed(found, xsd.encodingType, name), name) for found in _named(root, "encoding")]
+        encodings = [_encoding(_typed(element, xsd.encodingType, name), name) for element in _named(root, "encoding")]
         header = Header(
             tuple(encodings),
             None if about is None else _field_strength(about.systemFieldStrength_T, name),

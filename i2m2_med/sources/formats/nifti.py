@@ -23,7 +23,7 @@ from i2m2_med.sources.formats.volume import Volume, energy
 __all__ = ["inspect_pair", "is_complex", "is_nifti", "part_of", "read_pair", "volume_name"]
 
 NOMINAL = "orientation nominal"
-"""What our own files say in `descrip` where the patient's place is not known."""
+"""The `descrip` of our own files where the patient's place is not known."""
 AS_NAMED = {"M": "magnitude", "P": "phase", "R": "real", "I": "imaginary"}
 """Values of DICOM's ImageType, as dcm2niix hands them on."""
 
@@ -107,7 +107,7 @@ def is_complex(path: Path) -> bool:
 
 
 def _seen(magnitude: Path | None, phase: Path | None, imaginary: Path | None, index: int) -> np.ndarray:
-    """What a volume's scale comes from: the magnitude, the complex image, or a phase that came alone (in the file's units)."""
+    """Return the slice that a volume's scale comes from: magnitude, complex image, or a phase that came alone (in the file's units)."""
     if imaginary is not None:
         return read_pair(magnitude, None, index, imaginary)
     first = magnitude or phase
@@ -136,9 +136,9 @@ def _refuse_other_part(magnitude: Path | None, phase: Path | None, imaginary: Pa
         if path is None:
             continue
         words = {str(word).upper() for word in read_sidecar(path, stem_of(path)).get("ImageType") or ()}
-        told = [AS_NAMED[word] for word in words if word in AS_NAMED]
-        if len(told) == 1 and told[0] != part:
-            raise SourceError(f"{path.name} is taken for the {part}, but ImageType in its .json says {told[0]}.")
+        named_parts = [AS_NAMED[word] for word in words if word in AS_NAMED]
+        if len(named_parts) == 1 and named_parts[0] != part:
+            raise SourceError(f"{path.name} is taken for the {part}, but ImageType in its .json says {named_parts[0]}.")
         if part_of(path) and _is_complex(path):
             raise SourceError(f"{path.name} holds complex values, but its name says {part_of(path)}.")
 
@@ -211,9 +211,9 @@ def _stored(path: Path) -> Stored:
 
 def _slice_axis(image: Any, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> int:
     """The axis that slices go along: as the header says, else by shape and spacing."""
-    told = image.header.get_dim_info()[2] if hasattr(image.header, "get_dim_info") else None
-    if told is not None:
-        return int(told)
+    axis = image.header.get_dim_info()[2] if hasattr(image.header, "get_dim_info") else None
+    if axis is not None:
+        return int(axis)
     return 2 if shape[2] == 1 or not _code(image) else slice_axis_of(spacing)
 
 

@@ -1,4 +1,4 @@
-"""What an image file shows, by its name: BIDS entities (`part-mag`), dcm2niix suffixes (`_ph`), or a word of its own.
+"""The part that an image file shows, by its name: BIDS entities (`part-mag`), dcm2niix suffixes (`_ph`), or a word of its own.
 
 Words count whole: `ses-phase2` is no phase, `part-imag` no `mag`.
 """
@@ -26,26 +26,26 @@ def stem_of(path: Path) -> str:
 
 def part_of(path: Path) -> str | None:
     """`magnitude`, `phase`, `real` or `imaginary`, as the name says; None where it says none, or more than one."""
-    found = _place(stem_of(path)) if is_nifti(path) else None
-    return None if found is None else WORDS[found[1].lower()]
+    match = _place(stem_of(path)) if is_nifti(path) else None
+    return None if match is None else WORDS[match[1].lower()]
 
 
 def volume_name(path: Path) -> str:
-    """What the files of one volume have in common: `sub-01_part-mag_T2w.nii.gz` → `sub-01_T2w`."""
+    """Return the name that the files of one volume share: `sub-01_part-mag_T2w.nii.gz` → `sub-01_T2w`."""
     stem = stem_of(path)
-    found = _place(stem)
-    if found is not None:
-        stem = stem[: found.start()] + stem[found.end() :]
+    match = _place(stem)
+    if match is not None:
+        stem = stem[: match.start()] + stem[match.end() :]
     return re.sub(r"_{2,}", "_", stem).strip("_-. ") or "image"
 
 
 def _place(stem: str) -> re.Match[str] | None:
-    """Where in a name the part is said."""
+    """Return the match of the word in a name that says the part; None where there is none, or words say several parts."""
     words = "|".join(sorted(WORDS, key=len, reverse=True))
     if _BIDS.match(stem):
         entity = re.search(r"_part-([a-zA-Z0-9]+)(?=_|$)", stem)
         if entity:
             return entity if entity[1].lower() in PARTS else None
         return re.search(rf"_({words})$", stem, re.IGNORECASE)
-    found = list(re.finditer(rf"(?:^|[_\-. ])({words})(?=[_\-. ]|$)", stem, re.IGNORECASE))
-    return found[0] if len({WORDS[one[1].lower()] for one in found}) == 1 else None
+    matches = list(re.finditer(rf"(?:^|[_\-. ])({words})(?=[_\-. ]|$)", stem, re.IGNORECASE))
+    return matches[0] if len({WORDS[one[1].lower()] for one in matches}) == 1 else None

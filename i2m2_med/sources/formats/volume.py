@@ -1,4 +1,4 @@
-"""What is known of one volume of any format: its shape, who and how it was measured, and the energy of each slice."""
+"""One volume of any format as its file describes it: its shape, who and how it was measured, and the energy of each slice."""
 
 from typing import Literal
 
@@ -29,7 +29,7 @@ class Volume(Settings):
     """Pulse sequence, such as CORPDFS_FBK (fat-suppressed proton density)."""
     field_strength_t: float | None = None
     body_part: str | None = None
-    """What the header says was examined."""
+    """The part of the body examined, as the header says."""
     voxel_mm: tuple[float, float, float] | None = None
     """Row, column and slice spacing of the images as shown."""
     encoded_mm: tuple[float, float] | None = None
@@ -41,7 +41,7 @@ class Volume(Settings):
     turn: tuple[bool, bool, bool] = (False, False, False)
     """From an image as reconstructed to one as shown: transposed, rows flipped, columns flipped. Images that are read are turned already."""
     remarks: tuple[str, ...] = ()
-    """What was left out, averaged or merged when it was read."""
+    """Data left out, averaged or merged when the volume was read, in words."""
     has_rss: bool = False
     """The file holds its own root-sum-of-squares image; masked (undersampled) volumes do not."""
     has_magnitude: bool = True

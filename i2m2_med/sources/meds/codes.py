@@ -36,13 +36,13 @@ ALSO = {
     SERVICE: "MIMIC_IV_Service/",
     DIAGNOSIS: "ICD9CM/",
 }
-"""What we write → what meds_etl writes for the same."""
+"""Code prefixes: ours → meds_etl's for the same events."""
 MEASURED = {
     "CHARTEVENTS": r"^(?:LAB//(?:RESULT//)?|MIMIC_IV_ITEM/)",
     "LABEVENTS": r"^(?:LAB//(?:RESULT//)?|MIMIC_IV_LABITEM/)",
     "OUTPUTEVENTS": r"^(?:SUBJECT_FLUID_OUTPUT//|MIMIC_IV_ITEM/)",
 }
-"""What stands before the item's number; which table an item belongs to is said by the item map."""
+"""By table, the pattern of the code before the item's number; the item map says which table an item belongs to."""
 UNKNOWN = "UNK"
 DIED, ALIVE = "DIED", "ALIVE"
 SAYS_DIED = "(?i)died|dead|expired"

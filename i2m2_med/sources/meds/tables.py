@@ -36,14 +36,14 @@ def write_tables(files: list[Path], folder: Path) -> None:
     for name in codes.MEASURED:
         table = measured(events, name)
         if name == "LABEVENTS":
-            table, found = with_collection(table, events)
-            remarks += found
+            table, collection_remarks = with_collection(table, events)
+            remarks += collection_remarks
         table.sink_parquet(folder / f"{name}.parquet", row_group_size=1_000_000)
     write_json(folder / REMARKS, remarks + absent(folder))
 
 
 def absent(folder: Path) -> list[str]:
-    """What the data set holds nothing of."""
+    """Return the remarks on the tables that the data set has no row for."""
     empty = {
         "SERVICES": "services: the type of admission is unknown",
         "DIAGNOSES_ICD": "ICD-9 codes: comorbidities and ICD-9 labels are unknown",

@@ -1,4 +1,4 @@
-"""What the manifest says about the data: rejections per item, ids that resolve nowhere, missingness, leaks, the database's trace."""
+"""The manifest's audits of the data: rejections per item, ids that resolve nowhere, missingness, leaks, the database's trace."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def audit_ingest(
 
 
 def availability(table: Ingested, settings: Settings) -> str:
-    """What says since when a table's values are known."""
+    """Return the column that says since when a table's values are known, and why it is that one."""
     known = table.scan().select(pl.col("STORETIME").is_not_null().any()).collect().item()
     if settings.available == "charted":
         return "CHARTTIME, as asked"
@@ -85,7 +85,7 @@ def unresolved(table: Ingested, patients: Ingested) -> int:
 def audit_splits(
     records: pl.DataFrame, arrays: dict[str, np.ndarray], settings: Settings, label: str
 ) -> dict[str, Any]:
-    """What can be said once every record has its split: `missing`, `static_vs_label`, `database_probe`."""
+    """Return the audits that need every record's split: `missing`, `static_vs_label`, `database_probe`."""
     names = channel_names(settings)
     parts = {split: np.flatnonzero((records["split"] == split).to_numpy()) for split in ("train", "valid", "test")}
     return {
@@ -110,7 +110,7 @@ def static_against_label(records: pl.DataFrame, static: np.ndarray, settings: Se
     nearly always right.
     """
     target = records[f"label_{label}"].to_numpy()
-    found: dict[str, Any] = {}
+    by_flag: dict[str, Any] = {}
     for name in COMORBIDITIES:
         values = static[:, STATIC.index(name)]
         flagged = (values > np.nanmin(values)) & (target >= 0)  # also where z-scored: the larger of two values
@@ -120,13 +120,13 @@ def static_against_label(records: pl.DataFrame, static: np.ndarray, settings: Se
         same_codes = settings.comorbidities == "this_admission" and (settings.task == "icd9")
         sure = n_flagged >= LEAK_POSITIVES and precision is not None and precision >= LEAK_PRECISION
         filled = settings.cancer_flags or name not in CANCER
-        found[name] = {
+        by_flag[name] = {
             "flagged": n_flagged,
             "precision": precision,
             "recall": recall,
             "leak": filled and ((same_codes and n_flagged > 0) or (settings.task == "icd9" and sure)),
         }
-    return found
+    return by_flag
 
 
 def database_probe(records: pl.DataFrame, series: np.ndarray) -> dict[str, Any]:

@@ -41,9 +41,9 @@ def check_complete(
     for name, table in tables.items():
         expected = RELEASES[release].get(name) if release else None
         if expected and table.counts["rows_read"] != expected and not only_mapped_items(name, table):
-            found = f"{files[name].name} holds {table.counts['rows_read']:,} rows, {release} has {expected:,}"
+            difference = f"{files[name].name} holds {table.counts['rows_read']:,} rows, {release} has {expected:,}"
             why = "this looks truncated" if table.counts["rows_read"] < expected else "it holds more than the release"
-            flow.refuse(files[name].name, SourceError(f"{found}: {why}; download it again"))
+            flow.refuse(files[name].name, SourceError(f"{difference}: {why}; download it again"))
     check_references(tables, files, allowed, flow)
     for name in ("SERVICES", "DIAGNOSES_ICD", "CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS"):
         check_patients(name, tables, files, flow)

@@ -72,5 +72,5 @@ def copy_table(connection: Any, name: str, out: Path) -> None:
 
 
 def first_lines(error: Exception) -> str:
-    """What the server says, on one line, without the statement."""
+    """Return the server's message on one line, without the statement."""
     return " ".join(str(error).split("\nLINE")[0].split()).rstrip(".")

@@ -61,11 +61,11 @@ def find_table(root: Path, name: str) -> Path | None:
     """The file of a table in `root` (MIMIC-IV: in `hosp` or `icu`), in either case and any of the formats; None where there is none."""
     existing_folder(root, "it should hold the MIMIC-III tables (PATIENTS.csv.gz, …)")
     wanted = {name.lower() + ending: ending for ending in ENDINGS}
-    found = [path for folder in folders_of(root) for path in sorted(folder.iterdir()) if path.name.lower() in wanted]
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+    files = [path for folder in folders_of(root) for path in sorted(folder.iterdir()) if path.name.lower() in wanted]
+    if len(files) > 1:
+        names = ", ".join(path.name for path in files)
         raise SourceError(f"{root} holds {name} more than once ({names}); keep one of them")
-    return found[0] if found else None
+    return files[0] if files else None
 
 
 def is_simulated(path: Path) -> bool:

@@ -10,7 +10,7 @@ from i2m2_med.sources.mimic3.units import unit_of
 
 UNKNOWN_UNIT = "?"
 INTUBATED = ("1.0 ET/Trach", "No Response-ETT")
-"""What stands for the verbal response of a patient who can't speak, in CareVue and in MetaVision."""
+"""Text charted as the verbal response of a patient who can't speak, in CareVue and in MetaVision."""
 SAPS12 = (
     "gcs",
     "sbp",
@@ -86,7 +86,7 @@ def concept_type() -> Any:
 
 
 def rules_of(items: pl.DataFrame) -> pl.LazyFrame:
-    """What a charted row is judged by, by ITEMID: concept (enumerated), accepted units, converter, limits."""
+    """Return the rules for charted rows by ITEMID: concept (enumerated), accepted units, converter, limits."""
     return items.lazy().select(
         "converter",
         "low",

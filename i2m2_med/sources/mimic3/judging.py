@@ -1,4 +1,4 @@
-"""What could not be read is judged: refused above a share, said below it."""
+"""Judge cells and units that could not be read: refused above a share, reported below it."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ REMEDY = "export it again, or allow more by source.unreadable"
 
 
 def complaint(column: str, share: float, kind: str, report: dict[str, Any]) -> str:
-    """What can't be read: column, share, form of an example, and why where that says more."""
+    """Return the message on a column that can't be read: its name, share, form of an example, and why where that says more."""
     form = f"form {report['form']}" if report["form"] else "no example"
     why = f", {report['why']}" if report["why"] else ""
     return f"{column} can't be read as {kind} in {percent(share)} of its cells ({form}{why})"

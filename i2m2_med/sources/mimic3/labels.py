@@ -1,4 +1,4 @@
-"""What is predicted: mortality in classes, an ICD-9 group, in-hospital mortality; −1 where it can't be known."""
+"""Labels to predict: mortality in classes, an ICD-9 group, in-hospital mortality; −1 where it can't be known."""
 
 import polars as pl
 

@@ -128,7 +128,7 @@ CHARTED = {
 
 
 def keys_of(name: str, settings: Settings) -> list[str]:
-    """What a charted row is matched by: its patient and the time, or the published code's ids."""
+    """Return the columns that match a charted row to a stay: the patient's id (with the time), or the published code's ids."""
     if settings.unit != "first_admission":
         return ["SUBJECT_ID"]
     return ["SUBJECT_ID", "HADM_ID"] if name == "LABEVENTS" else ["SUBJECT_ID", "HADM_ID", "ICUSTAY_ID"]

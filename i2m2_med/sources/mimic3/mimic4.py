@@ -49,9 +49,9 @@ def made_columns(name: str, there: Mapping[str, str]) -> dict[str, pl.Expr]:
     return {"ROW_ID": text("LABEVENT_ID")} if name == "LABEVENTS" and "LABEVENT_ID" in there else {}
 
 
-def admission_type(said: pl.Expr) -> pl.Expr:
+def admission_type(admission: pl.Expr) -> pl.Expr:
     """MIMIC-IV's nine kinds of admission in MIMIC-III's terms."""
-    kind = said.str.to_uppercase()
+    kind = admission.str.to_uppercase()
     planned = kind.is_in(["ELECTIVE", "SURGICAL SAME DAY ADMISSION"])
     urgent = kind == "URGENT"
     return pl.when(planned).then(pl.lit("ELECTIVE")).when(urgent).then(pl.lit("URGENT")).otherwise(pl.lit("EMERGENCY"))

@@ -1,4 +1,4 @@
-"""What holds at one moment: when a value could be known, which of several counts, and of what blood it is."""
+"""Values at one moment: since when each could be known, which of several counts, and of what blood it is."""
 
 import polars as pl
 

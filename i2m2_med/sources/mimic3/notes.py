@@ -82,8 +82,8 @@ def without_repeats(notes: pl.DataFrame) -> pl.DataFrame:
 def outcome_words(notes: pl.DataFrame) -> dict[str, int]:
     """In how many kept notes each outcome word stands: reported, not removed."""
     text = notes["text"].str.to_lowercase()
-    found = {word: int(text.str.contains(rf"\b{word}\b").sum()) for word in OUTCOME_WORDS}
-    return {word: n for word, n in found.items() if n}
+    counts = {word: int(text.str.contains(rf"\b{word}\b").sum()) for word in OUTCOME_WORDS}
+    return {word: n for word, n in counts.items() if n}
 
 
 def read_notes(table: Ingested, samples: pl.DataFrame, settings: Settings) -> tuple[pl.DataFrame, dict[str, Any]]:
@@ -92,5 +92,5 @@ def read_notes(table: Ingested, samples: pl.DataFrame, settings: Settings) -> tu
     kept, counts = readable(table, samples, settings.notes, settings.window_hours)
     long = Counter(length > 1_000_000 for length in kept["text"].str.len_chars().to_list())
     damaged = int(kept["text"].str.contains("\ufffd", literal=True).sum())
-    found = {"outcome_words": outcome_words(kept), "over 1 MB": long[True], "with damaged characters": damaged}
-    return chunked(kept, settings.notes), {**counts, **found}
+    text_audit = {"outcome_words": outcome_words(kept), "over 1 MB": long[True], "with damaged characters": damaged}
+    return chunked(kept, settings.notes), {**counts, **text_audit}

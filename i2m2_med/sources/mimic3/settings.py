@@ -1,4 +1,4 @@
-"""What `source: {name: mimic3, …}` may say. Two profiles, each a set of single flags, so that an ablation can price every one."""
+"""Settings of `source: {name: mimic3, …}`. Two profiles, each a set of single flags, so that an ablation can price every one."""
 
 import unicodedata
 from pathlib import Path
@@ -103,7 +103,7 @@ class Settings(settings.Settings):
     channels: Literal["saps12", "benchmark17"] = "saps12"
     """The 12 series of the paper, or the 17 of mimic3-benchmarks."""
     series_channels: tuple[Literal["value", "mask", "since"], ...] = ("value",)
-    """What each channel gives: its value, whether it was measured in that hour (0/1), hours since it last was."""
+    """Columns that each channel gives: its value, whether it was measured in that hour (0/1), hours since it last was."""
     unreadable: float = Field(0.01, ge=0, le=1)
     """Share of a column's cells (of an item's units) that may be unreadable: above it `prepare` refuses, below it says so."""
     notes: Notes | None = None

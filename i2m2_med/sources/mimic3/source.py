@@ -49,14 +49,14 @@ class Source(BaseSource):
         wanted = [name for name in TABLES if name != "NOTEEVENTS" or self.settings.notes]
         if self.settings.database is not None:
             copy_tables(self.settings.database, wanted, self.settings.root)
-        found = {name: find_table(self.settings.root, name) for name in wanted}
-        missing = [name for name, path in found.items() if path is None]
+        paths = {name: find_table(self.settings.root, name) for name in wanted}
+        missing = [name for name, path in paths.items() if path is None]
         if missing:
             raise SourceError(
                 f"{self.settings.root} lacks the table{'s' * (len(missing) > 1)} {', '.join(missing)} "
                 f"(as NAME.csv.gz, NAME.csv or NAME.parquet)"
             )
-        return {name: path for name, path in found.items() if path is not None}
+        return {name: path for name, path in paths.items() if path is not None}
 
     def files(self) -> list[Path]:
         return list(self.tables().values())

@@ -76,9 +76,11 @@ def comorbidities(tables: dict[str, Ingested], samples: pl.DataFrame, settings: 
         name: pl.any_horizontal(((code >= low) & (code <= high)) for low, high in ranges).any().cast(pl.Int8)
         for name, ranges in COMORBIDITIES.items()
     }
-    found = codes_known(tables, samples, settings).group_by("row").agg(flag.alias(name) for name, flag in flags.items())
+    flagged = (
+        codes_known(tables, samples, settings).group_by("row").agg(flag.alias(name) for name, flag in flags.items())
+    )
     coded = tables["DIAGNOSES_ICD"].scan().select(pl.col("ICD9_CODE").is_not_null().any()).collect().item()
-    joined = samples.select("row").join(found, on="row", how="left", maintain_order="left")
+    joined = samples.select("row").join(flagged, on="row", how="left", maintain_order="left")
     filled = joined.fill_null(0) if coded else joined
     return filled if settings.cancer_flags else filled.with_columns(pl.lit(0, pl.Int8).alias(name) for name in CANCER)
 

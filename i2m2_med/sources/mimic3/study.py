@@ -74,7 +74,7 @@ def read_rows(path: Path, settings: Settings) -> list[tuple[float, str, float]]:
     """(hours, concept, value in the concept's unit) of every row that counts."""
     concepts = known_concepts(settings.channels)
     until = settings.window_hours if settings.fill == "causal" else math.inf
-    found: list[tuple[float, str, float]] = []
+    rows: list[tuple[float, str, float]] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -98,10 +98,10 @@ def read_rows(path: Path, settings: Settings) -> list[tuple[float, str, float]]:
                 factor, offset = concept.units[unit]
                 value = value * factor + offset
                 if concept.low <= value <= concept.high and -LOOKBACK_HOURS <= hours <= until:
-                    found.append((hours, canonical(name, settings.channels), value))
+                    rows.append((hours, canonical(name, settings.channels), value))
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError("series.csv is not comma-separated text in UTF-8; write it again") from error
-    return found
+    return rows
 
 
 def number(cell: str | None, column: str, line: int) -> float:
