@@ -196,8 +196,8 @@ def read_json(data: bytes) -> Any:
     if data.count(b",") + data.count(b'"') + data.count(b"[") + data.count(b"{") > MOST_OF_JSON:
         raise NotPlain(f"it has more than {MOST_OF_JSON:,} values and words")
     depth = 0
-    for found in BRACKETS.finditer(data):
-        first = found[0][:1]
+    for bracket in BRACKETS.finditer(data):
+        first = bracket[0][:1]
         depth += (first in b"[{") - (first in b"]}")
         if depth > DEEPEST:
             raise NotPlain(f"more than {DEEPEST} objects and lists inside one another")

@@ -81,15 +81,15 @@ def lock_digest(project: Path) -> str:
 
 def source_digest() -> str:
     """Return one hash over the package's code and data, its pipelines and shipped configs, wherever they lie."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, path in sorted(source_files()):
-        found.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
-    return found.hexdigest()
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def source_files() -> Iterator[tuple[str, Path]]:
     """Yield (name as in a wheel, path) of every file that `source_digest` covers."""
-    rooms = {part: found for part in BESIDE if (found := room(part)) is not None}
+    rooms = {part: place_of_room for part in BESIDE if (place_of_room := room(part)) is not None}
     for folder, name in ((HOME, ""), *((place, f"{part}/") for part, place in rooms.items())):
         for path in folder.rglob("*"):
             inside = path.relative_to(folder)

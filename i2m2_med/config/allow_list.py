@@ -35,7 +35,7 @@ def is_trusted(target: str, plugins: Sequence[str]) -> bool:
 
 
 def refusals(content: Any, plugins: Sequence[str] = ()) -> Iterator[tuple[Key, str]]:
-    """What is wrong with the `_target_` blocks in nested mappings and lists: the path to each mistake, and what to do."""
+    """Yield each mistake in the `_target_` blocks of nested mappings and lists: its path, and what to do."""
     if isinstance(content, Mapping):
         if "_target_" in content:
             yield from wrong_block(content, plugins)
@@ -47,7 +47,7 @@ def refusals(content: Any, plugins: Sequence[str] = ()) -> Iterator[tuple[Key, s
 
 
 def wrong_block(block: Mapping[str, Any], plugins: Sequence[str]) -> Iterator[tuple[Key, str]]:
-    """What is wrong with one block itself."""
+    """Yield the mistakes of one block itself."""
     target = block["_target_"]
     yield from (
         ((str(name),), f"of MONAI's own keys only _target_ is allowed, found '{short(name)}'")
@@ -63,7 +63,7 @@ def wrong_block(block: Mapping[str, Any], plugins: Sequence[str]) -> Iterator[tu
 
 
 def wrong_arguments(target: str, block: Mapping[str, Any]) -> Iterator[tuple[Key, str]]:
-    """What is wrong with the arguments of a listed class."""
+    """Yield the mistakes in the arguments of a listed class."""
     takes = allowed()[target]
     for name, value in block.items():
         if str(name).startswith("_"):
@@ -92,7 +92,7 @@ def places(content: Any) -> Iterator[tuple[Key, str]]:
 
 
 def hint(target: str) -> str:
-    """What to write instead of a class that is not on the list."""
+    """Return the hint on what to write instead of a class that is not on the list."""
     last = target.rsplit(".", 1)[-1]
     near = [name for name in allowed() if name.rsplit(".", 1)[-1] == last] or get_close_matches(target, allowed(), n=1)
     meant = f"; did you mean '{near[0]}'?" if near else ""

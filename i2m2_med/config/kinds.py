@@ -62,13 +62,13 @@ LONGEST = 4_096
 
 NAME = re.compile(r"[^\W\d]\w{0,63}")
 FOREIGN = re.compile(r"://|[\x00-\x1f\x7f]|^[$@%~]|\$\{")
-"""What no local path holds: a URL, control characters, something to be expanded."""
+"""Matches parts that no local path holds: a URL, control characters, something to be expanded."""
 
 Kind = str | list[str]
 
 
 def judge(value: Any, kind: Kind) -> str | None:
-    """What `value` should be instead, or None where it is of its kind."""
+    """Return what `value` should be instead, or None where it is of its kind."""
     if isinstance(kind, list):
         return None if type(value) is str and value in kind else f"one of {', '.join(kind)}"
     word, marks = kind.rstrip("+?!"), kind[len(kind.rstrip("+?!")) :]

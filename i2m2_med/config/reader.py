@@ -51,8 +51,8 @@ def validate(values: Values, *, foreign: bool = False) -> RunConfig:
         content["source"] = source_settings(content.get("source"), values)
     except ValidationError as error:
         problems += [
-            explain({**found, "loc": ("source", *found["loc"])}, values)
-            for found in error.errors(include_url=False)[:MOST_PROBLEMS]
+            explain({**problem, "loc": ("source", *problem["loc"])}, values)
+            for problem in error.errors(include_url=False)[:MOST_PROBLEMS]
         ]
         content["source"] = Settings()
     except ConfigError as error:
@@ -63,7 +63,7 @@ def validate(values: Values, *, foreign: bool = False) -> RunConfig:
     try:
         run = RunConfig.model_validate(content)
     except ValidationError as error:
-        problems += [explain(found, values) for found in error.errors(include_url=False)[:MOST_PROBLEMS]]
+        problems += [explain(problem, values) for problem in error.errors(include_url=False)[:MOST_PROBLEMS]]
     else:
         if not problems:
             return run
@@ -223,7 +223,7 @@ def lint_foreign(run: RunConfig, values: Values, own: Collection[str] | None = N
 
 
 def expression(key: Key, value: Any, values: Values) -> str | None:
-    """What is wrong with one value that MONAI's parser would run or follow."""
+    """Return what is wrong with a value that MONAI's parser would run or follow; None with any other."""
     if isinstance(value, str) and value.startswith(("$", "@", "%")):
         dotted = ".".join(map(str, key))
         return (

@@ -34,15 +34,15 @@ def settings_page() -> str:
 
 def parts_of(cls: type[Settings]) -> list[type[Settings]]:
     """Return the settings classes inside a class's settings, and those inside these, each once."""
-    found: list[type[Settings]] = []
+    parts: list[type[Settings]] = []
     waiting = [cls]
     while waiting:
         fields = waiting.pop(0).model_fields.values()
         for part in (part for field in fields for part in with_arguments(field.annotation)):
-            if isinstance(part, type) and issubclass(part, Settings) and part not in {Settings, cls, *found}:
-                found.append(part)
+            if isinstance(part, type) and issubclass(part, Settings) and part not in {Settings, cls, *parts}:
+                parts.append(part)
                 waiting.append(part)
-    return found
+    return parts
 
 
 def section(title: str, cls: type[Settings]) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from i2m2_med.config.settings import Settings
 
 IDEAL = "ideal.json"
-"""What simulators write beside their data: the AUROC that an observer who knows the truth reaches, by paradigm and label."""
+"""The file that simulators write beside their data: the AUROC that an observer who knows the truth reaches, by paradigm and label."""
 
 Target = dict[str, Any]
 """A block with `_target_` and keyword arguments: a network, transform, combiner, optimizer or scheduler."""
@@ -131,7 +131,7 @@ class Evaluation(Settings):
 
     @model_validator(mode="after")
     def check_prior(self) -> "Evaluation":
-        """What is not calibrated has no class shares to be mended from."""
+        """Raise ValueError where a prior is given without calibration: there are no class shares to mend from."""
         if self.prior and not self.calibrate:
             raise ValueError("evaluation.prior needs evaluation.calibrate: it mends calibrated probabilities")
         return self
@@ -194,7 +194,7 @@ class RunConfig(Settings):
     version: Literal[1] = 1
     """Of the settings: a config of another version is refused."""
     task: str
-    """What is predicted, in a word or two, for tables and reports."""
+    """The prediction task in a word or two, for tables and reports."""
     synthetic: bool = False
     """The data are simulated: every figure and table says so. Data beside which an `ideal.json` lies are, whatever is said here."""
     source: SerializeAsAny[Settings]

@@ -25,16 +25,16 @@ def resolve(target: str, kind: str, where: str, plugins: tuple[str, ...] = ()) -
     if target not in allowed() and not is_trusted(target, plugins):
         raise ConfigError(f"{where}: '{target}' is not allowed; a config names a listed class, or one of its 'plugins'")
     try:
-        found: Any = locate(target)
+        located: Any = locate(target)
     except Exception as error:  # pydoc.ErrorDuringImport: the module exists and fails
         raise ConfigError(f"{where}: {target} fails to import: {error}") from error
-    if found is None:
+    if located is None:
         raise ConfigError(f"{where}: there is no {target}")
     wanted: Any = locate(KINDS[kind])
-    at_home = target in allowed() or is_trusted(f"{getattr(found, '__module__', '')}.", plugins)
-    if not inspect.isclass(found) or not at_home or not issubclass(found, wanted):
+    at_home = target in allowed() or is_trusted(f"{getattr(located, '__module__', '')}.", plugins)
+    if not inspect.isclass(located) or not at_home or not issubclass(located, wanted):
         raise ConfigError(f"{where}: {target} is not a {kind} (a {KINDS[kind]})")
-    return found
+    return located
 
 
 def build(
@@ -65,7 +65,7 @@ def build(
 
 
 def arguments(block: Target) -> dict[str, Any]:
-    """What a block passes to its class, blocks inside made into objects by MONAI's parser.
+    """Return the arguments that a block passes to its class, blocks inside made into objects by MONAI's parser.
 
     Where all are plain values there is nothing to parse, and MONAI, which takes seconds to import, is left alone.
     """
@@ -80,8 +80,8 @@ def arguments(block: Target) -> dict[str, Any]:
 def nested(content: Any, *, top: bool = True) -> list[Mapping[str, Any]]:
     """The `_target_` blocks inside a block."""
     if isinstance(content, Mapping):
-        inside = [found for value in content.values() for found in nested(value, top=False)]
+        inside = [block for value in content.values() for block in nested(value, top=False)]
         return inside if top or "_target_" not in content else [content, *inside]
     if isinstance(content, list | tuple):
-        return [found for value in content for found in nested(value, top=False)]
+        return [block for value in content for block in nested(value, top=False)]
     return []

@@ -1,4 +1,4 @@
-"""What a config's texts may be: short, and without signs that no terminal, table or figure should be sent."""
+"""Limits of a config's texts: short, and without signs that no terminal, table or figure should be sent."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ UNNAMED = set("$\\\n\r\t")
 
 
 def unplain(leaves: Iterable[tuple[tuple[str | int, ...], Any]]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What is wrong with texts and names, each with its key."""
+    """Yield the mistakes in texts and names, each with its key."""
     for key, value in leaves:
         names = [*map(str, key), *([value] if key in HEADINGS and isinstance(value, str) else [])]
         if any(len(name) > LONGEST_NAME or plain(name) != name or UNNAMED & set(name) for name in names):

@@ -1,4 +1,4 @@
-"""What the user of this machine trusts beyond the list, said outside of any config: module prefixes, and folders to read from."""
+"""The user's own trust beyond the list, stated outside of any config: module prefixes, and folders to read from."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ VARIABLE = "I2M2_TRUST"
 """Environment variable: prefixes of `_target_` and absolute folders, separated as in PATH. Worker processes inherit it."""
 
 WITHHELD = "withheld"
-"""What stands in a model folder's config in place of the paths of the training data."""
+"""The word in a model folder's config in place of the paths of the training data."""
 
 
 def trusted() -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def paths_in(settings: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, 
         inside = {name: getattr(settings, name) for name in type(settings).model_fields}
     else:
         inside = settings if isinstance(settings, Mapping) else {}
-    return [found for name, value in inside.items() for found in paths_in(value, (*key, str(name)))]
+    return [entry for name, value in inside.items() for entry in paths_in(value, (*key, str(name)))]
 
 
 def foreign_places(settings: Any) -> list[tuple[tuple[str, ...], str]]:

@@ -1,4 +1,4 @@
-"""What a model saw in training, in a few ranges per modality, and in which of them a new sample lies outside."""
+"""The envelope: a few ranges per modality of what a model saw in training, and those that a new sample lies outside of."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -42,7 +42,7 @@ def fit_envelope(samples: Samples, bounds: Bounds, kinds: Kinds = MappingProxyTy
 
 
 def measure_of(column: str, word: str) -> str:
-    """What the envelope calls a word in a column: what files say of themselves is not handed on with a model.
+    """Return the envelope's name for a word in a column: a digest, as what files say of themselves is not handed on with a model.
 
     >>> measure_of("_plane", "axial")
     '_plane #cbd13dd6'
@@ -66,8 +66,8 @@ def measures(batch: Batch, records: Sequence[Mapping[str, Any]], bounds: Bounds)
             )
     for record in records:
         for column in bounds:
-            found = record.get(column)
-            values = np.atleast_1d(np.asarray([] if found is None else found, dtype=float))
+            cell = record.get(column)
+            values = np.atleast_1d(np.asarray([] if cell is None else cell, dtype=float))
             yield from (("record", f"{column} {place}", float(value)) for place, value in enumerate(values))
 
 
@@ -78,7 +78,7 @@ def outside(
     bounds: Bounds,
     kinds: Kinds = MappingProxyType({}),
 ) -> list[str]:
-    """What of a batch lies outside the envelope, each once, in words without a patient's values."""
+    """Return what of a batch lies outside the envelope, each once, in words without a patient's values."""
     warnings: dict[str, None] = {}
     for name, measure, value in measures(batch, records, bounds):
         seen = envelope.get(name, {}).get(measure)

@@ -62,7 +62,7 @@ def assign(records: pl.DataFrame, split: Split) -> tuple[pl.DataFrame, str]:
     if split.test_group:
         records = leave_out(records, left)
         unused = int((records["split"] == UNUSED).sum())
-        how = f"{how}; test is what was left out of training: {told(split)}"
+        how = f"{how}; test is what was left out of training: {describe_test_group(split)}"
         how += f" ({unused} samples of it are unused: their patients train)" if unused else ""
     refuse(records)
     return records, how
@@ -94,7 +94,7 @@ def left_out(records: pl.DataFrame, split: Split) -> pl.Series:
     return left
 
 
-def told(split: Split) -> str:
+def describe_test_group(split: Split) -> str:
     """'acquisition = CORPDFS_FBK'."""
     groups = split.test_group.items()
     return ", ".join(f"{name} = {value if isinstance(value, str) else ' or '.join(value)}" for name, value in groups)
@@ -117,8 +117,10 @@ def refuse(records: pl.DataFrame) -> None:
         raise SourceError(f"{len(apart)} patients stand in more than one split; split by patient")
     empty = [name for name in SPLITS if name not in set(records["split"])]
     if empty:
-        found = records["patient"].n_unique()
-        raise SourceError(f"no patient falls into {' and '.join(empty)} ({found} patients in all); three is the least")
+        patients = records["patient"].n_unique()
+        raise SourceError(
+            f"no patient falls into {' and '.join(empty)} ({patients} patients in all); three is the least"
+        )
 
 
 def validated(patients: list[str], split: Split) -> list[str]:

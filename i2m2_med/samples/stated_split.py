@@ -14,7 +14,7 @@ WORDS = {
     "train": "train", "training": "train", "val": "valid", "valid": "valid", "validation": "valid", "dev": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
-"""What tables call the splits, in small letters."""
+"""By word that a table uses, in small letters, the split that it means."""
 
 
 def official_split(records: pl.DataFrame, cut: Callable[[list[str]], list[str]]) -> tuple[pl.DataFrame, str]:

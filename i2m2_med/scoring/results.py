@@ -112,9 +112,9 @@ class Tally:
     def add(self, result: Mapping[str, Any]) -> None:
         """Count one study's result."""
         self.status[result["status"]] += 1
-        found = [text for text in str(result["warning"] or "").split("; ") if text]
-        self.warned += bool(found)
-        self.warnings.update(found)
+        warnings = [text for text in str(result["warning"] or "").split("; ") if text]
+        self.warned += bool(warnings)
+        self.warnings.update(warnings)
 
 
 def rows_of(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -74,8 +74,8 @@ def sessions(place: Path) -> list[Path]:
     """Return the sessions of a BIDS subject (`sub-01/ses-1`, …) where it has several, or else the study itself."""
     if not place.name.startswith("sub-") or not place.is_dir() or is_study(place):
         return [place]
-    found = [folder for folder in subfolders(place) if folder.name.startswith("ses-")]
-    return found if len(found) > 1 else [place]
+    folders = [folder for folder in subfolders(place) if folder.name.startswith("ses-")]
+    return folders if len(folders) > 1 else [place]
 
 
 def is_study(folder: Path) -> bool:

@@ -32,7 +32,7 @@ STIFFNESS_OF_MORE = 2.0
 """That of bend and shifts where there are more than two classes: of 50 samples of ten classes they cost a hundredth of the loss."""
 SMALLEST_P = 1e-30
 OWN, NONE = "own numbers", "none"
-"""What calibration may do for a pattern and label: numbers fitted on samples of this pattern, or nothing."""
+"""Outcomes of calibration for a pattern and label: numbers fitted on samples of this pattern, or nothing."""
 
 LogProbabilities = Float[np.ndarray, "sample label classes"]
 
@@ -71,16 +71,16 @@ def fit_calibration(
         rows = pattern == name
         fitted = [fit_label(log_probs[rows, at], target[rows, at], patient[rows]) for at in range(target.shape[1])]
         patterns[str(name)] = {"samples": int(rows.sum()), "labels": fitted}
-    found: dict[str, Any] = {"patterns": patterns}
-    p = rescale(log_probs, pattern, found)[0]
+    calibration: dict[str, Any] = {"patterns": patterns}
+    p = rescale(log_probs, pattern, calibration)[0]
     points = (
         [_threshold(p[:, at], target[:, at], patient, sensitivity) for at in range(target.shape[1])]
         if p.shape[2] == 2
         else None
     )
     if prior:
-        found["prior"] = fit_prior(target, p.shape[2], list(dict.fromkeys(table["label"])), prior)
-    return found | {
+        calibration["prior"] = fit_prior(target, p.shape[2], list(dict.fromkeys(table["label"])), prior)
+    return calibration | {
         "sensitivity": sensitivity,
         "thresholds": points,
         "conformal": fit_conformal(p, target, patient, alpha),
@@ -130,14 +130,14 @@ def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.Data
 
 
 def outcome_by_pattern(calibration: dict[str, Any], patterns: Sequence[str]) -> dict[str, str]:
-    """What calibration does for each pattern: `own numbers`, `none`, or for how many labels the nearest pattern's were taken."""
+    """Return by pattern how it is calibrated: `own numbers`, `none`, or for how many labels the nearest pattern's were taken."""
     return {name: _outcome(name, calibration.get("patterns", {})) for name in patterns}
 
 
 def _outcome(name: str, patterns: dict[str, Any]) -> str:
     labels = len(next(iter(patterns.values()))["labels"]) if patterns else 0
-    found = [_numbers(name, at, patterns) for at in range(labels)]
-    own, fitted = sum(is_own for _, is_own in found), sum(numbers is not None for numbers, _ in found)
+    by_label = [_numbers(name, at, patterns) for at in range(labels)]
+    own, fitted = sum(is_own for _, is_own in by_label), sum(numbers is not None for numbers, _ in by_label)
     if labels and own == labels:
         return OWN
     if not fitted:

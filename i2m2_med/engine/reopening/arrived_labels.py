@@ -25,7 +25,7 @@ class ArrivedLabels:
     names: tuple[str, ...]
     """The labels that the file has."""
     notes: tuple[str, ...]
-    """What could not be read, in whole sentences without any value of the file."""
+    """Sentences on what could not be read, without any value of the file."""
 
 
 def read_labels(path: Path, labels: Labels) -> ArrivedLabels:

@@ -8,7 +8,7 @@ Verdict = Literal["same", "close", "DIFFERS", "noted", "not checked"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was held against what, and what came of it."""
+    """One comparison of a recorded value with the value now, and its verdict."""
 
     what: str
     recorded: str
@@ -26,6 +26,6 @@ def alike(what: str, was: str, now: str) -> Check:
     return Check(what, was[:12] or "none", now[:12] or "none", "same" if was == now else "DIFFERS")
 
 
-def names(found: list[str], most: int = 3) -> str:
+def names(listed: list[str], most: int = 3) -> str:
     """The first few of a list of names, and how many more."""
-    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

@@ -79,14 +79,14 @@ def locked(lock: Path) -> dict[str, str]:
     }
 
 
-def check_data(run: FoundRun, cohort: Cohort, found: Sequence[Mapping[str, Any]]) -> list[Check]:
+def check_data(run: FoundRun, cohort: Cohort, files: Sequence[Mapping[str, Any]]) -> list[Check]:
     """The fingerprint of the data as they are now, every source file hashed again (`prepare` trusts sizes and times).
 
-    found: the files as `describe_files` has them now.
+    files: the files as `describe_files` has them now.
     """
     checks = [alike("data fingerprint", run.tags.get("i2m2.fingerprint", ""), cohort.fingerprint)]
     known = {item["name"]: item for item in cohort.manifest["files"]}
-    off = sum(known.get(item["name"]) != item for item in found) + len(known) - len(found)
+    off = sum(known.get(item["name"]) != item for item in files) + len(known) - len(files)
     now = "as prepared" if not off else f"{off} changed since they were prepared"
     return [*checks, Check(f"{len(known)} source files", "as prepared", now, "DIFFERS" if off else "same")]
 

@@ -70,7 +70,9 @@ def open_models_for(run: str, uri: str, paradigm: str | None, root: Path | None)
     return FoundModels(run_id, with_root(models[0].run, place), models, name)
 
 
-def open_data(found: FoundModels, progress: Progress) -> OtherData:
+def open_data(paradigm_models: FoundModels, progress: Progress) -> OtherData:
     """Prepare the data that are to be judged, and open them."""
-    cohort = open_cohort(found.config, prepare(found.config, found.name, workspace(), progress))
-    return OtherData(found.run_id, found.config, found.models, cohort)
+    cohort = open_cohort(
+        paradigm_models.config, prepare(paradigm_models.config, paradigm_models.name, workspace(), progress)
+    )
+    return OtherData(paradigm_models.run_id, paradigm_models.config, paradigm_models.models, cohort)

@@ -1,4 +1,4 @@
-"""What a run has to show before it gets a name in the registry; and whom it has to be no worse than."""
+"""The conditions under which a run gets a name in the registry, and the rival that it has to be no worse than."""
 
 from dataclasses import dataclass
 
@@ -33,11 +33,11 @@ def open_contest(run: FoundRun, name: str, alias: str, allow_dirty: bool) -> Con
     if run.status != "FINISHED":
         raise StoreError(f"run {run.run_id} is {run.status}, not FINISHED; finish it (--resume) before it gets a name")
     if not is_verified(run):
-        said = {
+        reasons = {
             "false": "failed its verification",
             "true": "was changed after its verification, or was verified in another workspace",
         }
-        why = said.get(run.tags.get("verified", ""), "was never verified")
+        why = reasons.get(run.tags.get("verified", ""), "was never verified")
         raise StoreError(f"run {run.run_id} {why}; `i2m2 verify {run.run_id[:8]}` first")
     if "i2m2.model_sha256" not in run.tags:
         raise StoreError(f"run {run.run_id} holds no model to register; name a training run, not a comparison")

@@ -49,7 +49,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class StoredRuns:
-    """What the store keeps of a run, or of all runs of a comparison."""
+    """A run, or all runs of a comparison, as the store keeps them."""
 
     run_id: str
     config: RunConfig
@@ -60,11 +60,11 @@ class StoredRuns:
 
 def read_runs(run: str, uri: str) -> StoredRuns:
     """Read `run` (a run id; of a comparison, its finished runs) from the store, without its data or models."""
-    found = find_run(uri, run)
-    members = [one for one in children(found) if one.status == "FINISHED"] or [found]
+    stored_run = find_run(uri, run)
+    members = [one for one in children(stored_run) if one.status == "FINISHED"] or [stored_run]
     manifest = json.loads(download(members[0], "manifest.json").read_text())
     marks = {(one.tags["paradigm"], int(one.tags["seed"])): one.tags["i2m2.fingerprint"] for one in members}
-    return StoredRuns(found.run_id, stored_config(found), manifest, tables_of(members), marks)
+    return StoredRuns(stored_run.run_id, stored_config(stored_run), manifest, tables_of(members), marks)
 
 
 def open_run_again(
@@ -77,8 +77,8 @@ def open_run_again(
     """
     run_id, models, place, name = open_models(run, uri, paradigm, root)
     cohort = cohort_of(models, place, name, progress)
-    found = None if Path(run).is_dir() else find_run(uri, run)
-    members = finished(found) if found else []
+    stored_run = None if Path(run).is_dir() else find_run(uri, run)
+    members = finished(stored_run) if stored_run else []
     return Opened(run_id, models[0].run, tuple(models), cohort, tables_of(members))
 
 
@@ -91,15 +91,15 @@ def open_models(
         if root is None:
             raise ConfigError("a model folder does not say where its data are; name them with --root FOLDER")
         return folder.name, [load_model(folder)], root, folder.name
-    found = find_run(uri, run)
-    members = finished(found)
-    stored = stored_config(found)
-    wanted = paradigm or (found.tags["paradigm"] if members == [found] else stored.evaluation.reference)
+    stored_run = find_run(uri, run)
+    members = finished(stored_run)
+    stored = stored_config(stored_run)
+    wanted = paradigm or (stored_run.tags["paradigm"] if members == [stored_run] else stored.evaluation.reference)
     models = [load_model(download(one, "model")) for one in members if one.tags["paradigm"] == wanted]
     if not models:
         there = ", ".join(sorted({one.tags["paradigm"] for one in members}))
-        raise ConfigError(f"run {found.run_id} has no finished model of the paradigm '{wanted}'; it has {there}")
-    return found.run_id, models, root or Path(getattr(stored.source, "root", ".")), found.name.split(" ")[0]
+        raise ConfigError(f"run {stored_run.run_id} has no finished model of the paradigm '{wanted}'; it has {there}")
+    return stored_run.run_id, models, root or Path(getattr(stored.source, "root", ".")), stored_run.name.split(" ")[0]
 
 
 def finished(run: FoundRun) -> list[FoundRun]:

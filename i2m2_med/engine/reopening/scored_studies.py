@@ -58,9 +58,9 @@ def open_scored(run: str, uri: str, scores: Path, labels: Path) -> ScoredStudies
     )
 
 
-def scored_by(found: FoundRun, table: pl.DataFrame) -> FoundRun:
+def scored_by(stored_run: FoundRun, table: pl.DataFrame) -> FoundRun:
     """Return the run, of a comparison's runs, whose model made the scores. Raises ModelError where none or several may have."""
-    runs = finished(found)
+    runs = finished(stored_run)
     names, marks = (set(table[column].drop_nulls()) for column in ("model", "config_sha"))
     if len(names) != 1 or len(marks) != 1:
         raise ModelError(f"the scores are of {len(names)} models; judge one at a time")
@@ -69,7 +69,9 @@ def scored_by(found: FoundRun, table: pl.DataFrame) -> FoundRun:
     alike = [run for run in runs if marks & config_marks(run)]
     if len(alike) != 1:
         why = "none of its models" if not alike else f"{len(alike)} of its models (seeds); name one of their runs"
-        raise ModelError(f"the scores come from model {next(iter(names))}; of run {found.run_id} that may be {why}")
+        raise ModelError(
+            f"the scores come from model {next(iter(names))}; of run {stored_run.run_id} that may be {why}"
+        )
     return alike[0]
 
 
@@ -191,9 +193,9 @@ def manifest_of(
 
 def remarks(config: RunConfig, arrived: ArrivedLabels) -> list[str]:
     """Return what may not be claimed from the scored studies."""
-    said = ["The model was trained on synthetic data."] if config.synthetic else []
+    sentences = ["The model was trained on synthetic data."] if config.synthetic else []
     if arrived.table["patient"].is_null().any():
-        said.append(
+        sentences.append(
             "The labels name no patient for some or all studies: each such study counts as a patient of its own."
         )
-    return said
+    return sentences

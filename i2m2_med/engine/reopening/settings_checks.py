@@ -1,4 +1,4 @@
-"""What a run keeps more than once, held against itself: its config as a file, as parameters, and in its model; its manifest."""
+"""Checks that a run's copies of its settings agree: its config as a file, as parameters, and in its model; its manifest."""
 
 import json
 from typing import Any

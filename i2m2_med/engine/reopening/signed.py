@@ -71,25 +71,25 @@ def compare(run: FoundRun, listed: Mapping[str, Any]) -> list[Check]:
 
 def curves(run: FoundRun) -> dict[str, str]:
     """Digests of the run's metrics as the store holds them; one whose last value is not on its curve has none."""
-    client, found = connect(run.uri), dict[str, str]()
+    client, digests = connect(run.uri), dict[str, str]()
     with translated(run.uri):
         for name, last in run.metrics.items():
             points = [(each.step, repr_of(each.value)) for each in client.get_metric_history(run.run_id, name)]
-            found[name] = curve_digest(points) if repr_of(last) in {value for _, value in points} else ""
-    return found
+            digests[name] = curve_digest(points) if repr_of(last) in {value for _, value in points} else ""
+    return digests
 
 
-def _same(what: str, listed: Mapping[str, str], found: Mapping[str, str]) -> Check:
-    off = sorted(name for name in {*listed, *found} if listed.get(name) != found.get(name))
+def _same(what: str, listed: Mapping[str, str], stored: Mapping[str, str]) -> Check:
+    off = sorted(name for name in {*listed, *stored} if listed.get(name) != stored.get(name))
     return Check(f"{len(listed)} {what}", "as signed", names(off) or "as signed", "DIFFERS" if off else "same")
 
 
 def _same_columns(name: str, listed: Mapping[str, str], path: Any) -> Check:
     try:
-        found = column_digests(path) if path else {}
+        digests = column_digests(path) if path else {}
     except (OSError, ValueError):  # pyarrow's errors are one or the other
-        found = {}
-    return _same(f"columns of {name}", listed, found)
+        digests = {}
+    return _same(f"columns of {name}", listed, digests)
 
 
 def _kept(run: FoundRun) -> Any:

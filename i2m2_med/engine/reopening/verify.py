@@ -37,12 +37,12 @@ Compare = Callable[[RunConfig, Tables, str], Rows]
 
 @dataclass(frozen=True)
 class Verified:
-    """What became of one run."""
+    """The outcome of verifying one run."""
 
     run: FoundRun
     checks: list[Check]
     how: str
-    """What was made again."""
+    """The part of the run that was made again."""
     exact: bool
     """Whether equality to the last bit was asked for."""
     table: pd.DataFrame

@@ -72,8 +72,8 @@ def id_of(client: "MlflowClient", uri: str, run: str) -> str:
 def find_ticket(client: "MlflowClient", ticket: str) -> str | None:
     """The id of the run that was created with this ticket, if there is one."""
     experiments = [each.experiment_id for each in client.search_experiments()]
-    found = client.search_runs(experiments, f"tags.`i2m2.ticket` = '{ticket}'", max_results=1) if experiments else []
-    return found[0].info.run_id if found else None
+    matches = client.search_runs(experiments, f"tags.`i2m2.ticket` = '{ticket}'", max_results=1) if experiments else []
+    return matches[0].info.run_id if matches else None
 
 
 def send_kept(client: "MlflowClient", uri: str, outbox: Outbox) -> None:

@@ -1,4 +1,4 @@
-"""What every run says of itself: its columns in MLflow's table, a sentence, where code, data, settings and machine came from."""
+"""The facts that every run records of itself: its columns in MLflow's table, a sentence, where code, data, settings and machine came from."""
 
 import json
 from typing import Any
@@ -40,7 +40,7 @@ def first_tags(
 
 
 def facts_of(paradigm: str, task: str, seed: int, config: dict[str, Any], manifest: dict[str, Any]) -> list[Event]:
-    """What a run says of itself at its start: columns, settings, data."""
+    """Return the events that a run begins with: columns, settings, data."""
     public, fingerprint = public_part(manifest), str(manifest.get("fingerprint", "unknown"))
     columns = {"paradigm": paradigm, "task": task, "seed": str(seed), "data": fingerprint[:12]}
     return [
@@ -55,7 +55,7 @@ def settings_of(config: dict[str, Any]) -> dict[str, str]:
 
 
 def texts_of(config: dict[str, Any], manifest: dict[str, Any], origins: dict[str, str] | None) -> list[Event]:
-    """What stands in the run as texts: config, manifest, environment, lock. Written again when the run is resumed."""
+    """Return the events that write a run's texts: config, manifest, environment, lock. Sent again when the run is resumed."""
     machine = provenance.hardware()
     texts = {
         "config.yaml": write_yaml(config),
@@ -74,11 +74,11 @@ def texts_of(config: dict[str, Any], manifest: dict[str, Any], origins: dict[str
 
 def flat(config: dict[str, Any], before: str = "") -> dict[str, Any]:
     """Nested settings under dotted names: `{"a": {"b": 1}}` → `{"a.b": 1}`."""
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{before}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
+        dotted |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return dotted
 
 
 def public_part(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ NEEDED = (
     "safetensors",
     "pydantic",
 )
-"""What the served model imports; pinned to what is installed (inferring them took MLflow 15 s, and failed)."""
+"""Packages that the served model imports; pinned to what is installed (inferring them took MLflow 15 s, and failed)."""
 
 
 def pinned() -> list[str]:

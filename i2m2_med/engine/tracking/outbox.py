@@ -1,4 +1,4 @@
-"""What could not be sent to the store, kept on disk in order, so that a server's absence never costs a training.
+"""The queue of what could not be sent to the store, kept on disk in order, so that a server's absence never costs a training.
 
 A run has a folder in the workspace, named by the ticket that it is opened with (also where the store gives it an id at once):
 `events.jsonl` holds what waits to be sent, `files/` copies of what it speaks of, `record.jsonl` what the run has written so far
@@ -26,7 +26,7 @@ TIMES = 9
 SLOW = 1.0
 """Seconds; a store that answers sooner is written to at once."""
 TICKET = "spooled-"
-"""What tickets begin with: a run that has no id yet goes by its ticket."""
+"""The beginning of every ticket: a run that has no id yet goes by its ticket."""
 
 
 def spool() -> Path:
@@ -113,7 +113,7 @@ class Outbox:
             beside.write_text(value)
 
     def noted(self, name: str) -> str | None:
-        """What was remembered under `name`."""
+        """Return the note that was kept under `name`; None where there is none."""
         path = self.folder / name
         return path.read_text() if path.exists() else None
 

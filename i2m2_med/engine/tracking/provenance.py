@@ -1,4 +1,4 @@
-"""What a run came from: code, lock, packages, machine. Written into every run, and compared by `i2m2 verify`."""
+"""The origins of a run: code, lock, packages, machine. Written into every run, and compared by `i2m2 verify`."""
 
 import getpass
 import os
@@ -45,8 +45,8 @@ def lock_digest() -> str:
 @cache
 def packages() -> dict[str, str]:
     """Every installed distribution and its version, sorted by name."""
-    found = {dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in distributions()}
-    return dict(sorted(found.items()))
+    versions = {dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in distributions()}
+    return dict(sorted(versions.items()))
 
 
 def hardware() -> dict[str, Any]:

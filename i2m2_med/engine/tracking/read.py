@@ -63,20 +63,20 @@ def find_run(uri: str, run: str) -> FoundRun:
     if run.startswith(TICKET):
         return _by_ticket(uri, run)
     looks_like_id = 6 <= len(run) <= 32 and all(sign in "0123456789abcdef" for sign in run)
-    found = _runs(uri, run) if looks_like_id else []
-    found = found or sorted((each for each in _runs(uri) if each.name == run), key=lambda each: each.start)[-1:]
-    if len(found) != 1:
-        what = "no run" if not found else f"{len(found)} runs whose id begins with"
+    matches = _runs(uri, run) if looks_like_id else []
+    matches = matches or sorted((each for each in _runs(uri) if each.name == run), key=lambda each: each.start)[-1:]
+    if len(matches) != 1:
+        what = "no run" if not matches else f"{len(matches)} runs whose id begins with"
         raise Missing(f"{shown(uri)} has {what} {run!r}; `i2m2 runs` lists them")
-    if found[0].deleted:
-        raise Missing(f"run {found[0].run_id} was deleted from {shown(uri)}; restore it there, or name another")
-    return found[0]
+    if matches[0].deleted:
+        raise Missing(f"run {matches[0].run_id} was deleted from {shown(uri)}; restore it there, or name another")
+    return matches[0]
 
 
 def list_runs(uri: str, experiment: str | None = None) -> list[FoundRun]:
     """Every run that was not deleted, newest first; of one experiment if it is named."""
-    found = [run for run in _runs(uri) if not run.deleted and experiment in (None, run.experiment)]
-    return sorted(found, key=lambda run: -run.start)
+    kept = [run for run in _runs(uri) if not run.deleted and experiment in (None, run.experiment)]
+    return sorted(kept, key=lambda run: -run.start)
 
 
 def children(run: FoundRun) -> list[FoundRun]:
@@ -127,12 +127,12 @@ def artifact_names(run: FoundRun) -> list[str]:
         if not folder.is_dir():
             raise _moved(run, folder)
         return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    client, found, folders = connect(run.uri), list[str](), [""]
+    client, files, folders = connect(run.uri), list[str](), [""]
     with translated(run.uri):
         while folders:
             for each in client.list_artifacts(run.run_id, folders.pop() or None):
-                (folders if each.is_dir else found).append(each.path)
-    return sorted(found)
+                (folders if each.is_dir else files).append(each.path)
+    return sorted(files)
 
 
 def _moved(run: FoundRun, folder: Path) -> StoreError:
@@ -142,10 +142,10 @@ def _moved(run: FoundRun, folder: Path) -> StoreError:
 
 
 def _by_ticket(uri: str, ticket: str) -> FoundRun:
-    found = [run for run in _runs(uri) if run.tags.get("i2m2.ticket") == ticket and not run.deleted]
-    if not found:
+    sent = [run for run in _runs(uri) if run.tags.get("i2m2.ticket") == ticket and not run.deleted]
+    if not sent:
         raise Missing(f"run {ticket} has not reached the store yet; it is sent when the next run starts")
-    return found[0]
+    return sent[0]
 
 
 def _runs(uri: str, start: str = "") -> list[FoundRun]:
@@ -168,14 +168,14 @@ def _from_http(uri: str, start: str) -> list[FoundRun]:
 
     names = tracking_http.experiments(uri)
     asked = tracking_http.one_run(uri, start) if len(start) == 32 else tracking_http.runs(uri, list(names))
-    found = [run for run in asked if run["info"]["run_id"].startswith(start)]
+    matches = [run for run in asked if run["info"]["run_id"].startswith(start)]
     return [
         FoundRun(
             uri, info["run_id"], info.get("run_name", ""), names.get(info["experiment_id"], ""), info["status"],
             info["lifecycle_stage"] == "deleted", int(info.get("start_time", 0)), info.get("artifact_uri", ""),
             data["tags"], data["params"], {key: float(value) for key, value in data["metrics"].items()},
         )
-        for info, data in ((run["info"], run["data"]) for run in found)
+        for info, data in ((run["info"], run["data"]) for run in matches)
     ]  # fmt: skip
 
 
@@ -201,13 +201,13 @@ def _from_sqlite(uri: str, database: Path, start: str) -> list[FoundRun]:
 
 
 def _by_run(store: sqlite3.Connection, query: str, start: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    by_run: dict[str, dict[str, Any]] = {}
     rows: Iterable[tuple[str, str, Any]] = store.execute(
         query + " WHERE substr(run_uuid, 1, ?) = ?", (len(start), start)
     )
     for run_id, key, value in rows:
-        found.setdefault(run_id, {})[key] = value
-    return found
+        by_run.setdefault(run_id, {})[key] = value
+    return by_run
 
 
 def _from_client(uri: str, start: str) -> list[FoundRun]:

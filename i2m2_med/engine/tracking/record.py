@@ -73,7 +73,7 @@ class Record:
         return any(step == known for known, _ in self.metrics.get(metric, ()))
 
     def content(self) -> dict[str, Any]:
-        """What is signed."""
+        """Return the content that is signed, with a digest of each metric's curve."""
         metrics = {name: curve_digest(points) for name, points in self.metrics.items()}
         parts = {"artifacts": self.artifacts, "columns": self.columns, "params": self.params, "tags": self.tags}
         return {"version": 1, **parts, "metrics": metrics}
@@ -168,7 +168,7 @@ def signature(content: Mapping[str, Any]) -> str:
 
 
 def key_name() -> str:
-    """What tells this workspace's key from another's, and nothing about it."""
+    """Return a name for this workspace's key (16 hex digits), which tells it from another's and nothing about it."""
     return hmac.new(project_key(workspace()), b"name of the key", hashlib.sha256).hexdigest()[:16]
 
 

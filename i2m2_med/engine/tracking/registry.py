@@ -45,8 +45,8 @@ def registered(uri: str, name: str) -> Registered:
     client = connect(uri)
     with translated(uri):
         model, at, alias = name.partition("@")
-        found = _by_alias(client, uri, model, alias) if at else _by_version(client, uri, name)
-    return Registered(found.name, str(found.version), find_run(uri, found.run_id or ""))
+        version = _by_alias(client, uri, model, alias) if at else _by_version(client, uri, name)
+    return Registered(version.name, str(version.version), find_run(uri, version.run_id or ""))
 
 
 def champion(uri: str, name: str, alias: str) -> Registered | None:

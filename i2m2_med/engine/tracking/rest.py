@@ -32,9 +32,9 @@ def one_run(uri: str, run_id: str) -> Iterator[Answer]:
     """The run with this id, where there is one."""
     with requests.Session() as session:
         prepare(session)
-        said = session.get(f"{uri.rstrip('/')}/api/2.0/mlflow/runs/get", params={"run_id": run_id}, timeout=20)
-        if said.status_code != 404:
-            yield with_dicts(content(said, "runs/get")["run"])
+        response = session.get(f"{uri.rstrip('/')}/api/2.0/mlflow/runs/get", params={"run_id": run_id}, timeout=20)
+        if response.status_code != 404:
+            yield with_dicts(content(response, "runs/get")["run"])
 
 
 def with_dicts(run: Answer) -> Answer:
@@ -58,21 +58,21 @@ def pages(uri: str, what: str, asked: Answer) -> Iterator[Answer]:
                 return
 
 
-def content(said: requests.Response, what: str) -> Answer:
+def content(response: requests.Response, what: str) -> Answer:
     """The answer, or the error that the status means."""
-    if said.status_code != 200:
-        raise requests.HTTPError(f"status {said.status_code} of {what}")
-    return said.json()
+    if response.status_code != 200:
+        raise requests.HTTPError(f"status {response.status_code} of {what}")
+    return response.json()
 
 
 def prepare(session: requests.Session) -> None:
     """User, password and certificates as MLflow's own client takes them from the environment."""
-    told = os.environ.get
-    if token := told("MLFLOW_TRACKING_TOKEN"):
+    variable = os.environ.get
+    if token := variable("MLFLOW_TRACKING_TOKEN"):
         session.headers["Authorization"] = f"Bearer {token}"
-    elif user := told("MLFLOW_TRACKING_USERNAME"):
-        session.auth = (user, told("MLFLOW_TRACKING_PASSWORD", ""))
-    if told("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("1", "true"):
+    elif user := variable("MLFLOW_TRACKING_USERNAME"):
+        session.auth = (user, variable("MLFLOW_TRACKING_PASSWORD", ""))
+    if variable("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("1", "true"):
         session.verify = False
-    elif certificate := told("MLFLOW_TRACKING_SERVER_CERT_PATH"):
+    elif certificate := variable("MLFLOW_TRACKING_SERVER_CERT_PATH"):
         session.verify = certificate

@@ -217,14 +217,14 @@ def find_outbox(client: "MlflowClient", uri: str, run: str) -> Outbox:
         with translated(uri):
             send_left_over(client, uri)
             mark_killed(client)
-        found = find_run(uri, run)
+        stored_run = find_run(uri, run)
     except Away:
         known = outbox_of(run)
         if not known.noted("store"):
             raise
         return known
-    outbox = Outbox(spool() / found.tags.get("i2m2.ticket", found.run_id))
-    outbox.note("run", found.run_id)
+    outbox = Outbox(spool() / stored_run.tags.get("i2m2.ticket", stored_run.run_id))
+    outbox.note("run", stored_run.run_id)
     outbox.note("store", uri)
     return outbox
 

@@ -124,17 +124,17 @@ def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
     """The experiment called `name`, made if there is none; a sqlite store keeps its artifacts beside itself."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return client.create_experiment(name, _artifact_folder(uri, name), tags=FOR_TRAINING)
         except MlflowException as error:
-            found = client.get_experiment_by_name(name)
-            if found is None:  # not the race with another process that made it in between
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:  # not the race with another process that made it in between
                 raise error
-    if found.lifecycle_stage != "active":
+    if experiment.lifecycle_stage != "active":
         raise StoreError(f"the experiment {name!r} was deleted in {shown(uri)}; restore it there, or name another")
-    return found.experiment_id
+    return experiment.experiment_id
 
 
 def _artifact_folder(uri: str, name: str) -> str | None:
@@ -156,14 +156,14 @@ def translated(uri: str) -> Generator[None]:
     except StoreError:
         raise
     except Exception as error:
-        said = explain(error, uri)
-        if said is None:
+        trouble = explain(error, uri)
+        if trouble is None:
             raise
-        raise said from error
+        raise trouble from error
 
 
 def explain(error: Exception, uri: str) -> StoreError | None:
-    """What `error` means for the user of the store at `uri`; None if it is none of the store's troubles."""
+    """Return what `error` means for the user of the store at `uri`; None if it is none of the store's troubles."""
     if isinstance(error, Warning):
         return None
     words, code = str(error), getattr(error, "error_code", "")
@@ -234,12 +234,12 @@ def schema_of(database: Path) -> str | None:
         return None
     try:
         with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as store:
-            found = store.execute("SELECT version_num FROM alembic_version").fetchone()
+            row = store.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.OperationalError:
         return None
     except sqlite3.DatabaseError as error:
         raise _no_database(str(database), str(error)) from error
-    return found[0] if found else None
+    return row[0] if row else None
 
 
 def _make_once(database: Path, uri: str) -> None:

@@ -20,7 +20,7 @@ COLUMNS = [
 ]  # fmt: skip
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 PARADIGMS, THESE_MODELS = "the paradigms", "these trained models"
-"""What a difference speaks of: with two seeds or more of either, training is part of its error; with one it is not."""
+"""The scope of a difference: with two seeds or more of either, training is part of its error; with one it is not."""
 PATIENT_AUROC = "patient_max_auroc"
 """The AUROC of each patient's highest score: another quantity than that of samples."""
 BY_PATIENT, DELONG, MCNEMAR = "t by patient", "DeLong", "McNemar by patient"

@@ -98,9 +98,9 @@ def model_name(model: Model) -> str:
 
 def _same_fingerprint(fingerprints: Mapping[Model, str]) -> None:
     if len(set(fingerprints.values())) > 1:
-        found = ", ".join(f"{model_name(model)}: {mark[:12]}" for model, mark in fingerprints.items())
+        listed = ", ".join(f"{model_name(model)}: {mark[:12]}" for model, mark in fingerprints.items())
         raise SourceError(
-            f"the runs come from different cohorts (fingerprints {found}): they can't be paired. Train them on one cohort."
+            f"the runs come from different cohorts (fingerprints {listed}): they can't be paired. Train them on one cohort."
         )
 
 

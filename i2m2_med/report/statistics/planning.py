@@ -34,10 +34,10 @@ def expected_widths(plan: Plan, patients: int) -> dict[str, float]:
         return dict.fromkeys(("auroc", "auroc difference", "sensitivity", "specificity", "observed / expected"), np.nan)
     counts = float(positives), float(negatives)
     variance = auroc_variance(plan.auroc, counts)
-    found = auroc_interval(Estimate(plan.auroc, float(np.sqrt(variance)), 1.0, False), Support(counts, counts))
+    interval = auroc_interval(Estimate(plan.auroc, float(np.sqrt(variance)), 1.0, False), Support(counts, counts))
     ratio = np.sqrt((1 - plan.prevalence) / positives)  # Riley et al. 2021, criterion for observed / expected
     return {
-        "auroc": found.high - found.low,
+        "auroc": interval.high - interval.low,
         "auroc difference": 2 * _reach_of_difference(plan, variance, Support(counts, counts).freedom),
         "sensitivity": _share_width(positives, plan.sensitivity),
         "specificity": _share_width(negatives, plan.sensitivity),

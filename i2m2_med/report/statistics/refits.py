@@ -64,7 +64,7 @@ class Estimate(NamedTuple):
     repeated: bool
     """True: about the paradigms, with the randomness of training in the error; False: about these trained models only."""
     refit_error: float = 0.0
-    """What training adds to the error."""
+    """The part of the error that training adds."""
     refit_freedom: float = float("inf")
 
     @property

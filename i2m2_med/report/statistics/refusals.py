@@ -14,11 +14,9 @@ from i2m2_med.report.statistics.table import Predictions
 def refuse_splits(manifest: Mapping[str, Any]) -> None:
     """Before anything is trained: raise SourceError if validation or test hold one patient, or no label with two classes."""
     for name in ("valid", "test"):
-        found = manifest["splits"][name]
-        _refuse_patients(name, found["patients"])
-        _refuse_classes(
-            name, {label: sum(n > 0 for n in counts.values()) for label, counts in found["classes"].items()}
-        )
+        part = manifest["splits"][name]
+        _refuse_patients(name, part["patients"])
+        _refuse_classes(name, {label: sum(n > 0 for n in counts.values()) for label, counts in part["classes"].items()})
 
 
 def refuse_tables(

@@ -83,9 +83,9 @@ def read_predictions(table: pd.DataFrame, name: str = "the prediction table") ->
     shape = (len(keys), len(labels), len(classes))
     cell = (sample * shape[1] + label) * shape[2] + cls
     if len(table) != np.prod(shape) or len(np.unique(cell)) != len(cell):
-        found = f"{len(table)} rows for {shape[0]} samples × {shape[1]} labels × {shape[2]} classes"
+        counted = f"{len(table)} rows for {shape[0]} samples × {shape[1]} labels × {shape[2]} classes"
         raise SourceError(
-            f"{name} is not one row per sample, label and class: {found}. Make it again with `i2m2 evaluate`."
+            f"{name} is not one row per sample, label and class: {counted}. Make it again with `i2m2 evaluate`."
         )
     order = np.argsort(cell, kind="stable")
 

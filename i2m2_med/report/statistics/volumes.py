@@ -33,7 +33,7 @@ def _one(slices: Predictions, how: How) -> pd.DataFrame:
     first: Any = slices.samples.iloc[0]
     names = [(label, cls) for label in slices.labels for cls in range(len(slices.classes))]
     patterns = sorted(set(slices.samples["pattern"]))
-    said = {f"p_{name}": pooled(p, how).ravel() for name, p in slices.experts.items()}
+    expert_columns = {f"p_{name}": pooled(p, how).ravel() for name, p in slices.experts.items()}
     groups = {name: first[name] for name in slices.samples.columns if str(name).startswith("group_")}
     p = pooled(slices.p, how).ravel()
     return pd.DataFrame(
@@ -47,7 +47,7 @@ def _one(slices: Predictions, how: How) -> pd.DataFrame:
             "label": [label for label, _ in names],
             "class": [cls for _, cls in names],
             "p": p,
-            **said,
+            **expert_columns,
             "target": np.repeat(pooled_target(slices.target), len(slices.classes)),
             "pattern": patterns[0] if len(patterns) == 1 else "mixed",
             "status": "ok" if np.isfinite(p).all() else "refused",

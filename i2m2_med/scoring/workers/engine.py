@@ -1,4 +1,4 @@
-"""What scores the studies of a run: worker processes on this machine, or this process alone."""
+"""Engines that score the studies of a run: worker processes on this machine, or this process alone."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence

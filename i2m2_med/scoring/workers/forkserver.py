@@ -10,9 +10,9 @@ from typing import Any
 from i2m2_med.engine.prediction.model_files import read_portable
 
 PRELOADED = ("i2m2_med.scoring.workers.readers",)
-"""What every worker needs. The server skips a name that it can't import, without a word: then every worker starts slowly."""
+"""The modules that every worker needs. The server skips a name that it can't import, without a word: then every worker starts slowly."""
 MONAI = "monai.transforms"
-"""What the server imports as well where a model's config names transforms: MONAI takes longer than all the rest."""
+"""The module that the server imports as well where a model's config names transforms: MONAI takes longer than all the rest."""
 
 
 def start_method(modules: Sequence[str] = ()) -> Any:
