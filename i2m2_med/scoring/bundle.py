@@ -8,6 +8,7 @@ import importlib.metadata as installed
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,8 @@ def write_bundle(model: Path, folder: Path, card: str | None = None) -> None:
         (beside / "docs").mkdir()
         write_json(beside / "configs" / "metadata.json", metadata(model, about))
         write_json(beside / "configs" / "inference.json", inference())
+        schema = resources.files("i2m2_med.scoring") / "metadata_schema.json"
+        (beside / "docs" / "metadata_schema.json").write_text(schema.read_text())
         (beside / "docs" / "README.md").write_text((card or f"# {about['paradigm']}\n") + USE)
         (beside / "LICENSE").write_text(license_text())
 
@@ -198,8 +201,12 @@ USE = """
     python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir STUDIES --output_dir OUT
 
 from this folder, with `i2m2-med` installed: every folder in STUDIES is a study; OUT gets `scores.parquet`, `scores.csv` and
-a `studies/<study>.json` each, the same numbers as `i2m2 score STUDIES OUT --model .` gives. `verify_metadata` and
-`verify_net_in_out network_def` of MONAI pass; the latter's network takes all modalities packed into one tensor.
+a `studies/<study>.json` each, the same numbers as `i2m2 score STUDIES OUT --model .` gives. `verify_net_in_out network_def` of
+MONAI passes; its network takes all modalities packed into one tensor. So does, offline,
+
+    python -m monai.bundle verify_metadata --meta_file configs/metadata.json --filepath docs/metadata_schema.json
+
+since the schema lies there already: MONAI fetches its own only where `--filepath` names no file.
 
 Weights are in `models/i2m2` (safetensors). There is no `models/model.pt`, which would be a pickle. A tool that asks for one, such
 as `ckpt_export network_def --use_trace True`, gets it by
