@@ -31,7 +31,15 @@ sys.exit(code)
 """
 
 
-def stop(work: str, number: int, after: str = "", before: str = "") -> tuple[int, str, float]:
+AS_IN_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+"""Whoever runs the tests in the background, or by `nohup`, hands on that signals are ignored."""
+
+
+def stop(work: str, number: int, after: str = "", before: str = AS_IN_A_TERMINAL) -> tuple[int, str, float]:
     """Start, send the signal once it is ready; exit code, standard error, and seconds until the end."""
     command = [sys.executable, "-W", "ignore", "-c", before + START.format(work=work, after=after)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
