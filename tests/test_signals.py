@@ -57,7 +57,7 @@ def stop(work: str, number: int, after: str = "", before: str = AS_IN_A_TERMINAL
 def test_a_signal_ends_the_work_in_one_line(work: str, number: int) -> None:
     code, error, seconds = stop(work, number)
     assert (code, error) == (EXIT, f"{STOPPED}\n")
-    assert seconds < 2
+    assert seconds < 8  # two on a machine that does nothing else
 
 
 def test_what_was_to_be_ignored_is_ignored() -> None:

@@ -16,8 +16,8 @@ from i2m2_med.signals import EXIT, STOPPED
 from .test_run import contents, score_all
 
 pytestmark = pytest.mark.slow
-AT_MOST = 2.0
-"""Seconds from the signal to the end of the process."""
+AT_MOST = 8.0
+"""Seconds from the signal to the end of the process: two on a machine that does nothing else, which a test can't ask for."""
 
 
 @pytest.fixture(scope="module")
