@@ -53,7 +53,8 @@ def metric_rows(config: "RunConfig", tables: "Tables", reference: str) -> list[d
     """The metrics of prediction tables, as `train` and `compare` compute them."""
     from i2m2_med.report.statistics.compare import compare_tables
 
-    return compare_tables(tables, reference=reference, replicates=config.evaluation.bootstrap).rows
+    judged = config.evaluation
+    return compare_tables(tables, reference=reference, replicates=judged.bootstrap, evaluation=judged).rows
 
 
 def record(one: "Verified") -> dict[str, Any]:
