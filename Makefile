@@ -1,12 +1,15 @@
-# make demo · make test · make check · make test-all · make bench. Each sets up what it needs, once.
+# make demo · make test · make check · make test-all · make test-nightly · make bench. Each sets up what it needs, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+# Monte Carlo, trained worlds, outages and signals by the clock: long, rarely broken, and some need a machine that does nothing else.
+NIGHTLY := tests/report/statistics/test_error_rates.py tests/report/statistics/test_coverage_of_intervals.py \
+	tests/engine/training/test_dial_recovery.py tests/engine/tracking/test_outages.py tests/scoring/test_stop.py
 
-.PHONY: setup demo test test-all test-cuda bench-cuda check bench clean
+.PHONY: setup demo test test-all test-nightly test-cuda bench-cuda check bench clean
 
 setup: $(VENV)/.ready
 
@@ -27,7 +30,10 @@ test: setup
 	$(PYTEST) -m "not slow and not cuda" --ignore tests/benchmarks --durations 10
 
 test-all: setup
-	$(PYTEST) -m "slow and not cuda" --ignore tests/benchmarks --timeout 1500
+	$(PYTEST) -m "slow and not cuda" --ignore tests/benchmarks $(addprefix --ignore ,$(NIGHTLY)) --timeout 1500
+
+test-nightly: setup
+	$(PYTEST) -m "not cuda" --timeout 1500 $(NIGHTLY)
 
 test-cuda: setup
 	$(BIN)/python -m pytest -q -m cuda tests/cuda

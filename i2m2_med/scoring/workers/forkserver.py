@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from multiprocessing import forkserver
 from pathlib import Path
@@ -23,7 +24,12 @@ def start_method(modules: Sequence[str] = ()) -> Any:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # tables of one study: threads cost more than they bring
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED, *modules])
-    forkserver.ensure_running()
+    # Ctrl-C goes to the whole group: the command ends its workers itself, and theirs would be tracebacks after its last line
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
