@@ -7,9 +7,10 @@ export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 # Monte Carlo, trained worlds, outages and signals by the clock: long, rarely broken, and some need a machine that does nothing else.
 NIGHTLY := tests/report/statistics/test_error_rates.py tests/report/statistics/test_coverage_of_intervals.py \
-	tests/engine/training/test_dial_recovery.py tests/engine/tracking/test_outages.py tests/scoring/test_stop.py
+	tests/engine/training/test_dial_recovery.py tests/engine/tracking/test_outages.py tests/scoring/test_stop.py \
+	tests/system/test_stop.py tests/pipelines/test_avmnist_compare.py tests/pipelines/test_avmnist_tie.py
 
-.PHONY: setup demo test test-all test-nightly test-cuda bench-cuda check bench clean
+.PHONY: setup demo test test-all test-system test-nightly test-cuda bench-cuda check bench clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +32,11 @@ test: setup
 
 test-all: setup
 	$(PYTEST) -m "slow and not cuda" --ignore tests/benchmarks $(addprefix --ignore ,$(NIGHTLY)) --timeout 1500
+
+# What of test-all every change has to pass: real servers, a real database, real wheels. The rest is long and rarely broken.
+test-system: setup
+	$(PYTEST) -m "slow and not cuda" --timeout 1500 tests/system/test_server.py tests/system/test_mimic3_database.py \
+		tests/system/test_deployment.py tests/system/test_wheel.py
 
 test-nightly: setup
 	$(PYTEST) -m "not cuda" --timeout 1500 $(NIGHTLY)

@@ -12,10 +12,10 @@ from i2m2_med.sources.mimic3 import Settings, Source
 from i2m2_med.sources.mimic3.ingest import ingest_table
 from i2m2_med.sources.mimic3.tables import TABLES
 from i2m2_med.sources.source import Progress
+from tests.system.conftest import DATABASE_PASSWORD
 
 pytestmark = pytest.mark.slow
 Ask = Callable[[str], str]
-PASSWORD = "a database's password"
 INTEGERS = ("_ID", "ITEMID", "SEQ_NUM", "ERROR", "FLAG", "CGID", "WARDID", "WARNING")
 
 
@@ -33,7 +33,7 @@ def load(address: str, tables: dict[str, Path]) -> None:
     """The tables as mimic-code loads them."""
     import psycopg
 
-    with psycopg.connect(address, password=PASSWORD) as connection:
+    with psycopg.connect(address, password=DATABASE_PASSWORD) as connection:
         connection.execute("CREATE SCHEMA mimiciii")
         for name, path in tables.items():
             rows = pl.read_csv(path, infer_schema=False)
@@ -59,7 +59,7 @@ def address(postgres: tuple[str, Ask], demo: dict[str, Path]) -> str:
 def test_every_table_is_what_its_file_gives(
     address: str, demo: dict[str, Path], work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    monkeypatch.setenv("PGPASSWORD", DATABASE_PASSWORD)
     source = Source(Settings(root=address, notes={}))  # pyright: ignore[reportArgumentType]
     files = source.tables()
     assert files["CHARTEVENTS"].is_relative_to(work)
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_one_line_without_the_password(
         Source(Settings(root=address)).files()  # pyright: ignore[reportArgumentType]
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
-    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    monkeypatch.setenv("PGPASSWORD", DATABASE_PASSWORD)
     with pytest.raises(SourceError, match=r'relation "patients" does not exist'):
         Source(Settings(root=address.removesuffix("mlflow") + "postgres")).files()  # pyright: ignore[reportArgumentType]
     assert not list(work.rglob("*.part"))
