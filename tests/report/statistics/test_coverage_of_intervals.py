@@ -36,15 +36,17 @@ def held(rng: np.random.Generator, patients: int, per: int, by: str = "patient")
     return found.low <= TRUTH <= found.high
 
 
+SHORT = pytest.mark.xfail(reason="known weakness: AUROC's interval holds the truth in 92.5 % here, not 95", strict=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("patients", "per", "worlds", "least"),
-    [(300, 4, WORLDS // 2, 0.93), (120, 6, WORLDS, 0.915), (50, 3, WORLDS, 0.93)],
+    ("patients", "per", "worlds"),
+    [(300, 4, WORLDS // 2), pytest.param(120, 6, WORLDS, marks=SHORT), (50, 3, WORLDS)],
 )
-def test_a_bootstrap_by_patient_covers(patients, per, worlds, least):
-    """Known weakness: with six alike slices of 120 patients the score interval of AUROC holds the truth in 92.5 %, not 95."""
+def test_a_bootstrap_by_patient_covers(patients, per, worlds):
     rng = np.random.default_rng(11)
-    assert least <= np.mean([held(rng, patients, per) for _ in range(worlds)]) <= 0.985
+    assert 0.93 <= np.mean([held(rng, patients, per) for _ in range(worlds)]) <= 0.985
 
 
 @pytest.mark.slow
