@@ -15,7 +15,7 @@ from i2m2_med.sources.mimic3.judging import judge_units, judge_zones
 from i2m2_med.sources.mimic3.measure import EVENTS, as_events
 from i2m2_med.sources.mimic3.settings import Settings
 from i2m2_med.sources.mimic3.static import CANCER, COMORBIDITIES, STATIC
-from i2m2_med.sources.mimic3.tables import TABLES
+from i2m2_med.sources.mimic3.tables import table_named
 from i2m2_med.sources.source import Flow
 
 LEAK_PRECISION, LEAK_POSITIVES = 0.95, 5
@@ -29,7 +29,7 @@ def audit_ingest(
     """Row counts of every table, held against the release that is meant; zones, codes, units; rejections per item."""
     flow.audits["tables"] = {name: table.counts for name, table in tables.items()}
     for name, table in tables.items():
-        unit = "of mapped items" if TABLES[name].by_item else "all"
+        unit = "of mapped items" if table_named(name).by_item else "all"
         read, kept = table.counts["rows_read"], table.counts["rows_kept"]
         flow.step(f"{name}: rows kept ({unit})", kept, read - kept, "other items, repeated rows" if read > kept else "")
     judge_zones(tables, flow)

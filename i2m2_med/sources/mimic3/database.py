@@ -1,4 +1,5 @@
-"""MIMIC-III in PostgreSQL, as mimic-code builds it (lower-case tables in the schema `mimiciii`) → NAME.csv.gz, once per table.
+"""MIMIC in PostgreSQL, as mimic-code builds it (lower-case tables in the schema `mimiciii`, or in MIMIC-IV's `mimiciv_hosp`,
+`mimiciv_icu`, `mimiciv_note`) → NAME.csv.gz, once per table.
 
 What follows reads those files as if they had been downloaded: same counts, same checks, same hashes in the manifest. All rows
 of the kept columns are copied, so the row counts of the full release hold. A copied table is not asked for again: delete the
@@ -6,6 +7,7 @@ folder when the database has changed.
 """
 
 import gzip
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,26 +16,38 @@ from urllib.parse import urlsplit
 from i2m2_med.console import say
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, replace_file
-from i2m2_med.sources.mimic3.tables import TABLES
+from i2m2_med.sources.mimic3.mimic4_columns import READ, made_columns
+from i2m2_med.sources.mimic3.tables import FOUR_NOTES, TABLES
 from i2m2_med.workspace import workspace
 
-SCHEMA = "mimiciii"
+ADDRESS = re.compile(r"^postgres(?:ql)?(?:\+\w+)?:")
+"""As libpq has it, or as SQLAlchemy does, with a driver (`postgresql+psycopg2:`)."""
 PASSWORD = "give the password as $PGPASSWORD or in ~/.pgpass"
 
 
 def is_address(root: object) -> bool:
     """Whether `source.root` names a database."""
-    return str(root).startswith(("postgresql:", "postgres:"))
+    return ADDRESS.match(str(root)) is not None
 
 
-def copied_to(address: str) -> Path:
-    """The folder of the workspace that a database's tables are copied to. Raises ValueError for an address that holds a password."""
+def plain(address: str) -> str:
+    """An address without SQLAlchemy's driver, as libpq takes it.
+
+    >>> plain("postgresql+psycopg2://me@here/mimic")
+    'postgresql://me@here/mimic'
+    """
+    return ADDRESS.sub("postgresql:", address)
+
+
+def copied_to(address: str, name: str) -> Path:
+    """The folder of the workspace that a database's tables are copied to, for the source `name`. Raises ValueError for an address
+    that holds a password."""
     if urlsplit(address).password or "password=" in address:
         raise ValueError(f"take the password out of the address; {PASSWORD}")
-    return workspace() / "tables" / digest(address)[:12]
+    return workspace() / "tables" / digest(address if name == "mimic3" else [name, address])[:12]
 
 
-def copy_tables(address: str, names: Sequence[str], folder: Path) -> None:
+def copy_tables(address: str, names: Sequence[str], folder: Path, schemas: Sequence[str]) -> None:
     """Copy the tables that `folder` lacks. Raises SourceError where the database can't be reached, or lacks a table or column."""
     missing = [name for name in names if not (folder / f"{name}.csv.gz").exists()]
     if not missing:
@@ -45,9 +59,14 @@ def copy_tables(address: str, names: Sequence[str], folder: Path) -> None:
     try:
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute("SET datestyle TO ISO")
-            path = f"'{SCHEMA},' || current_setting('search_path')"
+            path = f"'{','.join(schemas)},' || current_setting('search_path')"
             connection.execute(f"SELECT set_config('search_path', {path}, false)")
             for name in missing:
+                if (
+                    name in FOUR_NOTES
+                    and not connection.execute("SELECT to_regclass(%s)", [name.lower()]).fetchone()[0]
+                ):
+                    continue  # one of the two will do; whoever reads them says if none is there
                 say(f"copying {name} from PostgreSQL")
                 copy_table(connection, name, folder / f"{name}.csv.gz")
     except psycopg.Error as error:
@@ -57,9 +76,8 @@ def copy_tables(address: str, names: Sequence[str], folder: Path) -> None:
 def copy_table(connection: Any, name: str, out: Path) -> None:
     """One table as csv.gz, whole or not at all, without the optional columns that it lacks; connection: psycopg's."""
     described = connection.execute(f"SELECT * FROM {name.lower()} LIMIT 0").description
-    lacks = set(TABLES[name].optional) - {column.name.upper() for column in described}
-    wanted = [column for column in TABLES[name].columns if column not in lacks]
-    columns = ", ".join(f'{column.lower()} AS "{column}"' for column in wanted)
+    wanted = copied_columns(name, [column.name for column in described])
+    columns = ", ".join(f'{column} AS "{column.upper()}"' for column in wanted)
     query = f"COPY (SELECT {columns} FROM {name.lower()}) TO STDOUT WITH (FORMAT csv, HEADER)"
     with (
         replace_file(out) as beside,
@@ -69,6 +87,15 @@ def copy_table(connection: Any, name: str, out: Path) -> None:
     ):
         for block in rows:
             file.write(block)
+
+
+def copied_columns(name: str, there: Sequence[str]) -> list[str]:
+    """The columns (small letters) that are read of a table: MIMIC-IV's where it has its names, else MIMIC-III's without the
+    optional ones that are not there."""
+    if name in FOUR_NOTES or made_columns(name, {column.upper(): column for column in there}):
+        return [column for column in READ[name] if column in there]
+    lacks = set(TABLES[name].optional) - {column.upper() for column in there}
+    return [column.lower() for column in TABLES[name].columns if column not in lacks]
 
 
 def first_lines(error: Exception) -> str:

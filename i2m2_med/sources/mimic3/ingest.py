@@ -5,7 +5,7 @@ the file and what was asked of it, so a finished table is never read twice and a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,16 @@ from i2m2_med.files import digest, existing_folder, replace_file, sha256_of, wri
 from i2m2_med.sources.cells.column import Column
 from i2m2_med.sources.cells.empties import IN_TYPED
 from i2m2_med.sources.cells.forms import form_of
+from i2m2_med.sources.mimic3.folders import modules
 from i2m2_med.sources.mimic3.items import all_item_ids, word_items
-from i2m2_med.sources.mimic3.mimic4 import folders_of
 from i2m2_med.sources.mimic3.scanning import header_of, scan, unreadable
-from i2m2_med.sources.mimic3.tables import TABLES, Table
+from i2m2_med.sources.mimic3.tables import Table, table_named
 from i2m2_med.sources.source import Progress
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
 ROW_GROUP = 500_000
 DUPLICATE_BUCKET = 8_000_000  # rows whose ids are held against each other at once: bounds memory at full size
-VERSION = 5
+VERSION = 6
 """Of the conversion: tables of another are not used again."""
 
 
@@ -57,11 +57,14 @@ class Tally:
     """Whether a batch has another column's name in a column of ids: from there on the columns are in another order."""
 
 
-def find_table(root: Path, name: str) -> Path | None:
-    """The file of a table in `root` (MIMIC-IV: in `hosp` or `icu`), in either case and any of the formats; None where there is none."""
-    existing_folder(root, "it should hold the MIMIC-III tables (PATIENTS.csv.gz, …)")
+def find_table(root: Path, name: str, folders: Collection[str] = ()) -> Path | None:
+    """The file of a table in `root` (or in the folders of it that are named), in either case and any of the formats; None where
+    there is none."""
+    existing_folder(root, "it should hold the tables (PATIENTS.csv.gz, …)")
     wanted = {name.lower() + ending: ending for ending in ENDINGS}
-    files = [path for folder in folders_of(root) for path in sorted(folder.iterdir()) if path.name.lower() in wanted]
+    files = [
+        path for folder in modules(root, folders) for path in sorted(folder.iterdir()) if path.name.lower() in wanted
+    ]
     if len(files) > 1:
         names = ", ".join(path.name for path in files)
         raise SourceError(f"{root} holds {name} more than once ({names}); keep one of them")
@@ -79,7 +82,7 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
 
     Raises SourceError for a missing column, a truncated gzip, another delimiter, or a file that is no table.
     """
-    table = TABLES[name]
+    table = table_named(name)
     items = all_item_ids(name) if table.by_item else []
     key = digest([VERSION, sha256_of(path), {c: str(t) for c, t in table.schema.items()}, items])[:16]
     kept, counted = cache / f"{name}-{key}.parquet", cache / f"{name}-{key}.json"

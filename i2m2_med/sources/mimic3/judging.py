@@ -10,7 +10,7 @@ from i2m2_med.sources.cells.forms import form_of
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.items import UNKNOWN_UNIT, items_of, rules_of, unit_fits, units_of
 from i2m2_med.sources.mimic3.settings import Settings
-from i2m2_med.sources.mimic3.tables import HOURLY, ID, MARK, NUMBER, TABLES, TIME
+from i2m2_med.sources.mimic3.tables import HOURLY, ID, MARK, NUMBER, TIME, table_named
 from i2m2_med.sources.source import Flow
 
 KINDS = {str(TIME): "a time", str(NUMBER): "a number", str(ID): "a whole number", str(MARK): "a mark of 0 or 1"}
@@ -24,7 +24,7 @@ def judge_table(name: str, path: Path, table: Ingested, allowed: float, flow: Fl
     """
     for column, report in table.counts["columns"].items():
         share = report["unreadable"] / max(report["cells"], 1)
-        kind = KINDS.get(str(TABLES[name].columns[column]), "text")
+        kind = KINDS.get(str(table_named(name).columns[column]), "text")
         if share > allowed:
             flow.refuse(path.name, SourceError(f"{path.name}: {complaint(column, share, kind, report)}; {REMEDY}"))
         elif report["unreadable"]:
@@ -87,7 +87,7 @@ def time_columns(tables: dict[str, Ingested]) -> int:
     held = [
         column
         for name, table in tables.items()
-        for column, kind in TABLES[name].columns.items()
+        for column, kind in table_named(name).columns.items()
         if kind == TIME and column not in table.counts["absent"] and table.counts["rows_kept"]
     ]
     return len(held)

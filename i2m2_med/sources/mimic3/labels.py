@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from i2m2_med.sources.mimic3 import icd10
 from i2m2_med.sources.mimic3.cohort import death_time, undated_death
 from i2m2_med.sources.mimic3.icd9 import code as icd9_code
 from i2m2_med.sources.mimic3.ingest import Ingested
@@ -84,13 +85,14 @@ def follow_up(samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 
 
 def icd9(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.Series:
-    """1 if the admission has a code of the group, 0 if only others, −1 if it has no code."""
-    codes = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", "SEQ_NUM", code=icd9_code()).collect()
+    """1 if the admission has a code of the group (ICD-9, or ICD-10 as of `icd10.GROUPS`), 0 if only others, −1 if it has no code."""
+    read = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", "SEQ_NUM", code=icd9_code(), tenth=icd10.code()).collect()
+    codes = read.filter(pl.any_horizontal(pl.col("code", "tenth").is_not_null()))
     grouped = (
         samples.select("row", "HADM_ID")
-        .join(codes.drop_nulls("code"), on="HADM_ID")
+        .join(codes, on="HADM_ID")
         .sort("row", "SEQ_NUM")
-        .with_columns(group=group_of(pl.col("code")))
+        .with_columns(group=pl.coalesce(group_of(pl.col("code")), icd10.group_of(pl.col("tenth"))))
     )
     group = settings.icd9_group
     if settings.outcome == "published":  # a code of no group repeats the one before it; columns shift past rare groups

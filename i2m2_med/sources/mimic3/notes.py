@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.settings import Notes, Settings
 from i2m2_med.sources.text.chunks import chunked
 
@@ -29,7 +28,7 @@ def available_at() -> pl.Expr:
 
 
 def readable(
-    table: Ingested, samples: pl.DataFrame, settings: Notes, window_hours: int
+    table: pl.LazyFrame, samples: pl.DataFrame, settings: Notes, window_hours: int
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """(notes: `row`, `hours` after hour 0, `text`, in order of time; how many were left out, by reason).
 
@@ -48,7 +47,7 @@ def readable(
         "empty": pl.col("TEXT").str.strip_chars().str.len_chars().fill_null(0) > 0,
     }
     who = samples.lazy().select("row", "SUBJECT_ID", "ADMITTIME", "origin", admission="HADM_ID")
-    joined = table.scan().with_columns(at=available_at()).join(who, on="SUBJECT_ID")
+    joined = table.with_columns(at=available_at()).join(who, on="SUBJECT_ID")
     failed = pl.coalesce(pl.when(~rule).then(pl.lit(reason)) for reason, rule in reasons.items()).alias("why")
     out = joined.select(failed).drop_nulls().group_by("why").len().collect(engine="streaming")
     kept = joined.filter(*reasons.values()).select(
@@ -86,7 +85,7 @@ def outcome_words(notes: pl.DataFrame) -> dict[str, int]:
     return {word: n for word, n in counts.items() if n}
 
 
-def read_notes(table: Ingested, samples: pl.DataFrame, settings: Settings) -> tuple[pl.DataFrame, dict[str, Any]]:
+def read_notes(table: pl.LazyFrame, samples: pl.DataFrame, settings: Settings) -> tuple[pl.DataFrame, dict[str, Any]]:
     """(chunks with their text; what was kept, left out and found). `row` is that of `samples`."""
     assert settings.notes is not None
     kept, counts = readable(table, samples, settings.notes, settings.window_hours)

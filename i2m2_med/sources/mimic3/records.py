@@ -29,6 +29,8 @@ def records(
         *groups(),
     )
     made = made.hstack(follow_up(samples, settings))
+    if samples["ANCHOR_YEAR_GROUP"].null_count() < samples.height:
+        made = made.with_columns(group_years=samples["ANCHOR_YEAR_GROUP"])
     if settings.normalise == "all_samples":  # the published loader knows no absent modality: zeros
         made = made.with_columns(has_series=True)
     if "notes" in arrays:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.mimic3.mimic4 import made_columns
+from i2m2_med.sources.mimic3.mimic4_columns import made_columns
 from i2m2_med.sources.mimic3.tables import Table
 
 TAIL = 1 << 20
@@ -42,7 +42,7 @@ def scan(path: Path, name: str, table: Table, items_as_text: bool) -> tuple[pl.L
     if missing:
         raise SourceError(
             f"{path.name} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)} (it has {', '.join(there[:20])}); "
-            f"export {name} again from MIMIC-III 1.4"
+            f"export {name} again from the release"
         )
     known = {column: pl.col(written) for column, written in by_upper.items()} | made
     known |= {column: pl.lit(None, pl.String) for column in absent}
@@ -104,5 +104,5 @@ def unreadable(path: Path, error: Exception) -> SourceError:
             f"{path.name} has lines with more cells than its header; export it again as comma-separated, quoted"
         )
     return SourceError(
-        f"{path.name} can't be read as a table ({type(error).__name__}); export it again from MIMIC-III 1.4"
+        f"{path.name} can't be read as a table ({type(error).__name__}); export it again from the release"
     )

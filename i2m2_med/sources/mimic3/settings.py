@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from i2m2_med.config import settings
-from i2m2_med.sources.mimic3.database import copied_to, is_address
+from i2m2_med.sources.mimic3.database import copied_to, is_address, plain
 from i2m2_med.sources.text.settings import Text
 
 CLEAN: dict[str, Any] = {
@@ -81,8 +81,7 @@ class Settings(settings.Settings):
     came_later = ("unreadable",)
     name: Literal["mimic3"] = "mimic3"
     root: Path
-    """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case, or MIMIC-IV's
-    with `hosp` and `icu` (`mimic4.py` says what is not as in MIMIC-III). Or a database,
+    """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case. Or a database,
     `postgresql://user@host/mimic`: its tables are copied into the workspace first; the password is $PGPASSWORD or in ~/.pgpass."""
     database: str | None = Field(None, exclude=True, repr=False)
     """The database that `root` was copied from: follows from `root`, and is never written down."""
@@ -149,8 +148,8 @@ class Settings(settings.Settings):
         if not isinstance(given, dict):
             return given
         if is_address(given.get("root")):
-            address = str(given["root"])
-            given = {**given, "root": copied_to(address), "database": address}
+            address = plain(str(given["root"]))
+            given = {**given, "root": copied_to(address, cls.model_fields["name"].default), "database": address}
         profile = PROFILES.get(given.get("profile", "clean"), CLEAN)
         task = IHM48 if given.get("task") == "ihm48" else {}
         return {**profile, **task, **given}

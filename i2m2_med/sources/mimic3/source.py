@@ -13,12 +13,12 @@ from i2m2_med.sources.mimic3 import settings as mimic3_settings
 from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
 from i2m2_med.sources.mimic3.cohort import gather, keep_long_enough, select, with_times
 from i2m2_med.sources.mimic3.database import copy_tables
+from i2m2_med.sources.mimic3.folders import THREE, refuse_other
 from i2m2_med.sources.mimic3.grid import channel_names, series
 from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table, is_simulated
 from i2m2_med.sources.mimic3.judging import judge_table, name_unseen
 from i2m2_med.sources.mimic3.labels import labels_of
 from i2m2_med.sources.mimic3.measure import measured
-from i2m2_med.sources.mimic3.mimic4 import REMARK, is_mimic4
 from i2m2_med.sources.mimic3.notes import read_notes
 from i2m2_med.sources.mimic3.records import records
 from i2m2_med.sources.mimic3.static import STATIC, static
@@ -36,6 +36,14 @@ class Source(BaseSource):
     settings: mimic3_settings.Settings
     held_to_release: bool = True
     """Whether row counts are held against those of the releases."""
+    release: str = THREE
+    """The data set that `root` should hold."""
+    folders: tuple[str, ...] = ()
+    """Folders of `root` in which its tables lie; none: `root` itself."""
+    note_tables: tuple[str, ...] = ("NOTEEVENTS",)
+    """Tables of notes, of which one at least has to be there where notes are read."""
+    schemas: tuple[str, ...] = ("mimiciii",)
+    """Schemas that a database holds the tables in."""
     shifted_by = "i2m2_med.samples.mimic3.shifts"
     held_apart_by = "group_source"
 
@@ -46,11 +54,16 @@ class Source(BaseSource):
 
     def tables(self) -> dict[str, Path]:
         """The files of the tables that are read. Raises SourceError that names all missing ones."""
-        wanted = [name for name in TABLES if name != "NOTEEVENTS" or self.settings.notes]
+        notes = self.note_tables if self.settings.notes else ()
+        wanted = [*(name for name in TABLES if name != "NOTEEVENTS"), *notes]
         if self.settings.database is not None:
-            copy_tables(self.settings.database, wanted, self.settings.root)
-        paths = {name: find_table(self.settings.root, name) for name in wanted}
+            copy_tables(self.settings.database, wanted, self.settings.root, self.schemas)
+        else:
+            refuse_other(self.settings.root, self.release)
+        paths = {name: find_table(self.settings.root, name, self.folders) for name in wanted}
         missing = [name for name, path in paths.items() if path is None]
+        if any(paths[name] for name in notes):
+            missing = [name for name in missing if name not in notes]
         if missing:
             raise SourceError(
                 f"{self.settings.root} lacks the table{'s' * (len(missing) > 1)} {', '.join(missing)} "
@@ -68,9 +81,8 @@ class Source(BaseSource):
             tables[name] = ingest_table(path, name, cache / "mimic3", progress)
             judge_table(name, path, tables[name], self.settings.unreadable, flow)
         flow.synthetic |= any(is_simulated(path) for path in files.values())
-        if is_mimic4(self.settings.root):
-            flow.audits["release"] = REMARK
         audit_ingest(tables, files, self.settings, flow, self.held_to_release)
+        self.remark(tables, flow)
         stays, admissions = gather(tables, flow)
         cohort = select(self.settings, stays, admissions, flow)
         progress.say("measuring")
@@ -82,7 +94,7 @@ class Source(BaseSource):
         samples = kept.drop("row").with_row_index("row").with_columns(pl.col("row").cast(pl.Int32))
         arrays = {"series": grid, "static": static(tables, samples, self.settings)}
         if self.settings.notes:
-            arrays["notes"] = self.notes(tables["NOTEEVENTS"], samples, folder, flow)
+            arrays["notes"] = self.notes(tables, samples, folder, flow)
         name_unseen(seen(channel_names(self.settings), grid), seen(STATIC, arrays["static"]), flow)
         made = records(tables, samples, arrays, self.settings)
         if self.settings.normalise == "all_samples":
@@ -92,10 +104,14 @@ class Source(BaseSource):
                 np.save(file, array)
         return made
 
-    def notes(self, table: Ingested, samples: pl.DataFrame, folder: Path, flow: Flow) -> np.ndarray:
+    def remark(self, tables: Mapping[str, Ingested], flow: Flow) -> None:
+        """Say in the manifest what is known of the release that the tables are of."""
+
+    def notes(self, tables: Mapping[str, Ingested], samples: pl.DataFrame, folder: Path, flow: Flow) -> np.ndarray:
         """Tokens (row, chunk, token); the chunks' text stays beside them as `notes.parquet`, for encoders that bring their own."""
         assert self.settings.notes is not None
-        chunks, counts = read_notes(table, samples, self.settings)
+        written = pl.concat([tables[name].scan() for name in self.note_tables if name in tables])
+        chunks, counts = read_notes(written, samples, self.settings)
         flow.audits["notes"] = counts
         with replace_file(folder / "notes.parquet") as beside:
             chunks.write_parquet(beside)

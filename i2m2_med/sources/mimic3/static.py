@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from i2m2_med.sources.mimic3 import icd10
 from i2m2_med.sources.mimic3.cohort import CAPPED_AGE, YEAR
 from i2m2_med.sources.mimic3.icd9 import code as icd9_code
 from i2m2_med.sources.mimic3.ingest import Ingested
@@ -58,28 +59,35 @@ def age(settings: Settings) -> pl.Expr:
 
 
 def codes_known(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """`row`, `code`: the ICD-9 codes that comorbidities come from: of this admission (coded after discharge: a leak), or of
+    """`row`, `code`, `tenth`: the ICD-9 and ICD-10 codes that comorbidities come from: of this admission (coded after discharge: a leak), or of
     the patient's admissions that ended before this ICU stay began."""
-    codes = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", code=icd9_code()).drop_nulls()
+    read = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", code=icd9_code(), tenth=icd10.code())
+    codes = read.filter(pl.any_horizontal(pl.col("code", "tenth").is_not_null()))
     if settings.comorbidities == "this_admission":
-        return samples.lazy().select("row", "HADM_ID").join(codes, on="HADM_ID").select("row", "code").collect()
+        return samples.lazy().select("row", "HADM_ID").join(codes, on="HADM_ID").drop("HADM_ID").collect()
     past = tables["ADMISSIONS"].scan().select("SUBJECT_ID", "HADM_ID", ended="DISCHTIME")
     of_patient = samples.lazy().select("row", "SUBJECT_ID", "INTIME").join(past, on="SUBJECT_ID")
     earlier = of_patient.filter(pl.col("ended") <= pl.col("INTIME")).select("row", "HADM_ID")
-    return earlier.join(codes, on="HADM_ID").select("row", "code").collect()
+    return earlier.join(codes, on="HADM_ID").drop("HADM_ID").collect()
 
 
 def comorbidities(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """`row` and one 0/1 column per comorbidity; no code known is 0, null where the tables hold no codes of anybody."""
     code = pl.col("code").str.pad_end(5, " ")
     flags = {
-        name: pl.any_horizontal(((code >= low) & (code <= high)) for low, high in ranges).any().cast(pl.Int8)
+        name: (
+            pl.any_horizontal(((code >= low) & (code <= high)) for low, high in ranges).fill_null(False)
+            | icd10.is_comorbid(pl.col("tenth"), name).fill_null(False)
+        )
+        .any()
+        .cast(pl.Int8)
         for name, ranges in COMORBIDITIES.items()
     }
     flagged = (
         codes_known(tables, samples, settings).group_by("row").agg(flag.alias(name) for name, flag in flags.items())
     )
-    coded = tables["DIAGNOSES_ICD"].scan().select(pl.col("ICD9_CODE").is_not_null().any()).collect().item()
+    known = tables["DIAGNOSES_ICD"].scan().select(pl.col("ICD9_CODE", "ICD10_CODE").is_not_null().any())
+    coded = any(known.collect().row(0))
     joined = samples.select("row").join(flagged, on="row", how="left", maintain_order="left")
     filled = joined.fill_null(0) if coded else joined
     return filled if settings.cancer_flags else filled.with_columns(pl.lit(0, pl.Int8).alias(name) for name in CANCER)

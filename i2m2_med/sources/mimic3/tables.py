@@ -43,13 +43,25 @@ EVENT = {
     "STORETIME": TIME,
     "VALUEUOM": TEXT,
 }
+NOTE = {
+    "ROW_ID": ID,
+    "SUBJECT_ID": ID,
+    "HADM_ID": ID,
+    "CHARTDATE": TIME,
+    "CHARTTIME": TIME,
+    "STORETIME": TIME,
+    "CATEGORY": TEXT,
+    "DESCRIPTION": TEXT,
+    "ISERROR": MARK,
+    "TEXT": TEXT,
+}
 HOURLY = ("ADMITTIME", "INTIME", "OUTTIME", "TRANSFERTIME", "CHARTTIME", "STORETIME")
 """Times that are nothing worth without their hour."""
 TABLES: dict[str, Table] = {
     "PATIENTS": Table(
-        {"SUBJECT_ID": ID, "GENDER": TEXT, "DOB": TIME, "DOD": TIME, "EXPIRE_FLAG": ID},
+        {"SUBJECT_ID": ID, "GENDER": TEXT, "DOB": TIME, "DOD": TIME, "EXPIRE_FLAG": ID, "ANCHOR_YEAR_GROUP": TEXT},
         46_520,
-        optional=("EXPIRE_FLAG",),
+        optional=("EXPIRE_FLAG", "ANCHOR_YEAR_GROUP"),
         given=("DOD",),
     ),
     "ADMISSIONS": Table(
@@ -83,7 +95,18 @@ TABLES: dict[str, Table] = {
         61_532,
     ),
     "SERVICES": Table({"SUBJECT_ID": ID, "HADM_ID": ID, "TRANSFERTIME": TIME, "CURR_SERVICE": TEXT}, 73_343),
-    "DIAGNOSES_ICD": Table({"SUBJECT_ID": ID, "HADM_ID": ID, "SEQ_NUM": ID, "ICD9_CODE": TEXT}, 651_047),
+    "DIAGNOSES_ICD": Table(
+        {
+            "SUBJECT_ID": ID,
+            "HADM_ID": ID,
+            "SEQ_NUM": ID,
+            "ICD_VERSION": ID,
+            "ICD9_CODE": TEXT,
+            "ICD10_CODE": TEXT,
+        },
+        651_047,
+        optional=("ICD_VERSION", "ICD10_CODE"),
+    ),
     "CHARTEVENTS": Table(
         {**EVENT, "ICUSTAY_ID": ID, "VALUE": TEXT, "VALUENUM": NUMBER, "ERROR": MARK},
         330_712_483,
@@ -97,19 +120,12 @@ TABLES: dict[str, Table] = {
         by_item=True,
         optional=("STORETIME",),
     ),
-    "NOTEEVENTS": Table(
-        {
-            "ROW_ID": ID,
-            "SUBJECT_ID": ID,
-            "HADM_ID": ID,
-            "CHARTDATE": TIME,
-            "CHARTTIME": TIME,
-            "STORETIME": TIME,
-            "CATEGORY": TEXT,
-            "DESCRIPTION": TEXT,
-            "ISERROR": MARK,
-            "TEXT": TEXT,
-        },
-        2_083_180,
-    ),
+    "NOTEEVENTS": Table(NOTE, 2_083_180),
 }
+FOUR_NOTES = {name: Table(NOTE, 0) for name in ("DISCHARGE", "RADIOLOGY")}
+"""MIMIC-IV-Note's two tables; no row count is held against them."""
+
+
+def table_named(name: str) -> Table:
+    """A table by its name in either release."""
+    return TABLES[name] if name in TABLES else FOUR_NOTES[name]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from i2m2_med.sources.mimic3 import Settings, Source
+from i2m2_med.sources.mimic3 import Source
 from i2m2_med.sources.mimic3.items import all_item_ids
 from i2m2_med.sources.mimic3.tables import TABLES
 from i2m2_med.sources.source import Flow, Progress
@@ -34,8 +35,9 @@ Build = Callable[..., Built]
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     cache = tmp_path_factory.mktemp("cache")
 
-    def with_settings(root: Path, **settings: Any) -> Built:
-        source = Source(Settings(root=root, **settings))
+    def with_settings(root: Path, name: str = "mimic3", **settings: Any) -> Built:
+        module = import_module(f"i2m2_med.sources.{name}")
+        source = module.Source(module.Settings(root=root, **settings))
         folder, flow = tmp_path_factory.mktemp("prepared"), Flow()
         records = source.ingest(folder, cache, flow, Progress())
         arrays = {name: np.array(array) for name, array in source.arrays(folder).items()}
