@@ -9,7 +9,7 @@ conversions (MIMIC_IV_MEDS, and `MIMIC_IV_…/` of meds_etl), and two of our own
 | `INSURANCE//…`, `RACE//…`, `MIMIC_IV_Insurance/…`, `MIMIC_IV_Race/…` (or columns `insurance`, `race` on admissions) | of admission | |
 | `ICU_ADMISSION//UNIT`, `ICU_DISCHARGE//UNIT` | of either | |
 | `SERVICE//SURG`, `MIMIC_IV_Service/SURG` | since when | |
-| `DIAGNOSIS//ICD//9//4280`, `ICD9CM/428.0` | of discharge | |
+| `DIAGNOSIS//ICD//9//4280`, `ICD9CM/428.0`; `DIAGNOSIS//ICD//10//I509`, `ICD10CM/I50.9` | of discharge | |
 | `LAB//ITEM//UNIT` (charted), `LAB//RESULT//ITEM//UNIT` (laboratory), `SUBJECT_FLUID_OUTPUT//ITEM//UNIT` | of the measurement | number, text |
 | `MIMIC_IV_ITEM/ITEM`, `MIMIC_IV_LABITEM/ITEM` | of storing | number, text; column `unit` |
 | `LAB//SPECIMEN_COLLECTED//ITEM` | of collection; then that of the result is when it was stored | |
@@ -23,7 +23,8 @@ GENDER = "GENDER//"
 ADMISSION, DISCHARGE = "HOSPITAL_ADMISSION//", "HOSPITAL_DISCHARGE//"
 INSURANCE, RACE = "INSURANCE//", "RACE//"
 ICU_IN, ICU_OUT = "ICU_ADMISSION//", "ICU_DISCHARGE//"
-SERVICE, DIAGNOSIS, NOTE = "SERVICE//", "DIAGNOSIS//ICD//9//", "NOTE//"
+SERVICE, NOTE = "SERVICE//", "NOTE//"
+DIAGNOSIS, DIAGNOSIS10 = "DIAGNOSIS//ICD//9//", "DIAGNOSIS//ICD//10//"
 CHARTED, RESULT, OUTPUT = "LAB//", "LAB//RESULT//", "SUBJECT_FLUID_OUTPUT//"
 COLLECTED = "LAB//SPECIMEN_COLLECTED//"
 ITEM, LABITEM = "MIMIC_IV_ITEM/", "MIMIC_IV_LABITEM/"
@@ -35,6 +36,7 @@ ALSO = {
     RACE: "MIMIC_IV_Race/",
     SERVICE: "MIMIC_IV_Service/",
     DIAGNOSIS: "ICD9CM/",
+    DIAGNOSIS10: "ICD10CM/",
 }
 """Code prefixes: ours → meds_etl's for the same events."""
 MEASURED = {

@@ -103,8 +103,9 @@ def events_of(tables: dict[str, Ingested]) -> Iterator[pl.LazyFrame]:
     yield event(stays, "OUTTIME", known(codes.ICU_OUT, "LAST_CAREUNIT"), ward=last)
     yield event(tables["SERVICES"].scan(), "TRANSFERTIME", known(codes.SERVICE, "CURR_SERVICE"))
     ended = tables["ADMISSIONS"].scan().select("HADM_ID", "DISCHTIME")
-    coded = tables["DIAGNOSES_ICD"].scan().drop_nulls("ICD9_CODE").sort("HADM_ID", "SEQ_NUM")
-    yield event(coded.join(ended, on="HADM_ID"), "DISCHTIME", known(codes.DIAGNOSIS, "ICD9_CODE"))
+    for name, prefix in {"ICD9_CODE": codes.DIAGNOSIS, "ICD10_CODE": codes.DIAGNOSIS10}.items():
+        coded = tables["DIAGNOSES_ICD"].scan().drop_nulls(name).sort("HADM_ID", "SEQ_NUM")
+        yield event(coded.join(ended, on="HADM_ID"), "DISCHTIME", known(prefix, name))
     for name, prefix in {"CHARTEVENTS": codes.CHARTED, "LABEVENTS": codes.RESULT, "OUTPUTEVENTS": codes.OUTPUT}.items():
         yield measurements(tables[name].scan(), prefix)
     if "NOTEEVENTS" in tables:

@@ -16,10 +16,11 @@ from i2m2_med.sources import mimic3
 from i2m2_med.sources.meds.codes import SPLITS, SPLITS_FILE
 from i2m2_med.sources.meds.shards import data_files
 from i2m2_med.sources.meds.tables import REMARKS, write_tables
+from i2m2_med.sources.mimic3.folders import EVENTS, refuse_other
 from i2m2_med.sources.mimic3.items import read_items
 from i2m2_med.sources.source import Flow, Progress
 
-VERSION = 3
+VERSION = 4
 """Of the conversion: tables of another are not used again."""
 
 
@@ -40,7 +41,10 @@ class OfEvents(mimic3.Source):
 class Source(mimic3.Source):
     """Modalities as of source mimic3; splits as in the data set, where it says them."""
 
+    release = EVENTS
+
     def files(self) -> list[Path]:
+        refuse_other(self.settings.root, self.release)
         existing_folder(self.settings.root, "it should hold a MEDS data set (data/, metadata/)")
         splits = self.settings.root / SPLITS_FILE
         return [*data_files(self.settings.root), *([splits] if splits.is_file() else [])]

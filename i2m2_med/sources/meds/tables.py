@@ -46,7 +46,7 @@ def absent(folder: Path) -> list[str]:
     """Return the remarks on the tables that the data set has no row for."""
     empty = {
         "SERVICES": "services: the type of admission is unknown",
-        "DIAGNOSES_ICD": "ICD-9 codes: comorbidities and ICD-9 labels are unknown",
+        "DIAGNOSES_ICD": "ICD codes: comorbidities and labels by ICD group are unknown",
     }
     rows = {name: pl.scan_parquet(folder / f"{name}.parquet").select(pl.len()).collect().item() for name in empty}
     return [f"The MEDS data set holds no {what}." for name, what in empty.items() if not rows[name]]
@@ -145,8 +145,12 @@ def icustays(events: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def diagnoses(events: pl.LazyFrame) -> pl.LazyFrame:
-    """DIAGNOSES_ICD, ICD-9 only, in the order of the events."""
-    rows = of(events, codes.DIAGNOSIS, "ICD9_CODE", "time").select("SUBJECT_ID", "HADM_ID", "ICD9_CODE")
+    """DIAGNOSES_ICD: ICD-9, then ICD-10, each in the order of the events."""
+    systems = {"ICD9_CODE": codes.DIAGNOSIS, "ICD10_CODE": codes.DIAGNOSIS10}
+    of_each = [
+        of(events, prefix, name, "time").select("SUBJECT_ID", "HADM_ID", name) for name, prefix in systems.items()
+    ]
+    rows = pl.concat(of_each, how="diagonal")
     return rows.with_columns(SEQ_NUM=pl.int_range(1, pl.len() + 1).over("HADM_ID"))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from i2m2_med.errors import SourceError
 
-THREE, FOUR = "MIMIC-III", "MIMIC-IV"
+THREE, FOUR, EVENTS = "MIMIC-III", "MIMIC-IV", "a MEDS data set"
 DEEP, MANY = 5, 2000
 """Folders are looked into so deep, and so many of them."""
 ENDINGS = (".csv.gz", ".csv", ".parquet", ".pq")
@@ -25,7 +25,7 @@ SIGNS: tuple[tuple[str, tuple[frozenset[str], ...]], ...] = (
     ("MIMIC-IV-ECG", (frozenset({"machine_measurements"}),)),
     ("MIMIC-CXR", (frozenset({"mimic-cxr-2.0.0-metadata"}), frozenset({"cxr-record-list"}))),
     ("AmsterdamUMCdb", (frozenset({"numericitems"}),)),
-    ("a MEDS data set", (frozenset({"data/", "metadata/"}),)),
+    (EVENTS, (frozenset({"data/", "metadata/"}),)),
     (THREE, (frozenset({"patients", "admissions", "icustays"}),)),
 )  # fmt: skip
 """By data set, sets of names of which one is there whole: of folders with a slash, of tables in small letters without ending.
@@ -33,7 +33,7 @@ The first that fits is meant."""
 ADVICE = {
     THREE: "read it by source.name=mimic3",
     FOUR: "read it by source.name=mimic4",
-    "a MEDS data set": "read it by source.name=meds",
+    EVENTS: "read it by source.name=meds",
     "eICU": "convert it to MEDS and read that by source.name=meds with source.codes",
     "HiRID": "convert it to MEDS and read that by source.name=meds with source.codes",
     "AmsterdamUMCdb": "convert it to MEDS and read that by source.name=meds with source.codes",

@@ -137,16 +137,21 @@ def test_mimic_iv_s_codes_are_read(tmp_path: Path) -> None:
     assert channels["sodium"][2] == 140
     assert channels["urine"][3] == 120
     assert arrays["static"][0, 0] == pytest.approx(70.16, abs=0.01)
-    assert np.isnan(arrays["static"][:, 1:]).all()  # no ICD-9 code and no service: absent, not 0
-    records, _ = ingest(Source(Settings(root=tmp_path / "meds", task="icd9")), tmp_path / "icd")
-    assert records["label_icd9_1"].to_list() == [-1, -1]  # ICD-10 codes say nothing of an ICD-9 group
+    assert np.isnan(arrays["static"][:, 4]).all()  # no service: absent, not 0
+    assert (arrays["static"][:, 1:4] == 0).all()  # no code of an earlier admission
+    for group, label in {1: 0, 6: 1}.items():
+        settings = Settings(root=tmp_path / "meds", task="icd9", icd9_group=group)
+        records, _ = ingest(Source(settings), tmp_path / f"icd{group}")
+        assert records[f"label_icd9_{group}"].to_list() == [label, label]  # I10 is of the circulatory group
 
 
 def test_what_is_wrong_is_said(tmp_path: Path, tables: Path) -> None:
     with pytest.raises(SourceError, match="should hold a MEDS data set"):
         Source(Settings(root=tmp_path / "nowhere")).files()
-    with pytest.raises(SourceError, match=r"holds no data/\*\.parquet"):
+    with pytest.raises(SourceError, match="holds MIMIC-III, not a MEDS data set; read it by source.name=mimic3"):
         Source(Settings(root=tables)).files()
+    with pytest.raises(SourceError, match=r"holds no data/\*\.parquet"):
+        Source(Settings(root=tmp_path)).files()
     mimic_iv(tmp_path / "meds")
     path = tmp_path / "meds" / "data" / "0.parquet"
     whole = pl.read_parquet(path)
