@@ -3,6 +3,7 @@
 import gzip
 import re
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -43,13 +44,17 @@ def write_csv(folder: Path, name: str, rows: pl.DataFrame) -> int:
         pl.int_range(1, rows.height + 1, dtype=pl.Int64).alias("ROW_ID"), pl.lit(1).alias(MARK)
     )
     missing = [pl.lit(None, pl.String).alias(column) for column in columns if column not in numbered.columns]
-    table = numbered.with_columns(missing).select(columns)
+    write_rows(folder / f"{name}.csv.gz", numbered.with_columns(missing).select(columns), "non_numeric")
+    return rows.height
+
+
+def write_rows(path: Path, table: pl.DataFrame, quotes: Literal["non_numeric", "necessary"]) -> None:
+    """A table as csv.gz, the same bytes for the same rows; times plain, dates and those of `DATES` without hours."""
     times = [
-        pl.col(c).dt.strftime("%Y-%m-%d" if c in DATES else "%Y-%m-%d %H:%M:%S")
+        pl.col(c).dt.strftime("%Y-%m-%d" if c in DATES or table[c].dtype == pl.Date else "%Y-%m-%d %H:%M:%S")
         for c in table.columns
         if table[c].dtype.is_temporal()
     ]
-    text = table.with_columns(times).write_csv(quote_style="non_numeric").encode()
-    with (folder / f"{name}.csv.gz").open("wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
+    text = table.with_columns(times).write_csv(quote_style=quotes).encode()
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
         packed.write(QUOTED_TIME.sub(rb"\1", text))
-    return table.height

@@ -64,10 +64,7 @@ def simulate(
         Share of patients who die within a year, and share who have a code of each of the two ICD-9 groups.
     """
     dials = CaseDials(series, static, notes, between)
-    if patients < 1 or seed < 0:
-        raise ConfigError(f"--patients is {patients} and --seed {seed}; at least 1 patient, and a seed from 0 up")
-    if not 0.02 <= prevalence <= 0.98:
-        raise ConfigError(f"--prevalence is {prevalence}; a share from 0.02 to 0.98, so that every class has cases")
+    refuse_impossible(patients, seed, prevalence)
     rng = np.random.default_rng(seed)
     with replace_folder(out) as folder:
         cases = draw_cases(patients, prevalence, dials, rng)
@@ -77,6 +74,14 @@ def simulate(
         ideal = ceiling(dials, patients, seed, prevalence)
         write_json(folder / IDEAL, ideal)
     return {"out": str(out), "synthetic": True, "rows": rows, "ideal": ideal["auroc"]}
+
+
+def refuse_impossible(patients: int, seed: int, prevalence: float) -> None:
+    """Raise ConfigError for numbers that nothing can be drawn with."""
+    if patients < 1 or seed < 0:
+        raise ConfigError(f"--patients is {patients} and --seed {seed}; at least 1 patient, and a seed from 0 up")
+    if not 0.02 <= prevalence <= 0.98:
+        raise ConfigError(f"--prevalence is {prevalence}; a share from 0.02 to 0.98, so that every class has cases")
 
 
 def ceiling(dials: CaseDials, patients: int, seed: int, prevalence: float) -> dict[str, Any]:
