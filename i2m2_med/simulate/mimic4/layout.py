@@ -25,7 +25,9 @@ ICU = {
     "outputevents": "subject_id,hadm_id,stay_id,caregiver_id,charttime,storetime,itemid,value,valueuom",
     "d_items": "itemid,label,abbreviation,linksto,category,unitname,param_type,lownormalvalue,highnormalvalue",
 }
-NOTES = dict.fromkeys(("discharge", "radiology"), "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text")
+NOTES = dict.fromkeys(
+    ("discharge", "radiology"), "note_id,subject_id,hadm_id,note_type,note_seq,charttime,storetime,text"
+)
 HEADERS = {"hosp": HOSP, "icu": ICU, "note": NOTES}
 """By folder and table."""
 MARK = "simulated"
