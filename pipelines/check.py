@@ -11,6 +11,7 @@ from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.workspace import workspace
 
 from .arguments import Config, Overrides
+from .prepare import show_coverage
 
 
 def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data: bool = True) -> dict[str, Any]:
@@ -55,12 +56,15 @@ def check_networks(run: RunConfig) -> int:
 
 
 def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
-    """Prepare the data, put one batch through the model, show label counts per split."""
+    """Prepare the data and show what was measured, put one batch through the model, show label counts per split."""
     from i2m2_med.engine.prediction.build import build_model, check_shapes
     from i2m2_med.engine.training.paradigm import probe_rows
     from i2m2_med.samples.cohort import open_cohort, prepare
 
     cohort = open_cohort(run, prepare(run, name, workspace(), TerminalProgress()))
+    show_coverage(cohort.manifest)
+    for remark in cohort.manifest["remarks"]:
+        say(remark)
     batch = cohort.samples("train").__getitems__(probe_rows(cohort))
     check_shapes(build_model(run, tuple(run.experts), cohort.labels, 0), batch)
     say("ok  one batch through every expert")
@@ -79,4 +83,5 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
         ["split", "patients", "studies", "samples", *(f"{name}: per class" for name in cohort.labels.names)],
         rows,
     )
-    return {"fingerprint": cohort.fingerprint, "splits": cohort.manifest["splits"]}
+    facts = ("splits", "coverage", "remarks")
+    return {"fingerprint": cohort.fingerprint, **{name: cohort.manifest[name] for name in facts}}

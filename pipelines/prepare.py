@@ -50,6 +50,31 @@ def draw(run: RunConfig, folder: Path, manifest: dict[str, Any]) -> list[Path]:
     return [flow, import_module(source.pictured_by).draw_prepared(source, folder)]
 
 
+def show_coverage(manifest: dict[str, Any]) -> None:
+    """What was measured, concept by concept, where the data set has concepts that codes stand for."""
+    rows = [
+        [entry["concept"], shortened(entry["codes"]), f"{100 * entry['share']:.0f} %", middle(entry), entry["unit"]]
+        for entry in manifest["coverage"]
+    ]
+    if rows:
+        table("Coverage", ["concept", "codes found", "samples with a value", "median", "unit"], rows)
+
+
+def middle(entry: dict[str, Any]) -> str:
+    """A concept's median as text; few samples have none, so that no patient's value is shown."""
+    return "–" if entry["median"] is None else f"{entry['median']:g}"
+
+
+def shortened(codes: list[str], most: int = 6) -> str:
+    """The first few of many codes, and how many more there are.
+
+    >>> shortened(["211", "220045"]), shortened(list("abcdefgh"), most=3)
+    ('211, 220045', 'a, b, c and 5 more')
+    """
+    more = f" and {len(codes) - most} more" if len(codes) > most else ""
+    return ", ".join(codes[:most]) + more if codes else "none"
+
+
 def show(manifest: dict[str, Any]) -> None:
     """Cohort flow, splits, what was refused, and what may not be claimed, for a person."""
     table("Cohort flow", ["step", "kept", "dropped", "why"], [list(step.values()) for step in manifest["flow"]])
@@ -57,6 +82,7 @@ def show(manifest: dict[str, Any]) -> None:
         [name, counts["patients"], counts["studies"], counts["samples"]] for name, counts in manifest["splits"].items()
     ]
     table("Splits", ["split", "patients", "studies", "samples"], sizes)
+    show_coverage(manifest)
     if manifest["refused"]:
         table("Refused", ["file", "why"], [[item["name"], item["why"]] for item in manifest["refused"]])
     for remark in manifest["remarks"]:

@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,7 @@ def describe_cohort(
         "files": listed,
         "flow": flow.steps,
         "refused": flow.refused,
+        "coverage": [asdict(entry) for entry in flow.coverage],
         "audits": flow.audits,
         "prevalences": prevalences(records, source.labels.names),
         "ideal": ideal_of(run, root),

@@ -19,7 +19,7 @@ import polars as pl
 from i2m2_med.console import Progress
 from i2m2_med.errors import SourceError
 
-__all__ = ["Bound", "Flow", "Kind", "Labels", "Progress", "Source", "Study"]
+__all__ = ["Bound", "Coverage", "Flow", "Kind", "Labels", "Progress", "Source", "Study"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,20 @@ class Labels:
 
     names: tuple[str, ...]
     classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far the samples have one measured concept."""
+
+    concept: str
+    codes: tuple[str, ...]
+    """The data set's codes of it that are there."""
+    share: float
+    """Of the samples, those with a value."""
+    median: float | None
+    """Of all values; None where too few samples have one."""
+    unit: str
 
 
 @dataclass
@@ -39,6 +53,8 @@ class Flow:
     audits: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     """Claims that these data do not support, in words."""
+    coverage: list[Coverage] = field(default_factory=list[Coverage])
+    """What was measured, concept by concept, where a source has concepts that codes stand for; `check` and `prepare` show it."""
     synthetic: bool = False
     """A file says of itself that a simulator made it; a source sets it, wherever the file lies and whatever lies beside it."""
     bad: list[str] = field(default_factory=list[str])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from i2m2_med.files import replace_file
 from i2m2_med.sources.mimic3 import settings as mimic3_settings
 from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
 from i2m2_med.sources.mimic3.cohort import gather, keep_long_enough, select, with_times
+from i2m2_med.sources.mimic3.coverage import coverage
 from i2m2_med.sources.mimic3.database import copy_tables
 from i2m2_med.sources.mimic3.folders import THREE, refuse_other
 from i2m2_med.sources.mimic3.grid import channel_names, series
@@ -42,6 +44,8 @@ class Source(BaseSource):
     """Folders of `root` in which its tables lie; none: `root` itself."""
     note_tables: tuple[str, ...] = ("NOTEEVENTS",)
     """Tables of notes, of which one at least has to be there where notes are read."""
+    called: Mapping[int, Sequence[str]] = MappingProxyType({})
+    """By item, the codes that stand for it, where they aren't its number."""
     schemas: tuple[str, ...] = ("mimiciii",)
     """Schemas that a database holds the tables in."""
     shifted_by = "i2m2_med.samples.mimic3.shifts"
@@ -90,7 +94,9 @@ class Source(BaseSource):
         span = values.group_by("row").agg(first=pl.col("seconds").min(), last=pl.col("seconds").max())
         timed = with_times(cohort.samples, self.settings, span)
         kept = keep_long_enough(timed, self.settings, flow)
-        grid = series(values, timed.select("row", "start", "last"), self.settings)[kept["row"].to_numpy()]
+        kept_rows = kept["row"]
+        flow.coverage = coverage(values, kept_rows, flow.audits["items"], self.settings, self.called)
+        grid = series(values, timed.select("row", "start", "last"), self.settings)[kept_rows.to_numpy()]
         samples = kept.drop("row").with_row_index("row").with_columns(pl.col("row").cast(pl.Int32))
         arrays = {"series": grid, "static": static(tables, samples, self.settings)}
         if self.settings.notes:
