@@ -16,10 +16,10 @@ from i2m2_med.console import TerminalProgress
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder
 from i2m2_med.simulate.damage import Damage, anywhere
+from i2m2_med.simulate.fastmri.anatomy import Geometry
+from i2m2_med.simulate.fastmri.data_set import matrix_size
 from i2m2_med.simulate.knee import studies as knee
-from i2m2_med.simulate.knee.anatomy import Geometry
 from i2m2_med.simulate.knee.damage import DAMAGE as KNEE
-from i2m2_med.simulate.knee.write import matrix_size
 from i2m2_med.simulate.mimic3 import studies as mimic3
 from i2m2_med.simulate.mimic3.damage import DAMAGE as MIMIC3
 from i2m2_med.simulate.mimic3.damage import WHOLE

@@ -7,9 +7,9 @@ import pytest
 from i2m2_med.pipelines import look
 
 from i2m2_med.errors import SourceError
+from i2m2_med.simulate.fastmri.anatomy import Geometry
 from i2m2_med.simulate.knee import studies as studies_knee
-from i2m2_med.simulate.knee.anatomy import Geometry
-from i2m2_med.simulate.knee.files import PIXEL_MM
+from i2m2_med.simulate.knee.anatomy import PIXEL_MM
 
 SMALL = ("source.root=.",)
 

@@ -12,9 +12,9 @@ import torch
 from i2m2_med.pipelines import reconstruct
 
 from i2m2_med.errors import SourceError, UserError
+from i2m2_med.simulate.fastmri.anatomy import Geometry
 from i2m2_med.simulate.knee import studies as studies_knee
 from i2m2_med.simulate.knee import write as knee
-from i2m2_med.simulate.knee.anatomy import Geometry
 
 BRAIN = "kspace_real/pulseq_brain_16ch.npy"
 

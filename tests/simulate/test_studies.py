@@ -13,9 +13,9 @@ import yaml
 
 from i2m2_med.errors import ConfigError, UserError
 from i2m2_med.simulate.damage import anywhere
+from i2m2_med.simulate.fastmri.acquisition import image_of
 from i2m2_med.simulate.knee import damage as studies_damage_knee
 from i2m2_med.simulate.knee import studies as studies_knee
-from i2m2_med.simulate.knee.acquisition import image_of
 from i2m2_med.simulate.mimic3 import damage as studies_damage_mimic3
 from i2m2_med.simulate.mimic3 import studies as studies_mimic3
 from i2m2_med.simulate.studies import simulate

@@ -1,4 +1,4 @@
-"""The picture that `i2m2 prepare` draws of a knee cohort: a few slices with the annotators' boxes on the anatomy they were drawn for."""
+"""The picture that `i2m2 prepare` draws of a fastMRI cohort: a few slices with the annotators' boxes on the anatomy they were drawn for."""
 
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ SHOWN = 6
 Box = tuple[float, float, float, float, str]
 
 
-def picture(annotations: Path, records: pl.DataFrame, path: Path) -> None:
+def picture(boxes: pl.DataFrame, records: pl.DataFrame, path: Path) -> None:
     """Write a PNG of slices that between them show every label, and one without a finding.
 
-    annotations: fastMRI+ `knee.csv`; records: of a prepared cohort. Slices are named by their number alone, not by whose
-    they are. Boxes were drawn on images flipped up/down: here they are flipped back, the images are as reconstructed.
+    boxes: of fastMRI+; records: of a prepared cohort. Slices are named by their number alone, not by whose they are. Boxes
+    were drawn on images flipped up/down: here they are flipped back, the images are as reconstructed.
     """
-    boxes = read_boxes(annotations)
     draw_grid(
         [panel(row, boxes) for row in chosen(records)], path, "Prepared slices: magnitude, phase, and fastMRI+ boxes"
     )
@@ -73,6 +72,7 @@ def draw_prepared(source: Any, folder: Path) -> Path:
     """The picture of a prepared cohort, `picture.png` in its (private) folder; made once. source: a `fastmri.Source`."""
     path = folder / "picture.png"
     if not path.exists():
+        boxes = read_boxes(source.annotations, source.settings.anatomy)
         with replace_file(path) as beside:
-            picture(source.annotations, pl.read_parquet(folder / "records.parquet"), beside)
+            picture(boxes, pl.read_parquet(folder / "records.parquet"), beside)
     return path

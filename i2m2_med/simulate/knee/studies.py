@@ -8,16 +8,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from i2m2_med.simulate.knee import acquisition
-from i2m2_med.simulate.knee.acquisition import Complex, Knee
-from i2m2_med.simulate.knee.anatomy import Geometry
-from i2m2_med.simulate.knee.dials import LABELS, KneeDials, Latents, draw_latents
-from i2m2_med.simulate.knee.files import PIXEL_MM, SimulatedVolume, header, write_volume
+from i2m2_med.simulate.fastmri import acquisition
+from i2m2_med.simulate.fastmri.acquisition import Complex
+from i2m2_med.simulate.fastmri.anatomy import Geometry
+from i2m2_med.simulate.fastmri.dials import Dials, draw_latents
+from i2m2_med.simulate.fastmri.files import SimulatedVolume, header, write_volume
+from i2m2_med.simulate.knee.anatomy import KNEE, PIXEL_MM, SLICE_MM
 
-SLICE_MM = 3.0
 SIDECAR = '{"Units": "rad"}\n'
 """BIDS: the unit of a phase image."""
-DIALS = KneeDials(magnitude=1.0, phase=1.0, between=1.0)
+DIALS = Dials(magnitude=1.0, phase=1.0, between=1.0)
 PREVALENCE = 0.4
 FIRST_IN_SLICE, LAST_IN_SLICE = 1 << 6, 1 << 7
 """Flags of ISMRMRD."""
@@ -34,16 +34,16 @@ class KneeStudy:
     @property
     def images(self) -> Complex:
         """Centre crop of the single coil's image, (slice, row, column)."""
-        return self.volume.knee.geometry.crop(acquisition.image_of(self.kspace))[:, 0]
+        return self.volume.examination.geometry.crop(acquisition.image_of(self.kspace))[:, 0]
 
 
 def draw_study(geometry: Geometry, slices: int, rng: np.random.Generator) -> KneeStudy:
     """One single-coil knee with all kinds of evidence."""
-    classes = (rng.random((slices, len(LABELS))) < PREVALENCE).astype(np.int8)
-    latents: Latents = draw_latents(classes, DIALS, rng)
-    knee: Knee = acquisition.draw_knee(geometry, float(rng.uniform(0.95, 1.05)), rng)
-    kspace = np.stack([*acquisition.acquire(knee, latents, acquisition.sensitivities(geometry, 1), rng)])
-    return KneeStudy(SimulatedVolume("study", rng.bytes(32).hex(), knee, latents, reviewed=False), kspace)
+    classes = (rng.random((slices, len(KNEE.labels))) < PREVALENCE).astype(np.int8)
+    latents = draw_latents(classes, DIALS, rng)
+    examination = acquisition.draw_examination(KNEE, geometry, float(rng.uniform(0.95, 1.05)), rng)
+    kspace = np.stack([*acquisition.acquire(examination, latents, acquisition.sensitivities(geometry, 1), rng)])
+    return KneeStudy(SimulatedVolume("study", rng.bytes(32).hex(), examination, latents, reviewed=False), kspace)
 
 
 def write_kspace(folder: Path, study: KneeStudy) -> None:

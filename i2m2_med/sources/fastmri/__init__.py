@@ -1,4 +1,4 @@
-"""fastMRI knee volumes with fastMRI+ annotations: one record per slice."""
+"""fastMRI volumes of knees or brains with fastMRI+ annotations: one record per slice."""
 
 from i2m2_med.sources.fastmri.source import Settings, Source
 

@@ -1,10 +1,11 @@
-"""fastMRI+ annotations (Zhao et al. 2022): boxes with one of 22 knee strings → labels of slices and volumes.
+"""fastMRI+ annotations (Zhao et al. 2022): boxes with one of 22 knee or 30 brain strings → labels of slices and volumes.
 
 A volume that is in the file list was reviewed; its slices without a box are negative. A volume that is not listed was
 never looked at, so it says nothing. Boxes are drawn on up/down-flipped images (`unflip`).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,10 @@ import polars as pl
 from i2m2_med.config.settings import Settings
 from i2m2_med.errors import SourceError
 
+Anatomy = Literal["knee", "brain"]
+"""The two sets of fastMRI that fastMRI+ annotates; each has a table of boxes and a list of reviewed volumes."""
+NAMED_AS = {"knee": re.compile(r"file1\d{6}$"), "brain": re.compile(r"file_brain_")}
+"""How the volumes of a set are called."""
 STUDY_LEVEL_SLICE = -1
 """The slice number under which findings about a whole study (no box) are kept apart from those of slices."""
 
@@ -55,28 +60,33 @@ def label_names(rules: Mapping[str, LabelRule], abnormal: Abnormal) -> tuple[str
 
 
 def label_table(
-    knee_csv: Path | str,
+    boxes_csv: Path | str,
     file_list_csv: Path | str,
     abnormal: Abnormal = "other",
     rules: Mapping[str, LabelRule] = PUBLISHED_RULES,
     study_level: Literal["apart", "slice"] = "apart",
+    *,
+    anatomy: Anatomy = "knee",
+    no_findings: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """One row per annotated slice of a reviewed volume: `file`, `slice`, and 0 or 1 for each label.
 
     Findings about a whole study stay apart in a row of slice -1, or (`study_level="slice"`, as published) go to the
     slice that the annotation file writes them under, the first. Slices of reviewed volumes that have no row are
-    negative. Raises SourceError for a file that is missing, lacks a column, or belongs to the brain set.
+    negative. no_findings: strings that say that nothing is wrong, or speak of the picture; no evidence for `abnormal`.
+    Raises SourceError for a file that is missing, lacks a column, or belongs to the other set.
     """
-    reviewed = reviewed_volumes(file_list_csv)
-    boxes = read_boxes(knee_csv).filter(pl.col("file").is_in(reviewed))
+    reviewed = reviewed_volumes(file_list_csv, anatomy)
+    boxes = read_boxes(boxes_csv, anatomy).filter(pl.col("file").is_in(reviewed))
     if study_level == "apart":
         whole = pl.col("study_level")
         boxes = boxes.with_columns(slice=pl.when(whole).then(STUDY_LEVEL_SLICE).otherwise(pl.col("slice")))
     evidence = {name: _says(rule) for name, rule in rules.items()}
+    finding = ~pl.col("label").is_in(no_findings)
     if abnormal == "other":
-        evidence = {"abnormal": ~pl.any_horizontal(*evidence.values(), pl.lit(False)), **evidence}
+        evidence = {"abnormal": finding & ~pl.any_horizontal(*evidence.values(), pl.lit(False)), **evidence}
     elif abnormal == "any":
-        evidence = {"abnormal": pl.lit(True), **evidence}
+        evidence = {"abnormal": finding, **evidence}
     labels = boxes.with_columns(**{name: says.cast(pl.Int8) for name, says in evidence.items()})
     table = labels.group_by("file", "slice").agg(pl.col(*evidence).max()).sort("file", "slice")
     return table.to_pandas()
@@ -87,13 +97,12 @@ def volume_table(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="slice").groupby("file", as_index=False).max()
 
 
-def reviewed_volumes(file_list_csv: Path | str) -> list[str]:
-    """Names of the volumes that were reviewed, one a line. The real list has no header and ends in the title `Knee data`."""
+def reviewed_volumes(file_list_csv: Path | str, anatomy: Anatomy = "knee") -> list[str]:
+    """Names of the volumes that were reviewed, one a line. The knee's list has no header and ends in the title `Knee data`."""
     path = Path(file_list_csv)
     lines = [line.strip().removesuffix(".h5") for line in _text(path).splitlines()]
     names = sorted({line for line in lines if line and " " not in line and "," not in line})
-    if names and all("brain" in name for name in names):
-        raise SourceError(f"{path.name} lists volumes of the brain set. Give the knee set's knee_file_list.csv.")
+    _refuse_other_set(names, anatomy, f"{path.name} lists volumes", "_file_list")
     if not names:
         raise SourceError(
             f"{path.name} lists no reviewed volume. Expected one volume name a line, such as file1000001."
@@ -101,9 +110,9 @@ def reviewed_volumes(file_list_csv: Path | str) -> list[str]:
     return names
 
 
-def read_boxes(knee_csv: Path | str) -> pl.DataFrame:
+def read_boxes(boxes_csv: Path | str, anatomy: Anatomy = "knee") -> pl.DataFrame:
     """Boxes without exact duplicates, `label` without trailing blanks, `study_level` as bool; x, y, width, height in pixels of the flipped 320 × 320 image."""
-    path = Path(knee_csv)
+    path = Path(boxes_csv)
     try:
         raw = pl.read_csv(_text(path).encode(), infer_schema=False)
     except pl.exceptions.PolarsError as error:
@@ -112,12 +121,21 @@ def read_boxes(knee_csv: Path | str) -> pl.DataFrame:
     if missing:
         raise SourceError(
             f"{path.name} lacks the column '{missing[0]}' (it has {', '.join(map(repr, raw.columns))}). "
-            "Take knee.csv of fastMRI+ 1.0 or newer."
+            f"Take {anatomy}.csv of fastMRI+ 1.0 or newer."
         )
     boxes = _typed(raw.select(*BOX_COLUMNS), path)
-    if boxes.height and boxes["file"].str.contains("brain").all():
-        raise SourceError(f"{path.name} holds annotations of the brain set. Give the knee set's knee.csv.")
+    _refuse_other_set(boxes["file"].to_list(), anatomy, f"{path.name} holds annotations", "")
     return boxes.unique(maintain_order=True)
+
+
+def _refuse_other_set(names: Iterable[str], anatomy: Anatomy, what: str, ending: str) -> None:
+    """Raise SourceError where every volume is called as those of another set are."""
+    known = list(names)
+    for other, pattern in NAMED_AS.items():
+        if other != anatomy and known and all(pattern.match(name) for name in known):
+            raise SourceError(
+                f"{what} of the {other} set. Give the {anatomy} set's {anatomy}{ending}.csv, or set source.anatomy to {other}."
+            )
 
 
 def unflip(y: float, height: float, rows: int = 320) -> float:

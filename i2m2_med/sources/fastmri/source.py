@@ -1,7 +1,7 @@
-"""fastMRI knee volumes with fastMRI+ labels → one record per slice. Nothing is copied: records carry path and slice number.
+"""fastMRI volumes of knees or brains with fastMRI+ labels → one record per slice. Nothing is copied: records carry path and slice number.
 
-`root` holds the volumes (in subfolders as downloaded) and the annotations, `knee.csv` and `knee_file_list.csv`. Volumes
-may be fastMRI HDF5, ISMRMRD raw data or NIfTI magnitude/phase pairs; the annotations name them by file name.
+`root` holds the volumes (in subfolders as downloaded) and the annotations, `knee.csv` and `knee_file_list.csv` (or `brain.csv`
+and `brain_file_list.csv`). Volumes may be fastMRI HDF5, ISMRMRD raw data or NIfTI magnitude/phase pairs; the annotations name them by file name.
 """
 
 from collections import Counter
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from pydantic import model_validator
 
 from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
@@ -19,6 +20,7 @@ from i2m2_med.sources.fastmri.labels import (
     PUBLISHED_RULES,
     STUDY_LEVEL_SLICE,
     Abnormal,
+    Anatomy,
     LabelRule,
     label_names,
     label_table,
@@ -39,20 +41,26 @@ HOPELESS = 20
 class Settings(ClosedSettings):
     """`source: {name: fastmri, …}`."""
 
-    came_later = ("ismrmrd",)
+    came_later = ("ismrmrd", "anatomy", "no_findings", "study_labels")
     name: Literal["fastmri"] = "fastmri"
     root: Path
-    """Folder of the fastMRI knee volumes; subfolders are searched, linked ones too."""
+    """Folder of the fastMRI volumes; subfolders are searched, linked ones too."""
+    anatomy: Anatomy = "knee"
+    """Which set of fastMRI, and so which annotations of fastMRI+."""
     annotations: Path | None = None
-    """fastMRI+ `knee.csv`; in `root` unless given."""
+    """fastMRI+ `knee.csv` (or `brain.csv`); in `root` unless given."""
     reviewed: Path | None = None
-    """fastMRI+ `knee_file_list.csv`, the volumes that were reviewed; in `root` unless given."""
+    """fastMRI+ `knee_file_list.csv` (or `brain_file_list.csv`), the volumes that were reviewed; in `root` unless given."""
     coils: Literal["single", "multi", "any"] = "single"
     """`single`: k-space without coil axis; `multi`: with; `any`: both. Of `singlecoil_*` and `multicoil_*` side by side, only those count."""
     abnormal: Abnormal = "other"
     """Meaning of the label `abnormal`: `other` = a finding that no rule names (published); `any` = any finding; `none` = no such label."""
     labels: Mapping[str, LabelRule] = PUBLISHED_RULES
-    """Label rules: by label, which of the 22 fastMRI+ strings are evidence for it."""
+    """Label rules: by label, which of fastMRI+'s strings are evidence for it."""
+    no_findings: tuple[str, ...] = ()
+    """Strings of fastMRI+ that are no finding for `abnormal`, such as "Normal for age"."""
+    study_labels: tuple[str, ...] = ()
+    """Labels of whole studies: every slice has its volume's label, so only figures per volume say something."""
     study_level: Literal["apart", "slice"] = "apart"
     """Findings about a whole study: `apart` = no slice's label; `slice` = the first slice's (published)."""
     patient: Literal["attribute", "file"] = "attribute"
@@ -64,9 +72,20 @@ class Settings(ClosedSettings):
     splits: Path | None = None
     """CSV with the columns `file` and `split` (train, valid or val, test), where an official split is to be kept."""
 
+    @model_validator(mode="after")
+    def _labels_fit(self) -> "Settings":
+        if self.anatomy != "knee" and self.labels == PUBLISHED_RULES:
+            raise ValueError(f"labels are the knee's; give those of the {self.anatomy} (see fastmri_brain_i2m2)")
+        unknown = [name for name in self.study_labels if name not in self.labels]
+        if unknown:
+            raise ValueError(
+                f"study_labels names '{unknown[0]}', which is not one of labels ({', '.join(self.labels)})"
+            )
+        return self
+
 
 class Source(BaseSource):
-    """fastMRI knee, single- or multi-coil, masked or fully sampled."""
+    """fastMRI, knee or brain, single- or multi-coil, masked or fully sampled."""
 
     settings: Settings
     pictured_by = "i2m2_med.samples.knee.picture"
@@ -92,14 +111,16 @@ class Source(BaseSource):
         super().__init__(settings)
         self.labels = Labels(label_names(settings.labels, settings.abnormal), ("absent", "present"))
         self.modalities = ("magnitude", "phase", "rss", "real", "imaginary")
-        self.annotations = settings.annotations or settings.root / "knee.csv"
-        self.reviewed = settings.reviewed or settings.root / "knee_file_list.csv"
+        self.annotations = settings.annotations or settings.root / f"{settings.anatomy}.csv"
+        self.reviewed = settings.reviewed or settings.root / f"{settings.anatomy}_file_list.csv"
 
     @property
     def label_rules(self) -> dict[str, str]:
-        """Return the meaning of `abnormal` by label, as fastMRI+ has no such label; empty where it is not a label."""
+        """Return the meaning of `abnormal`, as fastMRI+ has no such label, and which labels are of whole studies."""
         meaning = {"other": "any finding other than the named ones (as published)", "any": "any finding at all"}
-        return {"abnormal": meaning[self.settings.abnormal]} if self.settings.abnormal in meaning else {}
+        of_studies = dict.fromkeys(self.settings.study_labels, "of the whole study: each slice has its volume's label")
+        abnormal = meaning.get(self.settings.abnormal)
+        return of_studies if abnormal is None else {"abnormal": abnormal, **of_studies}
 
     def files(self) -> list[Path]:
         """The annotation files and every volume, reviewed or not. Raises SourceError where one is missing."""
@@ -132,8 +153,7 @@ class Source(BaseSource):
             raise SourceError(f"No volume in {self.settings.root} can be used: {len(flow.refused)} were refused.")
         flow.step("volumes", len(volumes), len(volume_files) - len(volumes), "refused, or left out above")
         frames = [self._records(volume, volume_files[name]) for name, volume in sorted(volumes.items())]
-        records = pl.concat(frames).join(labels, on=["study", "item"], how="left", maintain_order="left")
-        records = records.with_columns(pl.col(f"label_{name}").fill_null(0) for name in self.labels.names)
+        records = self._labelled(pl.concat(frames), labels)
         flow.step("slices", records.height)
         records = with_splits(records, self.settings.splits)
         remember_files(self.settings.root, {name: file_name(volume_files[name]) for name in volumes}, cache)
@@ -145,7 +165,9 @@ class Source(BaseSource):
 
     def _volumes(self, flow: Flow) -> list[VolumeFiles]:
         """Every volume of the kind that is asked for. Says in `flow` what was left out, and how links were taken."""
-        root = existing_folder(self.settings.root, "it should hold the fastMRI knee volumes (*.h5); set source.root")
+        root = existing_folder(
+            self.settings.root, f"it should hold the fastMRI {self.settings.anatomy} volumes (*.h5); set source.root"
+        )
         walk = walk_folder(root)
         files = [path for path in walk.files if not path.name.startswith(".")]
         wanted = of_kind(files, root, self.settings.coils)
@@ -173,7 +195,7 @@ class Source(BaseSource):
                 flow.refuse(file_name(files), error)
             else:
                 here[files.name] = files
-        reviewed = reviewed_volumes(self.reviewed)
+        reviewed = reviewed_volumes(self.reviewed, self.settings.anatomy)
         volume_files = {name: here[name] for name in reviewed if name in here}
         refuse_vanished(self.settings.root, (name for name in reviewed if name not in here), cache, flow)
         flow.step(
@@ -191,7 +213,7 @@ class Source(BaseSource):
         if not volume_files:
             raise SourceError(
                 f"0 reviewed volumes: none of the {len(here)} in {self.settings.root} is listed in {self.reviewed.name}. "
-                "Check that both are of the knee set."
+                f"Check that both are of the {self.settings.anatomy} set."
             )
         return volume_files
 
@@ -220,7 +242,15 @@ class Source(BaseSource):
     def _labels(self, volumes: dict[str, Volume], volume_files: Mapping[str, VolumeFiles], flow: Flow) -> pl.DataFrame:
         """Labels by `study` and `item`; volumes with an annotation outside their slices are refused and taken out."""
         settings = self.settings
-        table = label_table(self.annotations, self.reviewed, settings.abnormal, settings.labels, settings.study_level)
+        table = label_table(
+            self.annotations,
+            self.reviewed,
+            settings.abnormal,
+            settings.labels,
+            settings.study_level,
+            anatomy=settings.anatomy,
+            no_findings=settings.no_findings,
+        )
         labels = pl.from_pandas(table)
         flow.audits["abnormal means"] = {"other": "a finding that no rule names", "any": "any finding"}.get(
             settings.abnormal
@@ -233,6 +263,16 @@ class Source(BaseSource):
                 del volumes[name]
         renamed = {name: f"label_{name}" for name in self.labels.names} | {"file": "study", "slice": "item"}
         return labels.rename(renamed)
+
+    def _labelled(self, records: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+        """Records with the labels of their slices, or of their whole volume; a slice without a row has none of the findings."""
+        of_studies = [f"label_{name}" for name in self.settings.study_labels]
+        of_slices = labels.drop(of_studies)
+        joined = records.join(of_slices, on=["study", "item"], how="left", maintain_order="left")
+        if of_studies:
+            whole = labels.group_by("study").agg(pl.col(of_studies).max())
+            joined = joined.join(whole, on="study", how="left", maintain_order="left")
+        return joined.with_columns(pl.col(f"label_{name}").fill_null(0) for name in self.labels.names)
 
     def _records(self, volume: Volume, files: VolumeFiles) -> pl.DataFrame:
         """One row per slice of a volume, labels apart."""

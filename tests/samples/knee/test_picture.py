@@ -7,7 +7,7 @@ import pytest
 
 from i2m2_med.samples.knee.picture import chosen, panel, picture
 from i2m2_med.simulate.knee import write as knee
-from i2m2_med.simulate.knee.anatomy import BETWEEN, WITHIN
+from i2m2_med.simulate.knee.anatomy import KNEE
 from i2m2_med.sources.fastmri.labels import PUBLISHED_RULES, read_boxes
 from i2m2_med.sources.fastmri.source import Settings, Source
 from i2m2_med.sources.source import Flow, Progress
@@ -41,7 +41,7 @@ def test_boxes_lie_where_the_finding_was_drawn(source: Source, records: pl.DataF
     assert placed
     for x, y, width, height, text in placed:
         u, v = (middle - (y + height / 2)) / (SIZE / 2), (x + width / 2 - middle) / (SIZE / 2)
-        places = (WITHIN[label_of(text)], BETWEEN[label_of(text)])
+        places = (KNEE.within[label_of(text)], KNEE.between[label_of(text)])
         assert min(abs(u - there[0]) + abs(v - there[1]) for there in places) < 0.25
 
 
@@ -53,5 +53,5 @@ def test_every_label_is_shown_and_nobody_is_named(source: Source, records: pl.Da
         assert any(row[name] == 1 for row in rows) == (records[name] == 1).any()
     titles = [panel(row, read_boxes(source.annotations)).title for row in rows]
     assert not any(name in title for title in titles for name in [*records["patient"], *records["study"]])
-    picture(source.annotations, records, tmp_path / "picture.png")
+    picture(read_boxes(source.annotations), records, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from i2m2_med.simulate.knee.dials import LABELS
+from i2m2_med.simulate.knee.anatomy import KNEE
 from i2m2_med.simulate.knee.write import simulate
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ def images_and_classes(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
             shifted = np.fft.ifftshift(file["kspace"][()], axes=(1, 2))
         image = np.fft.fftshift(np.fft.ifft2(shifted), axes=(1, 2))[:, 32:96, 16:80]
         volumes.append(np.stack([np.abs(image) / np.percentile(np.abs(image), 99), np.angle(image)], axis=1))
-    truth = pl.read_parquet(folder / "truth.parquet")["class"].to_numpy().reshape(-1, len(LABELS))
+    truth = pl.read_parquet(folder / "truth.parquet")["class"].to_numpy().reshape(-1, len(KNEE.labels))
     return torch.tensor(np.concatenate(volumes)).float(), torch.tensor(truth).long()
 
 
@@ -35,7 +35,7 @@ def network(channels: int) -> nn.Module:
         return [nn.Conv2d(inputs, outputs, 3, stride, 1), nn.GroupNorm(4, outputs), nn.ReLU()]
 
     stem = [nn.Conv2d(channels, 16, 5, 2, 2), nn.GroupNorm(4, 16), nn.ReLU()]
-    head = [nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(32 * 64, len(LABELS))]
+    head = [nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(32 * 64, len(KNEE.labels))]
     return nn.Sequential(*stem, *block(16, 32, 2), *block(32, 32, 1), *head)
 
 
@@ -55,7 +55,7 @@ def mean_auroc(train: Path, test: Path, channels: list[int]) -> float:
     images, classes = images_and_classes(test)
     with torch.no_grad():
         logits = net(images[:, channels])
-    return float(np.mean([roc_auc_score(classes[:, label], logits[:, label]) for label in range(len(LABELS))]))
+    return float(np.mean([roc_auc_score(classes[:, label], logits[:, label]) for label in range(len(KNEE.labels))]))
 
 
 @pytest.mark.parametrize("dial", ["magnitude", "phase", "between"])

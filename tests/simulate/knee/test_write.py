@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from i2m2_med.errors import ConfigError, UserError
-from i2m2_med.simulate.knee.dials import LABELS
+from i2m2_med.simulate.knee.anatomy import KNEE
 from i2m2_med.simulate.knee.write import simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -82,8 +82,12 @@ def test_published_rule_gives_the_truth_back(folder: Path):
         pl.col("slice") >= 0
     )
     truth = pl.read_parquet(folder / "truth.parquet").filter("reviewed")
-    wide = truth.pivot("label", index=["file", "slice"], values="class").filter(pl.any_horizontal(pl.col(LABELS) == 1))
-    assert labels.select("file", "slice", *LABELS).sort("file", "slice").rows() == wide.sort("file", "slice").rows()
+    wide = truth.pivot("label", index=["file", "slice"], values="class").filter(
+        pl.any_horizontal(pl.col(KNEE.labels) == 1)
+    )
+    assert (
+        labels.select("file", "slice", *KNEE.labels).sort("file", "slice").rows() == wide.sort("file", "slice").rows()
+    )
 
 
 def test_annotations_have_the_oddities_of_the_real_ones(folder: Path):
@@ -133,7 +137,7 @@ def test_prevalence_is_met_and_volumes_have_both_classes(folder: Path):
 def test_ideal_observer_is_written_per_label_and_paradigm(folder: Path):
     ideal = json.loads((folder / "ideal.json").read_text())
     paradigms = {"unimodal_magnitude", "unimodal_phase", "intra", "inter", "i2m2"}
-    assert set(ideal["auroc"]) == set(LABELS)
+    assert set(ideal["auroc"]) == set(KNEE.labels)
     assert all(set(of) == paradigms for of in ideal["auroc"].values())
 
 

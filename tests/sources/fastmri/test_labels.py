@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from i2m2_med.config.reader import load_config
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.fastmri.labels import LabelRule, label_table, read_boxes, reviewed_volumes, unflip, volume_table
 
@@ -37,8 +38,53 @@ def test_any_finding_is_abnormal_when_asked(annotations: Path) -> None:
     assert volume_table(table)["abnormal"].sum() == 974
 
 
+@pytest.mark.parametrize(
+    ("config", "counts"),
+    [
+        (
+            "fastmri_brain_i2m2",
+            {
+                "abnormal": (1052, 158),
+                "white_matter_lesion": (729, 173),
+                "nonspecific_lesion": (583, 124),
+                "posttreatment": (1497, 143),
+                "mass": (330, 56),
+            },
+        ),
+        ("fastmri_brain_studies", {"normal_for_age": (0, 371), "small_vessel_disease": (0, 220)}),
+    ],
+)
+def test_counts_that_brain_configs_state(
+    annotations: Path, config: str, counts: dict[str, tuple[int, int]], tmp_path: Path
+) -> None:
+    """Slices and volumes with a box (findings of whole studies have none), as the head of the configs says."""
+    settings = load_config(config, [f"source.root={tmp_path}"])[0].source
+    table = label_table(
+        annotations / "brain.csv",
+        annotations / "brain_file_list.csv",
+        settings.abnormal,
+        settings.labels,
+        anatomy="brain",
+        no_findings=settings.no_findings,
+    )
+    boxed, volumes = table[table["slice"] >= 0], volume_table(table)
+    with_box = volume_table(boxed).set_index("file").reindex(volumes["file"]).fillna(0)
+    found = {name: int((with_box if name not in settings.study_labels else volumes)[name].sum()) for name in counts}
+    assert {name: (int(boxed[name].sum()), found[name]) for name in counts} == counts
+    texts = " ".join(path.read_text() for path in (Path(__file__).parents[3] / "configs").rglob("*brain*.yaml"))
+    for name, (slices, n_volumes) in counts.items():
+        assert (f"{slices:,} ({n_volumes})" if slices else f"{name} {n_volumes}") in texts, name
+
+
 def test_the_real_list_ends_in_a_title(annotations: Path) -> None:
     assert len(reviewed_volumes(annotations / "knee_file_list.csv")) == 1172
+
+
+def test_what_is_no_finding_is_not_abnormal(tmp_path: Path) -> None:
+    files = write(tmp_path, "a,1,No,1,2,3,4,Normal variant\na,2,No,1,2,3,4,Edema\n")
+    table = label_table(*files, abnormal="any", no_findings=("Normal variant",)).set_index("slice")
+    assert table["abnormal"].to_dict() == {1: 0, 2: 1}
+    assert label_table(*files, no_findings=("Edema",)).set_index("slice")["abnormal"].to_dict() == {1: 1, 2: 0}
 
 
 def test_duplicates_and_blanks(tmp_path: Path) -> None:
@@ -106,5 +152,11 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, rows: str, reviewed: str, hea
 def test_real_brain_annotations_are_refused(annotations: Path) -> None:
     with pytest.raises(SourceError, match=r"brain\.csv holds annotations of the brain set"):
         label_table(annotations / "brain.csv", annotations / "knee_file_list.csv")
+    with pytest.raises(
+        SourceError, match=r"knee\.csv holds annotations of the knee set\. Give the brain set's brain\.csv"
+    ):
+        label_table(annotations / "knee.csv", annotations / "brain_file_list.csv", anatomy="brain")
+    with pytest.raises(SourceError, match=r"knee_file_list\.csv lists volumes of the knee set"):
+        reviewed_volumes(annotations / "knee_file_list.csv", "brain")
     with pytest.raises(SourceError, match="Can't read"):
         label_table(annotations / "none.csv", annotations / "knee_file_list.csv")

@@ -7,8 +7,8 @@ import pytest
 
 from i2m2_med.errors import SourceError
 from i2m2_med.simulate.damage import Damage, anywhere
+from i2m2_med.simulate.fastmri.anatomy import Geometry
 from i2m2_med.simulate.knee import studies as studies_knee
-from i2m2_med.simulate.knee.anatomy import Geometry
 from i2m2_med.simulate.knee.damage import DAMAGE
 from i2m2_med.sources.fastmri.source import Settings, Source
 from i2m2_med.sources.fastmri.study import open_study

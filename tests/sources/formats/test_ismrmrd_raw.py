@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from i2m2_med.errors import SourceError
+from i2m2_med.simulate.fastmri.anatomy import Geometry
 from i2m2_med.simulate.knee import studies as studies_knee
-from i2m2_med.simulate.knee.anatomy import Geometry
-from i2m2_med.simulate.knee.files import PIXEL_MM
-from i2m2_med.simulate.knee.studies import SLICE_MM
+from i2m2_med.simulate.knee.anatomy import PIXEL_MM, SLICE_MM
 from i2m2_med.sources.formats.ismrmrd_counters import Choice
 from i2m2_med.sources.formats.ismrmrd_raw import inspect_raw, is_ismrmrd, read_raw
 

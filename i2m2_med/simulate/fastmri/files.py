@@ -1,4 +1,4 @@
-"""The files of a simulated knee data set, in the formats of fastMRI (HDF5) and fastMRI+ (CSV)."""
+"""The files of a simulated data set, in the formats of fastMRI (HDF5) and fastMRI+ (CSV)."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -9,33 +9,19 @@ import h5py
 import numpy as np
 import polars as pl
 
-from i2m2_med.simulate.knee import anatomy
-from i2m2_med.simulate.knee.acquisition import Complex, Knee, image_of
-from i2m2_med.simulate.knee.dials import LABELS, Latents
+from i2m2_med.simulate.fastmri.acquisition import Complex, Examination, image_of
+from i2m2_med.simulate.fastmri.anatomy import Anatomy, box
+from i2m2_med.simulate.fastmri.dials import Latents
 
-FINDINGS = {
-    "abnormal": (
-        "Joint Effusion ",
-        "Bone- Subchondral edema",
-        "Bone-Fracture/Contusion/dislocation",
-        "Periarticular cysts",
-        "Ligament - MCL Low-Mod Grade Sprain",
-        "Displaced Meniscal Tissue",
-    ),
-    "meniscus_tear": ("Meniscus Tear",),
-    "acl": ("Ligament - ACL Low Grade sprain", "Ligament - ACL High Grade Sprain"),
-    "cartilage": ("Cartilage - Partial Thickness loss/defect", "Cartilage - Full Thickness loss/defect"),
-}
-"""fastMRI+ strings, trailing blank included, that the published rule turns into each label."""
+Row = tuple[str | int, ...]
 COLUMNS = ("file", "slice", "study_level", "x", "y", "width", "height", "label")
-PIXEL_MM = 0.4375
 
 HEADER = """<?xml version="1.0" encoding="utf-8"?>
 <ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" \
 xsi:schemaLocation="http://www.ismrm.org/ISMRMRD ismrmrd.xsd">
   <studyInformation><studyInstanceUID>2.25.{uid}</studyInstanceUID></studyInformation>
   <measurementInformation>
-    <patientPosition>FFS</patientPosition><protocolName>{protocol} (simulated)</protocolName>
+    <patientPosition>{position}</patientPosition><protocolName>{protocol} (simulated)</protocolName>
   </measurementInformation>
   <acquisitionSystemInformation>
     <systemVendor>simulated</systemVendor><systemFieldStrength_T>2.8936</systemFieldStrength_T>
@@ -45,11 +31,11 @@ xsi:schemaLocation="http://www.ismrm.org/ISMRMRD ismrmrd.xsd">
   <encoding>
     <encodedSpace>
       <matrixSize><x>{readout}</x><y>{phase}</y><z>1</z></matrixSize>
-      <fieldOfView_mm><x>{readout_mm}</x><y>{phase_mm}</y><z>3</z></fieldOfView_mm>
+      <fieldOfView_mm><x>{readout_mm}</x><y>{phase_mm}</y><z>{thickness_mm:g}</z></fieldOfView_mm>
     </encodedSpace>
     <reconSpace>
       <matrixSize><x>{size}</x><y>{size}</y><z>1</z></matrixSize>
-      <fieldOfView_mm><x>{size_mm}</x><y>{size_mm}</y><z>3</z></fieldOfView_mm>
+      <fieldOfView_mm><x>{size_mm}</x><y>{size_mm}</y><z>{thickness_mm:g}</z></fieldOfView_mm>
     </reconSpace>
     <encodingLimits>
       <kspace_encoding_step_1><minimum>0</minimum><maximum>{last}</maximum><center>{centre}</center></kspace_encoding_step_1>
@@ -69,14 +55,9 @@ class SimulatedVolume:
     name: str
     patient: str
     """64 hexadecimal digits, as in fastMRI."""
-    knee: Knee
+    examination: Examination
     latents: Latents
     reviewed: bool
-
-    @property
-    def acquisition(self) -> str:
-        """fastMRI's name of the protocol."""
-        return "CORPDFS_FBK" if self.knee.fat_suppressed else "CORPD_FBK"
 
 
 def write_volume(path: Path, volume: SimulatedVolume, kspace: Iterable[Complex], coils: int) -> None:
@@ -84,7 +65,7 @@ def write_volume(path: Path, volume: SimulatedVolume, kspace: Iterable[Complex],
 
     Single-coil files have no coil axis and hold `reconstruction_esc` beside `reconstruction_rss`, both of their one coil.
     """
-    geometry, slices = volume.knee.geometry, len(volume.latents.classes)
+    geometry, slices = volume.examination.geometry, len(volume.latents.classes)
     matrix = (geometry.readout, geometry.phase) if coils == 1 else (coils, geometry.readout, geometry.phase)
     with h5py.File(path, "w") as file:
         file["ismrmrd_header"] = header(volume, coils).encode()
@@ -96,7 +77,7 @@ def write_volume(path: Path, volume: SimulatedVolume, kspace: Iterable[Complex],
         for name in ("reconstruction_rss", "reconstruction_esc")[: 2 if coils == 1 else 1]:
             file[name] = rss
         file.attrs.update(
-            acquisition=volume.acquisition,
+            acquisition=volume.examination.acquisition,
             max=float(rss.max()),
             norm=float(np.linalg.norm(rss)),
             patient_id=volume.patient,
@@ -105,47 +86,64 @@ def write_volume(path: Path, volume: SimulatedVolume, kspace: Iterable[Complex],
 
 def header(volume: SimulatedVolume, coils: int) -> str:
     """ISMRMRD header (XML) of one volume."""
-    geometry = volume.knee.geometry
+    geometry, protocol = volume.examination.geometry, volume.examination.anatomy.protocol
     return HEADER.format(
         uid=int(volume.patient[:16], 16),
-        protocol=volume.acquisition,
+        protocol=volume.examination.acquisition,
+        position=protocol.position,
+        thickness_mm=protocol.thickness_mm,
         coils=coils,
         readout=geometry.readout,
         phase=geometry.phase,
         size=geometry.size,
-        readout_mm=geometry.readout * PIXEL_MM,
-        phase_mm=geometry.phase * PIXEL_MM,
-        size_mm=geometry.size * PIXEL_MM,
+        readout_mm=geometry.readout * protocol.pixel_mm,
+        phase_mm=geometry.phase * protocol.pixel_mm,
+        size_mm=geometry.size * protocol.pixel_mm,
         last=geometry.phase - 1,
         centre=geometry.phase // 2,
         last_slice=len(volume.latents.classes) - 1,
     )
 
 
-def write_annotations(folder: Path, volumes: Sequence[SimulatedVolume], rng: np.random.Generator) -> None:
-    """`knee.csv` and `knee_file_list.csv`, with what the real ones hold besides: a study-level row and exact duplicates."""
-    rows = [row for volume in volumes if volume.reviewed for row in boxes(volume, rng)]
+def write_annotations(
+    folder: Path, anatomy: Anatomy, volumes: Sequence[SimulatedVolume], rng: np.random.Generator
+) -> None:
+    """The annotations and the list of reviewed volumes, with what the real ones hold besides: a study-level row and exact duplicates."""
+    reviewed = [volume for volume in volumes if volume.reviewed]
+    rows = [row for volume in reviewed for row in boxes(volume, rng)]
     rows += rows[:: max(1, len(rows) // 3)][:3]
-    blurred = [v for v in volumes if v.reviewed and v.latents.classes[0, LABELS.index("abnormal")]]
-    rows += [(volume.name, 0, "Yes", "", "", "", "", "artifact") for volume in blurred[:1]]
-    with (folder / "knee.csv").open("w", newline="") as file:
+    blurred = [volume.name for volume in reviewed if volume.latents.classes[0, 0]]
+    rows += [of_study(name, anatomy.blemish) for name in blurred[:1]]
+    for volume in reviewed if anatomy.normal else ():
+        assert anatomy.normal
+        rows += [] if volume.latents.classes.any() else [of_study(volume.name, anatomy.normal)]
+    with (folder / f"{anatomy.name}.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows)
-    names = [volume.name for volume in volumes if volume.reviewed]
-    (folder / "knee_file_list.csv").write_text("\n".join(names) + "\nKnee data\n")
+    names = "\n".join(volume.name for volume in reviewed)
+    (folder / f"{anatomy.name}_file_list.csv").write_text(names + anatomy.list_ends)
 
 
-def boxes(volume: SimulatedVolume, rng: np.random.Generator) -> list[tuple[str | int, ...]]:
-    """Rows of `knee.csv`: one or two boxes for every finding of every slice, on the image flipped up/down."""
-    geometry, pose = volume.knee.geometry, volume.knee.pose(0.0)
-    rows: list[tuple[str | int, ...]] = []
+def of_study(name: str, finding: str) -> Row:
+    """A row about a whole volume: without a box, under the first slice."""
+    return (name, 0, "Yes", "", "", "", "", finding)
+
+
+def boxes(volume: SimulatedVolume, rng: np.random.Generator) -> list[Row]:
+    """Rows of annotations: one or two boxes for every finding of every slice, on the image flipped up/down; one row for a study's."""
+    examination, anatomy = volume.examination, volume.examination.anatomy
+    rows: list[Row] = []
     for index, number in zip(*np.nonzero(volume.latents.classes), strict=True):
-        label = LABELS[number]
-        places = [anatomy.WITHIN[label]] + [anatomy.BETWEEN[label]] * int(rng.random() < 0.5)
+        label = anatomy.labels[number]
+        if label in anatomy.of_studies:
+            rows += [of_study(volume.name, anatomy.findings[label][0])] if index == 0 else []
+            continue
+        places = [anatomy.within[label]] + [anatomy.between[label]] * int(rng.random() < 0.5)
         for place in places:
-            finding = str(rng.choice(FINDINGS[label]))
-            rows.append((volume.name, int(index), "No", *anatomy.box(geometry, pose, place), finding))
+            finding = str(rng.choice(anatomy.findings[label]))
+            drawn = box(examination.geometry, examination.pose(0.0), place, anatomy.radius)
+            rows.append((volume.name, int(index), "No", *drawn, finding))
     return rows
 
 
@@ -164,7 +162,7 @@ def write_truth(path: Path, volumes: Sequence[SimulatedVolume]) -> None:
             "file": [volume.name] * slices * labels,
             "patient": [volume.patient] * slices * labels,
             "slice": np.repeat(np.arange(slices), labels),
-            "label": list(LABELS) * slices,
+            "label": list(volume.examination.anatomy.labels) * slices,
             **{name: array.ravel() for name, array in {**columns, **signs}.items()},
             "reviewed": [volume.reviewed] * slices * labels,
         }

@@ -1,4 +1,4 @@
-"""The AUROC that an ideal observer of one slice reaches, computed from the generative model of `knee_evidence`.
+"""The AUROC that an ideal observer of one slice reaches, computed from the generative model of `dials`.
 
 The observer knows the model, the dials, the anatomy, its texture and the background phase; all it does not know is the
 class, the latents and the noise of the image. It reads a latent from the patch by the matched filter, whose error has the
@@ -23,21 +23,21 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from i2m2_med.simulate.knee import anatomy
-from i2m2_med.simulate.knee.acquisition import (
+from i2m2_med.simulate.fastmri.acquisition import (
     CONTRAST,
     NOISE,
     SHIFT,
     SIGN_CONTRAST,
     SIGN_SHIFT,
     Complex,
-    draw_knee,
+    draw_examination,
     draw_slice,
 )
-from i2m2_med.simulate.knee.anatomy import Geometry
-from i2m2_med.simulate.knee.dials import LABELS, SEPARATION, KneeDials, Latents
+from i2m2_med.simulate.fastmri.anatomy import Anatomy, Geometry, patch, plane
+from i2m2_med.simulate.fastmri.dials import SEPARATION, Dials, Latents
 
 CALIBRATION_SLICES = 4
+OF_OTHERS = "Each label is read by its own evidence: that of other labels tells a healthy volume from another, and adds a little."
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class PatchNoise:
     shift: float
 
 
-def ideal_auroc(noise: PatchNoise, dials: KneeDials) -> dict[str, float]:
+def ideal_auroc(noise: PatchNoise, dials: Dials) -> dict[str, float]:
     """AUROC of the ideal observer of one label, by paradigm.
 
     >>> nothing = PatchNoise(0.0, 0.0, 0.0, 0.0)
-    >>> ideal_auroc(nothing, KneeDials(magnitude=0.0, phase=0.0, between=1.0))["unimodal_phase"]
+    >>> ideal_auroc(nothing, Dials(magnitude=0.0, phase=0.0, between=1.0))["unimodal_phase"]
     0.5
     """
     magnitude = SEPARATION * dials.magnitude / sqrt(1 + noise.magnitude**2)
@@ -82,28 +82,30 @@ def auroc(distance: float, agreement: float = 0.5) -> float:
     return round(sum(share * float(norm.cdf(gain / (sqrt(2) * distance))) for share, gain in gains), 4)
 
 
-def patch_noise(geometry: Geometry, coils: Complex, seed: int) -> dict[str, PatchNoise]:
+def patch_noise(anatomy: Anatomy, geometry: Geometry, coils: Complex, seed: int) -> dict[str, PatchNoise]:
     """τ by label, from the noise-free signal in the patches of a few slices drawn for this purpose."""
-    energy = np.zeros((len(LABELS), 2))
+    energy = np.zeros((len(anatomy.labels), 2))
     power = (np.abs(coils) ** 2).sum(axis=0)
     for number in range(CALIBRATION_SLICES):
         rng = np.random.default_rng([seed, 2, number])
-        knee, depth = draw_knee(geometry, 1.0, rng), float(rng.uniform(-1, 1))
-        signal = np.abs(draw_slice(knee, None, 0, depth, rng)) ** 2 * power
-        u, v = anatomy.plane(geometry, knee.pose(depth))
-        for row, label in enumerate(LABELS):
-            for column, places in enumerate((anatomy.WITHIN, anatomy.BETWEEN)):
-                energy[row, column] += (signal * anatomy.patch(u, v, places[label]) ** 2).sum() / CALIBRATION_SLICES
+        examination, depth = draw_examination(anatomy, geometry, 1.0, rng), float(rng.uniform(-1, 1))
+        signal = np.abs(draw_slice(examination, None, 0, depth, rng)) ** 2 * power
+        u, v = plane(geometry, examination.pose(depth))
+        for row, label in enumerate(anatomy.labels):
+            for column, places in enumerate((anatomy.within, anatomy.between)):
+                energy[row, column] += (
+                    signal * patch(u, v, places[label], anatomy.radius) ** 2
+                ).sum() / CALIBRATION_SLICES
     within, between = (NOISE / np.sqrt(energy)).T.tolist()
     return {
         label: PatchNoise(
             within[row] / CONTRAST, within[row] / SHIFT, between[row] / SIGN_CONTRAST, between[row] / SIGN_SHIFT
         )
-        for row, label in enumerate(LABELS)
+        for row, label in enumerate(anatomy.labels)
     }
 
 
-def log_likelihood_ratio(latents: Latents, dials: KneeDials) -> dict[str, np.ndarray]:
+def log_likelihood_ratio(latents: Latents, dials: Dials) -> dict[str, np.ndarray]:
     """log p(latents | 1) − log p(latents | 0) by paradigm, shaped as the latents, which are read without error."""
     d_m, d_p = SEPARATION * dials.magnitude, SEPARATION * dials.phase
     alone = {
@@ -126,18 +128,20 @@ def drawn_auroc(scores: np.ndarray, classes: np.ndarray) -> float | None:
     return round((ranks - positive * (positive + 1) / 2) / (positive * negative), 4)
 
 
-def report(noise: dict[str, PatchNoise], dials: KneeDials, drawn: list[Latents]) -> dict[str, Any]:
+def report(anatomy: Anatomy, noise: dict[str, PatchNoise], dials: Dials, drawn: list[Latents]) -> dict[str, Any]:
     """Return the content of `ideal.json`: AUROC by label and paradigm, of the model and on the slices that were drawn."""
     whole = Latents(*(np.concatenate(parts) for parts in zip(*(astuple(latents) for latents in drawn), strict=True)))
     ratios = log_likelihood_ratio(whole, dials)
+    apart = " " + OF_OTHERS if anatomy.healthy else ""
     return {
         "auroc": {label: ideal_auroc(of_label, dials) for label, of_label in noise.items()},
         "drawn_auroc": {
             label: {name: drawn_auroc(ratio[:, row], whole.classes[:, row]) for name, ratio in ratios.items()}
-            for row, label in enumerate(LABELS)
+            for row, label in enumerate(noise)
         },
         "explained": "`auroc`: per slice, of an observer who knows the generative model and reads the noisy image, computed "
-        "(i2m2_med.simulate.knee.ideal). `drawn_auroc`: the same observer, without noise, on the slices of this data set.",
+        "(i2m2_med.simulate.fastmri.ideal). `drawn_auroc`: the same observer, without noise, on the slices of this data set."
+        + apart,
         "dials": asdict(dials),
         "patch_noise": {
             label: {key: round(tau, 4) for key, tau in asdict(tau_of).items()} for label, tau_of in noise.items()

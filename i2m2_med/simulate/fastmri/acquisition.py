@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from i2m2_med.simulate.knee import anatomy
-from i2m2_med.simulate.knee.anatomy import Geometry, Plane, Pose
-from i2m2_med.simulate.knee.dials import LABELS, Latents
+from i2m2_med.simulate.fastmri.anatomy import Anatomy, Geometry, Plane, Pose, patch, plane
+from i2m2_med.simulate.fastmri.dials import Latents
 
 Complex = NDArray[np.complex64]
 
@@ -28,13 +27,15 @@ SCALE = 2e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Knee:
+class Examination:
     """Properties that all slices of one volume share: anatomy, contrast and the scanner's phase."""
 
+    anatomy: Anatomy
     geometry: Geometry
     shift: tuple[float, float]
     scale: float
-    fat_suppressed: bool
+    acquisition: str
+    """fastMRI's name of the protocol."""
     gain: float
     offset: float
     """Phase of the whole volume (rad)."""
@@ -43,41 +44,44 @@ class Knee:
 
     def pose(self, depth: float) -> Pose:
         """Return the pose of the slice at `depth` (−1 to 1)."""
-        return Pose(self.shift, self.scale, depth, self.fat_suppressed)
+        return Pose(self.shift, self.scale, depth, self.acquisition)
 
 
-def draw_knee(geometry: Geometry, scale: float, rng: np.random.Generator) -> Knee:
-    """One examination of a leg of relative size `scale`."""
-    return Knee(
+def draw_examination(anatomy: Anatomy, geometry: Geometry, scale: float, rng: np.random.Generator) -> Examination:
+    """One examination of a body of relative size `scale`."""
+    return Examination(
+        anatomy=anatomy,
         geometry=geometry,
         shift=(float(rng.uniform(-0.04, 0.04)), float(rng.uniform(-0.04, 0.04))),
         scale=scale,
-        fat_suppressed=bool(rng.random() < 0.5),
+        acquisition=anatomy.acquisitions[int(rng.random() * len(anatomy.acquisitions))],
         gain=SCALE * float(np.exp(rng.normal(0, 0.15))),
         offset=float(rng.uniform(-1, 1)),
         waves=rng.normal(0, 0.25, (2, 2, 2)),
     )
 
 
-def background(knee: Knee, u: Plane, v: Plane, rng: np.random.Generator) -> Plane:
+def background(examination: Examination, u: Plane, v: Plane, rng: np.random.Generator) -> Plane:
     """Slowly varying phase (readout, phase) in rad; drifts a little from slice to slice."""
-    waves = knee.waves + rng.normal(0, 0.05, knee.waves.shape)
-    phase = np.full(u.shape, knee.offset, np.float32)
+    waves = examination.waves + rng.normal(0, 0.05, examination.waves.shape)
+    phase = np.full(u.shape, examination.offset, np.float32)
     for (along_u, along_v, odd), amplitude in np.ndenumerate(waves):
         turn = 0.5 * np.pi * (along_u * u / 2 + (along_v + 1) * v / 2)
         phase += np.float32(amplitude) * (np.sin(turn) if odd else np.cos(turn))
     return phase
 
 
-def draw_slice(knee: Knee, latents: Latents | None, index: int, depth: float, rng: np.random.Generator) -> Complex:
+def draw_slice(
+    examination: Examination, latents: Latents | None, index: int, depth: float, rng: np.random.Generator
+) -> Complex:
     """Noise-free image (readout, phase) of one slice, bright tissue near 1; without latents the patches stay empty."""
-    pose = knee.pose(depth)
-    u, v = anatomy.plane(knee.geometry, pose)
-    signal, phase = anatomy.tissue(u, v, pose, rng), background(knee, u, v, rng)
+    anatomy, pose = examination.anatomy, examination.pose(depth)
+    u, v = plane(examination.geometry, pose)
+    signal, phase = anatomy.tissue(u, v, pose, rng), background(examination, u, v, rng)
     brightness = np.zeros_like(signal)
-    for number, label in enumerate(LABELS) if latents else ():
+    for number, label in enumerate(anatomy.labels) if latents else ():
         assert latents
-        within, between = anatomy.patch(u, v, anatomy.WITHIN[label]), anatomy.patch(u, v, anatomy.BETWEEN[label])
+        within, between = (patch(u, v, where[label], anatomy.radius) for where in (anatomy.within, anatomy.between))
         brightness += np.float32(CONTRAST * latents.magnitude[index, number]) * within
         brightness += np.float32(SIGN_CONTRAST * latents.contrast[index, number]) * between
         phase += np.float32(SHIFT * latents.phase[index, number]) * within
@@ -86,8 +90,8 @@ def draw_slice(knee: Knee, latents: Latents | None, index: int, depth: float, rn
 
 
 def sensitivities(geometry: Geometry, coils: int) -> Complex:
-    """Smooth coil sensitivities (coil, readout, phase) on a ring round the leg; their root sum of squares is near 1."""
-    u, v = anatomy.plane(geometry, Pose((0.0, 0.0), 1.0, 0.0, False))
+    """Smooth coil sensitivities (coil, readout, phase) on a ring round the body; their root sum of squares is near 1."""
+    u, v = plane(geometry, Pose((0.0, 0.0), 1.0, 0.0, ""))
     fade = np.exp(-0.25 * np.maximum(np.abs(u) - 1, 0) ** 2)
     if coils == 1:
         return fade[None].astype(np.complex64)
@@ -115,9 +119,9 @@ def image_of(kspace: Complex) -> Complex:
     return fft.fftshift(fft.ifft2(fft.ifftshift(kspace, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
 
 
-def acquire(knee: Knee, latents: Latents, coils: Complex, rng: np.random.Generator) -> Iterator[Complex]:
+def acquire(examination: Examination, latents: Latents, coils: Complex, rng: np.random.Generator) -> Iterator[Complex]:
     """K-space (coil, readout, phase) of each slice of one volume at raw scale, DC in the centre."""
     slices = len(latents.classes)
     for index, depth in enumerate(np.linspace(-1, 1, slices) if slices > 1 else [0.0]):
-        image = draw_slice(knee, latents, index, float(depth), rng)
-        yield kspace_of(coils * image + noise(coils.shape, rng)) * np.float32(knee.gain)
+        image = draw_slice(examination, latents, index, float(depth), rng)
+        yield kspace_of(coils * image + noise(coils.shape, rng)) * np.float32(examination.gain)

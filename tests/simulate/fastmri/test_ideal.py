@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from i2m2_med.simulate.knee import anatomy
-from i2m2_med.simulate.knee.acquisition import CONTRAST, SHIFT, draw_knee, draw_slice, noise, sensitivities
-from i2m2_med.simulate.knee.anatomy import Geometry
-from i2m2_med.simulate.knee.dials import LABELS, KneeDials, draw_classes, draw_latents
-from i2m2_med.simulate.knee.ideal import PatchNoise, drawn_auroc, ideal_auroc, log_likelihood_ratio, patch_noise
+from i2m2_med.simulate.brain.anatomy import BRAIN
+from i2m2_med.simulate.fastmri.acquisition import CONTRAST, SHIFT, draw_examination, draw_slice, noise, sensitivities
+from i2m2_med.simulate.fastmri.anatomy import Anatomy, Geometry, patch, plane
+from i2m2_med.simulate.fastmri.dials import Dials, draw_classes, draw_latents
+from i2m2_med.simulate.fastmri.ideal import PatchNoise, drawn_auroc, ideal_auroc, log_likelihood_ratio, patch_noise
+from i2m2_med.simulate.knee.anatomy import KNEE
 
 NO_NOISE = PatchNoise(0.0, 0.0, 0.0, 0.0)
 
@@ -16,14 +17,14 @@ NO_NOISE = PatchNoise(0.0, 0.0, 0.0, 0.0)
 @pytest.mark.parametrize(
     "dials",
     [
-        KneeDials(1.0, 1.0, 1.0),
-        KneeDials(0.3, 0.8, 0.4),
-        KneeDials(0.0, 0.5, 0.2),
-        KneeDials(0.0, 0.0, 0.7),
-        KneeDials(0.0, 0.0, 0.0),
+        Dials(1.0, 1.0, 1.0),
+        Dials(0.3, 0.8, 0.4),
+        Dials(0.0, 0.5, 0.2),
+        Dials(0.0, 0.0, 0.7),
+        Dials(0.0, 0.0, 0.0),
     ],
 )
-def test_closed_form_is_the_auroc_of_the_likelihood_ratio(dials: KneeDials):
+def test_closed_form_is_the_auroc_of_the_likelihood_ratio(dials: Dials):
     classes = (np.arange(40_000) % 5 < 2).astype(np.int8)[:, None]
     latents = draw_latents(classes, dials, np.random.default_rng(5))
     expected = ideal_auroc(NO_NOISE, dials)
@@ -32,7 +33,7 @@ def test_closed_form_is_the_auroc_of_the_likelihood_ratio(dials: KneeDials):
 
 
 def test_evidence_between_modalities_is_invisible_to_each_alone():
-    dials = KneeDials(magnitude=0.0, phase=0.0, between=1.0)
+    dials = Dials(magnitude=0.0, phase=0.0, between=1.0)
     ideal = ideal_auroc(NO_NOISE, dials)
     assert ideal["unimodal_magnitude"] == ideal["unimodal_phase"] == ideal["intra"] == 0.5
     assert ideal["inter"] == ideal["i2m2"] == 0.98
@@ -43,28 +44,31 @@ def test_evidence_between_modalities_is_invisible_to_each_alone():
 
 
 def test_dials_change_the_meaning_and_not_the_drawing():
-    classes = np.zeros((7, len(LABELS)), np.int8)
-    silent, loud = (draw_latents(classes, KneeDials(d, d, 0.0), np.random.default_rng(2)) for d in (0.0, 1.0))
+    classes = np.zeros((7, len(KNEE.labels)), np.int8)
+    silent, loud = (draw_latents(classes, Dials(d, d, 0.0), np.random.default_rng(2)) for d in (0.0, 1.0))
     np.testing.assert_array_equal(silent.magnitude, loud.magnitude)
     np.testing.assert_array_equal(silent.shift, loud.shift)
 
 
 def test_noise_lowers_every_auroc():
-    dials, noisy = KneeDials(0.5, 0.5, 0.5), PatchNoise(0.5, 0.5, 0.5, 0.5)
+    dials, noisy = Dials(0.5, 0.5, 0.5), PatchNoise(0.5, 0.5, 0.5, 0.5)
     assert all(ideal_auroc(noisy, dials)[name] < value for name, value in ideal_auroc(NO_NOISE, dials).items())
 
 
-@pytest.mark.parametrize("coils", [1, 4])
-def test_patch_noise_is_the_error_of_the_matched_filter(coils: int):
+@pytest.mark.parametrize(
+    ("body", "label", "coils"),
+    [(KNEE, "acl", 1), (KNEE, "acl", 4), (BRAIN, "mass", 3), (BRAIN, "small_vessel_disease", 1)],
+)
+def test_patch_noise_is_the_error_of_the_matched_filter(body: Anatomy, label: str, coils: int):
     geometry = Geometry(128, 97)
     maps = sensitivities(geometry, coils)
-    stated = patch_noise(geometry, maps, seed=0)["acl"]
+    stated = patch_noise(body, geometry, maps, seed=0)[label]
     errors = []
     for number in range(60):
         rng = np.random.default_rng(number)
-        knee = draw_knee(geometry, 1.0, rng)
-        clean = maps * draw_slice(knee, None, 0, 0.0, rng)
-        template = clean * anatomy.patch(*anatomy.plane(geometry, knee.pose(0.0)), anatomy.WITHIN["acl"])
+        examination = draw_examination(body, geometry, 1.0, rng)
+        clean = maps * draw_slice(examination, None, 0, 0.0, rng)
+        template = clean * patch(*plane(geometry, examination.pose(0.0)), body.within[label], body.radius)
         errors.append(np.vdot(template, noise(clean.shape, rng)) / np.vdot(template, template).real)
     measured = np.array(errors)
     assert stated.magnitude == pytest.approx(measured.real.std() / CONTRAST, rel=0.3)
@@ -80,5 +84,5 @@ def test_drawn_auroc_is_that_of_scikit_learn():
 
 @pytest.mark.parametrize(("volumes", "slices"), [(1, 1), (1, 7), (2, 3), (13, 5)])
 def test_every_label_is_found_as_often_as_asked(volumes: int, slices: int):
-    classes = draw_classes(volumes, slices, 0.4, seed=1)
+    classes = draw_classes(KNEE, volumes, slices, 0.4, seed=1)
     assert (abs(classes.sum(axis=(0, 1)) - 0.4 * volumes * slices) < 1).all()

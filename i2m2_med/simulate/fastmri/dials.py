@@ -1,4 +1,4 @@
-"""The generative model of the simulated knees: what each label puts into magnitude, phase and their relation.
+"""The generative model of simulated fastMRI data: what each label puts into magnitude, phase and their relation.
 
 For every slice and label with class y ∈ {0, 1} four latents are drawn, independent given y:
 
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LABELS = ("abnormal", "meniscus_tear", "acl", "cartilage")
+from i2m2_med.simulate.fastmri.anatomy import Anatomy
+
 SEPARATION = 2.0
 """Distance of the classes at dial 1, in standard deviations of the latent: a lone modality reaches AUROC Φ(2/√2) = 0.921."""
 AGREEMENT = 0.48
@@ -26,7 +27,7 @@ DISEASED_VOLUMES = 2 / 3
 
 
 @dataclass(frozen=True)
-class KneeDials:
+class Dials:
     """Strength of the evidence in magnitude alone, in phase alone, and between the two; 0 (none) to 1."""
 
     magnitude: float
@@ -50,23 +51,35 @@ class Latents:
     shift: NDArray[np.int8]
 
 
-def draw_classes(volumes: int, slices: int, prevalence: float, seed: int) -> NDArray[np.int8]:
+def draw_classes(anatomy: Anatomy, volumes: int, slices: int, prevalence: float, seed: int) -> NDArray[np.int8]:
     """Classes (volume, slice, label) with every label's share of positive slices as near to `prevalence` as counts allow.
 
-    In a diseased volume the positive slices are neighbours (counted round the end, so that a slice's position says nothing).
+    In a diseased volume the positive slices are neighbours (counted round the end, so that a slice's position says nothing);
+    a label of whole studies is that of every slice.
     """
-    diseased = max(DISEASED_VOLUMES, prevalence) if volumes > 1 else 1.0
-    classes = np.zeros((volumes, slices, len(LABELS)), np.int8)
-    for label in range(len(LABELS)):
+    rooms = _volumes_with_findings(anatomy, volumes, prevalence, seed)
+    diseased = max(DISEASED_VOLUMES, prevalence * volumes / len(rooms)) if volumes > 1 else 1.0
+    classes = np.zeros((volumes, slices, len(anatomy.labels)), np.int8)
+    for label, name in enumerate(anatomy.labels):
         rng = np.random.default_rng([seed, 1, label])
-        ill = rng.permutation(volumes)[: max(1, round(diseased * volumes))]
+        if name in anatomy.of_studies:
+            classes[rng.permutation(rooms)[: max(1, round(prevalence * volumes))], :, label] = 1
+            continue
+        ill = rng.permutation(rooms)[: max(1, round(diseased * len(rooms)))]
         runs = np.diff(np.round(np.linspace(0, prevalence * volumes * slices, len(ill) + 1)).astype(int))
         for volume, run in zip(ill, rng.permutation(runs), strict=True):
             classes[volume, (rng.integers(slices) + np.arange(min(run, slices))) % slices, label] = 1
     return classes
 
 
-def draw_latents(classes: NDArray[np.int8], dials: KneeDials, rng: np.random.Generator) -> Latents:
+def _volumes_with_findings(anatomy: Anatomy, volumes: int, prevalence: float, seed: int) -> NDArray[np.int64]:
+    """Numbers of the volumes that may have findings; of the others as many as the anatomy says, and prevalence leaves room for."""
+    healthy = int(min(anatomy.healthy, 1 - prevalence) * volumes)
+    drawn = np.random.default_rng([seed, 6]).permutation(volumes)[: volumes - healthy]
+    return np.sort(drawn)
+
+
+def draw_latents(classes: NDArray[np.int8], dials: Dials, rng: np.random.Generator) -> Latents:
     """Latents given the classes (slice, label); the random numbers used don't depend on the dials."""
     noise_magnitude, noise_phase = rng.standard_normal((2, *classes.shape))
     contrast = np.where(rng.random(classes.shape) < 0.5, 1, -1).astype(np.int8)
