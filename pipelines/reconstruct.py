@@ -8,7 +8,7 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import replace_folder
 
 if TYPE_CHECKING:
-    from i2m2_med.samples.knee.reconstruction import Images
+    from i2m2_med.samples.fastmri.reconstruction import Images
 
 SHOWN = 6
 """Slices in the picture, spread over the volume."""
@@ -36,7 +36,7 @@ def main(
         repetition: which repetition.
         encoding: which of the header's encodings.
     """
-    from i2m2_med.samples.knee.reconstruction import reconstruct_volume
+    from i2m2_med.samples.fastmri.reconstruction import reconstruct_volume
     from i2m2_med.samples.pictures import draw_grid
     from i2m2_med.scoring.images import write_image
     from i2m2_med.sources.formats.ismrmrd_counters import Choice

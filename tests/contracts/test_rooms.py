@@ -105,4 +105,4 @@ def test_names_are_found_in_code_strings_and_prose():
     assert named('def f():\n    """Of MIMIC-III."""\n', prose=False) == []
     assert named("x = 1  # knees\n", prose=True) == ["1: knees"]
     assert named("mimicked, medsam, i2m2_med, kneel = 1, 2, 3, 4\n", prose=True) == []
-    assert samples.TRANSFORMS["LoadSliced"] == "i2m2_med.samples.knee.transforms"
+    assert samples.TRANSFORMS["LoadSliced"] == "i2m2_med.samples.fastmri.transforms"

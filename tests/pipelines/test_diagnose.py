@@ -109,4 +109,4 @@ def test_severity_curves_start_unshifted(compared, tmp_path):
 
 def test_a_suite_for_another_track_is_one_line(compared, tmp_path):
     with pytest.raises(ConfigError, match="not for data of 'mimic3'"):
-        evaluate.main(compared["run"], shifts="knee", out=tmp_path)
+        evaluate.main(compared["run"], shifts="fastmri", out=tmp_path)

@@ -11,7 +11,7 @@ from monai.transforms.compose import Compose
 from i2m2_med.errors import SourceError
 from i2m2_med.samples import LoadSliced, Modalitiesd, Reconstructd
 from i2m2_med.samples.coils import reconstruct
-from i2m2_med.samples.knee.reconstruction import reconstruct_volume
+from i2m2_med.samples.fastmri.reconstruction import reconstruct_volume
 from i2m2_med.samples.physics import centred_fft, centred_ifft, fit_centre, sampled_ifft
 from i2m2_med.sources.fastmri.slices import VolumeFiles, inspect
 from i2m2_med.sources.fastmri.study import open_study, volume_rows

@@ -8,7 +8,7 @@ from monai.transforms.compose import Compose
 
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.dataset import Samples
-from i2m2_med.samples.knee import shifts as knee
+from i2m2_med.samples.fastmri import shifts as fastmri_shifts
 from i2m2_med.samples.mimic3 import shifts as mimic3
 from i2m2_med.samples.physics import centred_fft, centred_ifft
 from i2m2_med.samples.shifts import groups_apart, suite_for
@@ -30,7 +30,15 @@ def kspace() -> torch.Tensor:
 
 @pytest.mark.parametrize(
     "change",
-    [knee.drop_coils, knee.add_noise, knee.spike, knee.move, knee.offset_phase, knee.ramp_phase, knee.bend_phase],
+    [
+        fastmri_shifts.drop_coils,
+        fastmri_shifts.add_noise,
+        fastmri_shifts.spike,
+        fastmri_shifts.move,
+        fastmri_shifts.offset_phase,
+        fastmri_shifts.ramp_phase,
+        fastmri_shifts.bend_phase,
+    ],
 )
 def test_shape_and_type_stay_and_the_same_seed_gives_the_same(kspace, change):
     one, other = (change(kspace, generator(), 0.75) for _ in range(2))
@@ -39,7 +47,9 @@ def test_shape_and_type_stay_and_the_same_seed_gives_the_same(kspace, change):
     assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("change", [knee.move, knee.offset_phase, knee.ramp_phase, knee.bend_phase])
+@pytest.mark.parametrize(
+    "change", [fastmri_shifts.move, fastmri_shifts.offset_phase, fastmri_shifts.ramp_phase, fastmri_shifts.bend_phase]
+)
 def test_phase_shifts_turn_and_do_not_scale(kspace, change):
     torch.testing.assert_close(change(kspace, generator(), 1.3).abs(), kspace.abs())
     torch.testing.assert_close(change(kspace, generator(), 0.0), kspace)
@@ -48,24 +58,24 @@ def test_phase_shifts_turn_and_do_not_scale(kspace, change):
 def test_a_move_after_the_last_column_is_a_shifted_image():
     image = torch.zeros(1, 32, 32, dtype=torch.complex64)
     image[0, 16, 16] = 1
-    turn = -2 * torch.pi * knee.frequencies(32)[:, None] * 3
+    turn = -2 * torch.pi * fastmri_shifts.frequencies(32)[:, None] * 3
     moved = centred_ifft(centred_fft(image) * torch.polar(torch.ones_like(turn), turn), 32, 32).abs()
     assert moved[0].argmax() == 19 * 32 + 16
 
 
 def test_noise_has_the_ratio_asked_for(kspace):
     many = kspace.repeat(20, 1, 1)
-    noise = knee.add_noise(many, generator(), 2.0) - many
+    noise = fastmri_shifts.add_noise(many, generator(), 2.0) - many
     assert (kspace.abs().square().mean() / noise.abs().square().mean()).sqrt() == pytest.approx(2.0, rel=0.05)
 
 
 def test_spikes_and_dead_coils_are_counted(kspace):
-    assert ((knee.spike(kspace, generator(), 4.0) != kspace).flatten(1).sum(dim=1) <= 4).all()
+    assert ((fastmri_shifts.spike(kspace, generator(), 4.0) != kspace).flatten(1).sum(dim=1) <= 4).all()
     for share, alive in ((0.25, 2), (0.75, 1), (1.0, 1)):
-        dropped = knee.drop_coils(kspace, generator(), share)
+        dropped = fastmri_shifts.drop_coils(kspace, generator(), share)
         assert (dropped.abs().sum(dim=(1, 2)) > 0).sum() == alive
     with pytest.raises(ConfigError, match="needs several coils"):
-        knee.drop_coils(kspace[:1], generator(), 0.5)
+        fastmri_shifts.drop_coils(kspace[:1], generator(), 0.5)
 
 
 def series() -> np.ndarray:
@@ -170,7 +180,7 @@ def test_what_is_kept_in_memory_is_not_taken_for_shifted_or_for_other_rows():
         whole = everything(kept)["magnitude"]
         torch.testing.assert_close(whole, everything(plain)["magnitude"])
         for name in ("noise", "spikes", "coil_drop"):
-            shift = knee.SUITE.shifts[name]
+            shift = fastmri_shifts.SUITE.shifts[name]
             for severity in shift.severities:
                 ours, theirs = (everything(shift.change(one, severity))["magnitude"] for one in (kept, plain))
                 torch.testing.assert_close(ours, theirs)
@@ -190,10 +200,10 @@ def test_sources_are_evaluated_apart():
 @pytest.mark.parametrize(
     ("name", "source", "reason"),
     [
-        ("knee", mimic3_source, "not for data of 'mimic3'; choose from mimic3"),
-        ("knee", avmnist, "there are no shifts for data of 'avmnist'"),
-        ("kne", fastmri, "did you mean 'knee'"),
-        ("knee.noize", fastmri, "did you mean 'noise'"),
+        ("fastmri", mimic3_source, "not for data of 'mimic3'; choose from mimic3"),
+        ("fastmri", avmnist, "there are no shifts for data of 'avmnist'"),
+        ("fastmr", fastmri, "did you mean 'fastmri'"),
+        ("fastmri.noize", fastmri, "did you mean 'noise'"),
     ],
 )
 def test_the_wrong_suite_is_one_line(name, source, reason):

@@ -1,4 +1,4 @@
-"""Volumes of every format that the knee track reads, by one face: find them, inspect them, read one slice of them.
+"""Volumes of every format that the fastMRI source reads, by one face: find them, inspect them, read one slice of them.
 
 Formats: fastMRI HDF5, ISMRMRD raw (HDF5), BART (`.cfl`), `.npy` k-space of one slice, (coil, readout, phase) with DC in the
 centre; images of magnitude and phase as NIfTI and what else nibabel reads, or as a folder of DICOM files.

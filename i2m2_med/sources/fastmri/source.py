@@ -88,9 +88,9 @@ class Source(BaseSource):
     """fastMRI, knee or brain, single- or multi-coil, masked or fully sampled."""
 
     settings: Settings
-    pictured_by = "i2m2_med.samples.knee.picture"
-    shifted_by = "i2m2_med.samples.knee.shifts"
-    imaged_by = "i2m2_med.samples.knee.study_images"
+    pictured_by = "i2m2_med.samples.fastmri.picture"
+    shifted_by = "i2m2_med.samples.fastmri.shifts"
+    imaged_by = "i2m2_med.samples.fastmri.study_images"
     held_apart_by = "group_acquisition"
     bounds = {
         "_shape": Bound(("number of slices", "number of coils", "size (readout)", "size (phase)"), 1.25),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from i2m2_med.errors import SourceError
-from i2m2_med.samples.knee.reconstruction import reconstruct_volume
+from i2m2_med.samples.fastmri.reconstruction import reconstruct_volume
 from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect
 
 

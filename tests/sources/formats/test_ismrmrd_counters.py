@@ -10,7 +10,7 @@ from ismrmrd import xsd
 from ismrmrd.acquisition import Acquisition
 
 from i2m2_med.errors import SourceError
-from i2m2_med.samples.knee.reconstruction import reconstruct_volume
+from i2m2_med.samples.fastmri.reconstruction import reconstruct_volume
 from i2m2_med.sources.fastmri.slices import VolumeFiles
 from i2m2_med.sources.formats.hdf5 import close_files
 from i2m2_med.sources.formats.ismrmrd_counters import Choice

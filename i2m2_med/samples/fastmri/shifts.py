@@ -1,4 +1,4 @@
-"""Shifts of knee MRI, in k-space (between reading and reconstruction) or on the complex image (before modalities are made).
+"""Shifts of MRI, in k-space (between reading and reconstruction) or on the complex image (before modalities are made).
 
 Motion is in k-space here: TorchIO's moves magnitude images, where the phase is lost already.
 """
@@ -32,7 +32,7 @@ def drop_coils(kspace: Tensor, generator: torch.Generator, share: float) -> Tens
     coils = len(kspace)
     if coils < 2:
         raise ConfigError(
-            "the shift coil_drop needs several coils; these data have one. Choose other shifts: knee.<name>"
+            "the shift coil_drop needs several coils; these data have one. Choose other shifts: fastmri.<name>"
         )
     dead = torch.randperm(coils, generator=generator)[: min(coils - 1, max(1, round(share * coils)))]
     return kspace.index_fill(0, dead, 0)
@@ -53,7 +53,7 @@ def spike(kspace: Tensor, generator: torch.Generator, count: float) -> Tensor:
 
 
 def move(kspace: Tensor, generator: torch.Generator, pixels: float) -> Tensor:
-    """The knee moves by up to `pixels` (rows and columns) at a random time: later columns carry the phase of the new place."""
+    """The body moves by up to `pixels` (rows and columns) at a random time: later columns carry the phase of the new place."""
     rows, columns = kspace.shape[-2:]
     start = int(torch.randint(columns // 4, max(columns // 4 + 1, 3 * columns // 4), (1,), generator=generator))
     angle = 2 * torch.pi * float(torch.rand(1, generator=generator))
@@ -150,7 +150,7 @@ def undersampled(kind: str) -> dict[str, Shift]:
 
 
 SUITE = Suite(
-    "knee",
+    "fastmri",
     undersampled("random")
     | undersampled("equispaced")
     | undersampled("magic")

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from i2m2_med.samples.knee.picture import chosen, panel, picture
+from i2m2_med.samples.fastmri.picture import chosen, panel, picture
 from i2m2_med.simulate.knee import write as knee
 from i2m2_med.simulate.knee.anatomy import KNEE
 from i2m2_med.sources.fastmri.labels import PUBLISHED_RULES, read_boxes

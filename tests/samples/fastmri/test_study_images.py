@@ -7,7 +7,7 @@ import pytest
 from monai.transforms.compose import Compose
 
 from i2m2_med.samples import LoadSliced, Reconstructd
-from i2m2_med.samples.knee.study_images import study_images
+from i2m2_med.samples.fastmri.study_images import study_images
 from i2m2_med.scoring.extras import origin
 from i2m2_med.sources.fastmri.study import open_study
 from tests.scans import Scan, header, line, write_raw

@@ -1,4 +1,4 @@
-"""A whole volume, of any format that the knee track reads, as complex images in the scanner's field of view."""
+"""A whole volume, of any format that the fastMRI source reads, as complex images in the scanner's field of view."""
 
 from dataclasses import dataclass
 

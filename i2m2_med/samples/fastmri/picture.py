@@ -9,7 +9,7 @@ import torch
 
 from i2m2_med.files import replace_file
 from i2m2_med.samples.coils import reconstruct
-from i2m2_med.samples.knee.transforms import IMAGES, choice_of, files_of
+from i2m2_med.samples.fastmri.transforms import IMAGES, choice_of, files_of
 from i2m2_med.samples.physics import fit_centre, turned
 from i2m2_med.samples.pictures import Panel, draw_grid, place_of
 from i2m2_med.sources.fastmri.labels import read_boxes, unflip

@@ -1,10 +1,10 @@
-"""Where a knee study's images lie, for what is drawn beside its scores."""
+"""Where a study's images lie, for what is drawn beside its scores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from i2m2_med.samples.knee.reconstruction import reconstruct_volume
+from i2m2_med.samples.fastmri.reconstruction import reconstruct_volume
 from i2m2_med.samples.study_images import StudyImages
 from i2m2_med.sources.fastmri.study import study_files
 from i2m2_med.sources.formats.ismrmrd_header import MAX_MATRIX
