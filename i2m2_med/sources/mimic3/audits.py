@@ -1,5 +1,6 @@
 """The manifest's audits of the data: rejections per item, ids that resolve nowhere, missingness, leaks, the database's trace."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +84,18 @@ def unresolved(table: Ingested, patients: Ingested) -> int:
 
 
 def audit_splits(
-    records: pl.DataFrame, arrays: dict[str, np.ndarray], settings: Settings, label: str
+    records: pl.DataFrame, arrays: dict[str, np.ndarray], settings: Settings, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the audits that need every record's split: `missing`, `static_vs_label`, `database_probe`."""
+    """Return the audits that need every record's split: `missing`, `static_vs_label` (of several labels: by label), `database_probe`."""
+    static = np.asarray(arrays["static"])
+    against = {label: static_against_label(records, static, settings, label) for label in labels}
     names = channel_names(settings)
     parts = {split: np.flatnonzero((records["split"] == split).to_numpy()) for split in ("train", "valid", "test")}
     return {
         "missing": {
             split: missing(np.asarray(arrays["series"])[rows], names) for split, rows in parts.items() if len(rows)
         },
-        "static_vs_label": static_against_label(records, np.asarray(arrays["static"]), settings, label),
+        "static_vs_label": against if len(labels) > 1 else against[labels[0]],
         "database_probe": database_probe(records, np.asarray(arrays["series"])),
     }
 
@@ -117,14 +120,15 @@ def static_against_label(records: pl.DataFrame, static: np.ndarray, settings: Se
         positive = target > 0
         hits, n_flagged, all_positive = int((flagged & positive).sum()), int(flagged.sum()), int(positive.sum())
         precision, recall = (hits / n_flagged if n_flagged else None), (hits / all_positive if all_positive else None)
-        same_codes = settings.comorbidities == "this_admission" and (settings.task == "icd9")
+        of_codes = settings.task in ("icd9", "phenotyping")
+        same_codes = settings.comorbidities == "this_admission" and of_codes
         sure = n_flagged >= LEAK_POSITIVES and precision is not None and precision >= LEAK_PRECISION
         filled = settings.cancer_flags or name not in CANCER
         by_flag[name] = {
             "flagged": n_flagged,
             "precision": precision,
             "recall": recall,
-            "leak": filled and ((same_codes and n_flagged > 0) or (settings.task == "icd9" and sure)),
+            "leak": filled and ((same_codes and n_flagged > 0) or (of_codes and sure)),
         }
     return by_flag
 

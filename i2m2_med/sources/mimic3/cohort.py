@@ -156,30 +156,53 @@ def first_admissions(settings: Settings, stays: pl.DataFrame, admissions: pl.Dat
 def with_times(samples: pl.DataFrame, settings: Settings, span: pl.DataFrame) -> pl.DataFrame:
     """Add `start` (seconds from INTIME to hour 0), `origin` and `prediction` (datetimes), and the `first` and `last` record of `span`."""
     joined = samples.join(span, on="row", how="left", maintain_order="left")
-    start = pl.col("first").fill_null(0) if settings.origin == "first_record" else pl.lit(0, pl.Int64)
+    length = (pl.col("OUTTIME") - pl.col("INTIME")).dt.total_seconds()
+    start = {
+        "icu_intime": pl.lit(0, pl.Int64),
+        "first_record": pl.col("first").fill_null(0),
+        "before_outtime": length - settings.window_hours * 3600,
+    }[settings.origin]
     ahead = timedelta(hours=settings.window_hours + settings.gap_hours)
     origin = pl.col("INTIME") + pl.duration(seconds=start)
-    return joined.with_columns(start=start, origin=origin, prediction=origin + ahead)
+    prediction = pl.col("DISCHTIME") if settings.task == "readmission" else origin + ahead
+    return joined.with_columns(start=start, origin=origin, prediction=prediction)
 
 
 def keep_long_enough(samples: pl.DataFrame, settings: Settings, flow: Flow) -> pl.DataFrame:
-    """Drop samples that are too short, and (exclusive outcome) those dead before the prediction time. `row` stays what it was."""
-    if settings.length == "records":
-        long = (pl.col("last") - pl.col("first") > settings.window_hours * 3600).fill_null(False)
-        step = f"samples: records over more than {settings.window_hours} h"
-    else:
-        long = pl.col("OUTTIME").is_null() | (pl.col("OUTTIME") >= pl.col("prediction"))
-        step = f"samples: in the ICU for {settings.window_hours + settings.gap_hours:g} h"
+    """Drop samples that are too short, and (exclusive outcome) those dead before the prediction time; a phenotype is a finding on
+    the dead too. `row` stays what it was."""
+    step, long = long_enough(settings)
     kept = samples.filter(long)
-    count(flow, step, samples, kept, "too short")
-    if settings.outcome == "exclusive":
-        alive = kept.filter(death_time().is_null() | (death_time() > pl.col("prediction")))
-        count(flow, "samples: alive at prediction time", kept, alive, "died before it")
-        kept = alive
+    count(flow, step, samples, kept, "too short" if settings.origin != "before_outtime" else "time unknown")
+    if settings.outcome == "exclusive" and settings.task != "phenotyping":
+        kept = keep_alive(kept, settings, flow)
     if kept.height == 0:
         raise SourceError(
             "no sample is left after the cohort's rules; see the cohort flow, and loosen window, gap or age"
         )
+    return kept
+
+
+def long_enough(settings: Settings) -> tuple[str, pl.Expr]:
+    """(the step's name in the cohort flow, which samples are long enough)."""
+    if settings.length == "records":
+        long = (pl.col("last") - pl.col("first") > settings.window_hours * 3600).fill_null(False)
+        return f"samples: records over more than {settings.window_hours} h", long
+    if settings.origin == "before_outtime":
+        return "samples: it is known when they left", pl.col("OUTTIME").is_not_null() & pl.col(
+            "prediction"
+        ).is_not_null()
+    long = pl.col("OUTTIME").is_null() | (pl.col("OUTTIME") >= pl.col("prediction"))
+    return f"samples: in the ICU for {settings.window_hours + settings.gap_hours:g} h", long
+
+
+def keep_alive(samples: pl.DataFrame, settings: Settings, flow: Flow) -> pl.DataFrame:
+    """Drop those dead before the prediction time; with one at discharge, all who died in hospital."""
+    alive = death_time().is_null() | (death_time() > pl.col("prediction"))
+    if settings.task == "readmission":
+        alive &= (pl.col("HOSPITAL_EXPIRE_FLAG") != 1).fill_null(True)
+    kept = samples.filter(alive)
+    count(flow, "samples: alive at prediction time", samples, kept, "died before it")
     return kept
 
 

@@ -1,4 +1,4 @@
-"""Measured values → the hourly grid: (row, hour, channel) float32, with what was measured and how long ago."""
+"""Measured values → the grid of hours (or wider bins): (row, hour, channel) float32, with what was measured and how long ago."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Grid(NamedTuple):
     mask: np.ndarray
     """bool: measured in that hour."""
     since: np.ndarray
-    """float64: hours since last measured, 0 where measured in that hour; NaN where never yet."""
+    """float64: bins since last measured, 0 where measured in that bin; NaN where never yet."""
 
 
 def series(values: pl.DataFrame, start: pl.DataFrame, settings: Settings) -> np.ndarray:
@@ -28,11 +28,13 @@ def series(values: pl.DataFrame, start: pl.DataFrame, settings: Settings) -> np.
 
     values: of `measure.measured`; start, in the order of rows: `row`, `start` (seconds from INTIME to hour 0), `last` (seconds to the last record).
     """
-    n_rows = start.height
-    grid = gridded(values, start, settings, n_rows)
-    if settings.channels == "saps12":
-        grid = with_ratio(grid, settings)
-    kinds = {"value": grid.value, "mask": grid.mask.astype(np.float64), "since": grid.since}
+    grid = gridded(values, start, settings, start.height)
+    return as_channels(with_ratio(grid, settings) if settings.channels == "saps12" else grid, settings)
+
+
+def as_channels(grid: Grid, settings: Settings) -> np.ndarray:
+    """The kinds of channels that the settings ask for, one behind the other; all NaN in rows without a value."""
+    kinds = {"value": grid.value, "mask": grid.mask.astype(np.float64), "since": grid.since * settings.bin_hours}
     joined = np.concatenate([kinds[kind] for kind in settings.series_channels], axis=2)
     joined[~np.isfinite(grid.value).any(axis=(1, 2))] = np.nan
     return joined.astype(np.float32)
@@ -48,21 +50,23 @@ def gridded(values: pl.DataFrame, start: pl.DataFrame, settings: Settings, n_row
     """Hourly cells, filled the way the settings say."""
     n_channels = len(RAW_SAPS) if settings.channels == "saps12" else len(CHANNELS["benchmark17"])
     cells = hourly(values, start, settings)
-    shape = (n_rows, settings.window_hours, n_channels)
-    return causal(cells, shape) if settings.fill == "causal" else whole_stay(cells, start, shape)
+    shape = (n_rows, settings.n_bins, n_channels)
+    return causal(cells, shape) if settings.fill == "causal" else whole_stay(cells, start, shape, settings)
 
 
 def hourly(values: pl.DataFrame, start: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """One value per `row`, `channel`, `hour`: the mean (saps12) or the last (benchmark17) of the hour.
 
-    Hour h is [h, h+1); closed, a value on the hour belongs to the hour before too, and none is after the last full hour.
+    Hour h is [h, h+1), with `bin_hours` as wide as that; closed, a value on the hour belongs to the hour before too, and none
+    is after the last full hour.
     """
+    width = 3600 * settings.bin_hours
     of_row = {name: start[name].gather(values["row"]) for name in ("start", "last")}
     placed = values.with_columns(at=pl.col("seconds") - of_row["start"], last=of_row["last"], start=of_row["start"])
-    placed = placed.with_columns(hour=pl.col("at").floordiv(3600))
+    placed = placed.with_columns(hour=pl.col("at").floordiv(width))
     if settings.bins == "closed":
-        twice = placed.filter(pl.col("at") % 3600 == 0, pl.col("at") > 0).with_columns(hour=pl.col("hour") - 1)
-        placed = pl.concat([placed, twice]).filter(pl.col("hour") < n_hours())
+        twice = placed.filter(pl.col("at") % width == 0, pl.col("at") > 0).with_columns(hour=pl.col("hour") - 1)
+        placed = pl.concat([placed, twice]).filter(pl.col("hour") < n_bins(settings))
     if settings.channels == "saps12":
         return placed.group_by("row", "channel", "hour").agg(pl.col("value").mean())
     placed = placed.sort("row", "channel", "hour", "seconds", "value") if settings.bins == "closed" else placed
@@ -70,9 +74,9 @@ def hourly(values: pl.DataFrame, start: pl.DataFrame, settings: Settings) -> pl.
     return placed.filter(ends.fill_null(True)).select("row", "channel", "hour", "value")
 
 
-def n_hours() -> pl.Expr:
-    """Hours from the first record to the last, the last one begun counted as whole."""
-    return ((pl.col("last") - pl.col("start")) / 3600).ceil().cast(pl.Int64)
+def n_bins(settings: Settings) -> pl.Expr:
+    """Bins from the first record to the last, the last one begun counted as whole."""
+    return ((pl.col("last") - pl.col("start")) / (3600 * settings.bin_hours)).ceil().cast(pl.Int64)
 
 
 def causal(cells: pl.DataFrame, shape: tuple[int, int, int]) -> Grid:
@@ -91,7 +95,7 @@ def causal(cells: pl.DataFrame, shape: tuple[int, int, int]) -> Grid:
     return Grid(filled, mask, np.where(np.isfinite(filled), since, np.nan))
 
 
-def whole_stay(cells: pl.DataFrame, start: pl.DataFrame, shape: tuple[int, int, int]) -> Grid:
+def whole_stay(cells: pl.DataFrame, start: pl.DataFrame, shape: tuple[int, int, int], settings: Settings) -> Grid:
     """As the published code fills: the last value, else the next one of the whole stay; urine with its mean over the stay."""
     cells = cells.filter(pl.col("hour") >= 0)
     after = cells.filter(pl.col("hour") >= shape[1]).group_by("row", "channel").agg(pl.all().sort_by("hour").first())
@@ -106,7 +110,7 @@ def whole_stay(cells: pl.DataFrame, start: pl.DataFrame, shape: tuple[int, int, 
     filled = backward(forward(np.concatenate([value, later], axis=1)))[:, : shape[1]]
     if urine is not None:
         filled[..., URINE] = urine
-    hours = start.select(n_hours().clip(1, shape[1]).fill_null(1)).to_series().to_numpy()
+    hours = start.select(n_bins(settings).clip(1, shape[1]).fill_null(1)).to_series().to_numpy()
     cut = np.minimum(np.arange(shape[1])[None, :], hours[:, None] - 1)  # a shorter stay repeats its last hour
     return Grid(np.take_along_axis(filled, cut[:, :, None], axis=1), mask, since)
 

@@ -1,4 +1,4 @@
-"""Labels to predict: mortality in classes, an ICD-9 group, in-hospital mortality; −1 where it can't be known."""
+"""Labels to predict: mortality in classes, an ICD-9 group, and those of `tasks.py`; −1 where it can't be known."""
 
 import polars as pl
 
@@ -6,7 +6,9 @@ from i2m2_med.sources.mimic3 import icd10
 from i2m2_med.sources.mimic3.cohort import death_time, undated_death
 from i2m2_med.sources.mimic3.icd9 import code as icd9_code
 from i2m2_med.sources.mimic3.ingest import Ingested
+from i2m2_med.sources.mimic3.phenotypes import names as phenotype_names
 from i2m2_med.sources.mimic3.settings import Settings
+from i2m2_med.sources.mimic3.tasks import phenotypes, readmitted, remaining_stay, stay_classes, within_ahead
 from i2m2_med.sources.source import Labels
 
 YEAR_HOURS = 8766
@@ -22,6 +24,10 @@ def labels_of(settings: Settings) -> Labels:
         return Labels((f"icd9_{settings.icd9_group}",), ("no", "yes"))
     if settings.task == "ihm48":
         return Labels(("ihm48",), ("survived", "died"))
+    if settings.task == "los":
+        return Labels(("los",), stay_classes(settings))
+    if settings.task != "mortality":
+        return Labels(phenotype_names() if settings.task == "phenotyping" else (settings.task,), ("no", "yes"))
     if settings.outcome == "published":
         within = ("1 day", "2 days", "3 days", "30 days after discharge", "1 year after discharge")
         return Labels(("mortality",), ("beyond", *within))
@@ -35,17 +41,29 @@ def horizon_name(hours: float) -> str:
     return f"{hours / size:g} {unit}{'s' * (hours != size)}"
 
 
+def label_columns(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """`label_<name>` of every sample, Int8."""
+    if settings.task == "phenotyping":
+        columns = phenotypes(tables, samples)
+    else:
+        columns = pl.DataFrame({labels_of(settings).names[0]: label(tables, samples, settings)})
+    return columns.cast(pl.Int8).rename(lambda name: f"label_{name}")
+
+
 def label(tables: dict[str, Ingested], samples: pl.DataFrame, settings: Settings) -> pl.Series:
-    """The label of every sample, Int8."""
+    """The one label of a task, for every sample."""
     if settings.task == "icd9":
         return icd9(tables, samples, settings)
+    if settings.task == "readmission":
+        return readmitted(tables, samples, settings)
     if settings.task == "ihm48":
         flag = pl.col("HOSPITAL_EXPIRE_FLAG")
-        return samples.select(pl.when(flag.is_in([0, 1])).then(flag).otherwise(-1).cast(pl.Int8)).to_series()
+        return samples.select(pl.when(flag.is_in([0, 1])).then(flag).otherwise(-1)).to_series()
+    if settings.hourly:
+        hourly = remaining_stay(settings) if settings.task == "los" else within_ahead(settings)
+        return samples.select(hourly).to_series()
     published = settings.outcome == "published"
-    return samples.select(
-        (published_mortality() if published else exclusive_mortality(settings)).cast(pl.Int8)
-    ).to_series()
+    return samples.select(published_mortality() if published else exclusive_mortality(settings)).to_series()
 
 
 def exclusive_mortality(settings: Settings) -> pl.Expr:

@@ -32,10 +32,15 @@ EVENTS = ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")
 
 def measured(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> pl.DataFrame:
     """`row`, `seconds`, `channel` (number), `value`, sorted by row, channel, seconds, value; of saps12 one per moment."""
-    charted = pl.concat([rows_of(tables[name], name, cohort, settings, flow) for name in EVENTS])
+    charted = charted_rows(tables, cohort, settings, flow)
     if settings.available == "stored":
-        charted = known_in_time(charted, first_known(charted, settings), settings, flow)
+        charted = known_in_time(charted, starts(charted, cohort, settings), settings, flow)
     return values_of(charted, settings)
+
+
+def charted_rows(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> pl.DataFrame:
+    """The rows of all event tables that fall into a sample's time, as `rows_of` returns them."""
+    return pl.concat([rows_of(tables[name], name, cohort, settings, flow) for name in EVENTS])
 
 
 def values_of(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -51,11 +56,14 @@ def values_of(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     return values.select("row", "seconds", channel, "value").sort("row", "channel", "seconds", "value")
 
 
-def first_known(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame | None:
-    """`row`, `first` (seconds): the first record of each sample that was stored within a window of itself; None where hour 0 is
-    the ICU admission."""
+def starts(charted: pl.DataFrame, cohort: Cohort, settings: Settings) -> pl.DataFrame | None:
+    """`row`, `first` (seconds): hour 0 of each sample, as the first record that was stored within a window of itself, or by the
+    stay's end; None where it is the ICU admission."""
     if settings.origin == "icu_intime":
         return None
+    if settings.origin == "before_outtime":
+        length = (pl.col("OUTTIME") - pl.col("reference")).dt.total_seconds()
+        return cohort.stays.select("row", first=length - settings.window_hours * 3600).drop_nulls()
     soon = pl.col("stored").is_null() | (pl.col("stored") - pl.col("seconds") <= settings.window_hours * 3600)
     return values_of(charted.filter(soon), settings).group_by("row").agg(first=pl.col("seconds").min())
 
@@ -139,7 +147,8 @@ def spans_of(name: str, cohort: Cohort, settings: Settings) -> pl.DataFrame:
     since = pl.col("INTIME")
     if name == "LABEVENTS":
         since = since - pl.duration(hours=LOOKBACK_HOURS)
-    window_only = settings.origin == "icu_intime" and settings.fill == "causal" and settings.length == "stay"
+    first_window = settings.origin == "icu_intime" and not settings.hourly
+    window_only = first_window and settings.fill == "causal" and settings.length == "stay"
     until = pl.lit(None, pl.Datetime("us")) if settings.unit == "first_admission" else pl.col("OUTTIME")
     if window_only:
         until = pl.col("reference") + pl.duration(hours=settings.window_hours)

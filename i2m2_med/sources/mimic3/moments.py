@@ -1,5 +1,7 @@
 """Values at one moment: since when each could be known, which of several counts, and of what blood it is."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from i2m2_med.sources.mimic3.settings import Settings
@@ -28,17 +30,13 @@ def known_in_time(charted: pl.DataFrame, first: pl.DataFrame | None, settings: S
     return kept
 
 
-def once_per_moment(charted: pl.DataFrame) -> pl.DataFrame:
-    """One value per stay, concept and moment: of several the one stored last, else (or if several were) their median."""
-    several = charted.select(AT_ONE_MOMENT).is_duplicated() & ~charted["concept"].is_in(ADDED_UP)
+def once_per_moment(charted: pl.DataFrame, keys: Sequence[str] = AT_ONE_MOMENT) -> pl.DataFrame:
+    """One value per stay, concept and moment (all `keys`): of several the one stored last, else (or if several were) their median."""
+    several = charted.select(keys).is_duplicated() & ~charted["concept"].is_in(ADDED_UP)
     if not several.any():
         return charted
     latest = (pl.col("stored") == pl.col("stored").max()) | pl.col("stored").is_null().all()
-    chosen = (
-        charted.filter(several)
-        .group_by(AT_ONE_MOMENT)
-        .agg(pl.col("value").filter(latest).median(), pl.col("stored").max())
-    )
+    chosen = charted.filter(several).group_by(keys).agg(pl.col("value").filter(latest).median(), pl.col("stored").max())
     return pl.concat([charted.filter(~several), chosen.select(charted.columns)])
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from i2m2_med.sources.mimic3.cohort import CAPPED_AGE, YEAR
 from i2m2_med.sources.mimic3.ingest import Ingested
-from i2m2_med.sources.mimic3.labels import follow_up, label, labels_of
+from i2m2_med.sources.mimic3.labels import follow_up, label_columns
 from i2m2_med.sources.mimic3.settings import Settings
 
 AGE_BANDS = (45, 65, 80)
@@ -18,13 +18,16 @@ ETHNICITIES = ("white", "black", "hispanic", "asian")
 def records(
     tables: dict[str, Ingested], samples: pl.DataFrame, arrays: dict[str, np.ndarray], settings: Settings
 ) -> pl.DataFrame:
-    """Columns of the source contract: ids, labels, which modalities are there, subgroups, follow-up, and the published split."""
+    """Columns of the source contract: ids, labels, which modalities are there, subgroups, follow-up, and the published split.
+
+    `item` is the hour of the stay where every hour is a sample, else 0.
+    """
     study = "HADM_ID" if settings.unit == "first_admission" else "ICUSTAY_ID"
     made = samples.select(
         pl.col("SUBJECT_ID").cast(pl.String).alias("patient"),
         pl.col(study).cast(pl.String).alias("study"),
-        pl.lit(0, pl.Int32).alias("item"),
-        label(tables, samples, settings).cast(pl.Int8).alias(f"label_{labels_of(settings).names[0]}"),
+        (pl.col("hour") if settings.hourly else pl.lit(0)).cast(pl.Int32).alias("item"),
+        *label_columns(tables, samples, settings),
         pl.Series("has_series", np.asarray(np.isfinite(arrays["series"]).any(axis=(1, 2)))),
         *groups(),
     )

@@ -43,7 +43,19 @@ COMPAT: dict[str, Any] = {
     "split": "seed_10",
 }
 PROFILES = {"clean": CLEAN, "i2m2_compat": COMPAT}
-IHM48: dict[str, Any] = {"unit": "single_stay", "window_hours": 48, "minimum_age": 18, "channels": "benchmark17"}
+BENCHMARK: dict[str, Any] = {"unit": "single_stay", "minimum_age": 18, "channels": "benchmark17"}
+AT_DISCHARGE: dict[str, Any] = {**BENCHMARK, "window_hours": 48, "origin": "before_outtime"}
+TASKS: dict[str, dict[str, Any]] = {
+    "ihm48": {**BENCHMARK, "window_hours": 48},
+    "los": BENCHMARK,
+    "decompensation": BENCHMARK,
+    "sepsis3": {**BENCHMARK, "unit": "every_stay", "ahead_hours": 6.0},
+    "phenotyping": AT_DISCHARGE,
+    "readmission": AT_DISCHARGE,
+}
+"""What a task sets where the config is silent: the cohort and channels of mimic3-benchmarks."""
+HOURLY = ("los", "decompensation", "sepsis3")
+"""Tasks with a sample for every hour of a stay."""
 
 
 def plain_words(category: str) -> str:
@@ -78,7 +90,16 @@ class Notes(Text):
 class Settings(settings.Settings):
     """`configs/parts/mimic3.yaml`. A flag that is not given comes from the profile (and the task)."""
 
-    came_later = ("unreadable",)
+    came_later = (
+        "unreadable",
+        "bin_hours",
+        "first_hour",
+        "every_hours",
+        "last_hour",
+        "ahead_hours",
+        "los_days",
+        "readmission_days",
+    )
     name: Literal["mimic3"] = "mimic3"
     root: Path
     """Folder of the tables: NAME.csv.gz, NAME.csv or NAME.parquet, file names and headers in either case. Or a database,
@@ -87,12 +108,29 @@ class Settings(settings.Settings):
     """The database that `root` was copied from: follows from `root`, and is never written down."""
     profile: Literal["clean", "i2m2_compat"] = "clean"
     """`clean` holds nothing from after the prediction time; `i2m2_compat` is the published task, leaks included."""
-    task: Literal["mortality", "icd9", "ihm48"] = "mortality"
-    """Mortality in six classes, a group of ICD-9 diagnoses (`icd9_group`), or in-hospital mortality after 48 hours as of mimic3-benchmarks."""
+    task: Literal["mortality", "icd9", "ihm48", "los", "phenotyping", "readmission", "decompensation", "sepsis3"] = (
+        "mortality"
+    )
+    """Mortality in six classes, a group of ICD-9 diagnoses (`icd9_group`), the four tasks of mimic3-benchmarks (in-hospital mortality
+    after 48 hours, remaining length of stay, 25 phenotypes, decompensation), readmission, or Sepsis-3; `tasks.py` defines each."""
     icd9_group: int = Field(1, ge=0, le=20)
     """Group of the ICD-9 task: 0 = 001–139, 1 = 140–239, … 7 = 460–519, … 19 = V, 20 = E."""
     window_hours: int = Field(24, ge=1)
-    """Length of the input, in hourly bins."""
+    """Length of the input."""
+    bin_hours: int = Field(1, ge=1)
+    """Width of the bins that the input is parted into; a network's `hours` is then `window_hours / bin_hours`."""
+    first_hour: int = Field(5, ge=1)
+    """Hourly tasks: hours after ICU admission of a stay's first sample."""
+    every_hours: int = Field(1, ge=1)
+    """Hourly tasks: hours from one sample to the next."""
+    last_hour: int | None = Field(None, ge=1)
+    """Hourly tasks: no sample later than this; all of the stay where none is given. The same as `first_hour`: one sample a stay."""
+    ahead_hours: float = Field(24.0, gt=0)
+    """Decompensation and Sepsis-3: whether it comes within so many hours after the sample's time."""
+    los_days: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 14.0)
+    """Remaining length of stay: the days that part its classes."""
+    readmission_days: float = Field(30.0, gt=0)
+    """Readmission: counted within so many days of discharge."""
     gap_hours: float = Field(0.0, ge=0)
     """Prediction time is this long after the input ends; whoever dies or leaves before it is out (clean)."""
     horizons: tuple[float, ...] = (24.0, 48.0, 72.0, 168.0, 8766.0)
@@ -114,8 +152,8 @@ class Settings(settings.Settings):
     """A sample is a subject's first ICU stay, any stay, the only stay of an admission in one ward, or the first admission, stays merged."""
     length: Literal["stay", "records"] = "stay"
     """Long enough is: in the ICU until the prediction time, or first to last record longer than the window."""
-    origin: Literal["icu_intime", "first_record"] = "icu_intime"
-    """Hour 0: the admission to the ICU, or the first value that was charted."""
+    origin: Literal["icu_intime", "first_record", "before_outtime"] = "icu_intime"
+    """Hour 0: the admission to the ICU, the first value that was charted, or as long before leaving the ICU as the input lasts."""
     bins: Literal["half_open", "closed"] = "half_open"
     """Closed bins count a record on the hour twice."""
     fill: Literal["causal", "whole_stay"] = "causal"
@@ -151,8 +189,7 @@ class Settings(settings.Settings):
             address = plain(str(given["root"]))
             given = {**given, "root": copied_to(address, cls.model_fields["name"].default), "database": address}
         profile = PROFILES.get(given.get("profile", "clean"), CLEAN)
-        task = IHM48 if given.get("task") == "ihm48" else {}
-        return {**profile, **task, **given}
+        return {**profile, **TASKS.get(str(given.get("task")), {}), **given}
 
     @model_validator(mode="after")
     def sensible(self) -> "Settings":
@@ -160,7 +197,45 @@ class Settings(settings.Settings):
             raise ValueError("horizons must be positive hours in rising order")
         if not self.series_channels or len(set(self.series_channels)) < len(self.series_channels):
             raise ValueError("series_channels must name each of value, mask, since at most once, and at least one")
+        if self.window_hours % self.bin_hours:
+            raise ValueError("window_hours must be a multiple of bin_hours")
+        if not self.los_days or list(self.los_days) != sorted(set(self.los_days)) or self.los_days[0] <= 0:
+            raise ValueError("los_days must be positive days in rising order")
+        if self.origin == "before_outtime" and (self.fill != "causal" or self.unit == "first_admission"):
+            raise ValueError("origin: before_outtime needs fill: causal, and a unit of single stays")
+        if self.hourly:
+            self.check_hourly()
         return self
+
+    def check_hourly(self) -> None:
+        """Raise ValueError where a flag doesn't go with a sample for every hour."""
+        needs = {"origin": "icu_intime", "fill": "causal", "bins": "half_open", "length": "stay", "bin_hours": 1}
+        needs |= {"channels": "benchmark17", "normalise": "train", "split": "by_patient", "outcome": "exclusive"}
+        needs |= {"gap_hours": 0}
+        for name, value in needs.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"task: {self.task} has a sample for every hour and needs {name}: {value}")
+        if self.unit == "first_admission":
+            raise ValueError(
+                f"task: {self.task} has a sample for every hour of a stay and needs a unit of single stays"
+            )
+        if self.last_hour is not None and self.last_hour < self.first_hour:
+            raise ValueError("last_hour must not come before first_hour")
+
+    @property
+    def hourly(self) -> bool:
+        """Whether every hour of a stay is a sample."""
+        return self.task in HOURLY
+
+    @property
+    def at_the_end(self) -> bool:
+        """Whether an input ends with what is known last, not so many hours after the ICU admission."""
+        return self.hourly or self.origin == "before_outtime"
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of the input."""
+        return self.window_hours // self.bin_hours
 
     @property
     def claims_clean(self) -> bool:

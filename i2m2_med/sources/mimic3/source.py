@@ -12,17 +12,17 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import replace_file
 from i2m2_med.sources.mimic3 import settings as mimic3_settings
 from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
-from i2m2_med.sources.mimic3.cohort import gather, keep_long_enough, select, with_times
+from i2m2_med.sources.mimic3.cohort import gather, select
 from i2m2_med.sources.mimic3.coverage import coverage
 from i2m2_med.sources.mimic3.database import copy_tables
 from i2m2_med.sources.mimic3.folders import THREE, refuse_other
-from i2m2_med.sources.mimic3.grid import channel_names, series
+from i2m2_med.sources.mimic3.grid import channel_names
 from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table, is_simulated
 from i2m2_med.sources.mimic3.judging import judge_table, name_unseen
 from i2m2_med.sources.mimic3.labels import labels_of
-from i2m2_med.sources.mimic3.measure import measured
 from i2m2_med.sources.mimic3.notes import read_notes
 from i2m2_med.sources.mimic3.records import records
+from i2m2_med.sources.mimic3.sampling import sample
 from i2m2_med.sources.mimic3.static import STATIC, static
 from i2m2_med.sources.mimic3.study import open_study
 from i2m2_med.sources.mimic3.tables import TABLES
@@ -90,14 +90,8 @@ class Source(BaseSource):
         stays, admissions = gather(tables, flow)
         cohort = select(self.settings, stays, admissions, flow)
         progress.say("measuring")
-        values = measured(tables, cohort, self.settings, flow)
-        span = values.group_by("row").agg(first=pl.col("seconds").min(), last=pl.col("seconds").max())
-        timed = with_times(cohort.samples, self.settings, span)
-        kept = keep_long_enough(timed, self.settings, flow)
-        kept_rows = kept["row"]
-        flow.coverage = coverage(values, kept_rows, flow.audits["items"], self.settings, self.called)
-        grid = series(values, timed.select("row", "start", "last"), self.settings)[kept_rows.to_numpy()]
-        samples = kept.drop("row").with_row_index("row").with_columns(pl.col("row").cast(pl.Int32))
+        samples, grid, values, kept = sample(tables, cohort, self.settings, flow)
+        flow.coverage = coverage(values, kept, flow.audits["items"], self.settings, self.called)
         arrays = {"series": grid, "static": static(tables, samples, self.settings)}
         if self.settings.notes:
             arrays["notes"] = self.notes(tables, samples, folder, flow)
@@ -124,7 +118,7 @@ class Source(BaseSource):
         return tokens(chunks, samples.height, self.settings.notes)
 
     def audits(self, records: pl.DataFrame, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        return audit_splits(records, dict(arrays), self.settings, self.labels.names[0])
+        return audit_splits(records, dict(arrays), self.settings, self.labels.names)
 
     def arrays(self, folder: Path) -> Mapping[str, np.ndarray]:
         return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self.modalities}

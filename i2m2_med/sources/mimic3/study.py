@@ -1,7 +1,8 @@
 """One study folder for scoring: `series.csv`, `static.json`, `notes/HOURS_category.txt`; times in hours since ICU admission.
 
 What is not there is an absent modality. A concept that no channel knows, a value outside its limits, and whatever falls
-outside the window is not read; what can't be understood is refused.
+outside the window is not read; what can't be understood is refused. The window is that of the task; for one that is asked at any
+hour, or when a stay ends, it ends with the hour of the study's latest entry.
 """
 
 import csv
@@ -39,10 +40,14 @@ def open_study(folder: Path, settings: Settings) -> Study:
         raise SourceError(
             "a model of the published profile knows no study by itself: its z-scores run over all samples"
         )
-    arrays = {"series": read_series(folder, settings), "static": read_static(folder, settings)}
+    path = folder / "series.csv"
+    rows = list(read_rows(path, settings)) if path.exists() else []
+    notes = read_notes(folder, settings) if settings.notes else []
+    begin = begin_of(rows, notes, settings)
+    arrays = {"series": read_series(rows, begin, settings), "static": read_static(folder, settings)}
     present = {f"has_{name}": bool(np.isfinite(array).any()) for name, array in arrays.items()}
     if settings.notes:
-        arrays["notes"] = read_notes(folder, settings)
+        arrays["notes"] = note_tokens(notes, begin, settings)
         present["has_notes"] = bool(arrays["notes"].any())
     if not any(present.values()):
         names = "series.csv, static.json" + (", notes/" if settings.notes else "")
@@ -50,10 +55,16 @@ def open_study(folder: Path, settings: Settings) -> Study:
     return Study(pl.DataFrame([{"patient": folder.name, "study": folder.name, "item": 0, **present}]), arrays)
 
 
-def read_series(folder: Path, settings: Settings) -> np.ndarray:
-    """(1, hour, channel); all NaN where there is no `series.csv` or nothing of it counts."""
-    path = folder / "series.csv"
-    measured = list(read_rows(path, settings)) if path.exists() else []
+def begin_of(rows: list[tuple[float, str, float]], notes: list[tuple[int, float, str]], settings: Settings) -> int:
+    """Hours from ICU admission to hour 0 of the input: 0, or so that it ends with the hour of the latest entry."""
+    if not settings.at_the_end:
+        return 0
+    latest = max([hours for hours, _, _ in rows] + [hours for _, hours, _ in notes], default=0.0)
+    return math.floor(latest) + 1 - settings.window_hours
+
+
+def read_series(measured: list[tuple[float, str, float]], begin: int, settings: Settings) -> np.ndarray:
+    """(1, hour, channel) from `begin` (hours); all NaN where nothing was measured. measured: of `read_rows`."""
     names = RAW_SAPS if settings.channels == "saps12" else CHANNELS[settings.channels]
     schema = {"seconds": pl.Int64, "channel": pl.Int32, "value": pl.Float64}
     rows = [(round(hours * 3600), names.index(name), value) for hours, name, value in measured]
@@ -65,7 +76,7 @@ def read_series(folder: Path, settings: Settings) -> np.ndarray:
     )
     values = by_moment.with_columns(row=pl.lit(0, pl.Int32)).sort("channel", "seconds")
     first, last = values["seconds"].min(), values["seconds"].max()
-    start = first if settings.origin == "first_record" else 0
+    start = first if settings.origin == "first_record" else begin * 3600
     times = pl.DataFrame({"row": [0], "start": [start or 0], "last": [last or 0]}, schema_overrides={"row": pl.Int32})
     return series(values, times, settings)
 
@@ -73,7 +84,8 @@ def read_series(folder: Path, settings: Settings) -> np.ndarray:
 def read_rows(path: Path, settings: Settings) -> list[tuple[float, str, float]]:
     """(hours, concept, value in the concept's unit) of every row that counts."""
     concepts = known_concepts(settings.channels)
-    until = settings.window_hours if settings.fill == "causal" else math.inf
+    first_window = settings.fill == "causal" and not settings.at_the_end
+    until = settings.window_hours if first_window else math.inf
     rows: list[tuple[float, str, float]] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -148,9 +160,9 @@ def flag(known: dict[str, Any], name: str) -> float:
     return float(value)
 
 
-def read_notes(folder: Path, settings: Settings) -> np.ndarray:
-    """(1, chunk, token). A note's time is its name's first part; without one, or after the window, or a discharge note, it is not read."""
-    assert settings.notes is not None
+def read_notes(folder: Path, settings: Settings) -> list[tuple[int, float, str]]:
+    """(0, hours, text) of each note. Its time is its name's first part; without one, or after the window, or a discharge note, it is not read."""
+    until = math.inf if settings.at_the_end else settings.window_hours
     kept: list[tuple[int, float, str]] = []
     for path in sorted((folder / "notes").glob("*.txt")):
         named = NOTE_NAME.fullmatch(path.name)
@@ -158,7 +170,7 @@ def read_notes(folder: Path, settings: Settings) -> np.ndarray:
             raise SourceError(
                 "the category in a note's name holds other signs than plain letters; write it as MIMIC does"
             )
-        if named is None or float(named[1]) > settings.window_hours or REFUSED_CATEGORY in (named[2] or "").lower():
+        if named is None or float(named[1]) > until or REFUSED_CATEGORY in (named[2] or "").lower():
             continue
         try:
             text = path.read_text(encoding="utf-8")
@@ -166,6 +178,12 @@ def read_notes(folder: Path, settings: Settings) -> np.ndarray:
             raise SourceError("a note is not text in UTF-8; write it again") from error
         if text.strip():
             kept.append((0, float(named[1]), text))
+    return kept
+
+
+def note_tokens(kept: list[tuple[int, float, str]], begin: int, settings: Settings) -> np.ndarray:
+    """(1, chunk, token) of notes as of `read_notes`; begin: hour 0 of the input."""
+    assert settings.notes is not None
     schema = {"row": pl.Int32, "hours": pl.Float64, "text": pl.String}
     notes = pl.DataFrame(kept, schema=schema, orient="row").sort("hours", maintain_order=True)
-    return tokens(chunked(notes, settings.notes), 1, settings.notes)
+    return tokens(chunked(notes.with_columns(pl.col("hours") - begin), settings.notes), 1, settings.notes)
