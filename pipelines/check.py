@@ -1,5 +1,6 @@
 """`i2m2 check CONFIG`: the ladder, fast rungs first."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from i2m2_med.workspace import workspace
 
 from .arguments import Config, Overrides
 from .prepare import show_coverage
+
+MOST_BESIDE = 6
+"""Labels whose counts have room beside each other."""
 
 
 def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data: bool = True) -> dict[str, Any]:
@@ -68,20 +72,18 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     batch = cohort.samples("train").__getitems__(probe_rows(cohort))
     check_shapes(build_model(run, tuple(run.experts), cohort.labels, 0), batch)
     say("ok  one batch through every expert")
-    rows = [
-        [
-            split,
-            counts["patients"],
-            counts["studies"],
-            counts["samples"],
-            *(str(list(c.values())) for c in counts["classes"].values()),
-        ]
-        for split, counts in cohort.manifest["splits"].items()
-    ]
-    table(
-        "Data",
-        ["split", "patients", "studies", "samples", *(f"{name}: per class" for name in cohort.labels.names)],
-        rows,
-    )
+    show_splits(cohort.manifest["splits"], cohort.labels.names)
     facts = ("splits", "coverage", "remarks")
     return {"fingerprint": cohort.fingerprint, **{name: cohort.manifest[name] for name in facts}}
+
+
+def show_splits(splits: dict[str, Any], labels: Sequence[str]) -> None:
+    """Sizes and classes of each split: of many labels as a table of their own, a row each."""
+    sizes = {split: [counts["patients"], counts["studies"], counts["samples"]] for split, counts in splits.items()}
+    classes = {label: [str(list(counts["classes"][label].values())) for counts in splits.values()] for label in labels}
+    if len(labels) > MOST_BESIDE:
+        table("Data", ["split", "patients", "studies", "samples"], [[split, *size] for split, size in sizes.items()])
+        table("Samples per class", ["label", *splits], [[label, *cells] for label, cells in classes.items()])
+        return
+    rows = [[split, *sizes[split], *(classes[label][at] for label in labels)] for at, split in enumerate(splits)]
+    table("Data", ["split", "patients", "studies", "samples", *(f"{label}: per class" for label in labels)], rows)

@@ -13,7 +13,7 @@ from i2m2_med.simulate.studies import simulate as simulate_studies
 from i2m2_med.sources.mimic3 import Settings, Source
 from i2m2_med.sources.mimic3.items import CHANNELS, SAPS12
 from i2m2_med.sources.mimic3.measure import RAW_SAPS
-from i2m2_med.sources.mimic3.study import read_notes
+from i2m2_med.sources.mimic3.study import open_study, read_notes
 from i2m2_med.sources.mimic3.units import canonical, known_concepts
 from i2m2_med.sources.source import Study
 
@@ -172,3 +172,12 @@ def test_a_discharge_note_in_disguise_is_refused(category: str, tmp_path: Path) 
     (tmp_path / "notes" / f"003_{category}.txt").write_text("went home")
     with pytest.raises(SourceError, match="category in a note's name"):
         read_notes(tmp_path, settings)
+
+
+@pytest.mark.parametrize("task", ["los", "decompensation", "phenotyping", "readmission"])
+def test_a_task_asked_at_the_end_reads_the_last_window(tmp_path: Path, task: str) -> None:
+    rows = [f"{hour}.5,heart_rate,{60 + hour},bpm" for hour in range(70)]
+    (tmp_path / "series.csv").write_text("\n".join(["time,concept,value,unit", *rows]))
+    settings = Settings(root=tmp_path, task=task)
+    seen = open_study(tmp_path, settings).arrays["series"][0, :, 8]
+    assert seen.tolist() == [60 + hour for hour in range(70 - settings.window_hours, 70)]
