@@ -1,5 +1,6 @@
 """What a person sees: messages and progress on standard error, results on standard output."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -44,9 +45,21 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     for row in rows:
         drawn.add_row(*(Text(plain(str(cell))) for cell in row))
     stream = sys.stderr if Terminal.results_to_stderr else sys.stdout
-    width = None if stream.isatty() else 160
     print(f"\n{plain(title)}", file=stream)
-    Console(file=stream, width=width).print(drawn)
+    Console(file=stream, width=terminal_width()).print(drawn)
+
+
+def terminal_width() -> int:
+    """Return $COLUMNS, else the columns of the terminal that any standard stream is, also where results go into a pipe, else 160."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    for stream in (1, 2, 0):
+        try:
+            return os.get_terminal_size(stream).columns or 160
+        except OSError:
+            continue
+    return 160
 
 
 class Progress:

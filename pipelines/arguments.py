@@ -1,8 +1,11 @@
 """Command-line arguments that several verbs share."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from i2m2_med.workspace import workspace
 
 Config = Annotated[str, Parameter(help="A YAML file, or the name of a shipped config (`i2m2 check --list`).")]
 Overrides = Annotated[
@@ -14,3 +17,12 @@ Overrides = Annotated[
     ),
 ]
 Run = Annotated[str, Parameter(help="A run: its MLflow id, its name, or a model folder.")]
+
+
+def expect_run(run: str, uri: str | None) -> None:
+    """Raise StoreError at once where the store has no such run, before what takes seconds is imported; folders and models pass."""
+    from i2m2_med.engine.tracking.read import find_run
+    from i2m2_med.engine.tracking.store import store_uri
+
+    if not (run.startswith("models:/") or Path(run).exists()):
+        find_run(store_uri(workspace(), uri), run)

@@ -9,6 +9,7 @@ from i2m2_med.config.run import RunConfig
 from i2m2_med.config.targets import resolve
 from i2m2_med.config.yaml_source import shipped
 from i2m2_med.console import TerminalProgress, say, table
+from i2m2_med.sources import source_of
 from i2m2_med.workspace import workspace
 
 from .arguments import Config, Overrides
@@ -34,6 +35,8 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
         return {"configs": list(heads)}
     run, _ = load_config(config, set_)
     say("ok  YAML, settings and _target_ names")
+    if data:  # before torch and MONAI are imported: a folder that is not there is said at once
+        say(f"ok  {len(source_of(run.source).files())} files of the data set are there")
     n_parameters = check_networks(run)
     say(f"ok  {len(run.experts)} experts, {n_parameters:,} parameters, keyword arguments fit")
     result: dict[str, Any] = {"config": config, "experts": list(run.experts), "parameters": n_parameters}

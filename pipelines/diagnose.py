@@ -7,7 +7,7 @@ from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.errors import ConfigError
 from i2m2_med.workspace import workspace
 
-from .arguments import Run
+from .arguments import Run, expect_run
 
 if TYPE_CHECKING:
     from i2m2_med.engine.reopening.runs import Opened
@@ -39,6 +39,7 @@ def main(
     seed
         Of the shuffles.
     """
+    expect_run(str(run), uri)
     from i2m2_med.engine.reopening.runs import open_run_again
     from i2m2_med.engine.tracking.store import store_uri
     from i2m2_med.report.statistics.refusals import refuse_splits

@@ -7,7 +7,7 @@ from i2m2_med.console import TerminalProgress, say
 from i2m2_med.errors import ConfigError
 from i2m2_med.workspace import workspace
 
-from .arguments import Run
+from .arguments import Run, expect_run
 from .train import show
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def main(
         CSV with the columns study (the name of its folder), item and patient (where they are known), and one per label (class
         names or indices).
     """
+    expect_run(str(run), uri)
     if scores or labels:
         from .scored import judge_scores
 

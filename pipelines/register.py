@@ -6,7 +6,7 @@ from i2m2_med.console import say, table
 from i2m2_med.errors import SourceError
 from i2m2_med.workspace import workspace
 
-from .arguments import Run
+from .arguments import Run, expect_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,7 @@ def main(
     uri
         The store of the run; the workspace's own where not said.
     """
+    expect_run(run, uri)
     from i2m2_med.engine.reopening.promotion import open_contest, promote
     from i2m2_med.engine.tracking.read import find_run
     from i2m2_med.engine.tracking.store import store_uri

@@ -7,7 +7,7 @@ from i2m2_med.console import say
 from i2m2_med.errors import ConfigError
 from i2m2_med.workspace import workspace
 
-from .arguments import Run
+from .arguments import Run, expect_run
 
 
 def main(
@@ -35,6 +35,7 @@ def main(
     uri
         The store of the run; the workspace's own where not said.
     """
+    expect_run(str(run), uri)
     from i2m2_med.config.run import nearest
     from i2m2_med.engine.reopening.runs import read_runs
     from i2m2_med.engine.tracking.store import store_uri

@@ -1,7 +1,9 @@
 """`i2m2 runs`: the runs of the store, in the terminal."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from i2m2_med.console import table
 from i2m2_med.workspace import workspace
@@ -9,12 +11,23 @@ from i2m2_med.workspace import workspace
 if TYPE_CHECKING:
     from i2m2_med.engine.tracking.read import FoundRun
 
-SHOWN = {"AUROC": "test_auroc_macro", "NLL": "test_nll_macro", "ECE": "test_ece_macro"}
-"""Columns of metrics; a comparison of several paradigms has one value per child, and none of its own."""
+NAMES = {"auroc": "AUROC", "average_precision": "average precision", "nll": "NLL", "ece": "ECE"}
+"""Of metrics, where a person does not call them by their key."""
+ASIDE = ("nll", "ece")
+"""Metrics that `--wide` and `--json` show beside the main one."""
 
 
-def main(*, uri: str | None = None, experiment: str | None = None, limit: int = 50) -> dict[str, Any]:
-    """List runs, newest first; the runs of a comparison stand under it.
+def main(
+    *,
+    uri: str | None = None,
+    experiment: str | None = None,
+    task: str | None = None,
+    parent: str | None = None,
+    verified: Annotated[bool, Parameter(negative=())] = False,
+    wide: Annotated[bool, Parameter(negative=())] = False,
+    limit: int = 50,
+) -> dict[str, Any]:
+    """List runs, newest first; the runs of a comparison stand under it. `i2m2 show RUN` shows one whole.
 
     Parameters
     ----------
@@ -22,17 +35,37 @@ def main(*, uri: str | None = None, experiment: str | None = None, limit: int = 
         The store: an MLflow server's address or sqlite:///…/mlflow.db. The workspace's own where not said.
     experiment
         Only runs of this experiment.
+    task
+        Only runs whose task holds this text, capitals or not.
+    parent
+        Only this comparison and its runs.
+    verified
+        Only runs that `i2m2 verify` found right.
+    wide
+        More columns: task, data, status, NLL, ECE, calibration, uncommitted changes.
     limit
         So many runs at most.
     """
-    from i2m2_med.engine.tracking.read import list_runs
+    from i2m2_med.engine.tracking.read import find_run, list_runs
     from i2m2_med.engine.tracking.store import store_uri
 
-    runs = list_runs(store_uri(workspace(), uri), experiment)
+    store = store_uri(workspace(), uri)
+    whose = find_run(store, parent).run_id if parent else None
+    runs = [
+        run
+        for run in list_runs(store, experiment)
+        if (not task or task.casefold() in run.tags.get("task", "").casefold())
+        and (not verified or run.tags.get("verified") == "true")
+        and (not whose or whose in (run.run_id, run.parent))
+    ]
     shown = under_comparisons(runs)[:limit]
-    columns = ["run", "started", "status", "paradigm", "task", "data", "seed", *SHOWN, "calibrated", "verified"]
+    digits = digits_of(runs)
     more = f", {len(runs) - limit} more (--limit)" if len(runs) > limit else ""
-    table(f"{len(runs)} runs{more}", columns, [cells(run) for run in shown])
+    lines = [(wide_cells if wide else cells)(run, digits) for run in shown]
+    title = f"{len(runs)} runs{more}"
+    columns = ["run", "started", "paradigm", "seed", "metric [95 % interval]", "verified"]
+    further = ["task", "data", "status", *(NAMES[name] for name in ASIDE), "calibrated", "uncommitted"]
+    table(title, [*columns, *further] if wide else columns, lines)
     return {"runs": [as_json(run) for run in shown]}
 
 
@@ -46,18 +79,55 @@ def under_comparisons(runs: "list[FoundRun]") -> "list[FoundRun]":
     return ordered
 
 
-def cells(run: "FoundRun") -> list[str]:
+def digits_of(runs: "list[FoundRun]") -> int:
+    """How many digits of an id tell these runs apart, 8 or more: so many are enough for every verb that takes a RUN."""
+    digits = 8
+    while digits < 32 and len({run.run_id[:digits] for run in runs}) < len(runs):
+        digits += 1
+    return digits
+
+
+def cells(run: "FoundRun", digits: int = 8) -> list[str]:
     """One line of the table."""
     started = f"{datetime.fromtimestamp(run.start / 1000):%m-%d %H:%M}"
-    numbers = [f"{run.metrics[key]:.3f}" if key in run.metrics else "" for key in SHOWN.values()]
-    trained_on = [run.tags.get(key, "") for key in ("paradigm", "task", "data", "seed")]
     indent = "  " if run.parent else ""
-    checks = [run.tags.get(key, "") for key in ("calibrated", "verified")]
-    return [f"{indent}{run.run_id[:8]}", started, run.status, *trained_on, *numbers, *checks]
+    name = run.tags.get("paradigm", run.name)
+    seed = "" if name == "comparison" else run.tags.get("seed", "")
+    return [indent + run.run_id[:digits], started, name, seed, main_value(run), run.tags.get("verified", "")]
+
+
+def wide_cells(run: "FoundRun", digits: int = 8) -> list[str]:
+    """One line of the wide table."""
+    numbers = [
+        f"{run.metrics[f'test_{name}_macro']:.3f}" if f"test_{name}_macro" in run.metrics else "" for name in ASIDE
+    ]
+    tags = [run.tags.get(key, "") for key in ("calibrated", "i2m2.dirty")]
+    return [*cells(run, digits), run.tags.get("task", ""), run.tags.get("data", ""), run.status, *numbers, *tags]
+
+
+def main_metric(run: "FoundRun") -> str:
+    """Return the metric that a run is first judged by: its primary comparison's, else what its epochs are chosen by, AUROC or accuracy."""
+    named = run.params.get("evaluation.primary.metric")
+    return named or ("accuracy" if run.params.get("training.select") == "accuracy" else "auroc")
+
+
+def main_value(run: "FoundRun", prefix: str = "") -> str:
+    """Return 'AUROC 0.812 [0.77, 0.85]'; empty where the run has none: it did not finish, or it is a comparison.
+
+    prefix: of a comparison's metrics, `<paradigm>_`.
+    """
+    metric = main_metric(run)
+    value, low, high = (run.metrics.get(f"{prefix}test_{metric}_macro{end}") for end in ("", "_low", "_high"))
+    if value is None:
+        return run.status if run.status != "FINISHED" else ""
+    interval = f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else ""
+    return f"{NAMES.get(metric, metric.replace('_', ' '))} {value:.3f}{interval}"
 
 
 def as_json(run: "FoundRun") -> dict[str, Any]:
-    """One run for programs."""
-    metrics = {key: value for key, value in run.metrics.items() if value == value}
+    """One run for programs: `i2m2 show RUN --json` has all of it."""
+    ends = ("", "_low", "_high")
+    kept = [f"test_{name}_macro{end}" for name in (main_metric(run), *ASIDE) for end in ends]
+    metrics = {key: run.metrics[key] for key in kept if run.metrics.get(key) == run.metrics.get(key, float("nan"))}
     tags = {key: run.tags.get(key) for key in ("paradigm", "task", "data", "seed", "calibrated", "verified")}
     return {"run": run.run_id, "name": run.name, "status": run.status, "parent": run.parent, **tags, "metrics": metrics}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.workspace import workspace
 
-from .arguments import Run
+from .arguments import Run, expect_run
 
 if TYPE_CHECKING:
     from i2m2_med.config.run import RunConfig
@@ -30,6 +30,7 @@ def main(run: Run, *, retrain: bool = False, root: Path | None = None, uri: str 
     uri
         The store of the run; the workspace's own where not said.
     """
+    expect_run(run, uri)
     from i2m2_med.engine.reopening.verify import verify_comparison, verify_run
     from i2m2_med.engine.tracking.read import children, find_run
     from i2m2_med.engine.tracking.store import store_uri

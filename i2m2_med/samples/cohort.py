@@ -4,7 +4,6 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from i2m2_med.samples.data_files import data_files, describe_files
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.prevalence import prevalences
 from i2m2_med.samples.split import RANKED, REST, SPLITS, assign
+from i2m2_med.sources import source_of
 from i2m2_med.sources.source import Flow, Labels, Progress, Source
 
 FEWEST_PATIENTS = 100
@@ -84,14 +84,13 @@ def row_view(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def open_source(run: RunConfig) -> Source:
     """The run's data set, as its settings describe it; experts may read only what it (or a transform) gives."""
-    name: str = run.source.model_dump()["name"]
-    source: Source = import_module(f"i2m2_med.sources.{name}").Source(run.source)
+    source = source_of(run.source)
     known = [*source.modalities, *made_by_transforms(run)]
     for expert, settings in run.experts.items():
         for modality in settings.reads:
             if modality not in known:
                 raise ConfigError(
-                    f"expert '{expert}' reads '{modality}', which {name} does not give{nearest(modality, known)}"
+                    f"expert '{expert}' reads '{modality}', which {source.name} does not give{nearest(modality, known)}"
                 )
     return source
 
