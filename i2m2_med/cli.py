@@ -14,7 +14,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from i2m2_med import __version__
-from i2m2_med.console import Terminal, say
+from i2m2_med.console import Terminal, complain, say
 from i2m2_med.errors import UserError, causes
 from i2m2_med.files import private, replace_file
 from i2m2_med.signals import EXIT, STOPPED, end_now, stoppable
@@ -48,19 +48,41 @@ VERBS = {
 }
 
 
+LOADING = {
+    "demo",
+    "train",
+    "compare",
+    "diagnose",
+    "evaluate",
+    "report",
+    "score",
+    "export",
+    "register",
+    "verify",
+    "reconstruct",
+    "look",
+}
+"""Verbs whose first word would come seconds after they are called: torch, MONAI or MLflow has to be imported first."""
+
+
 def make_app() -> App:
     """The verbs, each imported only when it runs."""
-    epilogue = "`--json` with any verb: exactly one JSON object on standard output, all else on standard error."
+    epilogue = (
+        "`--json` with any verb: exactly one JSON object on standard output, all else on standard error. "
+        "`--quiet`: results and errors only. `--install-completion`: your shell completes verbs and options."
+    )
     app = App(
         "i2m2",
         help=__doc__.partition(":")[2].strip() if __doc__ else "",
         version=__version__,
+        version_flags=["--version", "-V"],
         help_epilogue=epilogue,
         suppress_keyboard_interrupt=False,
     )
     app.help = "I2M2 on MONAI: unimodal experts × a joint expert, trained, compared, diagnosed and scored."
     for verb, purpose in VERBS.items():
         app.command(f"i2m2_med.pipelines.{verb.replace('-', '_')}:main", name=verb, help=purpose)
+    app.register_install_completion_command(add_to_startup=False)
     simulate = App(
         "simulate", help="Write a data set in its true format, with known dependencies. All of it is synthetic."
     )
@@ -81,40 +103,57 @@ def run(argv: Sequence[str] | None = None) -> None:
 def main(arguments: list[str]) -> int:
     """Run one verb and return its exit code."""
     Terminal.results_to_stderr = as_json = "--json" in arguments
+    Terminal.quiet = "--quiet" in arguments
+    code, result = outcome([argument for argument in arguments if argument not in {"--json", "--quiet"}])
+    if as_json:
+        print(json.dumps(result, default=str, allow_nan=False))
+    return code
+
+
+def outcome(arguments: list[str]) -> tuple[int, dict[str, Any]]:
+    """Run one verb; return its exit code and its one JSON object: {"error", "exit"} where it failed."""
+    if arguments[:1] and arguments[0] in LOADING and sys.stderr.isatty():
+        say(f"i2m2 {arguments[0]}: loading …")
     try:
         with private(), stoppable():
-            result = call([argument for argument in arguments if argument != "--json"])
-    except CycloptsError:
-        return 1  # cyclopts has said what is wrong
+            result = call(arguments)
+    except CycloptsError as error:  # cyclopts has printed it
+        return 1, {"error": str(error), "exit": 1}
     except KeyboardInterrupt:
-        say(STOPPED)
-        return EXIT
+        complain(STOPPED)
+        return EXIT, {"error": STOPPED, "exit": EXIT}
     except Exception as error:
-        return explain(error)
-    if as_json:
-        print(json.dumps(result if isinstance(result, dict) else {}, default=str, allow_nan=False))
-    return int(result.get("exit", 0)) if isinstance(result, dict) else 0
+        code, why = explain(error)
+        return code, {"error": why, "exit": code}
+    result = result if isinstance(result, dict) else {}
+    return int(result.get("exit", 0)), result
 
 
 def call(arguments: list[str]) -> Any:
-    """What the verb returns; a mistake on the command line is printed and raised."""
-    return make_app()(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+    """Return the verb's result; a mistake on the command line is printed and raised."""
+    app = make_app()
+    if arguments[:2] == ["score", "merge"]:  # a verb of two words, with a help of its own
+        app, arguments = App("i2m2 score"), arguments[1:]
+        app.command("i2m2_med.pipelines.score:merge_parts", name="merge")
+    return app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
 
 
-def explain(error: Exception) -> int:
-    """Say the user's error in a line (exit code 1), or a bug with its traceback and log (3)."""
+def explain(error: Exception) -> tuple[int, str]:
+    """Say the user's error in a line (exit code 1), or a bug with its traceback and log (3); return code and line."""
     from i2m2_med.disk_errors import plain_disk_error
     from i2m2_med.workspace import workspace
 
     mistakes = (cause for cause in causes(error) if isinstance(cause, UserError))
     mistake = next(mistakes, None) or plain_disk_error(error, workspace())
     if mistake:
-        say("\n".join(f"{mistake.kind()}: {line}" for line in str(mistake).splitlines()))
-        return 1
+        lines = "\n".join(f"{mistake.kind()}: {line}" for line in str(mistake).splitlines())
+        complain(lines)
+        return 1, lines
     text = "".join(traceback.format_exception(error))
-    say(text)
-    say(f"This is a bug in i2m2, not in what you did. {keep(text, workspace() / 'logs')}")
-    return 3
+    complain(text)
+    why = f"This is a bug in i2m2, not in what you did. {keep(text, workspace() / 'logs')}"
+    complain(why)
+    return 3, why
 
 
 def keep(text: str, logs: Path) -> str:

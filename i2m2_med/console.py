@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,6 +16,8 @@ class Terminal:
     """Where results go: standard output, or standard error while `--json` keeps standard output for its one object."""
 
     results_to_stderr = False
+    quiet = False
+    """`--quiet`: results and errors only."""
 
 
 UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
@@ -31,7 +34,13 @@ def plain(text: str) -> str:
 
 
 def say(message: str) -> None:
-    """Print a line for a person, on standard error."""
+    """Print a line for a person, on standard error, unless `--quiet` was asked for."""
+    if not Terminal.quiet:
+        complain(message)
+
+
+def complain(message: str) -> None:
+    """Print an error for a person, on standard error, whatever was asked for."""
     print(plain(message), file=sys.stderr, flush=True)
 
 
@@ -83,7 +92,7 @@ class TerminalProgress(Progress):
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         """Pass `items` on and show how many are done."""
-        if not sys.stderr.isatty():
+        if not sys.stderr.isatty() or Terminal.quiet:
             say(f"{what} …")
             yield from items
             return
@@ -95,7 +104,7 @@ class TerminalProgress(Progress):
 
     @contextmanager
     def bar(self, what: str, total: int) -> Generator[Advance]:
-        """A bar that a call moves by one step; where there is no terminal, one line at the end with the last text."""
+        """A bar that a call moves by one step; where there is no terminal, a line for each step that took a second or more."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
@@ -107,13 +116,18 @@ class TerminalProgress(Progress):
             TimeElapsedColumn(),
             TextColumn("{task.fields[text]}", markup=False),
         )
-        with Bars(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        with Bars(
+            *columns, console=Console(stderr=True), transient=True, disable=Terminal.quiet or not sys.stderr.isatty()
+        ) as bars:
             step = bars.add_task(plain(what), total=total, text="")
-            last: list[str] = []
+            last, shown = list[str](), [monotonic()]
 
             def advance(text: str) -> None:
                 last[:] = [text]
                 bars.update(step, advance=1, text=plain(text))
+                if not sys.stderr.isatty() and monotonic() - shown[0] >= 1:
+                    shown[0] = monotonic()
+                    say(f"{what}: {int(bars.tasks[0].completed)} of {total}, {text}")
 
             yield advance
         say(f"{what}: {last[0] if last else 'nothing was left to do'}")

@@ -1,6 +1,7 @@
 """Errors that are the user's to mend: one clear line and exit code 1. Anything else is a bug and keeps its traceback."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -26,6 +27,14 @@ class ModelError(UserError):
 
 class StoreError(UserError):
     """The tracking store can't be used as it is."""
+
+
+def extra_hint(extra: str) -> str:
+    """Return how an optional part is installed: from the checkout that runs, or from the wheel that was installed (no index has it)."""
+    checkout = Path(__file__).parents[1]
+    if (checkout / "pyproject.toml").is_file():
+        return f"install it from your checkout: `pip install -e '{checkout}[{extra}]'`"
+    return f"install it from the wheel you have: `pip install 'i2m2_med-….whl[{extra}]'`"
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

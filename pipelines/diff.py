@@ -50,8 +50,13 @@ def main(first: Run, second: Run, *, uri: str | None = None) -> dict[str, Any]:
         rows: list[dict[str, Any]] = []
     else:
         rows = paired(one, other)
-        columns = ["label", "metric", "first minus second [95 % interval]", "p", "speaks of"]
-        table("Test split, paired by patient", columns, [list(row.values()) for row in rows])
+        scope = f", about {rows[0]['scope']}" if rows else ""
+        lines = [[row[name] for name in ("label", "metric", "difference", "p")] for row in rows]
+        table(
+            f"Test split, paired by patient{scope}",
+            ["label", "metric", "first minus second [95 % interval]", "p"],
+            lines,
+        )
     return {
         "runs": [one.run_id, other.run_id],
         "origins": {name: [mine, theirs] for name, mine, theirs in origins},

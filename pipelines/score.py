@@ -42,10 +42,6 @@ def main(
     extra
         Write into `extras/<study>/`: `magnitude` (NIfTI), `picture` (PNG sheet), `saliency` (NIfTI per label), `dicom` (structured report).
     """
-    if studies == "merge":
-        from i2m2_med.scoring.run import merge
-
-        return show(merge(out), out)
     from i2m2_med.scoring.open_model import open_model
 
     if model.model is None:
@@ -64,6 +60,19 @@ def main(
         return show(watch_studies(job, studies, engine, part, arriving.poll, arriving.settle), out)
     with ends_within(ORDERLY):
         return show(score(job, find_studies(studies, out), engine, part, TerminalProgress()), out)
+
+
+def merge_parts(out: Path) -> dict[str, Any]:
+    """Put together what `--num-parts` shared out. Exit code 2: whole, but studies were refused.
+
+    Parameters
+    ----------
+    out
+        The folder that every part wrote into.
+    """
+    from i2m2_med.scoring.run import merge
+
+    return show(merge(out), out)
 
 
 def make_engine(work: WorkOptions, model: Path) -> "Engine":

@@ -60,6 +60,50 @@ def test_json_is_one_object_on_standard_output(capsys):
     assert "knee_i2m2" in said.err
 
 
+@pytest.mark.parametrize(
+    "arguments", [["check", "knee_i2m"], ["verify", "deadbeef"], ["trian"], ["train", "knee_demo", "--resum"]]
+)
+def test_json_is_one_object_on_errors_too(arguments, capsys):
+    assert cli.main([*arguments, "--json"]) == 1
+    said = capsys.readouterr()
+    answer = json.loads(said.out)
+    assert answer["exit"] == 1
+    assert answer["error"]
+    assert said.err
+
+
+def test_quiet_keeps_results_and_errors(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "call", lambda _: cli.say("on the way"))
+    assert cli.main(["check", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.undo()
+    assert cli.main(["check", "knee_i2m", "--quiet"]) == 1
+    assert "did you mean" in capsys.readouterr().err
+
+
+def test_a_missing_folder_and_a_missing_run_are_said_before_anything_heavy():
+    for call in (
+        ["check", "knee_demo", "-s", "source.root=/nowhere"],
+        ["verify", "deadbeef"],
+        ["diagnose", "deadbeef"],
+    ):
+        assert loaded_by(f"from i2m2_med.cli import main; assert main({call!r}) == 1") == set()
+
+
+def test_small_words(capsys):
+    assert cli.main(["-V"]) == 0
+    assert cli.main(["score", "merge", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "i2m2 score merge" in said
+    assert "--model" not in said
+
+
+def test_tables_follow_the_width_that_is_asked_for(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert cli.main(["check", "--list"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
+
+
 def test_a_bug_keeps_its_traceback_and_says_where_the_log_is(monkeypatch, capsys, work):
     def broken(_: list[str]) -> None:
         raise ZeroDivisionError("by us")

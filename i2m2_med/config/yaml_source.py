@@ -80,10 +80,16 @@ def read_chain(path: Path, below: tuple[Path, ...]) -> tuple[dict[str, Any], dic
     base = content.pop("extends", None)
     if base is None:
         return content, origins
-    parent = path.parent / str(base)
-    parent = parent.resolve() if is_file(parent) else None
+    beside = path.parent / str(base)
+    parent = beside.resolve() if is_file(beside) else shipped().get(str(base))
     if parent is None or parent in below or len(below) >= LONGEST_CHAIN:
-        wrong = "not a file" if parent is None else "a circle" if parent in below else "one of too many"
+        wrong = (
+            "neither a file beside it nor a shipped config"
+            if parent is None
+            else "a circle"
+            if parent in below
+            else "one of too many"
+        )
         raise ConfigError(f"{origins[('extends',)]}: extends '{shown(str(base))}', which is {wrong}")
     under, under_origins = read_chain(parent, (*below, path.resolve()))
     merge(under, content, (), under_origins)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from i2m2_med.errors import SourceError, UserError
+from i2m2_med.errors import SourceError, UserError, extra_hint
 from i2m2_med.sources.source import Labels
 
 SCHEME = "99I2M2"
@@ -21,7 +21,7 @@ def write_report(path: Path, study: Path, result: Mapping[str, Any], labels: Lab
     try:
         from highdicom import sr
     except ImportError as error:
-        raise UserError("--extra dicom needs highdicom: pip install 'i2m2-med[dicom]'") from error
+        raise UserError(f"--extra dicom needs highdicom: {extra_hint('dicom')}") from error
     images = read_images(study)
     if not images:
         return

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from i2m2_med.engine.prediction.predictor import Predictor
-from i2m2_med.errors import ModelError, UserError
+from i2m2_med.errors import ModelError, UserError, extra_hint
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.scoring.reading import Chunk
 
@@ -36,7 +36,7 @@ class OnnxBackend:
         try:
             import onnxruntime
         except ImportError as error:
-            raise UserError("--backend onnx needs ONNX Runtime: pip install 'i2m2-med[onnx]'") from error
+            raise UserError(f"--backend onnx needs ONNX Runtime: {extra_hint('onnx')}") from error
         self.runtime: Any = onnxruntime
         self.model: I2M2 = predictor.model.cpu()
         self.sessions: dict[tuple[Any, ...], Any] = {}

@@ -119,6 +119,13 @@ def test_an_override_that_is_no_setting_is_refused(good):
         load_config(str(good), ["training.epoch=5"])
 
 
+def test_extends_takes_a_shipped_config_by_its_name(tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: knee_demo\ntraining: {epochs: 7}\nsource: {root: .}\n")
+    run, _ = load_config(str(tmp_path / "mine.yaml"))
+    assert run.training.epochs == 7
+    assert run.task == load_config("knee_demo", ("source.root=.",))[0].task
+
+
 def test_extends_merges_and_another_target_replaces(good, tmp_path):
     child = tmp_path / "child.yaml"
     child.write_text(

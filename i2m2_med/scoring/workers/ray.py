@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from i2m2_med.errors import UserError
+from i2m2_med.errors import UserError, extra_hint
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.results import ResultStore
@@ -48,7 +48,7 @@ def ray_engine(actors: int) -> Engine:
         try:
             import ray
         except ImportError as error:
-            raise UserError("--engine ray needs Ray: pip install 'i2m2-med[ray]'") from error
+            raise UserError(f"--engine ray needs Ray: {extra_hint('ray')}") from error
         if not studies:
             return
         ours = not ray.is_initialized()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from i2m2_med.errors import SourceError
+from i2m2_med.errors import SourceError, extra_hint
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
 
 SUFFIXES = (".dcm", ".ima", "")
@@ -55,7 +55,7 @@ def read_head(path: Path) -> tuple[Path, Any]:
         import pydicom
         from pydicom.errors import InvalidDicomError
     except ImportError as error:
-        raise SourceError("DICOM files need pydicom: install i2m2-med[dicom].") from error
+        raise SourceError(f"DICOM files need pydicom: {extra_hint('dicom')}") from error
     try:
         head = pydicom.dcmread(path, stop_before_pixels=True)
     except (OSError, ValueError, EOFError, AttributeError, KeyError, InvalidDicomError) as error:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from i2m2_med.console import say
-from i2m2_med.errors import SourceError
+from i2m2_med.errors import SourceError, extra_hint
 from i2m2_med.files import digest, replace_file
 from i2m2_med.sources.mimic3.mimic4_columns import READ, made_columns
 from i2m2_med.sources.mimic3.tables import FOUR_NOTES, TABLES
@@ -55,7 +55,7 @@ def copy_tables(address: str, names: Sequence[str], folder: Path, schemas: Seque
     try:
         import psycopg
     except ImportError as error:
-        raise SourceError("reading PostgreSQL needs psycopg: pip install 'i2m2-med[server]'") from error
+        raise SourceError(f"reading PostgreSQL needs psycopg: {extra_hint('server')}") from error
     try:
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute("SET datestyle TO ISO")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from i2m2_med.errors import ConfigError
+from i2m2_med.errors import ConfigError, extra_hint
 
 
 def word_pieces(texts: Sequence[str], folder: Path, length: int) -> np.ndarray:
@@ -16,7 +16,7 @@ def word_pieces(texts: Sequence[str], folder: Path, length: int) -> np.ndarray:
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
-        raise ConfigError("word pieces need the transformers package: pip install 'i2m2-med[text]'") from error
+        raise ConfigError(f"word pieces need the transformers package: {extra_hint('text')}") from error
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder; name the local folder of a tokenizer saved by save_pretrained")
     try:
