@@ -125,8 +125,19 @@ def outcome(arguments: list[str]) -> tuple[int, dict[str, Any]]:
     except Exception as error:
         code, why = explain(error)
         return code, {"error": why, "exit": code}
+    if arguments[:1] == ["simulate"]:
+        after_simulation(arguments)
     result = result if isinstance(result, dict) else {}
     return int(result.get("exit", 0)), result
+
+
+def after_simulation(arguments: list[str]) -> None:
+    """Say which command reads what was simulated, where a shipped config does."""
+    from i2m2_med.config.yaml_source import shipped
+
+    kind, out = (*arguments, "", "")[1:3]
+    if f"{kind}_demo" in shipped() and not out.startswith("-"):
+        say(f"written to {out} (synthetic); next: i2m2 compare {kind}_demo -s source.root={out}")
 
 
 def call(arguments: list[str]) -> Any:

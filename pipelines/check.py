@@ -76,6 +76,7 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     check_shapes(build_model(run, tuple(run.experts), cohort.labels, 0), batch)
     say("ok  one batch through every expert")
     show_splits(cohort.manifest["splits"], cohort.labels.names)
+    say(f"next: i2m2 train {name}, or i2m2 compare {name} for every paradigm")
     facts = ("splits", "coverage", "remarks")
     return {"fingerprint": cohort.fingerprint, **{name: cohort.manifest[name] for name in facts}}
 

@@ -45,6 +45,7 @@ def main(
     show(report, run, experiment)
     written = copy(experiment.folder / "report", out) if out else experiment.folder / "report"
     say(f"report in {written / 'report.html'}; parent run {parent.run_id}")
+    say(f"next: i2m2 diagnose {parent.run_id[:8]} says where the signal lies; i2m2 ui shows the runs in MLflow")
     return {
         "run": parent.run_id,
         "runs": [one.run_id for one in made],

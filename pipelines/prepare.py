@@ -29,6 +29,7 @@ def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dic
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     show(manifest)
     say(f"prepared in {folder}; to look at: {', '.join(map(str, draw(run, folder, manifest)))}")
+    say(f"next: i2m2 compare {config}")
     return {
         "manifest": str(Path(folder) / "manifest.json"),
         "fingerprint": manifest["fingerprint"],

@@ -54,6 +54,7 @@ def main(
     contest = open_contest(find_run(store_uri(workspace(), uri), run), name, alias, allow_dirty)
     made = promote(contest, name, alias, how_worse(contest, alias), force)
     say(f"models:/{made.name}@{alias} is version {made.version}, run {made.run.run_id}")
+    say(f"next: i2m2 score STUDIES OUT --model models:/{made.name}@{alias}")
     return {"name": made.name, "version": made.version, "alias": alias, "run": made.run.run_id, "forced": force}
 
 

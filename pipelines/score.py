@@ -112,5 +112,7 @@ def show(summary: "Summary", out: Path) -> dict[str, Any]:
         table("Warnings", ["studies", "warning"], [[count, text] for text, count in summary.warnings])
     if summary.reasons:
         table("Refused", ["studies", "why"], [[count, why] for why, count in summary.reasons])
-    say(f"scores in {out}")
+    say(
+        f"scores in {out / 'scores.csv'}; when labels arrive: i2m2 evaluate RUN --scores {out / 'scores.parquet'} --labels LABELS.csv"
+    )
     return summary.as_json(out)

@@ -29,6 +29,8 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
     rows = [row for one in made for row in one.rows]
     show(rows, experiment.manifest)
     say(f"runs {', '.join(one.run_id for one in made)} in {experiment.uri}")
+    best = made[0].run_id[:8]
+    say(f"next: i2m2 show {best}; i2m2 diagnose {best}; i2m2 score STUDIES OUT --model {best}")
     return {"run": made[0].run_id, "runs": [one.run_id for one in made], "rows": rows}
 
 
