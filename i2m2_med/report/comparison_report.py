@@ -11,10 +11,13 @@ from i2m2_med.config.run import Evaluation
 from i2m2_med.files import replace_file
 from i2m2_med.predictions import Rows
 from i2m2_med.report.pages import figures
-from i2m2_med.report.pages.comparison import cohort_sections, facts_of, result_sections
+from i2m2_med.report.pages.answer import answer
+from i2m2_med.report.pages.comparison import detail_sections, evidence_sections, result_sections
+from i2m2_med.report.pages.data import cohort_sections, facts_of, provenance_section
+from i2m2_med.report.pages.glossary import GLOSSARY
 from i2m2_med.report.pages.html import Section, render_card, render_html
 from i2m2_med.report.pages.left_out import left_out_section, left_out_table
-from i2m2_med.report.pages.trust import draw_trust, judge_trust
+from i2m2_med.report.pages.trust import judge_trust
 from i2m2_med.report.pages.write import markdown, wide, write_tables
 from i2m2_med.report.statistics.compare import Comparison, compare_tables
 from i2m2_med.report.statistics.intervals import REPLICATES
@@ -40,6 +43,8 @@ class Evidence:
     """{paradigm: {label: AUROC}} of an ideal observer, drawn as a ceiling."""
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     """Statements for the head of the page, such as the rule behind a label."""
+    provenance: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where the numbers came from: runs, code, command."""
     fingerprints: Mapping[Model, str] | None = None
     """Of the data of each run, where the tables come from several: they have to be one."""
     further: tuple[Section, ...] = ()
@@ -56,7 +61,7 @@ class WrittenReport:
 
     comparison: Comparison
     paths: dict[str, Path]
-    """report.html, model_card.md, comparison.{csv,parquet,md,png}, reliability.png, and the further tables by name."""
+    """report.html, model_card.md, comparison.{csv,parquet,md,png}, and the further tables by name."""
 
     @property
     def rows(self) -> Rows:
@@ -82,28 +87,30 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
     trust = judge_trust(
         every, split=one.split, reference=one.reference, draws=draws, seed=one.seed, sensitivity=sensitivity
     )
-    pictures = {
-        "comparison.png": figures.bars(comparison.rows, metric, one.title, one.ideal, one.synthetic),
-        **draw_trust(trust, one.title, one.synthetic),
-    }
+    picture = figures.bars(comparison.rows, metric, one.title, one.ideal, one.synthetic)
     facts = facts_of(one.manifest) | dict(one.facts)
     sections = [
-        *result_sections(
-            comparison, trust=trust, pictures=pictures, metric=metric, ideal=one.ideal, reference=one.reference
-        ),
-        *left_out_section(left_out, one.manifest),
+        *result_sections(comparison, metric=metric, ideal=one.ideal, reference=one.reference),
+        *evidence_sections(trust, every.of(one.split)),
         *one.further,
+        *left_out_section(left_out, one.manifest),
+        *detail_sections(comparison, trust, every, one.reference),
         *cohort_sections(one.manifest),
+        provenance_section(one.manifest, one.provenance),
+        GLOSSARY,
     ]
+    answered, reach = answer(comparison, metric, one.reference)
     paths = write_tables(folder, comparison, trust, {"left_out": left_out} if len(left_out) else {})
-    texts = {
-        "report.html": render_html(one.title, sections, synthetic=one.synthetic, facts=facts),
-        "model_card.md": render_card(**card_values(one, every, comparison, facts)),
-    }
-    for name, content in (texts | pictures).items():
+    page = render_html(one.title, sections, synthetic=one.synthetic, answer=answered, reach=reach, facts=facts)
+    card = render_card(**card_values(one, every, comparison, facts))
+    for name, content in {
+        "report.html": page.encode(),
+        "model_card.md": card.encode(),
+        "comparison.png": picture,
+    }.items():
         paths[name] = folder / name
         with replace_file(paths[name]) as beside:
-            beside.write_bytes(content if isinstance(content, bytes) else content.encode())
+            beside.write_bytes(content)
     return WrittenReport(comparison, paths)
 
 

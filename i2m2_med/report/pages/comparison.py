@@ -1,18 +1,21 @@
 """Sections of a report: results from a comparison, the cohort from its manifest."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from i2m2_med.report.pages.answer import one_per_paradigm, p_text
+from i2m2_med.report.pages.evidence_plots import decisions, discrimination, forest, reliability, values
 from i2m2_med.report.pages.figures import Ideal, nice
-from i2m2_med.report.pages.html import Section, number
+from i2m2_med.report.pages.html import Plot, Section, number
+from i2m2_med.report.pages.plots import amounts
 from i2m2_med.report.pages.trust import Trust
 from i2m2_med.report.pages.write import SHOWN, wide, with_interval
 from i2m2_med.report.statistics.bootstrap import MACRO
 from i2m2_med.report.statistics.compare import Comparison
-from i2m2_med.report.statistics.differences import BY_PATIENT, PATIENT_AUROC, PRIMARY, THESE_MODELS
+from i2m2_med.report.statistics.differences import BY_PATIENT, PATIENT_AUROC
+from i2m2_med.report.statistics.paired_predictions import Cohort
 
 PAIRED = ("auroc", "accuracy", "nll", PATIENT_AUROC)
 HOW = (
@@ -32,118 +35,128 @@ ROLES = (
     "concluded from; everything else is exploratory and unadjusted. `patient_max_auroc` ranks each patient's highest score, which is "
     "another quantity than the AUROC of samples."
 )
-ONE_SEED = (
-    "At least one paradigm was trained once, so these are statements about these trained models, not about the paradigms: another "
-    "seed may turn them round. Three seeds of each (`seeds: [0, 1, 2]`) would allow a statement about the paradigms."
-)
+BY_LABEL = "Figures by label"
+FIRST_SEED = "Curves are of each paradigm's first seed."
 
 
-def result_sections(
-    comparison: Comparison,
-    *,
-    trust: Trust,
-    pictures: Mapping[str, bytes],
-    metric: str,
-    ideal: Ideal | None,
-    reference: str,
-) -> list[Section]:
-    """Sections: comparison, paired differences, calibration, availability patterns, operating points, seeds."""
+def result_sections(comparison: Comparison, *, metric: str, ideal: Ideal | None, reference: str) -> list[Section]:
+    """Differences to the reference first, then the paradigms' values, then what may not be claimed."""
     rows = pd.DataFrame(comparison.rows)
-    tables = [("All paradigms", wide(rows, SHOWN))]
-    if ideal:
-        tables.append(("AUROC beside the ideal observer's", ceiling_table(rows, ideal)))
-    figure = f"{nice(metric)} per label and paradigm, 95 % intervals by patient"
+    shown = one_per_paradigm(rows, metric)
+    labels = list(dict.fromkeys(shown["label"]))
+    overall = MACRO if MACRO in labels else labels[0]
+    named = {MACRO: "Mean over labels"}
+    paired = comparison.paired[(comparison.paired["test"] == BY_PATIENT) & (comparison.paired["metric"] == metric)]
+    each = {label: paired[paired["label"] == label] for label in labels}
+    forests = [
+        forest(part, reference, metric, named.get(label, label), wide=label == overall)
+        for label, part in each.items()
+        if len(part)
+    ]
+    dots = [
+        values(shown[shown["label"] == label], metric, label, named.get(label, label), ideal, wide=label == overall)
+        for label in labels
+    ]
+    first = [plot for plot in forests if plot.wide], [plot for plot in forests if not plot.wide]
+    second = [plot for plot in dots if plot.wide], [plot for plot in dots if not plot.wide]
+    table = wide(rows, (metric,))
+    table = table[table["label"] == overall].drop(columns="label")
+    ceilings = [("AUROC beside the ideal observer's", ceiling_table(rows, ideal))] if ideal else []
+    return [
+        Section("Differences", plots=first[0], folded_plots={BY_LABEL: first[1]}),
+        Section(
+            "Paradigms",
+            plots=second[0],
+            folded_plots={BY_LABEL: second[1]},
+            tables=[(f"{nice(metric)}, {named.get(overall, overall)}", table)],
+            folded=[("Every metric and label", wide(rows, SHOWN)), *ceilings],
+        ),
+        Section("How to read the numbers, and what may not be claimed", [HOW, CHANCE], notes=comparison.notes),
+        paired_section(comparison, reference),
+    ]
+
+
+def evidence_sections(trust: Trust, judged: Cohort) -> list[Section]:
+    """ROC and precision–recall curves, reliability, decision curves; the tables of calibration and conformal sets folded."""
+    drawn = [name for name in judged.paradigms if name in set(trust.reliability["paradigm"])]
+    models = {(name, judged.seeds(name)[0]): judged.of_paradigm(name)[0] for name in drawn}
+    rocs, recalls = discrimination(replace(judged, models=models).take(judged.common)) if models else ([], [])
+    tables = {
+        "Intercept and slope of the truth's log-odds on those given, and calibration on average (0, 1, 0 and 1 are perfect)": trust.calibration,
+        "Conformal sets: how often they hold the truth, and their size (`set`: per class, `set_split`: overall)": trust.coverage,
+    }
+    folded = [(caption, with_intervals(table)) for caption, table in tables.items() if len(table)]
+    return [
+        Section("Telling apart", [FIRST_SEED], plots=rocs, folded_plots={"Precision and recall": recalls})
+        if rocs
+        else Section(""),
+        Section(
+            "Calibration, decisions, conformal sets",
+            plots=reliability(trust.reliability) if len(trust.reliability) else [],
+            folded_plots={"Decision curves": decisions(trust.decision)} if len(trust.decision) else {},
+            folded=folded,
+        ),
+    ]
+
+
+def detail_sections(comparison: Comparison, trust: Trust, every: Cohort, reference: str) -> list[Section]:
+    """Availability patterns, operating points, subgroups, seeds; only what these data have."""
+    several = comparison.patterns["pattern"].nunique() > 1 if len(comparison.patterns) else False
+    again = comparison.seeds["sd"].notna().any() if "sd" in comparison.seeds else False
+    subgroups = "Subgroups, and each minus all others; calls at the threshold chosen on validation for sensitivity"
     return [
         Section(
-            "Comparison",
-            [headline(comparison, reference), HOW, CHANCE],
-            notes=comparison.notes,
-            figures=[(figure, pictures["comparison.png"])],
-            tables=tables,
-        ),
-        paired_section(comparison, reference),
-        calibration_section(trust, pictures),
-        Section(
             "Missing modalities",
+            plots=[presence(every)] if several else [],
             tables=[
                 (
                     "Performance per availability pattern, mean over labels and seeds",
                     with_intervals(comparison.patterns),
                 )
-            ],
+            ]
+            if several
+            else [],
         ),
         operating_section(comparison, reference),
+        Section("Subgroups", folded=[(subgroups, with_intervals(trust.subgroups))] if len(trust.subgroups) else []),
         Section(
             "Seeds and patient-level scores",
-            ["The spread over training seeds is not sampling error: it stands beside it."],
+            ["The spread over training seeds is not sampling error: it stands beside it."] if again else [],
             folded=[
-                ("Mean and standard deviation over seeds", comparison.seeds),
+                *([("Mean and standard deviation over seeds", comparison.seeds)] if again else []),
                 ("AUROC of each patient's highest score", with_intervals(comparison.patients)),
             ],
         ),
     ]
 
 
-def calibration_section(trust: Trust, pictures: Mapping[str, bytes]) -> Section:
-    """Reliability, calibration line, decision curve, conformal coverage; then subgroups."""
-    captions = {
-        "reliability.png": "Share that came true against the probability given",
-        "decision.png": "Net benefit of deciding by the probability, against treating all or none",
-    }
-    tables = {
-        "Intercept and slope of the truth's log-odds on those given, and calibration on average (0, 1, 0 and 1 are perfect)": trust.calibration,
-        "Subgroups, and each minus all others; calls at the threshold chosen on validation for sensitivity": trust.subgroups,
-        "Conformal sets: how often they hold the truth, and their size (`set`: per class, `set_split`: overall)": trust.coverage,
-    }
-    return Section(
-        "Calibration, conformal sets and subgroups",
-        figures=[(caption, pictures[name]) for name, caption in captions.items() if name in pictures],
-        folded=[(caption, with_intervals(table)) for caption, table in tables.items() if len(table)],
+def presence(every: Cohort) -> Plot:
+    """How many samples of each split had which modalities."""
+    counts = every.first.samples.groupby(["pattern", "split"]).size().unstack(fill_value=0)
+    shares = counts / counts.sum()
+    table = {str(split): shares[split].to_numpy(dtype=np.float64).tolist() for split in shares.columns}
+    patterns = [str(name) for name in shares.index]
+    plot = amounts(
+        table, "Which modalities samples had, as a share of each split", "share of the split's samples", patterns
     )
-
-
-def headline(comparison: Comparison, reference: str) -> str:
-    """The differences of the reference that conclusions may rest on, in one sentence per rival, and how far they reach."""
-    paired = comparison.paired[comparison.paired["test"] == BY_PATIENT]
-    chosen = paired[paired["role"] == PRIMARY]
-    named = len(chosen) > 0
-    if not named:
-        auroc = paired[paired["metric"] == "auroc"]
-        chosen = auroc[auroc["label"] == MACRO] if (auroc["label"] == MACRO).any() else auroc
-    if not len(chosen):
-        return "No paradigm of these is the reference, so no difference is tested."
-    differences = chosen[["difference", "low", "high"]].astype(float).to_numpy()
-    adjusted = chosen[["p_holm", "p_floor"]].astype(float).to_numpy()
-    parts = [
-        f"{nice(name)} by {with_interval(*row)}" + (f" (p {p_text(*p)}, Holm)" if named else "")
-        for name, row, p in zip(chosen["paradigm"].astype(str), differences, adjusted, strict=True)
-    ]
-    metric = nice(str(chosen["metric"].iloc[0]))
-    head = "Primary comparison" if named else "No primary comparison was named, so all of this is exploratory"
-    return f"{head}: {metric} of {nice(reference)} minus that of {'; '.join(parts)} (mean over labels and seeds). {_reach(chosen)}"
-
-
-def _reach(chosen: pd.DataFrame) -> str:
-    """Whom the differences speak of, and what more seeds would allow."""
-    if (chosen["scope"] == THESE_MODELS).any():
-        return ONE_SEED
-    share = float(chosen["refit_share"].astype(float).max())
-    narrower = 1 - np.sqrt(1 - share / 2)
-    return (
-        f"These are statements about the paradigms as trained on these data: training makes up to {share:.0%} of a difference's "
-        f"variance, so twice as many seeds would make its interval at least {narrower:.0%} narrower; only more patients shrink the rest."
-    )
+    layout = dict(plot.figure["layout"]) | {"barmode": "group"}
+    return replace(plot, figure={"data": plot.figure["data"], "layout": layout})
 
 
 def paired_section(comparison: Comparison, reference: str) -> Section:
     """Differences with tests; what is not shown at once is folded."""
     table = shown_p(comparison.paired)
+    if not len(table):
+        return Section("Paired differences")
     main = table[table["metric"].isin(PAIRED)]
     return Section(
         "Paired differences",
         [f"{nice(reference)} minus the other paradigm, on the same patients. {ROLES}"],
-        tables=[("Main metrics", with_intervals(main, "difference"))] if len(main) else [],
-        folded=[("Every metric", with_intervals(table, "difference"))] if len(table) else [],
+        folded=[
+            (name, with_intervals(part, "difference"))
+            for name, part in {"Main metrics": main, "Every metric": table}.items()
+            if len(part)
+        ],
     )
 
 
@@ -170,18 +183,6 @@ def shown_p(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**words).drop(columns=["p_floor", "refit_share"])
 
 
-def p_text(p: float, floor: float) -> str:
-    """'0.034', or '< 0.0078' where the sample can't support less.
-
-    >>> p_text(0.0078125, 0.0078125), p_text(0.034, 0.0078125)
-    ('< 0.0078', '0.034')
-    """
-    if pd.isna(p):
-        return "–"
-    smallest = max(floor, 1e-4)
-    return f"< {smallest:.2g}" if p <= smallest else f"{p:.2g}"
-
-
 def with_intervals(table: pd.DataFrame, value: str = "value") -> pd.DataFrame:
     """The same table with value and interval in one column."""
     if not len(table):
@@ -200,46 +201,3 @@ def ceiling_table(rows: pd.DataFrame, ideal: Ideal) -> pd.DataFrame:
         ideal.get(paradigm, {}).get(label) for label, paradigm in zip(table["label"], table["paradigm"], strict=True)
     ]
     return table.assign(**{"ideal observer": ["–" if each is None else number(each) for each in ceilings]})
-
-
-def facts_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Statements for the head of the page: task, cohort, what may not be claimed, the rules behind labels, versions."""
-    facts = {"Task": manifest.get("task"), "Cohort fingerprint": str(manifest.get("fingerprint", "unknown"))[:16]}
-    facts["Not to be claimed"] = " ".join(manifest.get("remarks", []))
-    facts |= {f"Label '{label}'": rule for label, rule in manifest.get("label_rules", {}).items()}
-    if versions := manifest.get("versions"):
-        facts["Made with"] = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return {name: str(text) for name, text in facts.items() if text}
-
-
-def cohort_sections(manifest: Mapping[str, Any]) -> list[Section]:
-    """Return the section of the cohort: its flow, class counts per split, files left out and why, audits."""
-    tables: list[tuple[str, pd.DataFrame]] = []
-    if flow := manifest.get("flow"):
-        tables.append(("Cohort flow", pd.DataFrame(flow)))
-    if splits := manifest.get("splits"):
-        tables.append(("Splits", split_table(splits)))
-    if refused := manifest.get("refused"):
-        tables.append(("Files left out", pd.DataFrame(refused)))
-    audits = [f"{name}: {outcome}" for name, outcome in dict(manifest.get("audits", {})).items()]
-    settings = manifest.get("settings", {}).get("source", {})
-    folded = [
-        (
-            "Settings of the data",
-            pd.DataFrame({"setting": list(settings), "value": [str(each) for each in settings.values()]}),
-        )
-    ]
-    return [Section("Cohort", notes=audits, tables=tables, folded=folded if settings else [])]
-
-
-def split_table(splits: Mapping[str, Any]) -> pd.DataFrame:
-    """Patients, studies, samples and class counts per split."""
-    rows: list[dict[str, Any]] = []
-    for name, counts in splits.items():
-        row = {"split": name} | {kind: counts.get(kind) for kind in ("patients", "studies", "samples")}
-        for label, classes in counts.get("classes", {}).items():
-            row[label] = " / ".join(f"{cls} {n}" for cls, n in classes.items())
-            if unknown := counts.get("unknown", {}).get(label):
-                row[label] += f" / unknown {unknown}"
-        rows.append(row)
-    return pd.DataFrame(rows)

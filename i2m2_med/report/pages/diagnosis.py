@@ -14,7 +14,8 @@ from i2m2_med.report.dependence.decomposition_table import Reads, decomposition_
 from i2m2_med.report.dependence.interaction import interaction_table, interactions
 from i2m2_med.report.dependence.subsets import subset_tables
 from i2m2_med.report.dependence.verdict import verdicts
-from i2m2_med.report.pages.diagnosis_page import dependence_figure, diagnosis_page
+from i2m2_med.report.pages.dependence_figure import dependence_figure
+from i2m2_med.report.pages.diagnosis_page import diagnosis_page
 from i2m2_med.report.statistics.table import Predictions
 
 
@@ -66,7 +67,6 @@ def write_diagnosis(
         title,
         verdicts=verdict_of,
         tables=tables,
-        picture=picture,
         manifest=manifest,
         synthetic=synthetic,
         trained=trained,

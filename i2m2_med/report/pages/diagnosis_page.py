@@ -1,18 +1,21 @@
 """The page of a diagnosis, with the figure of information within and between modalities."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from i2m2_med.drawing import Figure
 from i2m2_med.report.dependence.conditions import ALL
-from i2m2_med.report.pages.comparison import facts_of, with_intervals
-from i2m2_med.report.pages.figures import FIXED, png
-from i2m2_med.report.pages.html import Section, render_html
+from i2m2_med.report.pages.comparison import with_intervals
+from i2m2_med.report.pages.data import cohort_sections, facts_of, provenance_section
+from i2m2_med.report.pages.glossary import GLOSSARY
+from i2m2_med.report.pages.html import Plot, Section, render_html
+from i2m2_med.report.pages.plots import amounts, points, rows_layout
 from i2m2_med.report.pages.write import with_interval
 
+NET = "net interaction"
 KINDS = {"intra": "within modalities (intra)", "inter": "between modalities (inter)"}
 SHUFFLES = (
     "Modalities are drawn anew from other patients. Among patients of the same label, what lies between the modalities is gone "
@@ -56,7 +59,6 @@ def diagnosis_page(
     *,
     verdicts: Mapping[str, str],
     tables: Mapping[str, pd.DataFrame],
-    picture: bytes,
     manifest: Mapping[str, Any],
     synthetic: bool,
     trained: str,
@@ -65,14 +67,15 @@ def diagnosis_page(
     by_label = pd.DataFrame([{"label": name, "verdict": verdict} for name, verdict in verdicts.items()])
     sections = [
         Section(
-            "Verdict",
-            [verdicts["overall"], TOGETHER],
+            "Information",
+            [TOGETHER],
+            plots=[stacked_amounts(tables["interaction"])],
             tables=[("By label", by_label), ("In nats", with_intervals(tables["interaction"]))],
         ),
         Section(
             "Modalities of other patients",
             [SHUFFLES],
-            figures=[("Information per label, 95 % intervals over patients and seeds", picture)],
+            plots=dependence_plots(tables["dependence"]),
             folded=[("Every shuffle", with_intervals(tables["dependence"]))],
         ),
         Section(
@@ -81,6 +84,18 @@ def diagnosis_page(
                 ("As the model says it: paired, one modality only, all shuffled", with_intervals(tables["conditions"]))
             ],
         ),
+        *expert_sections(tables, trained),
+        *cohort_sections(manifest),
+        provenance_section(manifest, {}),
+        GLOSSARY,
+    ]
+    answer = f"{title}: {verdicts['overall']}"
+    return render_html(title, sections, synthetic=synthetic, answer=answer, facts=facts_of(manifest))
+
+
+def expert_sections(tables: Mapping[str, pd.DataFrame], trained: str) -> list[Section]:
+    """Subsets of experts, redundant and unique parts of each pair, conflict between the experts."""
+    return [
         Section(
             "Subsets of experts",
             [SHARES + IDENTIFIABLE.get(trained, "")],
@@ -102,7 +117,35 @@ def diagnosis_page(
             folded=[("Samples to look at", tables["conflicts"])],
         ),
     ]
-    return render_html(title, sections, synthetic=synthetic, facts=facts_of(manifest))
+
+
+def stacked_amounts(table: pd.DataFrame) -> Plot:
+    """Each modality alone and the net interaction, stacked: they add up to what all say together. table: of `interaction_table`."""
+    labels = [str(label) for label in dict.fromkeys(table["label"])]
+    by_kind = table.pivot(index="label", columns="kind", values="value").reindex(labels)
+    kinds = [kind for kind in dict.fromkeys(table["kind"]) if str(kind).startswith("alone") or kind == NET]
+    parts = {str(kind): by_kind[kind].to_numpy(dtype=np.float64).tolist() for kind in kinds}
+    caption = "Nats: each modality alone, and the net interaction (left of zero: they repeat one another), add up to all together"
+    plot = amounts(parts, caption, labels)
+    total = table[table["kind"] == "total"].set_index("label").reindex(labels)
+    ends = total[["value", "low", "high"]].astype(float).to_numpy()
+    mark = points(ends, labels, colour="#888888", text=[with_interval(*row) for row in ends], name="together")
+    return replace(plot, figure={"data": [*plot.figure["data"], mark], "layout": plot.figure["layout"]})
+
+
+def dependence_plots(table: pd.DataFrame) -> list[Plot]:
+    """Nats within and between modalities per label, all modalities shuffled together, with intervals over patients and seeds."""
+    table = table[table["shuffled"] == ALL]
+    plots: list[Plot] = []
+    for label, mine in table.groupby("label", sort=False):
+        names = [KINDS[str(kind)] for kind in mine["kind"]]
+        ends = mine[["value", "low", "high"]].astype(float).to_numpy()
+        text = [with_interval(*row) for row in ends]
+        said = "; ".join(f"{name} {words}" for name, words in zip(names, text, strict=True))
+        trace = points(ends, names, colour="#0072B2", text=text, name="information")
+        layout = rows_layout(names, zero=True)
+        plots.append(Plot(f"{label}: nats, 95 % intervals", f"{label}: {said}", {"data": [trace], "layout": layout}))
+    return plots
 
 
 def parts_shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -112,26 +155,3 @@ def parts_shown(table: pd.DataFrame) -> pd.DataFrame:
         cells = table[[part, f"{part}_low", f"{part}_high"]].astype(float).to_numpy()
         shown[PARTS_NAMED[part]] = [with_interval(*cell) for cell in cells]
     return shown
-
-
-def dependence_figure(table: pd.DataFrame, title: str, synthetic: bool) -> bytes:
-    """Nats within and between modalities per label, all modalities shuffled together."""
-    table = table[table["shuffled"] == ALL]
-    labels = list(dict.fromkeys(table["label"]))
-    figure = Figure(figsize=(max(5.2, 1.8 + 1.3 * len(labels)), 3.9), layout="constrained")
-    axes = figure.subplots()
-    for number, (kind, name) in enumerate(KINDS.items()):
-        mine = table[table["kind"] == kind].set_index("label").reindex(labels)
-        places = np.arange(len(labels)) + (number - 0.5) * 0.36
-        value = mine["value"].to_numpy(dtype=np.float64)
-        margin = value - mine["low"].to_numpy(dtype=np.float64)
-        axes.bar(places, value, 0.32, color=FIXED[kind], label=name, zorder=2)
-        axes.errorbar(places, value, margin, fmt="none", ecolor="#222222", elinewidth=1.1, capsize=2.5, zorder=3)
-    axes.axhline(0, color="#555555", lw=1)
-    axes.set_xticks(np.arange(len(labels)), labels)
-    axes.set_ylabel("information (nats)")
-    axes.grid(axis="y", color="#DDDDDD", lw=0.8, zorder=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=11)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    return png(figure, synthetic)

@@ -21,11 +21,11 @@ COLOURS = (
     "#D55E00",
     "#F0E442",
     "#999999",
-    "#44403A",
-    "#882255",
-    "#332288",
-    "#117733",
-    "#661100",
+    "#8C6D31",
+    "#B03A78",
+    "#7A6FD6",
+    "#3A9A5B",
+    "#B5524A",
     "#AA4499",
 )
 FIXED = {"intra": "#E69F00", "inter": "#009E73", "i2m2": "#D55E00"}
@@ -87,74 +87,6 @@ def bars(
         fontsize=9,
     )
     return png(figure, synthetic)
-
-
-def reliability(table: pd.DataFrame, title: str, synthetic: bool = False) -> bytes:
-    """One panel per label: observed share against probability for each paradigm, the reference's band shaded.
-
-    table: as of `reliability_table`, of one seed.
-    """
-    figure, panels, labels = _panels(table, share=True)
-    paradigms = list(dict.fromkeys(table["paradigm"]))
-    colours = paradigm_colours(paradigms)
-    for axes, label in zip(panels, labels, strict=False):
-        axes.plot([0, 1], [0, 1], color="#999999", lw=1, ls=":")
-        for paradigm in paradigms:
-            mine = table[(table["label"] == label) & (table["paradigm"] == paradigm)]
-            axes.plot(
-                mine["confidence"],
-                mine["observed"],
-                "o-",
-                ms=3.5,
-                lw=1.4,
-                color=colours[paradigm],
-                label=nice(paradigm),
-            )
-            axes.fill_between(mine["confidence"], mine["low"], mine["high"], color=colours[paradigm], alpha=0.14, lw=0)
-        axes.set(title=label, xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axes.set_xlabel("probability given")
-    panels[0].set_ylabel("share that came true")
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9
-    )
-    return png(figure, synthetic)
-
-
-def decision_curves(table: pd.DataFrame, title: str, synthetic: bool = False) -> bytes:
-    """One panel per label: net benefit against the threshold, with that of treating all (dashed) and none (0).
-
-    table: as of `calibration.decision_curve`.
-    """
-    figure, panels, labels = _panels(table)
-    colours = paradigm_colours([name for name in dict.fromkeys(table["paradigm"]) if name != TREAT_ALL])
-    for axes, label in zip(panels, labels, strict=False):
-        mine = table[table["label"] == label]
-        axes.axhline(0, color="#999999", lw=1)
-        for paradigm, line in mine.groupby("paradigm", sort=False):
-            name = str(paradigm)
-            colour, dash = ("#555555", "--") if name == TREAT_ALL else (colours[name], "-")
-            axes.plot(line["threshold"], line["value"], lw=1.4, color=colour, ls=dash, label=nice(name))
-        top = float(np.nanmax([0.02, *mine["value"]]))
-        axes.set(title=label, xlim=(0, 1), ylim=(-0.15 * top, 1.1 * top), xlabel="threshold on the probability")
-    panels[0].set_ylabel("net benefit")
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=9
-    )
-    return png(figure, synthetic)
-
-
-def _panels(table: pd.DataFrame, share: bool = False) -> tuple[Figure, list[Axes], list[str]]:
-    """A figure with a panel per label, at most four beside one another."""
-    labels = [str(label) for label in dict.fromkeys(table["label"])]
-    columns = min(4, max(1, len(labels)))
-    lines = -(-max(1, len(labels)) // columns)
-    figure = Figure(figsize=(max(4.8, 3.1 * columns), 3.2 * lines + 0.7), layout="constrained")
-    panels = list(np.atleast_1d(figure.subplots(lines, columns, squeeze=False, sharex=share, sharey=share)).ravel())
-    for axes in panels[len(labels) :]:
-        axes.set_visible(False)
-    return figure, panels, labels
 
 
 def paradigm_colours(paradigms: Sequence[str]) -> dict[str, str]:

@@ -9,9 +9,11 @@ import pandas as pd
 
 from i2m2_med.drawing import Figure
 from i2m2_med.files import replace_file
-from i2m2_med.report.pages.comparison import facts_of, with_intervals
+from i2m2_med.report.pages.comparison import with_intervals
+from i2m2_med.report.pages.data import facts_of
 from i2m2_med.report.pages.figures import COLOURS, nice, png
-from i2m2_med.report.pages.html import Section, render_html
+from i2m2_med.report.pages.html import Plot, Section, render_html
+from i2m2_med.report.pages.plots import band, line, square_layout
 from i2m2_med.report.statistics.shifts import MODEL
 from i2m2_med.report.statistics.subgroups import SUPPRESSED
 
@@ -42,9 +44,7 @@ def write_shifts(
     picture = severity_curves(table, title, synthetic)
     main = areas[areas["metric"].isin(["auroc", "divergence", "coverage"])]
     sections = [
-        Section(
-            "Severity curves", [HOW], notes=list(skipped), figures=[("AUROC of the model and of each expert", picture)]
-        ),
+        Section("Severity curves", [HOW], notes=list(skipped), plots=severity_plots(table)),
         Section(
             "Area under the curves, and the worst",
             tables=[("AUROC, divergence, coverage", with_intervals(main))],
@@ -76,6 +76,34 @@ def write_shifts(
 def main_groups(groups: pd.DataFrame) -> pd.DataFrame:
     """The model's own rows of `group_table`."""
     return groups[(groups["who"] == MODEL) & groups["metric"].isin(["auroc", "accuracy", "nll", SUPPRESSED])]
+
+
+def severity_plots(table: pd.DataFrame) -> list[Plot]:
+    """A figure per shift: AUROC against severity, the model with its band, each expert in colour."""
+    table = table[table["metric"] == "auroc"]
+    people = list(dict.fromkeys(table["who"]))
+    colours = dict(zip([name for name in people if name != MODEL], COLOURS, strict=False)) | {MODEL: "#888888"}
+    plots: list[Plot] = []
+    for shift, part in table.groupby("shift", sort=False):
+        traces: list[dict[str, Any]] = []
+        for who, mine in part.sort_values("step").groupby("who", sort=False):
+            if who == MODEL:
+                traces += band(mine["step"], mine["low"], mine["high"], colours[MODEL])
+            traces.append(line(mine["step"], mine["value"], nice(str(who)), colours[str(who)], marks=True))
+        one = part[part["who"] == MODEL].sort_values("step")
+        ticks = ["none" if pd.isna(severity) else f"{severity:g}" for severity in one["severity"]]
+        layout = square_layout(str(one["unit"].iloc[0]), "AUROC")
+        layout["xaxis"] |= {"range": None, "tickvals": [float(step) for step in one["step"]], "ticktext": ticks}
+        layout["yaxis"] |= {"range": None}
+        words = f"AUROC of the model and of each expert under {nice(str(shift))}; the values stand in the table below."
+        plots.append(
+            Plot(
+                f"{nice(str(shift))}: AUROC against severity, band by patient",
+                words,
+                {"data": traces, "layout": layout},
+            )
+        )
+    return plots
 
 
 def severity_curves(table: pd.DataFrame, title: str, synthetic: bool) -> bytes:

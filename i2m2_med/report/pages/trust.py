@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from i2m2_med.report.pages import figures
 from i2m2_med.report.statistics.calibration import calibration_table, decision_curve
 from i2m2_med.report.statistics.intervals import draw_weights
 from i2m2_med.report.statistics.paired_predictions import Cohort
@@ -41,15 +40,3 @@ def judge_trust(every: Cohort, *, split: str, reference: str, draws: int, seed: 
         subgroup_table(first.of_paradigm(main)[0], split, sensitivity, draws, part.importance),
         coverage_table(judged.of_paradigm(main)[0], judged.importance),
     )
-
-
-def draw_trust(trust: Trust, title: str, synthetic: bool) -> dict[str, bytes]:
-    """reliability.png, and decision.png where labels have two classes."""
-    drawn = {
-        "reliability.png": figures.reliability(
-            trust.reliability, f"{title}: reliability, 95 % bands by patient", synthetic
-        )
-    }
-    if len(trust.decision):
-        drawn["decision.png"] = figures.decision_curves(trust.decision, f"{title}: decision curves", synthetic)
-    return drawn
