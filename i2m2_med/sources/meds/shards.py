@@ -21,8 +21,11 @@ KINDS: dict[str, Any] = {
     codes.STORED: pl.Datetime("us"),
     "unit": pl.String,
 }
-REQUIRED = ("subject_id", "time", "code", "hadm_id", "icustay_id")
-OTHER_NAMES = {"hadm_id": "visit_id"}
+REQUIRED = ("subject_id", "time", "code")
+OTHER_NAMES = {
+    "hadm_id": ("visit_id", "patienthealthsystemstayid"),
+    "icustay_id": ("unit_stay_id", "patientunitstayid"),
+}
 
 
 def data_files(root: Path) -> list[Path]:
@@ -33,20 +36,20 @@ def data_files(root: Path) -> list[Path]:
     return files
 
 
-def events_of(files: list[Path]) -> pl.LazyFrame:
-    """All events, columns in one type. Raises SourceError for a column that is missing."""
-    return pl.concat([shard(path) for path in files])
+def events_of(files: list[Path], required: tuple[str, ...] = (*REQUIRED, *codes.IDS)) -> pl.LazyFrame:
+    """All events, columns in one type. Raises SourceError for a column of `required` that is missing."""
+    return pl.concat([shard(path, required) for path in files])
 
 
-def shard(path: Path) -> pl.LazyFrame:
-    """One file's events; optional columns that it lacks are null."""
+def shard(path: Path, required: tuple[str, ...]) -> pl.LazyFrame:
+    """One file's events; columns that it lacks and that are not required are null."""
     try:
         lazy = pl.scan_parquet(path)
         schema = lazy.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SourceError(f"{path.name} is no Parquet file ({type(error).__name__}); copy it again") from error
-    written = {name: name if name in schema else OTHER_NAMES.get(name, name) for name in KINDS}
-    missing = [name for name in REQUIRED if written[name] not in schema]
+    written = {name: next((n for n in (name, *OTHER_NAMES.get(name, ())) if n in schema), name) for name in KINDS}
+    missing = [name for name in required if written[name] not in schema]
     if missing:
         raise SourceError(
             f"{path.name} lacks {', '.join(missing)}; MEDS events of a hospital need subject_id, time, code, and say "

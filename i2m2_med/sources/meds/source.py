@@ -20,16 +20,20 @@ from i2m2_med.sources.mimic3.folders import EVENTS, refuse_other
 from i2m2_med.sources.mimic3.items import read_items
 from i2m2_med.sources.source import Flow, Progress
 
-VERSION = 4
+VERSION = 5
 """Of the conversion: tables of another are not used again."""
 
 
 class Settings(mimic3.Settings):
     """`source: {name: meds, root: …}`; also `-s source.name=meds` on a MIMIC-III config. Everything else is as there."""
 
+    came_later = (*mimic3.Settings.came_later, "codes")
     name: Literal["meds"] = "meds"  # type: ignore[assignment]
     root: Path
     """Folder of the MEDS data set: data/**/*.parquet, and metadata/subject_splits.parquet where splits are given."""
+    codes: Path | None = None
+    """A csv of your own (`code,concept,unit`, see `i2m2_med/sources/meds/mapping.py`) for a data set whose codes are not those of
+    MIMIC-IV's conversions, such as eICU's or a hospital's own. Measurements are read by it alone; what it doesn't name is counted."""
 
 
 class OfEvents(mimic3.Source):
@@ -47,13 +51,17 @@ class Source(mimic3.Source):
         refuse_other(self.settings.root, self.release)
         existing_folder(self.settings.root, "it should hold a MEDS data set (data/, metadata/)")
         splits = self.settings.root / SPLITS_FILE
-        return [*data_files(self.settings.root), *([splits] if splits.is_file() else [])]
+        mapping = [existing_file(self.settings.codes)] if self.settings.codes is not None else []
+        return [*data_files(self.settings.root), *([splits] if splits.is_file() else []), *mapping]
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
         tables = self.as_tables(cache, progress)
-        flow.remarks += json.loads((tables / REMARKS).read_text())
-        content = {**self.settings.model_dump(), "name": "mimic3", "root": tables}
-        records = OfEvents(mimic3.Settings.model_validate(content)).ingest(folder, cache, flow, progress)
+        said = json.loads((tables / REMARKS).read_text())
+        flow.remarks += said["remarks"]
+        content = {**self.settings.model_dump(exclude={"codes"}), "name": "mimic3", "root": tables}
+        inner = OfEvents(mimic3.Settings.model_validate(content))
+        inner.called = {int(item): names for item, names in said["called"].items()}
+        records = inner.ingest(folder, cache, flow, progress)
         splits = self.settings.root / SPLITS_FILE
         by_shuffle = self.settings.split == "seed_10"
         return records if by_shuffle or not splits.is_file() else with_splits(records, splits)
@@ -63,13 +71,22 @@ class Source(mimic3.Source):
         files = data_files(self.settings.root)
         progress.say(f"reading {len(files)} MEDS files")
         named = [(str(path.relative_to(self.settings.root)), sha256_of(path)) for path in files]
-        key = digest([VERSION, named, read_items().select("item", "table").rows()])[:16]
+        mapping = self.settings.codes
+        own = [] if mapping is None else [sha256_of(mapping)]
+        key = digest([VERSION, named, read_items().select("item", "table").rows(), *own])[:16]
         place = cache / "meds" / key
         with sole_user(place.with_suffix(".converting")):
             if not place.exists():
                 with replace_folder(place) as beside:
-                    write_tables(files, beside)
+                    write_tables(files, beside, mapping)
         return place
+
+
+def existing_file(path: Path) -> Path:
+    """The mapping, if it is there. Raises SourceError."""
+    if not path.is_file():
+        raise SourceError(f"source.codes: {path} is no file; it should be a csv of code,concept,unit")
+    return path
 
 
 def with_splits(records: pl.DataFrame, path: Path) -> pl.DataFrame:

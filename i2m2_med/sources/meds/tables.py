@@ -8,15 +8,22 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import write_json
 from i2m2_med.sources.meds import codes
 from i2m2_med.sources.meds.collection import with_collection
-from i2m2_med.sources.meds.shards import events_of
+from i2m2_med.sources.meds.ids import with_ids
+from i2m2_med.sources.meds.mapping import read_mapping
+from i2m2_med.sources.meds.shards import REQUIRED, events_of
+from i2m2_med.sources.meds.translation import translate, write_translated
 from i2m2_med.sources.mimic3.items import all_item_ids
 
-REMARKS = "remarks.json"
+REMARKS, EVENTS_FILE = "remarks.json", "events.parquet"
 
 
-def write_tables(files: list[Path], folder: Path) -> None:
-    """`NAME.parquet` of every table that the pipeline reads, and `remarks.json` (a list of sentences), into `folder`."""
-    events = events_of(files)
+def write_tables(files: list[Path], folder: Path, mapping: Path | None = None) -> None:
+    """`NAME.parquet` of every table that the pipeline reads, and `remarks.json` (`remarks`: sentences; `called`: by item, the
+    hospital's codes), into `folder`. mapping: the table of a hospital's own codes."""
+    if mapping is None:
+        events, remarks, called = events_of(files), [], {}
+    else:
+        events, remarks, called = hospital_events(files, mapping, folder / EVENTS_FILE)
     small = {
         "PATIENTS": patients(events),
         "ADMISSIONS": admissions(events),
@@ -32,14 +39,24 @@ def write_tables(files: list[Path], folder: Path) -> None:
             f"no event of the MEDS data set has a code {codes.ICU_IN}…; there is no ICU stay in it "
             "(meds_etl writes none: convert MIMIC-IV by MIMIC_IV_MEDS)"
         )
-    remarks: list[str] = []
     for name in codes.MEASURED:
         table = measured(events, name)
         if name == "LABEVENTS":
             table, collection_remarks = with_collection(table, events)
             remarks += collection_remarks
         table.sink_parquet(folder / f"{name}.parquet", row_group_size=1_000_000)
-    write_json(folder / REMARKS, remarks + absent(folder))
+    write_json(folder / REMARKS, {"remarks": remarks + absent(folder), "called": called})
+    (folder / EVENTS_FILE).unlink(missing_ok=True)
+
+
+def hospital_events(
+    files: list[Path], mapping: Path, out: Path
+) -> tuple[pl.LazyFrame, list[str], dict[int, list[str]]]:
+    """(events under the codes that are read, remarks, the hospital's codes by item); written to `out` on the way."""
+    raw = events_of(files, REQUIRED)
+    made = translate(raw, read_mapping(mapping), mapping.name)
+    events, remarks = with_ids(write_translated(raw, made.table, out))
+    return events, made.remarks + remarks, made.called
 
 
 def absent(folder: Path) -> list[str]:

@@ -137,7 +137,8 @@ def single_stays(settings: Settings, stays: pl.DataFrame, _: pl.DataFrame, flow:
     """As mimic3-benchmarks: no transfer between wards (where any is known) or units, then the only stay of its admission, then
     adults."""
     ward = pl.col("FIRST_WARDID") == pl.col("LAST_WARDID")
-    settled = ward.fill_null(ward.is_null().all()) & (pl.col("FIRST_CAREUNIT") == pl.col("LAST_CAREUNIT"))
+    unit = pl.col("FIRST_CAREUNIT") == pl.col("LAST_CAREUNIT")
+    settled = ward.fill_null(ward.is_null().all()) & unit.fill_null(unit.is_null().all())
     still = stays.filter(settled)
     count(flow, "ICU stays: in one ward and unit", stays, still, "transferred between units")
     only = still.filter(pl.len().over("HADM_ID") == 1)

@@ -190,6 +190,7 @@ def saps_series(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame:
             .with_columns(concept=pl.lit("urine"))
             .select(COLUMNS),
             coma_score(charted).select(COLUMNS),
+            per_moment(charted, ("gcs",), pl.col("value").median()),  # totals that a hospital charts as such
             arterial(charted, settings.items != "published").select(COLUMNS),
         ]
     )
