@@ -1,4 +1,4 @@
-"""`i2m2 export-meds CONFIG OUT`: a MIMIC-III cohort as a MEDS data set."""
+"""`i2m2 export-meds CONFIG OUT`: a MIMIC cohort as a MEDS data set."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from .arguments import Config, Overrides
 
 
 def main(config: Config, out: Path, *, set_: Overrides = ()) -> dict[str, Any]:
-    """Write the cohort of CONFIG (source mimic3) to OUT: events of its subjects, labels at prediction time, and splits.
+    """Write the cohort of CONFIG (source mimic3 or mimic4) to OUT: events of its subjects, labels at prediction time, and splits.
 
     The data set holds patients' data under their own identifiers. `-s source.name=meds -s source.root=OUT` reads it.
 
@@ -24,19 +24,20 @@ def main(config: Config, out: Path, *, set_: Overrides = ()) -> dict[str, Any]:
         Folder to write; it must not hold anything yet.
     """
     from i2m2_med.samples.split import assign
-    from i2m2_med.sources import mimic3
+    from i2m2_med.sources import mimic3, mimic4
     from i2m2_med.sources.meds.export import write_meds
     from i2m2_med.sources.mimic3.ingest import ingest_table
     from i2m2_med.sources.source import Flow
 
     run, _ = load_config(config, set_)
-    if not isinstance(run.source, mimic3.Settings) or run.source.name != "mimic3":
-        raise ConfigError("export-meds writes a cohort of source mimic3; name such a config")
-    source, cache, progress = mimic3.Source(run.source), workspace() / "cache", TerminalProgress()
+    room = {"mimic3": mimic3, "mimic4": mimic4}.get(run.source.model_dump()["name"])
+    if room is None:
+        raise ConfigError("export-meds writes a cohort of source mimic3 or mimic4; name such a config")
+    source, cache, progress = room.Source(run.source), workspace() / "cache", TerminalProgress()
     with replace_folder(out) as folder, TemporaryDirectory() as arrays:
         records, _ = assign(source.ingest(Path(arrays), cache, Flow(), progress), run.split)
         tables = {name: ingest_table(path, name, cache / "mimic3", progress) for name, path in source.tables().items()}
-        counts = write_meds(folder, tables, records, run.source.gap_hours, source.labels)
+        counts = write_meds(folder, tables, records, source.settings.gap_hours, source.labels, source.release)
     table("MEDS data set", ["what", "how many"], [[name, f"{count:,}"] for name, count in counts.items()])
     say(f"written to {out}; it holds patients' data under their own identifiers: keep it where the tables may be kept")
     return {"out": str(out), **counts}

@@ -1,4 +1,4 @@
-"""A MIMIC-III cohort → a MEDS data set: events of its subjects, labels, splits, and what the codes mean.
+"""A MIMIC cohort → a MEDS data set: events of its subjects, labels, splits, and what the codes mean.
 
 It holds patients' data under their own identifiers, as the tables do, and belongs where they may be.
 """
@@ -15,9 +15,11 @@ import i2m2_med
 from i2m2_med.files import write_json
 from i2m2_med.sources.meds import codes
 from i2m2_med.sources.meds.shards import KINDS
+from i2m2_med.sources.mimic3.folders import THREE
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.items import read_items
 from i2m2_med.sources.mimic3.notes import available_at
+from i2m2_med.sources.mimic3.tables import FOUR_NOTES
 from i2m2_med.sources.source import Labels
 
 SHARD_SUBJECTS = 2000
@@ -41,7 +43,12 @@ SCHEMA = pa.schema(
 
 
 def write_meds(
-    folder: Path, tables: dict[str, Ingested], records: pl.DataFrame, gap_hours: float, labels: Labels
+    folder: Path,
+    tables: dict[str, Ingested],
+    records: pl.DataFrame,
+    gap_hours: float,
+    labels: Labels,
+    release: str = THREE,
 ) -> dict[str, int]:
     """Write the data set into an empty folder; returns how many events, subjects and labels it holds.
 
@@ -66,7 +73,7 @@ def write_meds(
     (folder / "metadata").mkdir()
     write_strict(subjects.with_columns(pl.col("split").replace_strict(codes.SPLITS)), folder / codes.SPLITS_FILE)
     write_strict(code_table(sorted(seen)), folder / "metadata" / "codes.parquet")
-    write_json(folder / "metadata" / "dataset.json", metadata())
+    write_json(folder / "metadata" / "dataset.json", metadata(release))
     counts["labels"] = write_labels(folder, tables, records, gap_hours, labels)
     return counts
 
@@ -80,11 +87,10 @@ def write_strict(table: pl.DataFrame, path: Path) -> None:
     )
 
 
-def metadata() -> dict[str, object]:
-    """`dataset.json`."""
+def metadata(release: str) -> dict[str, object]:
+    """`dataset.json` of a cohort of a release."""
     return {
-        "dataset_name": "MIMIC-III cohort",
-        "dataset_version": "1.4",
+        "dataset_name": f"{release} cohort",
         "etl_name": "i2m2-med",
         "etl_version": i2m2_med.__version__,
         "meds_version": MEDS_VERSION,
@@ -108,8 +114,8 @@ def events_of(tables: dict[str, Ingested]) -> Iterator[pl.LazyFrame]:
         yield event(coded.join(ended, on="HADM_ID"), "DISCHTIME", known(prefix, name))
     for name, prefix in {"CHARTEVENTS": codes.CHARTED, "LABEVENTS": codes.RESULT, "OUTPUTEVENTS": codes.OUTPUT}.items():
         yield measurements(tables[name].scan(), prefix)
-    if "NOTEEVENTS" in tables:
-        sound = tables["NOTEEVENTS"].scan().filter(~pl.col("ISERROR")).with_columns(at=available_at())
+    for name in [name for name in ("NOTEEVENTS", *FOUR_NOTES) if name in tables]:
+        sound = tables[name].scan().filter(~pl.col("ISERROR")).with_columns(at=available_at())
         category = known(codes.NOTE, pl.col("CATEGORY").str.strip_chars())
         yield event(sound, "at", category, text_value=pl.col("TEXT"))
 

@@ -152,7 +152,9 @@ def test_series_and_labels_are_those_of_the_tables(hospital: Hospital) -> None:
     assert ours[rows]["group_care_unit"].str.strip_suffix("//t").to_list() == theirs["group_care_unit"].to_list()
     for column in ("group_sex", "group_age_band", "group_ethnicity"):
         assert ours[rows][column].to_list() == theirs[column].to_list(), column
-    assert hospital.by_mapping(task="ihm48", available="charted")[0].height > 20  # of which unit a stay ended in is not known
+    assert (
+        hospital.by_mapping(task="ihm48", available="charted")[0].height > 20
+    )  # of which unit a stay ended in is not known
     for task, label in {"icd9": "label_icd9_7", "ihm48": "label_ihm48"}.items():
         one, other = (take(task=task, icd9_group=7, **asked)[0] for take in (hospital.by_mapping, hospital.by_tables))
         assert one[common(one, other)][label].to_list() == other[label].to_list()
