@@ -10,7 +10,7 @@ NIGHTLY := tests/report/statistics/test_error_rates.py tests/report/statistics/t
 	tests/engine/training/test_dial_recovery.py tests/engine/tracking/test_outages.py tests/scoring/test_stop.py \
 	tests/system/test_stop.py tests/pipelines/test_avmnist_compare.py tests/pipelines/test_avmnist_tie.py
 
-.PHONY: setup demo test test-all test-system test-nightly test-cuda bench-cuda check bench clean
+.PHONY: setup demo docs test test-all test-system test-nightly test-cuda bench-cuda check bench clean
 
 setup: $(VENV)/.ready
 
@@ -26,6 +26,13 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 demo: setup
 	@env -u OMP_NUM_THREADS $(BIN)/i2m2 demo
+
+# Reference pages are made from the code, then the site, in build/docs; a broken link or an undocumented name ends it.
+docs: setup
+	$(BIN)/python -m i2m2_med.config.reference > docs/settings.md
+	$(BIN)/python -m i2m2_med.predictions > docs/data_dictionary.md
+	$(BIN)/python -m i2m2_med.cli > docs/cli.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: setup
 	$(PYTEST) -m "not slow and not cuda" --ignore tests/benchmarks --durations 10
