@@ -31,7 +31,7 @@ demo: setup
 docs: setup
 	$(BIN)/python -m i2m2_med.config.reference > docs/settings.md
 	$(BIN)/python -m i2m2_med.predictions > docs/data_dictionary.md
-	$(BIN)/python -m i2m2_med.cli > docs/cli.md
+	$(BIN)/python -c "import sys; from i2m2_med.cli import reference_page; sys.stdout.write(reference_page())" > docs/cli.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: setup

@@ -181,9 +181,5 @@ def keep(text: str, logs: Path) -> str:
 
 def reference_page() -> str:
     """Return the command-line reference in Markdown: every verb with its options, from their docstrings."""
-    head = "# Command line\n\nThis page is made by `python -m i2m2_med.cli`.\n\n"
+    head = "# Command line\n\nThis page is made by `make docs`.\n\n"
     return head + make_app().generate_docs(output_format="markdown", recursive=True).removeprefix("# i2m2\n\n")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(reference_page())
