@@ -10,8 +10,8 @@ from typing import Any
 from i2m2_med.console import table
 from i2m2_med.workspace import workspace
 
-PACKAGES = ("torch", "monai", "pytorch-ignite", "fastmri", "mlflow", "polars", "pandas", "h5py", "nibabel")
-EXTRAS = ("transformers", "ray", "submitit", "highdicom", "psycopg", "ismrmrd", "onnxruntime")
+PACKAGES = ("torch", "monai", "pytorch-ignite", "fastmri", "mlflow", "polars", "pandas", "h5py", "nibabel", "ismrmrd")
+EXTRAS = ("transformers", "ray", "submitit", "highdicom", "psycopg", "onnxruntime")
 PROGRAMS = ("bart", "chromium", "postgres", "nvidia-smi")
 
 

@@ -45,9 +45,9 @@ class Place:
 
 
 def place_of(record: Mapping[str, Any]) -> Place:
-    """Return the place of a record's image: `_pixel_mm` and `_toward`, as far as its source knows them."""
-    pixel, toward = record.get("_pixel_mm"), record.get("_toward")
-    return Place(None if pixel is None else (pixel[0], pixel[1]), None if toward is None else (toward[0], toward[1]))
+    """Return the place of a record's image: `_voxel_mm` and `_toward`, as far as its source knows them."""
+    voxel, toward = record.get("_voxel_mm"), record.get("_toward")
+    return Place(None if voxel is None else (voxel[0], voxel[1]), None if toward is None else (toward[0], toward[1]))
 
 
 @dataclass(frozen=True)

@@ -114,14 +114,14 @@ class Reconstructd(MapTransform):
         del record[key]
         rows, columns = record.get("_step", SAME_GRID)
         image = self.transform(kspace, (rows, columns), record.get("_turn", AS_STORED))
-        return {**record, "image": image, "_pixel_mm": self.pixel_mm(record, kspace.shape[-1])}
+        return {**record, "image": image, "_voxel_mm": self.voxel_mm(record, kspace.shape[-1])}
 
-    def pixel_mm(self, record: Mapping[str, Any], measured: int) -> list[float] | None:
-        """Row and column spacing of what comes out; the published geometry has the pixels of k-space's (wider) image."""
-        if self.parity != "published":
-            return record.get("_pixel_mm")
-        down, across = record.get("_encoded_mm") or (None, None)
-        return None if down is None or across is None else [down, across * measured / PUBLISHED_WIDTH]
+    def voxel_mm(self, record: Mapping[str, Any], measured: int) -> list[float] | None:
+        """Row, column and slice spacing of what comes out; the published geometry has the pixels of k-space's (wider) image."""
+        shown, encoded = record.get("_voxel_mm"), record.get("_encoded_mm")
+        if self.parity != "published" or shown is None:
+            return shown
+        return None if encoded is None else [encoded[0], encoded[1] * measured / PUBLISHED_WIDTH, shown[2]]
 
     def transform(
         self, kspace: Tensor, step: tuple[float, float] = SAME_GRID, turn: Sequence[bool] = AS_STORED

@@ -19,6 +19,8 @@ Anatomy = Literal["knee", "brain"]
 """The two sets of fastMRI that fastMRI+ annotates; each has a table of boxes and a list of reviewed volumes."""
 NAMED_AS = {"knee": re.compile(r"file1\d{6}$"), "brain": re.compile(r"file_brain_")}
 """How the volumes of a set are called."""
+TITLE = "Knee data"
+"""The last line of the knee's list of reviewed volumes."""
 STUDY_LEVEL_SLICE = -1
 """The slice number under which findings about a whole study (no box) are kept apart from those of slices."""
 
@@ -32,6 +34,10 @@ BOX_COLUMNS = {
     "height": pl.Float64,
     "label": pl.String,
 }
+
+
+PLACE = ("x", "y", "width", "height")
+"""Columns that a table without boxes may lack."""
 
 
 class LabelRule(Settings):
@@ -101,7 +107,7 @@ def reviewed_volumes(file_list_csv: Path | str, anatomy: Anatomy = "knee") -> li
     """Names of the volumes that were reviewed, one a line. The knee's list has no header and ends in the title `Knee data`."""
     path = Path(file_list_csv)
     lines = [line.strip().removesuffix(".h5") for line in _text(path).splitlines()]
-    names = sorted({line for line in lines if line and " " not in line and "," not in line})
+    names = sorted({line for line in lines if line and line != TITLE and "," not in line})
     _refuse_other_set(names, anatomy, f"{path.name} lists volumes", "_file_list")
     if not names:
         raise SourceError(
@@ -117,12 +123,13 @@ def read_boxes(boxes_csv: Path | str, anatomy: Anatomy = "knee") -> pl.DataFrame
         raw = pl.read_csv(_text(path).encode(), infer_schema=False)
     except pl.exceptions.PolarsError as error:
         raise SourceError(f"{path.name} can't be read as CSV ({error.__class__.__name__}). Export it again.") from error
-    missing = [name for name in BOX_COLUMNS if name not in raw.columns]
+    missing = [name for name in BOX_COLUMNS if name not in raw.columns and name not in PLACE]
     if missing:
         raise SourceError(
             f"{path.name} lacks the column '{missing[0]}' (it has {', '.join(map(repr, raw.columns))}). "
             f"Take {anatomy}.csv of fastMRI+ 1.0 or newer."
         )
+    raw = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in PLACE if name not in raw.columns)
     boxes = _typed(raw.select(*BOX_COLUMNS), path)
     _refuse_other_set(boxes["file"].to_list(), anatomy, f"{path.name} holds annotations", "")
     return boxes.unique(maintain_order=True)

@@ -13,14 +13,18 @@ import numpy as np
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, write_json
 from i2m2_med.sources.fastmri import volume as fastmri_volume
+from i2m2_med.sources.fastmri.dicom_studies import dicom_volumes
 from i2m2_med.sources.fastmri.setting import leaves_lines_out
 from i2m2_med.sources.formats import bart, dicom, ismrmrd_raw, nifti
 from i2m2_med.sources.formats.damaged import blamed_on
 from i2m2_med.sources.formats.dicom_frames import is_dicom
-from i2m2_med.sources.formats.hdf5 import MAX_BYTES
+from i2m2_med.sources.formats.hdf5 import MAX_BYTES, files_behind
 from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
 from i2m2_med.sources.formats.npy import open_npy
 from i2m2_med.sources.formats.volume import Volume, energy
+
+ARRAYS = ("kspace", "reconstruction_rss", "mask", "dataset/data")
+"""Arrays of HDF5 files that are read."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class VolumeFiles:
     """With it, `data` is the real part."""
     members: tuple[Path, ...] = ()
     """Of a folder, its files."""
+    called: str = ""
+    """What annotations call a folder, where that is not its own name."""
     twice: tuple[Path, ...] = ()
     """Files that show the same part; such a volume is refused."""
 
@@ -46,11 +52,17 @@ class VolumeFiles:
         return named + [header for path in named if (header := header_of(path)) is not None]
 
     @property
+    def content(self) -> list[Path]:
+        """Every file that the volume's data lie in: also those that virtual arrays are put together from."""
+        raw = [path for path in self.paths if path.suffix.lower() == ".h5"]
+        return self.paths + [behind for path in raw for behind in files_behind(path, ARRAYS)]
+
+    @property
     def name(self) -> str:
         """How annotations name a volume: its file's name without suffix, of images also without the part; a folder's name."""
         if self.members:
             assert self.data is not None
-            return self.data.name
+            return self.called or self.data.name
         first = self.paths[0]
         return nifti.volume_name(first) if nifti.is_nifti(first) else first.stem
 
@@ -67,14 +79,11 @@ def find_volumes(folder: Path) -> list[VolumeFiles]:
 
 
 def group_volumes(paths: Iterable[Path]) -> list[VolumeFiles]:
-    """Raw files each for itself, images by what they show, DICOM files by folder; other files are left alone."""
+    """Raw files each for itself, images by what they show, DICOM files by examination; other files are left alone."""
     files = sorted(paths)
     raw = [VolumeFiles(path) for path in files if path.suffix.lower() in (".h5", ".npy", ".cfl")]
-    series: dict[Path, list[Path]] = {}
-    for path in files:
-        if is_dicom(path):
-            series.setdefault(path.parent, []).append(path)
-    folders = [VolumeFiles(folder, members=tuple(members)) for folder, members in series.items()]
+    series = dicom_volumes(path for path in files if is_dicom(path))
+    folders = [VolumeFiles(one.folder, members=one.files, called=one.name) for one in series]
     return sorted(raw + folders + _images(files), key=lambda volume: volume.paths[0])
 
 
@@ -149,8 +158,8 @@ def _inspect(files: VolumeFiles, choice: Choice) -> Volume:
 
 def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> Volume:
     """Facts of a volume, read once: kept in `cache` for as long as its files' names, sizes and times stay the same."""
-    known = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files.paths]
-    kept = cache / "volumes" / f"{digest(['volume 8', known, choice.model_dump()])[:32]}.json"
+    known = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files.content]
+    kept = cache / "volumes" / f"{digest(['volume 9', known, choice.model_dump()])[:32]}.json"
     if kept.exists():
         return Volume.model_validate_json(kept.read_text())
     volume = inspect(files, choice)

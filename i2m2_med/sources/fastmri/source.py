@@ -102,6 +102,8 @@ class Source(BaseSource):
         "_anatomy": Kind("anatomy"),
         "_plane": Kind("orientation"),
         "_phase_source": Kind("unit and reference of the phase (computed, or an image's)"),
+        "_reading": Kind("a volume with", plain=True),
+        "_phase_unit": Kind("phase stored in", plain=True),
         "group_acquisition": Kind("acquisition"),
         "group_field_strength": Kind("field strength"),
     }
@@ -124,7 +126,7 @@ class Source(BaseSource):
 
     def files(self) -> list[Path]:
         """The annotation files and every volume, reviewed or not. Raises SourceError where one is missing."""
-        volumes = [path for volume in self._volumes(Flow()) for path in volume.paths]
+        volumes = dict.fromkeys(path for volume in self._volumes(Flow()) for path in volume.content)
         wanted = {"annotations": self.annotations, "reviewed": self.reviewed, "splits": self.settings.splits}
         tables = {name: path for name, path in wanted.items() if path is not None}
         for name, path in tables.items():

@@ -34,6 +34,8 @@ def open_study(folder: Path, choice: Choice = ONLY_IMAGE) -> Study:
             raise SourceError("a file of the study is a link that leaves its folder. Copy the file into it.")
         if not path.is_file():
             raise SourceError("study.yaml names a file that is not in the study's folder.")
+    if folder.is_file() and len(files.content) > 1:
+        raise SourceError("the study's file is put together from other files. Give it a folder of its own with them.")
     volume = inspect(files, choice)
     rows = volume_rows(files, volume, choice)
     return Study(rows.select(pl.lit(volume.patient_id or folder.name).alias("patient"), pl.all()))
@@ -78,19 +80,20 @@ def named_files(folder: Path) -> dict[str, Path]:
 
 
 def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE) -> pl.DataFrame:
-    """One row per slice with what the transforms read.
+    """One row per slice that holds something, with what the transforms read.
 
     `_data`, `_phase` and `_imaginary` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil,
-    readout, phase), `_recon` (rows and columns), `_pixel_mm` and `_encoded_mm` (row and column spacing of the images and of
-    k-space's image; null where not known), `_voxel_mm` (with slice spacing), `_toward` (letters of where columns, rows and slices
+    readout, phase), `_recon` (rows and columns), `_encoded_mm` (row and column spacing of k-space's
+    image) and `_voxel_mm` (row, column and slice spacing of the images; null where not known), `_toward` (letters of where columns, rows and slices
     go; null where nominal), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale` (`Volume.scale`), `_masked`, and
-    what `setting.py` tells: `_anatomy`, `_plane`, `_lines`, `_phase_source`; and the subgroups `group_acquisition`,
+    what `setting.py` tells: `_anatomy`, `_plane`, `_lines`, `_phase_source`; `_phase_unit` (of `Volume`),
+    `_reading` (its remarks); and the subgroups `group_acquisition`,
     `group_field_strength`.
     """
     strength = volume.field_strength_t
     shape = [volume.n_slices, volume.n_coils, volume.readout, volume.phase]
     return pl.DataFrame(
-        {"study": files.name, "item": range(volume.n_slices), "_slice": range(volume.n_slices)},
+        {"study": files.name, "item": volume.filled, "_slice": volume.filled},
         schema_overrides={"item": pl.Int64, "_slice": pl.Int64},
     ).with_columns(
         has_magnitude=pl.lit(volume.has_magnitude),
@@ -105,7 +108,6 @@ def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE)
         _shape=pl.lit(shape, pl.List(pl.Int64)),
         _recon=pl.lit(list(volume.recon), pl.List(pl.Int64)),
         _step=pl.lit(list(volume.step), pl.List(pl.Float64)),
-        _pixel_mm=pl.lit(None if volume.voxel_mm is None else list(volume.voxel_mm[:2]), pl.List(pl.Float64)),
         _encoded_mm=pl.lit(None if volume.encoded_mm is None else list(volume.encoded_mm), pl.List(pl.Float64)),
         _toward=pl.lit(
             None if volume.affine is None else list(letters(np.reshape(volume.affine, (4, 4)))), pl.List(pl.String)
@@ -119,4 +121,6 @@ def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE)
         _plane=pl.lit(plane_of(volume), pl.String),
         _lines=pl.lit(lines_of(volume), pl.String),
         _phase_source=pl.lit(phase_source_of(volume), pl.String),
+        _reading=pl.lit(", ".join(volume.remarks) or "nothing left out or merged"),
+        _phase_unit=pl.lit(volume.phase_unit, pl.String),
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.dicom_frames import Frame, field_strength, frames_of, is_dicom, pixels, read_head
 from i2m2_med.sources.formats.orientation import Storage, affine_of_slices, storage, turned
 from i2m2_med.sources.formats.phase_units import Scale, phase_scale
-from i2m2_med.sources.formats.volume import Volume, energy
+from i2m2_med.sources.formats.volume import Volume, image_energies
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Series:
     voxel_mm: tuple[float, float, float]
     patient: str | None
     field_strength_t: float | None
+    body_part: str | None
 
     @property
     def first(self) -> tuple[Frame, ...]:
@@ -45,6 +47,7 @@ def inspect_series(folder: Path) -> Volume:
     n_slices = len(series.first)
     images = [read_series(folder, index) for index in range(n_slices)]
     rows, columns = images[0].shape
+    energies, remarks = image_energies(images, folder.name, "the images")
     affine = series.storage.affine
     assert affine is not None
     return Volume(
@@ -56,11 +59,14 @@ def inspect_series(folder: Path) -> Volume:
         recon=(rows, columns),
         patient_id=series.patient,
         field_strength_t=series.field_strength_t,
+        body_part=series.body_part,
+        phase_unit=_radians(folder, _stamp(folder)).unit if "phase" in series.frames else None,
         voxel_mm=series.voxel_mm,
         affine=tuple(affine.ravel().tolist()),
         has_magnitude=set(series.frames) != {"phase"},
         has_phase=set(series.frames) != {"magnitude"},
-        energies=tuple(energy(image, folder.name, index, "the images") for index, image in enumerate(images)),
+        remarks=remarks,
+        energies=energies,
     )
 
 
@@ -101,8 +107,10 @@ def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Series:
     if not frames:
         raise SourceError(f"{folder.name} holds no DICOM image.")
     patients = {str(head.get("PatientID", "")) for _, head in heads}
-    if len(patients) > 1:
-        raise SourceError(f"{folder.name} holds images of {len(patients)} patients.")
+    studies = {str(head.get("StudyInstanceUID", "")) for _, head in heads}
+    for what, several in (("patients", patients), ("examinations", studies)):
+        if len(several) > 1:
+            raise SourceError(f"{folder.name} holds images of {len(several)} {what}; give each a folder of its own.")
     _refuse_unlike(frames, folder.name)
     parts = {part: [one for one in frames if one.part == part] for part in dict.fromkeys(one.part for one in frames)}
     kept = _usable(parts, folder.name)
@@ -121,7 +129,16 @@ def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Series:
         (rows, columns, float(np.linalg.norm(turn.affine[:3, 2]))),
         patients.pop() or None,
         field_strength(heads[0][1]),
+        _body_part(heads, folder.name),
     )
+
+
+def _body_part(heads: Sequence[tuple[Path, Any]], name: str) -> str | None:
+    """BodyPartExamined of all images. Raises SourceError where they name several."""
+    named = {str(head.get("BodyPartExamined") or "").strip() for _, head in heads} - {""}
+    if len(named) > 1:
+        raise SourceError(f"{name} holds images of {len(named)} parts of the body (BodyPartExamined).")
+    return named.pop() if named else None
 
 
 def _refuse_unlike(frames: Sequence[Frame], name: str) -> None:

@@ -1,5 +1,6 @@
 """One DICOM file → its images: what each shows, where it lies, and its pixels. Single images and enhanced multi-frame."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from i2m2_med.errors import SourceError, extra_hint
+from i2m2_med.sources.formats.damaged import blamed_on
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
 
 SUFFIXES = (".dcm", ".ima", "")
@@ -65,6 +67,18 @@ def read_head(path: Path) -> tuple[Path, Any]:
     if head.get("SamplesPerPixel", 1) != 1 or head.get("PhotometricInterpretation") != "MONOCHROME2":
         raise SourceError(f"{path.name} holds {head.get('PhotometricInterpretation')}, not a number per pixel.")
     return path, head
+
+
+def examination_of(path: Path) -> tuple[str | None, str | None]:
+    """A file's StudyInstanceUID and the part that it shows, where its tags say them. Raises SourceError as `read_head` does."""
+    with warnings.catch_warnings(), blamed_on(path.name):
+        warnings.simplefilter("ignore")  # pydicom's would print values of tags
+        head = read_head(path)[1]
+        uid = str(head.get("StudyInstanceUID") or "").strip()
+        try:
+            return uid or None, _part(head.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence[0])
+        except (AttributeError, IndexError, TypeError):  # single images have neither
+            return uid or None, _part(head)
 
 
 def frames_of(path: Path, head: Any) -> list[Frame]:

@@ -2,6 +2,7 @@
 
 import os
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,25 @@ def _beside(known: OpenFile, file_name: str) -> Path:
             "file itself."
         )
     return path
+
+
+def files_behind(path: Path, arrays: Iterable[str]) -> list[Path]:
+    """The other files of its folder that virtual arrays of an HDF5 file are put together from; none where it can't be read.
+
+    What the readers refuse of such files is not judged here.
+    """
+    try:
+        known = open_file(path)
+        found = [known.file[name] for name in arrays if name in known.file]
+        names = {
+            source.file_name
+            for one in found
+            if isinstance(one, h5py.Dataset) and one.is_virtual
+            for source in one.virtual_sources()
+        } - {"."}
+        return sorted({_beside(known, name) for name in names})
+    except (SourceError, OSError, KeyError, RuntimeError):
+        return []
 
 
 def _not_huge(known: OpenFile, array: h5py.Dataset, held: int | None = None) -> h5py.Dataset:

@@ -18,7 +18,7 @@ from i2m2_med.sources.formats.hdf5 import MAX_BYTES
 from i2m2_med.sources.formats.nifti_names import is_nifti, part_of, stem_of, volume_name
 from i2m2_med.sources.formats.orientation import Storage, slice_axis_of, storage, turned
 from i2m2_med.sources.formats.phase_units import Scale, phase_scale, read_sidecar
-from i2m2_med.sources.formats.volume import Volume, energy
+from i2m2_med.sources.formats.volume import Volume, image_energies
 
 __all__ = ["inspect_pair", "is_complex", "is_nifti", "part_of", "read_pair", "volume_name"]
 
@@ -56,14 +56,11 @@ def inspect_pair(magnitude: Path | None, phase: Path | None, imaginary: Path | N
         _refuse_elsewhere(first, other)
     _refuse_other_part(magnitude, phase, imaginary)
     rows, columns, n_slices = first.shown
-    if phase is not None:
-        _radians(phase)
+    unit = None if phase is None else _radians(phase).unit
     where = first.storage.affine
     whole = imaginary is not None or _is_complex(first.path)
-    energies = [
-        energy(_seen(magnitude, phase, imaginary, index), first.path.name, index, "the image")
-        for index in range(n_slices)
-    ]
+    images = (_seen(magnitude, phase, imaginary, index) for index in range(n_slices))
+    energies, remarks = image_energies(images, first.path.name, "the image")
     for other in [] if imaginary is not None else others:
         for index in range(n_slices):
             _refuse_no_numbers(other.path, _plane(other, index), index)
@@ -79,9 +76,11 @@ def inspect_pair(magnitude: Path | None, phase: Path | None, imaginary: Path | N
         voxel_mm=first.voxel_mm,
         affine=None if where is None else tuple(where.ravel().tolist()),
         space=first.code,
+        phase_unit=unit,
         has_magnitude=whole or magnitude is not None,
         has_phase=whole or phase is not None,
-        energies=tuple(energies),
+        remarks=remarks,
+        energies=energies,
     )
 
 

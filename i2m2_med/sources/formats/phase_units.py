@@ -12,6 +12,7 @@ from i2m2_med.errors import SourceError
 RADIANS = {"rad": 1.0, "radian": 1.0, "radians": 1.0, "mrad": 1e-3, "milliradian": 1e-3, "milliradians": 1e-3}
 UNITS = {**RADIANS, "deg": np.pi / 180, "degree": np.pi / 180, "degrees": np.pi / 180}
 """Units that say themselves how many radians they are. BIDS knows `rad` and `arbitrary`."""
+WORDS = {1.0: "rad", 1e-3: "mrad", np.pi / 180: "degrees"}
 MOST_RADIANS = 100 * np.pi
 """Unwrapped phases reach dozens of turns, not thousands: more is another unit under this name."""
 FILLED = 0.9
@@ -25,6 +26,8 @@ class Scale:
 
     slope: float
     offset: float = 0.0
+    unit: str = "rad"
+    """What the values are stored in: a unit, or the range of a whole turn."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Range:
 RANGES = (
     Range(-np.pi, np.pi, Scale(1.0), False),
     Range(0.0, 2 * np.pi, Scale(1.0), False),
-    Range(-4096.0, 4095.0, Scale(np.pi / 4096), True),
-    Range(0.0, 4095.0, Scale(2 * np.pi / 4096, -np.pi), True),  # 0 is -π
+    Range(-4096.0, 4095.0, Scale(np.pi / 4096, unit="±4096"), True),
+    Range(0.0, 4095.0, Scale(2 * np.pi / 4096, -np.pi, unit="0 … 4095"), True),  # 0 is -π
 )
 
 
@@ -55,7 +58,7 @@ def phase_scale(low: float | int, high: float | int, units: str | None, name: st
     if known is not None:
         if max(-low, high) * known > MOST_RADIANS:
             raise SourceError(f"{name} holds {low:g} … {high:g}, which is no phase in '{units}'; check its Units.")
-        return Scale(known)
+        return Scale(known, unit=WORDS[known])
     if units is not None and units.strip().lower() != "arbitrary":
         raise SourceError(f"{name}: a phase in '{units}' can't be read; give Units as rad or arbitrary.")
     for one in RANGES:

@@ -1,5 +1,6 @@
 """One volume of any format as its file describes it: its shape, who and how it was measured, and the energy of each slice."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -46,13 +47,20 @@ class Volume(Settings):
     """The file holds its own root-sum-of-squares image; masked (undersampled) volumes do not."""
     has_magnitude: bool = True
     has_phase: bool = True
+    phase_unit: str | None = None
+    """Of images, what the phase is stored in; None for k-space, or where there is no phase of its own."""
     masked: bool = False
     gaps: bool = False
     """Phase-encoding lines between measured ones are empty."""
     simulated: bool = False
     """The file itself says that a simulator made it."""
     energies: tuple[float, ...]
-    """Σ|x|² of each slice's image over the rows that the scanner reconstructs."""
+    """Σ|x|² of each slice's image over the rows that the scanner reconstructs; 0 only for empty slices at the ends of images."""
+
+    @property
+    def filled(self) -> list[int]:
+        """Numbers of the slices that hold something."""
+        return [index for index, energy in enumerate(self.energies) if energy]
 
     @property
     def reconstructed(self) -> bool:
@@ -65,7 +73,8 @@ class Volume(Settings):
 
         It comes from energies, so it is nearly the same for a masked volume and for the NIfTI of the same slices.
         """
-        return float(np.sqrt(np.mean(self.energies) / (self.recon[0] * self.step[0] * self.recon[1] * self.step[1])))
+        filled = [energy for energy in self.energies if energy]
+        return float(np.sqrt(np.mean(filled) / (self.recon[0] * self.step[0] * self.recon[1] * self.step[1])))
 
     @property
     def resampled(self) -> bool:
@@ -78,6 +87,25 @@ class Volume(Settings):
         sizes = zip(self.recon, self.step, (self.readout, self.phase), strict=True)
         rows, columns = (recon if step != 1 else min(recon, measured) for recon, step, measured in sizes)
         return rows, columns
+
+
+EMPTY_ENDS = "empty slices at its ends left out"
+"""The remark on images of which the outermost slices are all zero, as skull-stripping, masking and templates leave them."""
+
+
+def image_energies(images: Iterable[np.ndarray], name: str, what: str) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Σ|v|² of each slice of images that were reconstructed already, and the remark where slices at the ends are all zero.
+
+    Scanners' raw data are never zero: there an empty slice is refused wherever it lies. Raises SourceError as `energy` does, for
+    an empty slice between others (it was lost), and for a volume of zeros.
+    """
+    energies = tuple(_finite(image, name, index, what) for index, image in enumerate(images))
+    filled = np.flatnonzero(energies)
+    lost = np.flatnonzero(np.equal(energies, 0.0)[filled[0] : filled[-1]]) + filled[0] if len(filled) else [0]
+    if len(lost):
+        between = ", between others that are not" if len(filled) else ""
+        raise SourceError(f"{name}: slice {int(lost[0])} of {what} is all zero{between}.")
+    return energies, (EMPTY_ENDS,) if len(filled) < len(energies) else ()
 
 
 def rows_shown(axis: Axis) -> int:
@@ -99,10 +127,15 @@ def kspace_energy(kspace: np.ndarray, rows: int, name: str, index: int) -> float
 
 def energy(values: np.ndarray, name: str, index: int, what: str) -> float:
     """Σ|v|² of one slice. Raises SourceError where it holds NaN or infinite values, or nothing but zeros."""
+    total = _finite(values, name, index, what)
+    if total == 0:
+        raise SourceError(f"{name}: slice {index} of {what} is all zero.")
+    return total
+
+
+def _finite(values: np.ndarray, name: str, index: int, what: str) -> float:
     flat = values.ravel()
     total = float(np.vdot(flat, flat).real)
     if not np.isfinite(total):
         raise SourceError(f"{name}: slice {index} of {what} holds NaN or infinite values.")
-    if total == 0:
-        raise SourceError(f"{name}: slice {index} of {what} is all zero.")
     return total

@@ -10,7 +10,8 @@ import pytest
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.fastmri.labels import read_boxes
-from i2m2_med.sources.fastmri.slices import VolumeFiles, inspect, read_kspace, read_rss
+from i2m2_med.sources.fastmri.slices import VolumeFiles, inspect, kept_facts, read_kspace, read_rss
+from i2m2_med.sources.fastmri.study import open_study
 from i2m2_med.sources.formats.hdf5 import close_files
 from tests.sources.conftest import COLUMNS, SLICES, first_volume, ingest, rewrite
 
@@ -96,6 +97,23 @@ def test_a_virtual_array_of_files_in_its_folder_is_read(tmp_path: Path) -> None:
     assert inspect(VolumeFiles(path)).n_slices == SLICES
     for index in range(SLICES):
         assert np.array_equal(read_kspace(path, "fastmri", index)[0], kspace[index])
+
+
+def test_files_behind_a_virtual_array_belong_to_the_volume(tmp_path: Path) -> None:
+    kspace = slices(tmp_path / "study")
+    path = virtual(tmp_path / "study", [f"{index}.h5" for index in range(SLICES)])
+    behind = [tmp_path / "study" / f"{index}.h5" for index in range(SLICES)]
+    assert VolumeFiles(path).content == [path, *behind]
+    assert VolumeFiles(behind[0]).content == behind[:1]
+    first = kept_facts(VolumeFiles(path), tmp_path / "cache")
+    close_files()
+    with h5py.File(behind[1], "r+") as file:
+        file["kspace"][...] = 2 * kspace[1]
+    assert kept_facts(VolumeFiles(path), tmp_path / "cache").energies[1] == pytest.approx(4 * first.energies[1])
+    with pytest.raises(SourceError, match="put together from other files"):
+        open_study(path)
+    (tmp_path / "study" / "study.yaml").write_text("kspace: virtual.h5\n")
+    assert len(open_study(tmp_path / "study").records) == SLICES
 
 
 def test_a_virtual_array_that_leads_out_or_has_holes_is_refused(tmp_path: Path) -> None:

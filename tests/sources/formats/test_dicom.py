@@ -7,6 +7,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import polars as pl
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -15,8 +16,10 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageS
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect, read_image
+from i2m2_med.sources.fastmri.source import Settings, Source
 from i2m2_med.sources.fastmri.study import open_study, study_files
 from i2m2_med.sources.formats.dicom_frames import is_dicom
+from i2m2_med.sources.source import Flow, Progress
 
 ROWS, COLUMNS, SLICES = 6, 5, 4
 SPACING, THICK = (0.6, 0.5), 3.0
@@ -176,6 +179,70 @@ def sets(**tags: object) -> Callable[[Dataset, int], None]:
     return change
 
 
+def of_study(uid: str, body: str = "KNEE") -> Callable[[Dataset, int], None]:
+    """A change of every slice to one examination's."""
+
+    def change(head: Dataset, _: int) -> None:
+        head.StudyInstanceUID, head.BodyPartExamined, head.PatientID = uid, body, f"patient of {uid}"
+
+    return change
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Examinations as archives lay them down: a folder of files, series in folders, several volumes, two in one folder."""
+    root = tmp_path / "archive"
+    write_singles(root / "flat", PAIR, of_study("1.1"))
+    write_singles(root / "p1" / "by series" / "SER3", {"M": MAGNITUDE + 1}, of_study("1.2"))
+    write_singles(root / "p1" / "by series" / "SER4", {"P": PHASE}, of_study("1.2"))
+    write_singles(root / "p1" / "two" / "SER3", {"M": MAGNITUDE + 2}, of_study("1.3"))
+    write_singles(root / "p1" / "two" / "SER4", {"M": MAGNITUDE + 3}, of_study("1.3"))
+    write_singles(root / "mixed", {"M": MAGNITUDE + 4}, of_study("1.4"))
+    write_singles(root / "mixed", {"M": MAGNITUDE + 5}, of_study("1.5"))
+    return root
+
+
+def test_examinations_of_an_archive_are_volumes(archive: Path) -> None:
+    volumes = {volume.name: volume for volume in find_volumes(archive)}
+    assert {name: len(volume.members) for name, volume in volumes.items()} == {
+        "flat": 2 * SLICES,
+        "by series": 2 * SLICES,
+        "two/SER3": SLICES,
+        "two/SER4": SLICES,
+        "mixed": 2 * SLICES,
+    }
+    with pytest.raises(SourceError, match=r"mixed holds images of 2 (patients|examinations)"):
+        inspect(volumes.pop("mixed"))
+    for volume in volumes.values():
+        assert (inspect(volume).n_slices, inspect(volume).body_part) == (SLICES, "KNEE")
+
+
+def test_an_archive_is_trained_from(archive: Path, tmp_path: Path) -> None:
+    rows = [("flat", 1, "No", "Meniscus Tear"), ("by series", 2, "No", "cartilage"), ("two/SER4", 0, "Yes", "ACL")]
+    (archive / "knee.csv").write_text(
+        "file,slice,study_level,label\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+    )
+    (archive / "knee_file_list.csv").write_text("flat\nby series\ntwo/SER3\ntwo/SER4\nmixed\n")
+    settings = {"root": archive, "study_labels": ("acl",)}
+    flow = Flow()
+    with pytest.raises(SourceError, match="mixed holds images of 2 patients"):
+        Source(Settings(**settings)).ingest(tmp_path / "out", tmp_path / "cache", flow, Progress())
+    flow = Flow(skip_bad=True)
+    records = Source(Settings(**settings)).ingest(tmp_path / "out", tmp_path / "cache", flow, Progress())
+    assert len(records) == 4 * SLICES
+    assert records["patient"].n_unique() == 3
+    found = {
+        name: set(records.filter(pl.col(f"label_{name}") == 1).select("study", "item").iter_rows())
+        for name in ("meniscus_tear", "cartilage", "acl")
+    }
+    assert found["meniscus_tear"] == {("flat", 1)}
+    assert found["cartilage"] == {("by series", 2)}
+    assert found["acl"] == {("two/SER4", index) for index in range(SLICES)}
+    assert records.filter(pl.col("study") == "by series")["has_phase"].all()
+    assert records["_anatomy"].unique().to_list() == ["knee"]
+    assert set(records["_phase_unit"]) == {"±4096", None}
+
+
 REFUSED = {
     "computed tomography": (sets(Modality="CT"), "no MR image"),
     "no place": (sets(ImagePositionPatient=None), "lacks its size, place"),
@@ -185,6 +252,11 @@ REFUSED = {
     "the same place twice": (sets(ImagePositionPatient=position(2)), "two magnitude images of one place"),
     "uneven": (sets(ImagePositionPatient=[-30.0, 9.0, 50.0]), "evenly"),
     "what it shows": (sets(ImageType=["ORIGINAL", "PRIMARY", "OTHER"]), "does not say whether"),
+    "two examinations": (sets(StudyInstanceUID="1.2.3"), "2 examinations; give each a folder of its own"),
+    "two parts of the body": (
+        lambda head, index: setattr(head, "BodyPartExamined", ("KNEE", "HEAD")[index % 2]),
+        "2 parts",
+    ),
     "two patients": (sets(PatientID="another"), "2 patients"),
     "colours": (sets(PhotometricInterpretation="RGB"), "not a number per pixel"),
     "pixels cut off": (sets(PixelData=b"\0\0"), "can't be read"),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.fastmri.slices import find_volumes, inspect, read_image
+from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect, read_image
+from i2m2_med.sources.fastmri.study import open_study
 from i2m2_med.sources.formats.nifti import inspect_pair, part_of, volume_name
 
 COLUMNS, ROWS, SLICES = 7, 5, 3
@@ -253,3 +254,56 @@ def test_real_image_is_read(shared_data: Path, tmp_path: Path) -> None:
     assert inspect(found).n_slices == 10
     shown = nibabel.as_closest_canonical(nibabel.squeeze_image(nibabel.load(source)))
     np.testing.assert_allclose(np.abs(read_image(found, 4)), np.asarray(shown.dataobj)[::-1, :, 4].T)
+
+
+@pytest.mark.parametrize(("empty", "kept"), [((0,), [1, 2]), ((2,), [0, 1]), ((0, 2), [1])])
+def test_empty_slices_at_the_ends_are_left_out_and_said(
+    tmp_path: Path, images: np.ndarray, empty: tuple[int, ...], kept: list[int]
+) -> None:
+    """As skull-stripping leaves them; slices keep their numbers, and the scale is that of what is there."""
+    stripped = images.copy()
+    stripped[..., list(empty)] = 0
+    save(tmp_path / "mag.nii", np.abs(stripped))
+    save(tmp_path / "phase.nii", np.angle(images))
+    (tmp_path / "phase.json").write_text('{"Units": "rad"}')
+    volume = inspect(find_volumes(tmp_path)[0])
+    assert volume.remarks == ("empty slices at its ends left out",)
+    assert volume.scale == pytest.approx(np.sqrt(np.mean(np.abs(images[..., kept]) ** 2)), rel=1e-5)
+    records = open_study(tmp_path).records
+    assert records["item"].to_list() == records["_slice"].to_list() == kept
+    assert records["_reading"].unique().to_list() == list(volume.remarks)
+
+
+def test_an_empty_slice_between_others_was_lost(tmp_path: Path, images: np.ndarray) -> None:
+    magnitude = np.abs(images)
+    magnitude[..., 1] = 0
+    save(tmp_path / "mag.nii", magnitude)
+    with pytest.raises(SourceError, match=r"mag\.nii: slice 1 of the image is all zero, between others"):
+        inspect(find_volumes(tmp_path)[0])
+    save(tmp_path / "mag.nii", 0 * magnitude)
+    with pytest.raises(SourceError, match=r"slice 0 of the image is all zero\.$"):
+        inspect(find_volumes(tmp_path)[0])
+
+
+@pytest.mark.parametrize(
+    ("factor", "sidecar", "unit"),
+    [(1, "rad", "rad"), (1000, "mrad", "mrad"), (180 / np.pi, "deg", "degrees"), (4096 / np.pi, None, "±4096")],
+)
+def test_the_unit_of_the_phase_is_kept(
+    tmp_path: Path, images: np.ndarray, factor: float, sidecar: str | None, unit: str
+) -> None:
+    phase = np.angle(images)
+    phase[0, 0, :2] = -3.141, 3.141  # fills its range
+    save(tmp_path / "mag.nii", np.abs(images))
+    save(tmp_path / "phase.nii", np.round(phase * factor, 3 if sidecar else 0))
+    if sidecar:
+        (tmp_path / "phase.json").write_text(f'{{"Units": "{sidecar}"}}')
+    assert open_study(tmp_path).records["_phase_unit"].unique().to_list() == [unit]
+
+
+def test_the_real_template_is_read(shared_data: Path) -> None:
+    """Skull-stripped: slices at the ends hold nothing."""
+    path = shared_data / "mr_images" / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+    volume = inspect(VolumeFiles(path))
+    assert 0 < len(volume.filled) < volume.n_slices
+    assert volume.filled == list(range(volume.filled[0], volume.filled[-1] + 1))
