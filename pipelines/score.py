@@ -21,13 +21,14 @@ ORDERLY = 1.5
 
 
 def main(
-    studies: str,
-    out: Path,
+    studies: str = "",
+    out: Path | None = None,
     *,
     model: ModelOptions = ModelOptions(),  # noqa: B008  (frozen)
     work: WorkOptions = WorkOptions(),  # noqa: B008
     arriving: WatchOptions = WatchOptions(),  # noqa: B008
     extra: Annotated[tuple[Extra, ...], Parameter(negative=())] = (),
+    expects: Annotated[bool, Parameter(negative=())] = False,
 ) -> dict[str, Any]:
     """Score study folders; start it again after an interruption, or with new studies: what is done is not done twice.
 
@@ -36,21 +37,24 @@ def main(
     Parameters
     ----------
     studies
-        A folder of study folders, a manifest (CSV or Parquet with the column `study`), or a glob in quotes.
+        A folder of study folders, a manifest (CSV or Parquet with the column `study`), or a glob in quotes; of a model that was
+        trained on a table, also a table with the same columns.
     out
         Where `scores.parquet`, `scores.csv` and a `studies/<study>.json` each are written.
     extra
         Write into `extras/<study>/`: `magnitude` (NIfTI), `picture` (PNG sheet), `saliency` (NIfTI per label), `dicom` (structured report).
+    expects
+        Score nothing: say how a study of this model has to look.
     """
-    from i2m2_med.scoring.open_model import open_model
-
-    if model.model is None:
-        raise UserError("--model is missing: name a run, models:/name@alias, a bundle, or a model folder")
-    folder = open_model(model.model, model.uri, model.trust)
+    if expects:
+        return show_expected(model)
+    if not studies or out is None:
+        raise UserError("say what to score and where to write: i2m2 score STUDIES OUT --model …")
+    folder = opened(model)
     engine = make_engine(work, folder.folder)
     job = make_job(folder, out, model, extra)
     from i2m2_med.scoring.output_lock import Part
-    from i2m2_med.scoring.run import score
+    from i2m2_med.scoring.run import score, source_of
     from i2m2_med.scoring.studies import find_studies
 
     part = Part(work.part_id, work.num_parts)
@@ -59,7 +63,27 @@ def main(
 
         return show(watch_studies(job, studies, engine, part, arriving.poll, arriving.settle), out)
     with ends_within(ORDERLY):
-        return show(score(job, find_studies(studies, out), engine, part, TerminalProgress()), out)
+        return show(
+            score(job, find_studies(studies, out, source_of(folder.folder)), engine, part, TerminalProgress()), out
+        )
+
+
+def opened(model: ModelOptions) -> "ModelFolder":
+    """Return the model folder that the options name."""
+    from i2m2_med.scoring.open_model import open_model
+
+    if model.model is None:
+        raise UserError("--model is missing: name a run, models:/name@alias, a bundle, or a model folder")
+    return open_model(model.model, model.uri, model.trust)
+
+
+def show_expected(model: ModelOptions) -> dict[str, Any]:
+    """Print how a study of a model has to look, and return it for `--json`."""
+    from i2m2_med.scoring.run import source_of
+
+    expected = source_of(opened(model).folder).expects()
+    say(expected)
+    return {"expects": expected}
 
 
 def merge_parts(out: Path) -> dict[str, Any]:

@@ -31,10 +31,32 @@ def load_config(config: str, overrides: Sequence[str] = ()) -> tuple[RunConfig, 
     """Read and type a config named by path or shipped name; `overrides` are `key.sub=value`."""
     values = read_values(config, overrides)
     content = expand(values.content, (), values, lambda key: takes_place(key, values))
-    values = replace(values, content=content)
+    values = replace(values, content=completed(replace(values, content=content)))
     run = validate(values)
     lint_targets(run, values)
     return run, values
+
+
+def completed(values: Values) -> dict[str, Any]:
+    """The values with what a source fills in where they are silent (its module's `complete`), `experts: auto` above all."""
+    content = values.content
+    name = content["source"].get("name") if isinstance(content.get("source"), Mapping) else None
+    complete = (
+        getattr(importlib.import_module(f"i2m2_med.sources.{name}"), "complete", None)
+        if source_class(str(name))
+        else None
+    )
+    if complete is None:
+        if content.get("experts") == "auto":
+            raise ConfigError(
+                f"{values.where(('experts',))}: experts: auto is for sources that know their modalities' shapes; name them"
+            )
+        return content
+    try:
+        settings = source_settings(content["source"], values)
+    except ValidationError:  # `validate` says all that is wrong
+        return content
+    return complete(content, settings)
 
 
 def validate(values: Values, *, foreign: bool = False) -> RunConfig:

@@ -89,6 +89,8 @@ def spelt(annotation: Any) -> str:
     """
     words = {str: "text", int: "whole number", float: "number", bool: "true/false", NoneType: "none", Path: "path"}
     origin, inner = get_origin(annotation), get_args(annotation)
+    if hasattr(annotation, "__metadata__"):
+        return spelt(inner[0])
     if annotation in words:
         return words[annotation]
     if origin is Literal:
@@ -99,8 +101,6 @@ def spelt(annotation: Any) -> str:
         return f"list of {spelt(inner[0])}"
     if len(inner) == 2:
         return "block" if inner == (str, Any) else f"mapping of {spelt(inner[0])} → {spelt(inner[1])}"
-    if hasattr(annotation, "__metadata__"):
-        return spelt(inner[0])
     return str(getattr(annotation, "__name__", annotation))
 
 

@@ -204,7 +204,8 @@ class RunConfig(Settings):
     split: Split = Split()
     """Which patients train, validate and test."""
     experts: Annotated[dict[str, Expert], Field(min_length=1)]
-    """By name, the predictors; those that read one modality are unimodal, the others joint."""
+    """By name, the predictors; those that read one modality are unimodal, the others joint. `auto`, where a source knows its
+    modalities' shapes: one for each of them and a joint one, written out in full into the recorded config."""
     combiner: Target = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
     """How the experts' log-probabilities become one."""
     paradigms: dict[str, Paradigm] = {}

@@ -1,6 +1,7 @@
 """`_target_` blocks → objects, by MONAI's ConfigParser, once their classes are known to be of the kind that is asked for."""
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from pydoc import locate
@@ -58,7 +59,11 @@ def build(
     for value in nested(block):
         resolve(str(value["_target_"]), "network" if kind in {"network", "combiner"} else kind, where, plugins)
     try:
-        return cls(**arguments(block), **known, **given)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "monai.*Current default value of argument", FutureWarning
+            )  # its own defaults
+            return cls(**arguments(block), **known, **given)
     except Exception as error:  # a class may raise anything at settings that don't go together
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(f"{where}: {block['_target_']}: {why:.300}") from error

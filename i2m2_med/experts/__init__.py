@@ -1,21 +1,27 @@
 """Experts: tensors of the modalities an expert reads → logits (batch, label, classes). One network per file."""
 
+from i2m2_med.experts.columns import ColumnsEncoder, ColumnsTransformer
 from i2m2_med.experts.fusion import LateFusion, LowRankFusion
 from i2m2_med.experts.grud import GRUD, GRUDEncoder
+from i2m2_med.experts.headless import ImageEncoder
 from i2m2_med.experts.huggingface import HuggingFaceEncoder, HuggingFaceNotes
 from i2m2_med.experts.joint import Joint, SeriesEncoder, StaticEncoder
 from i2m2_med.experts.lenet import LeNet
 from i2m2_med.experts.notes import NotesAttention, NotesEncoder
 from i2m2_med.experts.preact_resnet import PreActResNet18
 from i2m2_med.experts.series_transformer import SeriesTransformer, SeriesTransformerEncoder
+from i2m2_med.experts.signal_resnet import SignalEncoder
 from i2m2_med.experts.static_series import SeriesGRU, StaticMLP, StaticSeriesJoint
 from i2m2_med.experts.wide_resnet import WideResNet
 
 __all__ = [
     "GRUD",
+    "ColumnsEncoder",
+    "ColumnsTransformer",
     "GRUDEncoder",
     "HuggingFaceEncoder",
     "HuggingFaceNotes",
+    "ImageEncoder",
     "Joint",
     "LateFusion",
     "LeNet",
@@ -27,6 +33,7 @@ __all__ = [
     "SeriesGRU",
     "SeriesTransformer",
     "SeriesTransformerEncoder",
+    "SignalEncoder",
     "StaticEncoder",
     "StaticMLP",
     "StaticSeriesJoint",

@@ -159,7 +159,7 @@ def fill(
     records, flow.audits["split"] = assign(records, run.split)
     flow.audits |= source.audits(records, source.arrays(folder))
     train = np.flatnonzero((records["split"] == "train").to_numpy())
-    state = normalise.fit(source.arrays(folder), train, run.modalities.normalise)
+    state = normalise.fit(source.arrays(folder), train, run.modalities.normalise, source.columns)
     key = project_key(workspace)
     records = records.with_columns(
         pl.col(kind).cast(pl.String).map_elements(lambda name, kind=kind: pseudonym(key, kind, name), pl.String)

@@ -149,11 +149,21 @@ class Samples(Dataset[Batch]):
         """Return one record through the transforms without augmentation, from memory where it is cached."""
         assert self.transform is not None
         if self.cached is None:
-            return self.transform(self.records.row(row, named=True))
+            return self.made(row)
         if row not in self.cached:
-            sample = self.transform(self.records.row(row, named=True))
-            self.cached[row] = {name: sample[name] for name in self.modalities if name in sample}
+            self.cached[row] = self.made(row)
         return self.cached[row]
+
+    def made(self, row: int) -> Mapping[str, Any]:
+        """Return the modalities that the transforms make of one record, as plain tensors."""
+        assert self.transform is not None
+        sample = self.transform(self.records.row(row, named=True))
+        return {name: plain(sample[name]) for name in self.modalities if name in sample}
+
+
+def plain(value: Any) -> Any:
+    """Return a MONAI tensor without its place and history, which nothing needs from here on; anything else as it is."""
+    return value.as_tensor() if isinstance(value, Tensor) and hasattr(value, "as_tensor") else value
 
 
 def acquired_rows(tensor: Tensor) -> Tensor:

@@ -1,17 +1,29 @@
 """Per-channel standardisation, fitted on the training split only."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from i2m2_med.samples.columns import encoded, fit_columns
+
 State = dict[str, Any]
-"""By modality: {"mean": [channel], "std": [channel]} of finite training values; the last axis is the channel."""
+"""By modality: {"mean": [channel], "std": [channel]} of finite training values; the last axis is the channel. Of columns with
+categories also "levels": by column the words (as numbers, samples/columns.py) that are told apart, None for a number."""
 
 
-def fit(arrays: Mapping[str, np.ndarray], train: np.ndarray, how: Mapping[str, str]) -> State:
-    """Mean and standard deviation per channel over the finite values of the training rows; a constant channel gets std 1."""
-    state: State = {}
+def fit(
+    arrays: Mapping[str, np.ndarray],
+    train: np.ndarray,
+    how: Mapping[str, str],
+    columns: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+) -> State:
+    """Mean and standard deviation per channel over the finite values of the training rows; a constant channel gets std 1.
+
+    columns: as a `Source` declares them; they are standardised always.
+    """
+    state: State = {name: fit_columns(arrays[name][train], *shape) for name, shape in columns.items()}
     for name, kind in how.items():
         if kind == "standard":
             values = np.asarray(arrays[name][train], dtype=np.float64).reshape(-1, arrays[name].shape[-1])
@@ -30,6 +42,8 @@ def apply(name: str, array: np.ndarray, state: State) -> np.ndarray:
     """
     if name not in state:
         return array
+    if "levels" in state[name]:
+        return encoded(array, state[name])
     mean, std = (np.asarray(state[name][key], dtype=np.float64) for key in ("mean", "std"))
     scaled = ((array - mean) / std).astype(np.float32)
     absent = ~np.isfinite(scaled).reshape(len(scaled), -1).any(axis=1)

@@ -7,14 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from i2m2_med.errors import ConfigError, SourceError
+from i2m2_med.sources.cells.parts import WORDS
 
 OFFICIAL = "_official"
 """Column of records: the part of the data set (train, val, test) that a sample came in; null where none says so."""
-WORDS = {
-    "train": "train", "training": "train", "val": "valid", "valid": "valid", "validation": "valid", "dev": "valid",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""By word that a table uses, in small letters, the split that it means."""
 
 
 def official_split(records: pl.DataFrame, cut: Callable[[list[str]], list[str]]) -> tuple[pl.DataFrame, str]:

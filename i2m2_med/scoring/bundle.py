@@ -64,13 +64,14 @@ def score_studies(bundle: str = ".", studies: str = "studies", out: str = "score
     from i2m2_med.console import TerminalProgress
     from i2m2_med.scoring.job import Job
     from i2m2_med.scoring.output_lock import Part
-    from i2m2_med.scoring.run import score
+    from i2m2_med.scoring.run import score, source_of
     from i2m2_med.scoring.studies import find_studies
     from i2m2_med.scoring.workers.engine import local_engine
 
     model = open_model(str(bundle_folder(bundle)))
     job = Job(model.folder, model.name, model.sha, Path(out).absolute())
-    summary = score(job, find_studies(studies, job.out), local_engine(0, 1, 900.0), Part(), TerminalProgress())
+    found = find_studies(studies, job.out, source_of(model.folder))
+    summary = score(job, found, local_engine(0, 1, 900.0), Part(), TerminalProgress())
     return summary.as_json(job.out)
 
 

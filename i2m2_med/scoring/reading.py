@@ -1,7 +1,7 @@
 """A study folder → chunks of modality tensors, as the model reads them, or the reason why it is refused."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from i2m2_med.samples.cohort import compose, open_source
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import outside
 from i2m2_med.samples.normalise import State
-from i2m2_med.scoring.study_checks import checked_files, content_hash
+from i2m2_med.scoring.study_checks import checked_files, content_hash, row_hash
 from i2m2_med.sources.source import Study
 
 FORMATS = ("h5py", "nibabel", "polars", "pydicom", "gzip", "zlib", "csv", "json", "xml")
@@ -68,12 +68,19 @@ class Reader:
 
     def content(self, folder: Path) -> str:
         """Return the hash of a study's content, once its files have been checked. Raises SourceError."""
+        row = self.source.row_files(folder)
+        if row is not None:
+            return row_hash(*row)
         return content_hash(folder, checked_files(folder))
 
     def chunks(self, folder: Path) -> Iterator[Chunk | Refusal]:
         """Yield a study's chunks in order; a Refusal ends it."""
+        yield from self.chunked(lambda: self.open(folder), folder)
+
+    def chunked(self, opened: Callable[[], Samples], folder: Path | None = None) -> Iterator[Chunk | Refusal]:
+        """Yield the chunks of a study's samples, which `opened` makes; a Refusal ends it."""
         try:
-            samples = self.open(folder)
+            samples = opened()
             for start in range(0, len(samples), self.run.scoring.batch):
                 rows = list(range(start, min(start + self.run.scoring.batch, len(samples))))
                 yield self.chunk(samples, rows)
@@ -81,8 +88,11 @@ class Reader:
             yield refusal(error, folder)
 
     def open(self, folder: Path) -> Samples:
-        """Return the study's samples."""
-        study = self.source.study(folder)
+        """Return the samples of a study folder, or of a row of a table."""
+        return self.samples_of(self.source.study(folder))
+
+    def samples_of(self, study: Study) -> Samples:
+        """Return an opened study's samples. Raises SourceError where it holds nothing."""
         if not len(study.records):
             raise SourceError("the study holds nothing that the model reads")
         return Samples(

@@ -15,6 +15,7 @@ from i2m2_med.scoring.output_lock import PRIVATE, Part, lock_output
 from i2m2_med.scoring.results import ResultStore, Tally, reasons
 from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.engine import Engine
+from i2m2_med.sources.source import Source
 
 
 @dataclass
@@ -89,6 +90,14 @@ def experts_of(job: Job) -> tuple[str, ...]:
 
     run = read_portable(job.model / "config.yaml")
     return run.paradigms[read_about(job.model, run)["paradigm"]].experts
+
+
+def source_of(model: Path) -> Source:
+    """Return the source that opens a model's studies."""
+    from i2m2_med.engine.prediction.model_files import read_portable
+    from i2m2_med.samples.cohort import open_source
+
+    return open_source(read_portable(model / "config.yaml"))
 
 
 def merge(out: Path) -> Summary:

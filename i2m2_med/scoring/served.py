@@ -41,15 +41,31 @@ class Scorer:
         """Return one row per study, item, label and class; a study that can't be scored is one row with its reason.
 
         studies: column `study`, a folder below the server's root, or `archive`, the study folder as a base64 zip (`study` then
-        names it). Raises SourceError for a table with neither column.
+        names it); of a model of rows, its columns (`Source.posted_columns`), paths below the server's root. Raises SourceError for
+        a table with none of these columns.
         """
-        if not set(COLUMNS) & set(studies.columns):
-            raise SourceError("the request has neither a column 'study' (a folder) nor 'archive' (a base64 zip)")
+        posted = self.reader.source.posted_columns
+        if not {*COLUMNS, *posted} & set(studies.columns):
+            others = f", nor a column of the model's ({', '.join(posted)})" if posted else ""
+            raise SourceError(
+                f"the request has neither a column 'study' (a folder) nor 'archive' (a base64 zip){others}"
+            )
         rows: list[dict[str, Any]] = []
         for number, row in enumerate(studies.to_dict("records")):
-            rows += rows_of(self.score(text(row.get("study")), text(row.get("archive")), number))
+            cells = {str(name): cell for name, cell in row.items() if name not in COLUMNS and not is_empty(cell)}
+            if posted and cells:
+                rows += rows_of(self.score_row(cells, text(row.get("study")), number))
+            else:
+                rows += rows_of(self.score(text(row.get("study")), text(row.get("archive")), number))
         names = column_names(self.predictor.trained.model.names)
         return pl.DataFrame(rows, schema=polars_schema(names)).to_pandas()
+
+    def score_row(self, cells: dict[str, Any], study: str, number: int) -> dict[str, Any]:
+        """Return the result of a row that carries its cells."""
+        name, outputs = printable(study) or f"row {number}", StudyOutputs()
+        for chunk in self.reader.chunked(lambda: self.reader.samples_of(self.reader.source.posted(cells, self.root))):
+            self.predictor.add(outputs, chunk)
+        return self.predictor.result(name, "", outputs, 0.0)
 
     def score(self, study: str, archive: str, number: int) -> dict[str, Any]:
         """Return the result of row `number`; whatever is wrong with it refuses this study only."""
@@ -99,4 +115,9 @@ class Scorer:
 
 def text(cell: Any) -> str:
     """Return a cell of a request as text, empty where nothing is in it (None or NaN)."""
-    return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else str(cell)
+    return "" if is_empty(cell) else str(cell)
+
+
+def is_empty(cell: Any) -> bool:
+    """Return whether nothing is in a cell of a request: None or NaN."""
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))

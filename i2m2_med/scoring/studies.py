@@ -10,12 +10,13 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.source import Source
 
 IMAGES = ("*.h5", "*.nii", "*.nii.gz", "*.img", "*.mgz", "*.mgh", "*.dcm", "*.cfl", "*.npy")
 MARKS = ("study.yaml", "series.csv", "static.json", *IMAGES)
@@ -36,14 +37,17 @@ class StudyFolder:
     folder: Path
 
 
-def find_studies(where: str, leave_out: Path | None = None) -> list[StudyFolder]:
+def find_studies(where: str, leave_out: Path | None = None, source: Source | None = None) -> list[StudyFolder]:
     """Return the studies that `where` names, in the order of their names. Raises SourceError where there are none.
 
-    leave_out: the output folder, should it lie among the studies.
+    leave_out: the output folder, should it lie among the studies. source: the model's, whose studies may be rows of a table.
     """
     root = Path(where)
+    rows = source.row_places(root) if source is not None and root.is_file() else None
+    if rows is not None:
+        return named_rows(rows)
     if root.is_dir():
-        places = studies_in(root)
+        places = studies_in(root, source.marks if source is not None else ())
     elif root.suffix.lower() in {".csv", ".parquet"}:
         places = folders_in_manifest(root)
     else:
@@ -57,12 +61,22 @@ def find_studies(where: str, leave_out: Path | None = None) -> list[StudyFolder]
     return with_names(each for place in kept for each in sessions(place))
 
 
-def studies_in(root: Path) -> list[Path]:
-    """Return a folder itself where it is a study, or else the studies in it."""
+def named_rows(rows: Mapping[str, Path]) -> list[StudyFolder]:
+    """Return rows of a table as studies. Raises SourceError where two would have one name as files."""
+    studies = [StudyFolder(printable(name), place) for name, place in rows.items()]
+    if len({study.name for study in studies}) < len(studies):
+        raise SourceError(
+            "two rows have names that are the same as names of files; give each study a plain name of its own"
+        )
+    return sorted(studies, key=lambda study: study.name)
+
+
+def studies_in(root: Path, marks: Sequence[str] = ()) -> list[Path]:
+    """Return a folder itself where it is a study, or else the studies in it. marks: patterns of files that make it one."""
     files = sorted(filter(is_raw, root.iterdir()))
     if len(files) > 1 and not any((root / name).is_file() for name in MARKS[:3]):
         return [*files, *subfolders(root)]
-    return [root] if is_study(root) else subfolders(root)
+    return [root] if is_study(root, marks) else subfolders(root)
 
 
 def is_raw(path: Path) -> bool:
@@ -78,9 +92,9 @@ def sessions(place: Path) -> list[Path]:
     return folders if len(folders) > 1 else [place]
 
 
-def is_study(folder: Path) -> bool:
+def is_study(folder: Path, marks: Sequence[str] = ()) -> bool:
     """Return whether a folder holds a study's files rather than study folders."""
-    return any(path.is_file() for mark in MARKS for path in folder.glob(mark))
+    return any(path.is_file() for mark in (*MARKS, *marks) for path in folder.glob(mark))
 
 
 def subfolders(root: Path) -> list[Path]:

@@ -121,3 +121,12 @@ def content_hash(folder: Path, files: list[Path]) -> str:
             raise SourceError("a file of the study vanished or can't be read") from error
         whole.update(hashlib.sha256(os.fsencode(path.relative_to(folder))).digest() + content)
     return whole.hexdigest()
+
+
+def row_hash(cells: str, files: list[Path]) -> str:
+    """Return the SHA-256 over a row's cells (their digest) and the bytes of the files that it names, once these have been checked."""
+    whole = hashlib.sha256(cells.encode())
+    for path in files:
+        check_file(path)
+        whole.update(bytes.fromhex(content_hash(path.parent, [path])))
+    return whole.hexdigest()

@@ -13,9 +13,10 @@ from i2m2_med.errors import SourceError
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.output_lock import Part, lock_output
-from i2m2_med.scoring.run import Summary, experts_of, finish
+from i2m2_med.scoring.run import Summary, experts_of, finish, source_of
 from i2m2_med.scoring.studies import StudyFolder, find_studies
 from i2m2_med.scoring.workers.engine import Engine
+from i2m2_med.sources.source import Source
 
 Snapshot = frozenset[tuple[str, int, int]]
 """Names, sizes and times of a study's files: what changes while a study is being copied."""
@@ -67,12 +68,12 @@ def watch_studies(
     """Look every `poll` seconds; one line per study; tables after each round. Ends by KeyboardInterrupt (as SIGINT and, under
     `stoppable`, SIGTERM raise it) or `stopped`; the studies that are done by then are in the tables."""
     arrivals, counted, began = Arrivals(settle), Counter[str](), time.monotonic()
-    experts = experts_of(job)
+    experts, source = experts_of(job), source_of(job.model)
     with lock_output(job.out, part) as store:
         say(f"watching {where}; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
             while not stopped():
-                ready = arrivals.ready(part.of(arrived(where, job.out)), time.monotonic())
+                ready = arrivals.ready(part.of(arrived(where, job.out, source)), time.monotonic())
                 for outcome in engine(job, store, ready) if ready else ():
                     arrivals.note(outcome.name)
                     counted[outcome.status] += 1
@@ -85,10 +86,10 @@ def watch_studies(
     return summary
 
 
-def arrived(where: str, out: Path) -> list[StudyFolder]:
+def arrived(where: str, out: Path, source: Source) -> list[StudyFolder]:
     """Return the studies that are there by now."""
     try:
-        return find_studies(where, out)
+        return find_studies(where, out, source)
     except SourceError:
         return []
 
@@ -97,7 +98,8 @@ def take_snapshot(folder: Path) -> Snapshot:
     """Return names, sizes and times of a study's files; what vanishes meanwhile is left out."""
     files: list[tuple[str, int, int]] = []
     below = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
-    for path in below if folder.is_dir() else [folder]:
+    alone = folder.parent if folder.parent.is_file() else folder  # a row of a table: it is as new as its table
+    for path in below if folder.is_dir() else [alone]:
         try:
             status = path.lstat()
         except OSError:

@@ -6,6 +6,7 @@ it by name. Nothing here imports torch, MONAI or MLflow at module level: `i2m2 c
 above this layer is named by its module's path.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -137,6 +138,13 @@ class Source(ABC):
     """By private column of records: how a study may have been acquired, told before transforms make all samples alike."""
     kinds: ClassVar[Mapping[str, Kind]] = MappingProxyType({})
     """By column of records: in what setting a study was acquired, in words; a study without a word is not warned of."""
+    marks: tuple[str, ...] = ()
+    """Patterns of files that make a folder a study, beside those of the usual formats."""
+    posted_columns: tuple[str, ...] = ()
+    """Columns of a request to the served model that carry a study themselves (`posted`)."""
+    columns: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    """By array modality of numbers and categories: how many of its last columns are categories, and how many words each keeps
+    apart. What is learnt of them is learnt from training (`samples/normalise.py`)."""
     complex_keys: tuple[str, ...] = ()
     """Keys of a transformed record that hold complex numbers, which no transform of real numbers may touch."""
 
@@ -185,3 +193,19 @@ class Source(ABC):
     @abstractmethod
     def study(self, folder: Path) -> Study:
         """Open one study folder for scoring, labels not needed. Raises SourceError with the reason it can't be scored."""
+
+    def row_places(self, table: Path) -> Mapping[str, Path] | None:  # noqa: ARG002
+        """By study name, the places that `study` opens as rows of a table; None where studies are folders."""
+        return None
+
+    def row_files(self, place: Path) -> tuple[str, list[Path]] | None:  # noqa: ARG002
+        """A digest of the cells of a row, and the files that it names; None where `place` is a study folder."""
+        return None
+
+    def posted(self, cells: Mapping[str, Any], root: Path | None) -> Study:
+        """Open a study that a request carries in its cells; paths lie below `root`. Raises SourceError where it can't be scored."""
+        raise SourceError(f"a study of {self.name} is a folder, not {len(cells)} cells below {root}")
+
+    def expects(self) -> str:
+        """How a study to score has to look, for a person."""
+        return inspect.getdoc(self.study) or ""

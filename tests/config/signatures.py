@@ -74,7 +74,7 @@ NAMED: list[tuple[str, Kind | None]] = [
         r"^_|cache|device|progress|process_group|_fn$|func|writer|saver|reader|path|dir$|url|size_average|reduce$|_weight$|_random_samples",
         None,
     ),
-    (r"^(model|encoder_layer|decoder_layer)$", "block"),
+    (r"^(model|network|encoder_layer|decoder_layer)$", "block"),
     (r"^encoders$", "block+"),
     (r"^folder$", "place"),
     (

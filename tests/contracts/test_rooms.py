@@ -21,9 +21,12 @@ SHAPES = {"table", "cells", "folder"}
 """Sources of a stranger's files of some shape: they are no data set, and their names are words."""
 NAMES = sorted(
     {"fastmri", "mimic", "av-mnist", "im.pk", "nlvr", "nlvr2", "vqa", "mnist"}
-    | set(source_names()) - SHAPES
-    | {room.__name__.rpartition(".")[2] for room in ROOMS}
-    | {module.name for module in iter_modules(simulate.__path__) if module.ispkg}
+    | (
+        set(source_names())
+        | {room.__name__.rpartition(".")[2] for room in ROOMS}
+        | {module.name for module in iter_modules(simulate.__path__) if module.ispkg}
+    )
+    - SHAPES
 )
 NAMED = re.compile(rf"(?<![a-z0-9])({'|'.join(map(re.escape, NAMES))})s?(?![a-z])", re.IGNORECASE)
 

@@ -82,12 +82,15 @@ class Statistics(BaseModel, extra="forbid", strict=True):
 
     mean: Annotated[list[Number], Field(min_length=1)]
     std: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    levels: list[list[Number] | None] | None = None
 
     @model_validator(mode="after")
     def of_one_length(self) -> "Statistics":
-        """Refuse a mean without its deviation."""
+        """Refuse a mean without its deviation, or levels of other columns."""
         if len(self.mean) != len(self.std):
             raise ValueError("as many means as deviations")
+        if self.levels is not None and len(self.levels) != len(self.mean):
+            raise ValueError("as many lists of levels as means")
         return self
 
 

@@ -2,9 +2,10 @@
 
 import shutil
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from i2m2_med.engine.tracking.provenance import packages
 from i2m2_med.engine.tracking.store import local_artifacts
@@ -43,8 +44,11 @@ def folder_digest(folder: Path) -> str:
     return digest([(path.relative_to(folder).as_posix(), sha256_of(path)) for path in files])
 
 
-def save_model(folder: Path, target: Path, example: Any = None) -> Path:
-    """Write the MLflow model of a model folder into `target`; the folder goes in as the artifact `model`."""
+def save_model(folder: Path, target: Path, columns: Sequence[str] = ()) -> Path:
+    """Write the MLflow model of a model folder into `target`; the folder goes in as the artifact `model`.
+
+    columns: those by which a request may carry a study itself, with values of any kind.
+    """
     import pandas as pd
 
     with warnings.catch_warnings():
@@ -52,15 +56,17 @@ def save_model(folder: Path, target: Path, example: Any = None) -> Path:
         import mlflow.pyfunc
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema
+        from mlflow.types.schema import AnyType
 
         optional = partial(ColSpec, required=False)
+        carried = [optional(DataType.string, name) for name in ("study", "archive")]
         mlflow.pyfunc.save_model(
             target,
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={"model": str(folder)},
-            signature=ModelSignature(inputs=Schema([optional(DataType.string, name) for name in ("study", "archive")])),
+            signature=ModelSignature(inputs=Schema([*carried, *(optional(AnyType(), name) for name in columns)])),
             pip_requirements=pinned(),
-            input_example=pd.DataFrame({"study": ["/studies/one"], "archive": [""]}) if example is None else example,
+            input_example=pd.DataFrame({"study": ["/studies/one"], "archive": [""]}),
         )
     return target
 

@@ -66,10 +66,10 @@ class Tracker:
         """A text as the artifact `name`."""
         self.write({"kind": "text", "name": name, "text": text})
 
-    def model(self, folder: Path, example: Any = None) -> None:
+    def model(self, folder: Path, columns: Sequence[str] = ()) -> None:
         """Write the model folder (engine/prediction/predictor.py), as the artifact `model/` and as an MLflow model that can be served.
 
-        `example` is one input of the served model (a DataFrame); by default the documented one.
+        columns: those by which a request to the served model may carry a study itself.
         """
         import tempfile
 
@@ -79,7 +79,7 @@ class Tracker:
             copy = Path(beside) / "model"
             copy.symlink_to(folder.absolute())
             self.write({"kind": "artifact", "path": str(copy), "folder": ""})
-            saved = save_model(folder, Path(beside) / "served", example)
+            saved = save_model(folder, Path(beside) / "served", columns)
             self.write({"kind": "model", "path": str(saved)})
         self.tags({"i2m2.model_sha256": folder_digest(folder)})
 

@@ -171,7 +171,8 @@ class Experiment:
         tracker.artifact(folder / "predictions.parquet")
         if (folder / "report").exists():
             tracker.artifact(folder / "report")
-        tracker.model(folder / "model")
+        posted = open_source(self.run).posted_columns
+        tracker.model(folder / "model", [name for name in posted if name not in {"study", "archive"}])
 
 
 SHOWN = ("train_loss", "valid_nll", "valid_auroc")
