@@ -1,10 +1,13 @@
 """Laws over every data set: what its `Source` declares is there, and of the kind that shared code asks for."""
 
 from importlib import import_module
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from i2m2_med.config.reader import source_names
+from i2m2_med.config.reader import load_config, source_names
+from i2m2_med.config.yaml_source import shipped
 from i2m2_med.samples.shifts import Shift, Suite
 from i2m2_med.sources.source import Source
 
@@ -14,7 +17,15 @@ NAMES = source_names()
 @pytest.fixture(params=NAMES)
 def source(request: pytest.FixtureRequest, tmp_path) -> Source:
     module = import_module(f"i2m2_med.sources.{request.param}")
-    return module.Source(module.Settings(root=tmp_path))
+    return module.Source(module.Settings.model_validate({**asked(module.Settings, request.param), "root": tmp_path}))
+
+
+def asked(settings: type[BaseModel], name: str) -> dict[str, Any]:
+    """Settings as a shipped config has them, of a data set that asks for more than its root; else none."""
+    if not any(field.is_required() for key, field in settings.model_fields.items() if key != "root"):
+        return {}
+    runs = (load_config(each, ["source.root=."])[0] for each in shipped())
+    return next(run.source.model_dump() for run in runs if run.source.model_dump()["name"] == name)
 
 
 def test_it_knows_its_name(source, request):

@@ -34,33 +34,30 @@ def complete(content: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """
     made: dict[str, Any] = deepcopy(dict(content))
     path = settings.root / settings.table
-    if not (unsaid(settings) or wants_transforms(made, settings) or made.get("experts") == AUTO):
-        return made
-    if not path.is_file() and made.get("experts") != AUTO:
-        return made
-    table = read_table(path, settings.sheet)
-    blocks = made["source"]["modalities"]
-    sizes: dict[str, tuple[int, ...]] = {}
+    auto = made.get("experts") == AUTO
+    if unsaid(settings) or wants_transforms(made, settings):
+        if not path.is_file() and not auto:
+            return made
+        fill_in(made, settings, read_table(path, settings.sheet))
+        settings = Settings.model_validate(made["source"])
+    if standard := dict.fromkeys(settings.of_kind(Series), "standard"):
+        modalities = dict(made.get("modalities") or {})
+        made["modalities"] = {**modalities, "normalise": {**standard, **(modalities.get("normalise") or {})}}
+    return {**made, "experts": experts(settings)} if auto else made
+
+
+def fill_in(made: dict[str, Any], settings: Settings, table: pl.DataFrame) -> None:
+    """Fill in what the modalities leave to the table, and the transforms of images where there are none."""
+    blocks, sizes = made["source"]["modalities"], dict[str, tuple[int, ...]]()
+    bare = wants_transforms(made, settings)
     for name, modality in settings.modalities.items():
-        if isinstance(modality, Image) and (
-            wants_transforms(made, settings) or modality.dimensions is None or modality.channels is None
-        ):
+        known = missing_facts(table, settings, name)
+        if isinstance(modality, Image) and (bare or modality.dimensions is None or modality.channels is None):
             sizes[name], known = image_facts(table, settings, name)
-            blocks[name] = {**blocks[name], **known}
-        elif not isinstance(modality, Image):
-            blocks[name] = {**blocks[name], **missing_facts(table, settings, name)}
-    whole = Settings.model_validate(made["source"])
-    modalities = dict(made.get("modalities") or {})
-    if wants_transforms(made, settings):
-        modalities["transforms"] = transforms(whole, sizes)
-    standard = dict.fromkeys(whole.of_kind(Series), "standard")
-    if standard:
-        modalities["normalise"] = {**standard, **(modalities.get("normalise") or {})}
-    if modalities:
-        made["modalities"] = modalities
-    if made.get("experts") == AUTO:
-        made["experts"] = experts(whole)
-    return made
+        blocks[name] = {**blocks[name], **known}
+    if bare:
+        whole = Settings.model_validate(made["source"])
+        made["modalities"] = {**(made.get("modalities") or {}), "transforms": transforms(whole, sizes)}
 
 
 def unsaid(settings: Settings) -> bool:
