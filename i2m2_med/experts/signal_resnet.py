@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-Signals = Float[Tensor, "batch channel time"]
+Signals = Float[Tensor, "batch _ _"]  # (batch, channel, time); a block changes all but the batch
 
 
 class SignalBlock(nn.Module):

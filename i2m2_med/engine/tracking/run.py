@@ -6,7 +6,7 @@ is back, at the latest at the next start (delivery.py); the training goes on.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

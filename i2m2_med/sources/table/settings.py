@@ -22,6 +22,7 @@ class Label(settings.Settings):
     """One label: its column and the words of its classes."""
 
     column: str
+    """The column that holds it."""
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=1_000)]
     """The words in the order of the classes; an empty cell is unknown, any other word is refused."""
 
@@ -41,6 +42,7 @@ class SplitColumn(settings.Settings):
     """A column that says which rows train, validate and test."""
 
     column: str
+    """The column."""
     valid: tuple[str, ...] = ()
     """Words (such as numbers of folds) that mean validation; none where the column says train, valid and test by their names."""
     test: tuple[str, ...] = ()
@@ -118,6 +120,7 @@ class Text(TextTokens):
     """A text: a column of texts, or of paths to text files."""
 
     text: str
+    """The column."""
     files: bool | None = None
     """Whether the column holds paths; told from the cells where not given."""
 
@@ -126,6 +129,7 @@ class Signal(settings.Settings):
     """Signals in arrays of their own: a column of paths to npy, npz or `file.h5::dataset`, each (channel, time) or (time,)."""
 
     signal: str
+    """Column of paths."""
     length: int = Field(ge=8, le=10_000_000)
     """Samples that are read from the start; a shorter signal is filled with zeros at its end."""
     channels: int | None = Field(None, ge=1, le=10_000)
@@ -136,6 +140,7 @@ class KSpace(settings.Settings):
     """Raw k-space: a column of paths to files that `sources/formats` reads; one slice of each."""
 
     kspace: str
+    """Column of paths."""
     slice: int | None = Field(None, ge=0)
     """Number of the slice; the middle one where not given."""
 

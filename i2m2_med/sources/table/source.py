@@ -87,7 +87,7 @@ class Source(BaseSource):
                 raise SourceError(
                     f"{series.series}: no measurement falls into the first {series.hours} hours of any study; look at time, start and by"
                 )
-        records = records.with_columns(self.presence(arrays), **self.paths(self.references))
+        records = records.with_columns(*self.presence(arrays), **self.paths(self.references))
         kept = self.kept_rows(records, bad, flow)
         for name, array in arrays.items():
             with replace_file(folder / f"{name}.npy") as beside, beside.open("wb") as file:

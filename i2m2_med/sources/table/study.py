@@ -123,7 +123,7 @@ def one_study(table: pl.DataFrame, settings: Settings, source: Any, name: str) -
     patient = table[settings.patient][0] if settings.patient in table.columns else None
     who = pl.DataFrame({"patient": [patient or name], "study": [name], "item": [0]})
     groups = [table[one].alias(f"group_{one}") for one in settings.groups if one in table.columns]
-    return Study(who.with_columns(there, *groups, **known.paths(known.references)), arrays)
+    return Study(who.with_columns(*there, *groups, **known.paths(known.references)), arrays)
 
 
 def row_table(cells: Mapping[str, str | None], settings: Settings) -> pl.DataFrame:
