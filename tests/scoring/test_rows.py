@@ -105,7 +105,7 @@ def number(cell: str | None) -> float | str | None:
         return cell or None
 
 
-def test_requests_carry_rows_or_name_folders_below_the_root(cohort: Path, model: Path, whole: pd.DataFrame, tmp_path: Path):
+def test_requests_carry_rows_or_name_folders_below_the_root(cohort: Path, model: Path, whole: pd.DataFrame):
     table = pl.read_csv(cohort / "cohort.csv", infer_schema=False).with_columns(pl.all().replace("", None))
     bare = table.select("patient_id", "t1_path", *COLUMNS, "report").to_pandas()
     bare["age"] = bare["age"].astype(float)
@@ -158,7 +158,9 @@ def test_a_table_that_lacks_a_column_or_the_series_is_refused_whole(cohort: Path
 def test_a_manifest_of_folders_stays_one(model: Path, tmp_path: Path):
     (tmp_path / "one").mkdir()
     (tmp_path / "list.csv").write_text("study\none\n")
-    assert [study.folder for study in find_studies(str(tmp_path / "list.csv"), None, source_of(model))] == [tmp_path / "one"]
+    assert [study.folder for study in find_studies(str(tmp_path / "list.csv"), None, source_of(model))] == [
+        tmp_path / "one"
+    ]
 
 
 def test_what_a_study_has_to_look_like_is_said(model: Path):
