@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,11 +44,11 @@ def resampled(template: Path, matrix: tuple[int, int, int]) -> np.ndarray:
     import nibabel
     from scipy.ndimage import zoom
 
-    from i2m2_med.sources.formats.damaged import blamed_on
-
-    with blamed_on(template.name):
-        image = nibabel.as_closest_canonical(nibabel.load(template))
+    try:
+        image: Any = nibabel.as_closest_canonical(nibabel.load(template))  # pyright: ignore[reportArgumentType]
         values = np.asarray(image.dataobj, np.float32)
+    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+        raise SourceError(f"{template.name} can't be read as NIfTI; name a T1 template") from error
     if values.ndim != 3 or not values.max() > 0:
         raise SourceError(f"{template.name} is no volume of grey values; name a T1 template as NIfTI")
     small = zoom(values, [n / m for n, m in zip(matrix, values.shape, strict=True)], order=1)
