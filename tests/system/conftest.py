@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,33 +121,45 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Ca
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def server(postgres: tuple[str, Callable[[str], str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The service `mlflow` of the compose file: its environment, with this machine's addresses, and its entrypoint."""
-    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+@contextmanager
+def mlflow_server(folder: Path, port: int, settings: Mapping[str, str], secrets: Mapping[str, str]) -> Iterator[Path]:
+    """The service `mlflow` of the compose file: its environment, with `settings` of this machine, and its entrypoint. Yields its log."""
     composed = yaml.safe_load((PROJECT / "docker" / "compose.yaml").read_text())["services"]["mlflow"]["environment"]
     here = {
-        "DATABASE": postgres[0],
         "MLFLOW_ARTIFACTS_DESTINATION": f"file://{folder / 'artifacts'}",
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "basic_auth.ini"),
         "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN[0],
         "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{port},{PAGE.removeprefix('https://')}",
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": PAGE,
         "PORT": str(port),
+        **settings,
     }
-    secrets = {"DATABASE_PASSWORD": DATABASE_PASSWORD, "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1]}
-    for name, secret in (secrets | {"MLFLOW_FLASK_SERVER_SECRET_KEY": "signs forms"}).items():
+    for name, secret in secrets.items():
         (folder / name.lower()).write_text(secret)
         here[f"{name}_FILE"] = str(folder / name.lower())
-    assert set(here) <= set(composed), "the compose file no longer sets what the server needs"
+    assert {*here} <= {*composed}, "the compose file no longer sets what the server needs"
     environment = os.environ | composed | here | {"HOST": "127.0.0.1", "WORKERS": "1", "PATH": path_with_us()}
     log = folder / "log"
-    uri = f"http://127.0.0.1:{port}"
     scripts = [str(PROJECT / "docker" / name) for name in ("with-secrets.sh", "serve-mlflow.sh")]
     with running(["sh", scripts[0], "sh", scripts[1]], log, environment):
-        wait_until(lambda: answers(f"{uri}/health"), "the MLflow server", log)
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/health"), "the MLflow server", log)
+        yield log
+
+
+SECRETS = {
+    "DATABASE_PASSWORD": DATABASE_PASSWORD,
+    "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1],
+    "MLFLOW_FLASK_SERVER_SECRET_KEY": "signs forms",
+}
+
+
+@pytest.fixture(scope="session")
+def server(postgres: tuple[str, Callable[[str], str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service `mlflow` on a real PostgreSQL, and two users beside its administrator."""
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    with mlflow_server(folder, port, {"DATABASE": postgres[0]}, SECRETS):
         made = Server(
-            uri,
+            f"http://127.0.0.1:{port}",
             folder,
             folder / "artifacts",
             {ADMIN[0]: ADMIN[1]},
