@@ -1,6 +1,5 @@
 """Proving a run: its environment against the lock, its data against the fingerprint, its model and numbers against a second try."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ import pandas as pd
 from i2m2_med.engine.reopening.check import Check, Verdict, alike, names
 from i2m2_med.engine.tracking import provenance
 from i2m2_med.engine.tracking.model import folder_digest
-from i2m2_med.engine.tracking.read import FoundRun, download
+from i2m2_med.engine.tracking.read import FoundRun, download, stored_document
 from i2m2_med.engine.tracking.store import Missing, connect, translated
 from i2m2_med.files import sha256_of
 from i2m2_med.samples.cohort import Cohort
@@ -61,7 +60,7 @@ def same_code(run: FoundRun) -> bool:
 def recorded_packages(run: FoundRun) -> dict[str, str]:
     """`name: version` of what was installed. Raises Missing if the run's note of it is gone or damaged."""
     try:
-        return json.loads(download(run, "environment.json").read_text())["packages"]
+        return dict(stored_document(run, "environment.json")["packages"])
     except (ValueError, KeyError, TypeError) as error:
         raise Missing(f"run {run.run_id}: environment.json is damaged; train again") from error
 

@@ -1,6 +1,5 @@
 """A run opened again with its data: models of one paradigm over seeds, and what the runs of its comparison predicted."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from i2m2_med.config.run import RunConfig
 from i2m2_med.console import Progress
 from i2m2_med.engine.prediction.permuted import permuted_tables
 from i2m2_med.engine.prediction.predictor import Predictor, load_model, read_portable
-from i2m2_med.engine.tracking.read import FoundRun, children, download, find_run, predictions
+from i2m2_med.engine.tracking.read import FoundRun, children, download, find_run, predictions, stored_document
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
 from i2m2_med.samples.dataset import Samples
@@ -62,7 +61,7 @@ def read_runs(run: str, uri: str) -> StoredRuns:
     """Read `run` (a run id; of a comparison, its finished runs) from the store, without its data or models."""
     stored_run = find_run(uri, run)
     members = [one for one in children(stored_run) if one.status == "FINISHED"] or [stored_run]
-    manifest = json.loads(download(members[0], "manifest.json").read_text())
+    manifest = stored_document(members[0], "manifest.json")
     marks = {(one.tags["paradigm"], int(one.tags["seed"])): one.tags["i2m2.fingerprint"] for one in members}
     return StoredRuns(stored_run.run_id, stored_config(stored_run), manifest, tables_of(members), marks)
 

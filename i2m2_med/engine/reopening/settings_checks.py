@@ -3,14 +3,11 @@
 import json
 from typing import Any
 
-import yaml
-
 from i2m2_med.config.run import RunConfig
 from i2m2_med.engine.prediction.predictor import portable
 from i2m2_med.engine.reopening.check import Check, alike, names
 from i2m2_med.engine.tracking.facts import public_part, settings_of
-from i2m2_med.engine.tracking.read import FoundRun, download
-from i2m2_med.engine.tracking.store import Missing
+from i2m2_med.engine.tracking.read import FoundRun, stored_document
 from i2m2_med.files import digest
 from i2m2_med.samples.cohort import Cohort
 
@@ -20,7 +17,7 @@ OF_THE_DATA = ("fingerprint", "settings", "splits", "n_files")
 
 def check_config(run: FoundRun) -> list[Check]:
     """`config.yaml` against its digest, and every parameter against `config.yaml`."""
-    values: Any = yaml.safe_load(download(run, "config.yaml").read_text())
+    values = stored_document(run, "config.yaml")
     expected = {name[:250]: value[:6000] for name, value in settings_of(values).items()}
     off = sorted(name for name, value in expected.items() if run.params.get(name) != value)
     return [
@@ -36,11 +33,7 @@ def check_model_config(config: RunConfig, model: RunConfig) -> Check:
 
 def check_manifest(run: FoundRun, cohort: Cohort, code_is_same: bool) -> Check:
     """`manifest.json` against the manifest of the data as they are now. What other code counts or words otherwise is noted."""
-    try:
-        recorded: Any = json.loads(download(run, "manifest.json").read_text())
-        kept = dict(recorded)
-    except (ValueError, TypeError) as error:
-        raise Missing(f"run {run.run_id}: manifest.json is damaged; train again") from error
+    kept = stored_document(run, "manifest.json")
     now: Any = json.loads(json.dumps(public_part(cohort.manifest), default=str))
     off = sorted(name for name in {*kept, *now} - {"versions"} if kept.get(name) != now.get(name))
     noted = not code_is_same and not {*off} & {*OF_THE_DATA} and bool(kept)

@@ -33,7 +33,7 @@ def check_signed(run: FoundRun) -> list[Check]:
         if kept or "i2m2.ticket" in run.tags:
             return [Check("signed list", "in the run", "gone", "DIFFERS")]
         return [Check("signed list", "none: the run is of an older release", "not checked", "noted")]
-    except ValueError:
+    except (ValueError, RecursionError):
         return [Check("signed list", "in the run", "damaged", "DIFFERS")]
     try:
         return [check_signature(listed, kept), *compare(run, listed)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from i2m2_med.documents import NotPlain, read_json, read_start, read_yaml
 from i2m2_med.engine.tracking.outbox import TICKET
 from i2m2_med.engine.tracking.store import (
     Missing,
@@ -101,6 +102,18 @@ def download(run: FoundRun, path: str) -> Path:
         with translated(run.uri):  # away, or refused, is said as such
             connect(run.uri).get_run(run.run_id)
         raise _no_artifact(run, path) from error
+
+
+def stored_document(run: FoundRun, path: str) -> dict[str, Any]:
+    """The values of the run's artifact `path`, JSON or YAML, within the bounds of `documents`. Raises Missing if it is gone or damaged."""
+    read = read_yaml if path.endswith(".yaml") else read_json
+    try:
+        content: Any = read(read_start(download(run, path)))
+    except (NotPlain, OSError) as error:
+        raise Missing(f"run {run.run_id}: {path} is damaged ({error}); train again") from error
+    if not isinstance(content, dict):
+        raise Missing(f"run {run.run_id}: {path} is damaged (it holds no names and values); train again")
+    return content
 
 
 def predictions(run: FoundRun) -> "pd.DataFrame":
