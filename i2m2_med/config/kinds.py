@@ -17,10 +17,15 @@ RANGES: dict[str, tuple[float, float]] = {
     "steps": (0, 1_000_000_000),
     "number": (-1e12, 1e12),
     "share": (0, 1),
+    "few": (0, 256),  # of copies, cells, holes
+    "degree": (0, 10),  # of a polynomial
+    "kernel": (0, 33),  # of a filter, along one side
+    "sigma": (0, 16),  # of a Gaussian filter, in voxels: its kernel has 8 times as many
+    "spacing": (1, 10_000),  # of control points, in voxels
 }
-"""Smallest and largest value of each kind of number; the last two may have a fraction."""
+"""Smallest and largest value of each kind of number."""
 
-WITH_FRACTION = ("number", "share")
+WITH_FRACTION = ("number", "share", "sigma", "spacing")
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dtype": ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool", "complex64"),

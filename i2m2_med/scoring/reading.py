@@ -16,6 +16,7 @@ from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import compose, open_source
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import outside
+from i2m2_med.samples.growth import LARGEST, values_of
 from i2m2_med.samples.normalise import State
 from i2m2_med.scoring.study_checks import checked_files, content_hash, row_hash
 from i2m2_med.sources.source import Study
@@ -81,9 +82,10 @@ class Reader:
         """Yield the chunks of a study's samples, which `opened` makes; a Refusal ends it."""
         try:
             samples = opened()
-            for start in range(0, len(samples), self.run.scoring.batch):
-                rows = list(range(start, min(start + self.run.scoring.batch, len(samples))))
-                yield self.chunk(samples, rows)
+            at_once = self.rows_at_once(samples)
+            for start in range(0, len(samples), at_once):
+                yield self.chunk(samples, list(range(start, min(start + at_once, len(samples)))))
+                samples.cached = None
         except Exception as error:  # one study must not stop the others, whatever it does to the libraries that read it
             yield refusal(error, folder)
 
@@ -103,6 +105,14 @@ class Reader:
             transform=self.transform,
             state=self.states(study),
         )
+
+    def rows_at_once(self, samples: Samples) -> int:
+        """Return how many samples a chunk holds: `scoring.batch`, or fewer where these would be more than `LARGEST` values."""
+        if self.transform is None or len(samples) == 1:
+            return self.run.scoring.batch
+        samples.cached = {}  # what is measured is read once
+        first = values_of(samples.transformed(0).values())
+        return max(1, min(self.run.scoring.batch, LARGEST // max(first, 1)))
 
     def states(self, study: Study) -> State:
         """Return training statistics of the modalities that the study has as arrays. Raises SourceError for one of another width."""

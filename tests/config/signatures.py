@@ -4,7 +4,8 @@
 
 An argument is listed where its annotation and name say which number, truth value, choice or name it is. All others (code, tensors,
 readers, folders, devices, free text) are left out, and a class that needs one of them is left out whole. `NEVER` names classes that
-look harmless and read or write files, fetch weights, print data, or take code by its name.
+look harmless and read or write files, fetch weights, print data, or take code by its name; and transforms that make something else
+than one sample of modalities (several crops, points, boxes), which no model reads.
 """
 
 import inspect
@@ -23,6 +24,7 @@ NEVER = re.compile(
     r"|TorchVisionFC|Perceptual|Adversarial|Jukebox|^LambdaLR|Multiplicative|^Optimizer|LRScheduler|NLLLoss2d|^LinearCross|^AdaptiveLog"
     r"|ChainedScheduler|SequentialLR|LBFGS|^EfficientNet$|HoVer|SimulateDelay|CutMix|MixUp|CutOut|^Pooler|DiNTS|SPADE|ReduceLROn"
     r"|^Parameter|^Sequential|ForegroundMask|EmbeddingBag|IntensityStats|^Generator|Critic|Discriminator|ControlNet|DiffusionModel|VQVAE|AutoencoderKL"
+    r"|ProbNMS|Heatmap|ToIndices|BoundingRect|Points|Boxes|GridPatch|GridSplit|RandCropBy|CropSamples|WeightedCrop"
 )
 
 BY_HAND: dict[str, dict[str, Kind]] = {
@@ -129,6 +131,15 @@ NAMED: list[tuple[str, Kind | None]] = [
 ]
 """By the argument's name, first match: a word where the annotation says it is a word, a range where it says it is a number."""
 
+OF_TRANSFORMS: list[tuple[str, str]] = [
+    (r"^sigma", "sigma"),
+    (r"^spacing$", "spacing"),
+    (r"^(kernel_size|radius)$", "kernel"),
+    (r"^(degree|order)$", "degree"),
+    (r"^(repeats|times|to_onehot|num_cells|holes|max_holes|num_control_points|window_length|num_components)$", "few"),
+]
+"""Narrower ranges of transforms' numbers: what they compute grows with them, whatever the sample's size (samples/growth.py)."""
+
 MODES: list[Kind] = [
     "interpolation",
     "border",
@@ -170,6 +181,8 @@ def kind_of(path: str, name: str, parameter: inspect.Parameter) -> Kind | None:
     if word in WORDS and has_text:
         return marked(word, said, parameter)
     number = number_of(said, parameter.default, word)
+    if number not in {"", "bool"} and path.startswith("monai.transforms."):
+        number = next((narrow for pattern, narrow in OF_TRANSFORMS if re.search(pattern, name)), number)
     return marked(number, said, parameter) if number else None
 
 
