@@ -22,7 +22,7 @@ from i2m2_med.simulate import kinds as simulated_kinds
 
 VERBS = {
     "demo": "The whole story on simulated data: simulate, prepare, train every paradigm, compare, report.",
-    "doctor": "What this machine offers: packages, devices, disk, tracking store.",
+    "doctor": "Report on this machine: packages, devices, disk, tracking store.",
     "check": "Check a config without training: fast rungs first.",
     "prepare": "Raw data → manifest, records and typed tables; resumable.",
     "train": "Train one paradigm, one or more seeds.",
@@ -40,7 +40,7 @@ VERBS = {
     "show": "One run, or one comparison, as a card.",
     "diff": "Two runs beside each other: settings, data, code, paired metrics.",
     "predictions": "A run's predictions as CSV or Parquet, with the data dictionary.",
-    "look": "What a model will see of a study, as a picture.",
+    "look": "A study as a model will see it, as a picture.",
     "reconstruct": "K-space → magnitude and phase NIfTI and a picture.",
     "import-published": "Weights of the published code → ours.",
     "compare-impk": "Hold an owner's im.pk against our own arrays, column by column.",

@@ -1,4 +1,4 @@
-"""What a person sees: messages and progress on standard error, results on standard output."""
+"""The terminal: messages and progress on standard error, results on standard output."""
 
 import os
 import re
@@ -21,7 +21,7 @@ class Terminal:
 
 
 UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-"""What no terminal should be sent: control signs and escape codes, signs that turn or hide text, halves of a sign."""
+"""Signs that are not sent to a terminal: control signs and escape codes, those that turn or hide text, halves of a sign."""
 
 
 def plain(text: str) -> str:
@@ -72,7 +72,7 @@ def terminal_width() -> int:
 
 
 class Progress:
-    """What long work reports to: `for volume in progress.track(volumes, "reading headers")`. This one is silent."""
+    """Receives the progress of long work: `for volume in progress.track(volumes, "reading headers")`. This one is silent."""
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:  # noqa: ARG002
         """Pass `items` on."""

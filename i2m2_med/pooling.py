@@ -1,4 +1,4 @@
-"""What is said about the slices of a volume, put together for the volume (or patient) as a whole.
+"""Predictions for the slices of a volume, put together for the volume (or patient) as a whole.
 
 Class 0 is "absent". Of slices s with probabilities p_s:
 

@@ -50,7 +50,7 @@ GROUPS = Column(
 ALWAYS = (
     Column("study", pl.String, "The study: a keyed hash in training tables, the name of its folder in scored ones."),
     Column("item", pl.Int64, "Slice or stay within the study, from 0; null where the row is about the study as a whole."),
-    Column("level", pl.String, "What the row is about: `item`, or `study`: items put together as `evaluation.volumes` says.", "item"),
+    Column("level", pl.String, "The row is about an `item`, or about a `study`: its items put together as `evaluation.volumes` says.", "item"),
     Column("label", pl.String, "The finding; null in the one row of a study that was refused as a whole."),
     Column("class", pl.Int16, "Index of the outcome, from 0, in the order of the data set's classes."),
     Column("p", pl.Float64, "Probability of the class, calibrated where `calibrated` says so; null where refused."),
@@ -68,17 +68,17 @@ ALWAYS = (
     Column("status", pl.String, "`ok` or `refused`.", "ok"),
     Column("error", pl.String, "Why it was refused.", ""),
 )  # fmt: skip
-"""What every prediction table has, in this order."""
+"""Columns of every prediction table, in this order."""
 JUDGED = (
     Column("patient", pl.String, "The patient, a keyed hash: who is resampled."),
     Column("split", pl.String, "Split of the sample: `valid`, `test`, `rest`, or `scored` where labels came after scoring."),
     Column("target", pl.Int64, "Index of the true class; −1 where it is unknown."),
     GROUPS,
 )  # fmt: skip
-"""What a table has besides where the truth is known: the tables that training and evaluation make."""
+"""Further columns where the truth is known: in the tables that training and evaluation make."""
 COLUMNS = ALWAYS + JUDGED
 SAMPLE = ("patient", "study", "item", "level")
-"""What tells samples apart."""
+"""Columns that identify a sample."""
 
 
 def column_of(name: str) -> Column | None:

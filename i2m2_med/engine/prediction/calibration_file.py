@@ -1,4 +1,4 @@
-"""What `calibration.json` of a model folder holds, typed: a stranger's that says something else is refused before it is used."""
+"""`calibration.json` of a model folder, typed: a stranger's of another form is refused before it is used."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -49,7 +49,7 @@ class Calibration(Strict):
 
 
 def misfit(about: Mapping[str, Any], calibration: dict[str, Any]) -> str | None:
-    """What is wrong with a model's calibration, beside `model.json`; None where nothing is, or there is no calibration."""
+    """Return the mistake in a model's calibration, beside `model.json`; None where there is none, or no calibration."""
     labels, classes = len(about["labels"]), len(about["classes"])
     if not calibration:
         return None
