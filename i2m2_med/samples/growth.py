@@ -56,7 +56,7 @@ def field(*arguments: str, sigmas: Sequence[str] = ()) -> Callable[[Block, Shape
         axes = max(1, len(shape) - 1)
         asked = [volume(block.get(argument), shape[1:]) for argument in arguments]
         values = math.prod(shape[:1]) * axes * max([math.prod(shape[1:]), *asked])
-        return values * max(1, taps(block, sigmas, 0) // 2) if sigmas else values
+        return values * max(1, taps(block, sigmas, 0.0) // 2) if sigmas else values
 
     return size
 
