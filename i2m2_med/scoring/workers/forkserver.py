@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def start_method(modules: Sequence[str] = ()) -> Any:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # tables of one study: threads cost more than they bring
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED, *modules])
+    resource_tracker.ensure_running()  # now: it unblocks SIGINT when it has started, and the server would start with it unblocked
     # Ctrl-C goes to the whole group: the command ends its workers itself, and theirs would be tracebacks after its last line
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

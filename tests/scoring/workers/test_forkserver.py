@@ -1,9 +1,12 @@
 """The server that workers are forked from has imported what they need."""
 
 import multiprocessing
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
+
+import pytest
 
 from i2m2_med.scoring.workers.forkserver import MONAI, PRELOADED
 
@@ -30,3 +33,21 @@ def test_a_worker_starts_with_what_it_needs(tmp_path) -> None:
     script.write_text(LOADED)
     done = subprocess.run([sys.executable, "-W", "ignore", str(script)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
+
+
+BLOCKED = """
+from multiprocessing import forkserver
+from i2m2_med.scoring.workers.forkserver import start_method
+if __name__ == "__main__":
+    start_method()
+    server = forkserver._forkserver._forkserver_pid
+    print(*(line.split()[1] for line in open(f"/proc/{server}/status") if line.startswith("SigBlk")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_hear_no_ctrl_c_from_their_first_moment_on(tmp_path) -> None:
+    """Theirs would be a traceback behind the command's last line."""
+    (tmp_path / "script.py").write_text(BLOCKED)
+    done = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True)
+    assert int(done.stdout, 16) & (1 << (signal.SIGINT - 1)), done.stderr
