@@ -135,6 +135,8 @@ class Column:
                 odd = read.is_null() & cells.is_not_null()
                 odd = odd | ~read.is_finite().fill_null(True) if infinite else odd
                 read = self.other_numbers(read, cells, odd)
+        elif cells.dtype.is_integer():
+            read = cells.cast(self.kind)
         elif cells.dtype.is_numeric() or cells.dtype == pl.Null:
             number = cells.cast(pl.Float64) if cells.dtype.is_decimal() else cells
             fits = number.is_finite() if number.dtype.is_float() else number.is_not_null()

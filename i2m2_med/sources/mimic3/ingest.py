@@ -96,13 +96,16 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
 def convert(path: Path, name: str, table: Table, items: list[int], out: Path) -> dict[str, Any]:
     """One pass: read, keep mapped items, type, write `out` whole or not at all; returns the counts.
 
-    Item numbers are read as whole numbers first; a file where some are none is read again, with its item numbers as text.
+    Identifiers of event tables are read as whole numbers first; a file where some are none is read again, with them as text.
     """
     try:
         with replace_file(out) as beside:
-            counts = one_pass(path, name, table, items, beside, items_as_text=False)
-            if counts["no_item"]:
-                counts = one_pass(path, name, table, items, beside, items_as_text=True)
+            try:
+                counts = one_pass(path, name, table, items, beside, as_text=False)
+            except pl.exceptions.ComputeError:  # some identifier is no whole number; whatever else it is comes up again
+                counts = None
+            if counts is None or counts["no_item"]:
+                counts = one_pass(path, name, table, items, beside, as_text=True)
             counts |= drop_duplicates(beside) if "ROW_ID" in table.columns else {"duplicates": 0, "reused_ids": 0}
             rows_kept = pl.scan_parquet(beside).select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
@@ -110,14 +113,12 @@ def convert(path: Path, name: str, table: Table, items: list[int], out: Path) ->
     return counts | {"rows_kept": rows_kept}
 
 
-def one_pass(
-    path: Path, name: str, table: Table, items: list[int], out: Path, *, items_as_text: bool
-) -> dict[str, Any]:
+def one_pass(path: Path, name: str, table: Table, items: list[int], out: Path, *, as_text: bool) -> dict[str, Any]:
     """Read the file from first line to last into `out`; returns what was counted on the way."""
     tally = Tally()
-    plain, absent = scan(path, name, table, items_as_text)
+    plain, absent = scan(path, name, table, as_text)
     if items:
-        whole = not items_as_text and plain.collect_schema()["ITEMID"].is_integer()
+        whole = not as_text and plain.collect_schema()["ITEMID"].is_integer()
         plain = plain if whole else plain.with_columns(_item=pl.col("ITEMID").cast(pl.String), ITEMID=item_numbers())
     counted = plain.map_batches(lambda rows: tick(rows, tally, bool(items)), predicate_pushdown=False, streamable=True)
     mapped = pl.col("ITEMID").is_in(items) if items else pl.lit(True)

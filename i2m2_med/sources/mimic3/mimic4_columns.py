@@ -59,10 +59,10 @@ def made_columns(name: str, there: Mapping[str, str]) -> dict[str, pl.Expr]:
         version, code = number("ICD_VERSION"), text("ICD_CODE")
         return {"ICD9_CODE": pl.when(version == 9).then(code), "ICD10_CODE": pl.when(version == 10).then(code)}
     if name in ("CHARTEVENTS", "OUTPUTEVENTS") and "STAY_ID" in there:
-        return {"ICUSTAY_ID": text("STAY_ID"), "ROW_ID": NOTHING, "ERROR": NOTHING, "ISERROR": NOTHING}
+        return {"ICUSTAY_ID": pl.col(there["STAY_ID"]), "ROW_ID": NOTHING, "ERROR": NOTHING, "ISERROR": NOTHING}
     if name in ("DISCHARGE", "RADIOLOGY") and {"NOTE_TYPE", "CHARTTIME"} <= set(there):
         return note_columns(text("NOTE_TYPE"), text("CHARTTIME"))
-    return {"ROW_ID": text("LABEVENT_ID")} if name == "LABEVENTS" and "LABEVENT_ID" in there else {}
+    return {"ROW_ID": pl.col(there["LABEVENT_ID"])} if name == "LABEVENTS" and "LABEVENT_ID" in there else {}
 
 
 def note_columns(kind: pl.Expr, charted: pl.Expr) -> dict[str, pl.Expr]:

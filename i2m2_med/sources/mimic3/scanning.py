@@ -16,10 +16,13 @@ TAIL = 1 << 20
 DAMAGE = ("corrupt", "unexpected end", "end-of-stream", "eof", "deflate", "gzip", "truncated", "crc")
 
 
-def scan(path: Path, name: str, table: Table, items_as_text: bool) -> tuple[pl.LazyFrame, list[str]]:
+IDENTIFIERS = ("SUBJECT_ID", "HADM_ID", "ICUSTAY_ID", "STAY_ID", "ROW_ID", "LABEVENT_ID")
+
+
+def scan(path: Path, name: str, table: Table, as_text: bool) -> tuple[pl.LazyFrame, list[str]]:
     """(the kept columns, upper case, null where an optional one is not there; the names of those).
 
-    items_as_text: ITEMID as text, for files that don't write it as a whole number; else what is none is null.
+    as_text: identifiers of an event table as text; else as whole numbers, and reading raises ComputeError where one is none.
     """
     if path.suffix == ".parquet":
         lazy = pl.scan_parquet(path)
@@ -27,11 +30,10 @@ def scan(path: Path, name: str, table: Table, items_as_text: bool) -> tuple[pl.L
     else:
         there = header_of(path)
         refuse_cut(path, len(there))
-        as_number = table.by_item and not items_as_text
-        kinds: dict[str, Any] = {
-            c: pl.Int32 if as_number and c.strip().upper() == "ITEMID" else pl.String for c in there
-        }
-        lazy = pl.scan_csv(path, schema=kinds, encoding="utf8-lossy", ignore_errors=as_number)
+        numbers: dict[str, Any] = dict.fromkeys(IDENTIFIERS, pl.Int64) | {"ITEMID": pl.Int32}
+        as_numbers = numbers if table.by_item and not as_text else {}
+        kinds = {column: as_numbers.get(column.strip().upper(), pl.String) for column in there}
+        lazy = pl.scan_csv(path, schema=kinds, encoding="utf8-lossy")
     by_upper = {column.strip().upper(): column for column in there}
     if len(by_upper) < len(there):
         twice = sorted({c.strip().upper() for c in there if by_upper[c.strip().upper()] != c})
