@@ -5,7 +5,9 @@ label and metric, so that differences are paired. Several refits (seeds) add the
 
 share       Clopper and Pearson's interval on as many patients as the error is worth (Korn and Graubard 1998): it holds at least
             95 %, and is never of zero width. At 0 and 1 the error says nothing: the number of patients does.
-AUROC       Newcombe's score interval (2006, method 5), widened by the design effect; at 1 on patients' numbers alone.
+AUROC       of one sample per patient Newcombe's score interval (2006, method 5); of patients with several samples Clopper and
+            Pearson's on as many pairs as the error is worth (effective sample size, Obuchowski 1997; Korn and Graubard 1998), since
+            the design effect is estimated from few patients; at 0 and 1 Newcombe's on patients' numbers alone.
 positive    Student's t in the logarithm, for what can't be negative.
 difference  Student's t with the law's degrees of freedom, inside [−1, 1] where both are shares.
 """
@@ -91,12 +93,37 @@ def clopper_pearson(hits: float, size: float, level: float = LEVEL) -> tuple[flo
 
 
 def auroc_interval(estimate: Estimate, support: Support) -> Interval:
-    """Return the range of θ with |θ − AUROC| ≤ t √(deff · V(θ)), V of exponential scores (Newcombe 2006, method 5) on patients.
+    """Return Newcombe's interval where every sample is a patient of its own or the AUROC is 0 or 1, else that of effective pairs."""
+    if not np.isfinite(estimate.value) or not np.isfinite(estimate.error) or len(support.patients) < 2:
+        return Interval(estimate.value, float("nan"), float("nan"))
+    alike = any(many > few for many, few in zip(support.samples, support.patients, strict=True))
+    if alike and EDGE < estimate.value < 1 - EDGE:
+        return _interval_of_pairs(estimate, support)
+    return _newcombe_interval(estimate, support)
+
+
+def _interval_of_pairs(estimate: Estimate, support: Support) -> Interval:
+    """Clopper and Pearson's interval of AUROC · n won of n = AUROC (1 − AUROC) / error² pairs, less as few patients tell the error badly.
+
+    error²: at least what single samples would give, times (k / (k − 1))² of the k patients of the rarer class, by which a jackknife
+    over patients exceeds the linearised error: an AUROC that came out too high brings too small an error with it. One patient of a
+    class leaves [0, 1].
+    """
+    fewest, value = min(support.patients), estimate.value
+    if fewest <= 1:
+        return Interval(value, 0.0, 1.0)
+    variance = max(estimate.error**2, auroc_variance(value, support.samples)) * (fewest / (fewest - 1)) ** 2
+    few = (quantile(np.inf) / estimate.multiple) ** 2
+    pairs = max(few * value * (1 - value) / variance, TINY)
+    low, high = clopper_pearson(value * pairs, pairs)
+    return Interval(value, min(low, value), max(high, value))
+
+
+def _newcombe_interval(estimate: Estimate, support: Support) -> Interval:
+    """The range of θ with |θ − AUROC| ≤ t √(deff · V(θ)), V of exponential scores (Newcombe 2006, method 5) on patients.
 
     deff: the error's square over V at the AUROC found, at least what single samples would give; 1 where the AUROC is 0 or 1.
     """
-    if not np.isfinite(estimate.value) or not np.isfinite(estimate.error) or len(support.patients) < 2:
-        return Interval(estimate.value, float("nan"), float("nan"))
     effect = 1.0
     if EDGE < estimate.value < 1 - EDGE:
         least = auroc_variance(estimate.value, support.samples)
