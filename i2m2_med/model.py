@@ -3,8 +3,8 @@
 unimodal {x1} · intra {x1}, {x2} · inter {x1+x2} · I2M2 {x1}, {x2}, {x1+x2} · ensembles: the same expert with other seeds.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ class Opinions(NamedTuple):
     experts: StackedLogProbs
     """In the order of `I2M2.names`; rows where an expert is absent are zero."""
     present: Present
+    own_loss: Tensor = torch.zeros(())
+    """What experts add to the loss by themselves while they are trained, summed; zero in evaluation."""
 
 
 class I2M2(nn.Module):
@@ -27,6 +29,7 @@ class I2M2(nn.Module):
     networks: by expert name, each called with the modalities it reads, → logits (batch, label, classes).
     reads: by expert name, the modalities in the order its network takes them.
     shape: (labels, classes); a network that answers (batch, labels · classes) is folded to it.
+    lenient: names of experts that judge whatever is there of what they read; their networks take `present` (modality, batch) too.
     """
 
     def __init__(
@@ -35,9 +38,11 @@ class I2M2(nn.Module):
         reads: Mapping[str, tuple[str, ...]],
         combiner: nn.Module,
         shape: tuple[int, int],
+        lenient: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.shape = shape
+        self.lenient = frozenset(lenient)
         self.names = tuple(networks)
         self.reads = {name: tuple(reads[name]) for name in self.names}
         self.experts = nn.ModuleDict(networks)
@@ -46,9 +51,11 @@ class I2M2(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Opinions:
         """Ask each expert about the rows that hold all it reads, and combine. inputs: by modality (batch, …); present: (batch,)."""
         answers = [self.ask(name, inputs, present) for name in self.names]
-        stacked = torch.stack([log_probs for log_probs, _ in answers])
-        heard = torch.stack([there for _, there in answers])
-        return Opinions(self.combiner(stacked, heard), stacked, heard)
+        stacked = torch.stack([log_probs for log_probs, _, _ in answers])
+        heard = torch.stack([there for _, there, _ in answers])
+        return Opinions(
+            self.combiner(stacked, heard), stacked, heard, torch.stack([own for _, _, own in answers]).sum()
+        )
 
     def train(self, mode: bool = True) -> "I2M2":
         """Training mode for what is trained: an expert whose parameters are frozen stays in evaluation mode."""
@@ -58,19 +65,32 @@ class I2M2(nn.Module):
                 expert.eval()
         return self
 
-    def ask(self, name: str, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """One expert's log-probabilities (batch, label, classes), zero where it is absent, and where it is present (batch,)."""
-        reads = self.reads[name]
-        there = torch.stack([present[modality] for modality in reads]).all(dim=0)
-        network = self.experts[name]
-        if bool(there.all()):
-            return self.answer(network, [inputs[modality] for modality in reads]), there
-        if not bool(there.any()):
-            return torch.zeros((len(there), *self.shape), device=there.device), there
-        rows = there.nonzero()[:, 0]
-        log_probs = self.answer(network, [inputs[modality][rows] for modality in reads])
-        return log_probs.new_zeros((len(there), *log_probs.shape[1:])).index_copy(0, rows, log_probs), there
+    def can_answer(self, name: str, modalities: Collection[str]) -> bool:
+        """Whether an expert judges a sample that has these modalities."""
+        there = [modality in modalities for modality in self.reads[name]]
+        return any(there) if name in self.lenient else all(there)
 
-    def answer(self, network: nn.Module, modalities: list[Tensor]) -> LogProbs:
-        """A network's log-probabilities, in float32."""
-        return network(*modalities).reshape(-1, *self.shape).float().log_softmax(dim=-1)
+    def ask(
+        self, name: str, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One expert's log-probabilities (batch, label, classes), zero where it is absent; where it is there (batch,); its own loss."""
+        reads = self.reads[name]
+        acquired = torch.stack([present[modality] for modality in reads])
+        there = acquired.any(dim=0) if name in self.lenient else acquired.all(dim=0)
+        nothing = torch.zeros((), device=there.device)
+        if not bool(there.any()):
+            return torch.zeros((len(there), *self.shape), device=there.device), there, nothing
+        whole = bool(there.all())
+        rows = slice(None) if whole else there.nonzero()[:, 0]
+        also = {"present": acquired[:, rows]} if name in self.lenient else {}
+        log_probs, own = self.answer(self.experts[name], [inputs[modality][rows] for modality in reads], **also)
+        own = nothing if own is None else own.float()
+        if whole:
+            return log_probs, there, own
+        return log_probs.new_zeros((len(there), *log_probs.shape[1:])).index_copy(0, rows, log_probs), there, own
+
+    def answer(self, network: nn.Module, modalities: list[Tensor], **also: Tensor) -> tuple[LogProbs, Tensor | None]:
+        """A network's log-probabilities, in float32, and the loss that it adds while it is trained, if it does."""
+        said: Any = network(*modalities, **also)
+        logits, own = said if isinstance(said, tuple) else (said, None)
+        return logits.reshape(-1, *self.shape).float().log_softmax(dim=-1), own

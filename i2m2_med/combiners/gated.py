@@ -1,4 +1,4 @@
-"""A product whose weights are learnt per study, as in interaction-aware mixtures of experts; a baseline."""
+"""A product whose weights are learnt per study: a gate on the experts (Jacobs et al. 1991), in the logarithm; a baseline."""
 
 import torch
 from torch import nn
@@ -8,7 +8,9 @@ from i2m2_med.types import LogProbs, Present, StackedLogProbs
 
 
 class GatedProduct(nn.Module):
-    """log p(y|x) = Σₑ gₑ(x) log pₑ(y|x) − log Z(x), with gates per study and label (Xin et al., I2MoE, ICML 2025).
+    """log p(y|x) = Σₑ gₑ(x) log pₑ(y|x) − log Z(x), with gates per study and label.
+
+    It has no experts for interactions and no interaction losses: that is I2MoE (`experts/i2moe.py`).
 
     The gates lie between zero (unheard) and two, and are read off what the experts say and who is there. The last layer
     starts at zero, where every gate is one: the product.

@@ -21,10 +21,17 @@ class Expert(Settings):
 
     reads: Annotated[tuple[str, ...], Field(min_length=1)]
     """The modalities, in the order in which `network` takes them."""
+    needs: Literal["all", "any"] = "all"
+    """Which of `reads` a sample must have: `all`, or `any` of them for a network that takes `present` too and does without the others."""
     network: Target
     """Called with the modalities in the order of `reads`, → logits (batch, label, classes)."""
     training: dict[str, Any] = {}
     """Settings of `training` that this expert overrides while it is trained alone (`mode: separate`, or before a warm start)."""
+
+    @property
+    def needed(self) -> str:
+        """The modalities without which it can't judge: 'static+series', or 'static or series'."""
+        return (" or " if self.needs == "any" else "+").join(self.reads)
 
 
 class Modalities(Settings):
@@ -54,10 +61,14 @@ class Paradigm(Settings):
 class Training(Settings):
     """How the experts are trained. Every paradigm of a comparison gets the same."""
 
-    mode: Literal["joint", "separate", "joint+aux"] = "joint"
-    """`joint`: loss on the combination; `separate`: each expert alone; `joint+aux`: joint plus `aux_weight` × each expert's own loss."""
+    mode: Literal["joint", "separate", "joint+aux", "ogm-ge", "stacked"] = "joint"
+    """`joint`: loss on the combination; `separate`: each expert alone; `joint+aux`: joint plus `aux_weight` × each expert's own loss;
+    `ogm-ge`: joint, where an expert that is ahead of the others learns more slowly (Peng et al., CVPR 2022); `stacked`: each expert
+    alone, then the combiner's parameters on validation samples, which the experts did not learn from (Wolpert 1992)."""
     aux_weight: Annotated[float, Field(ge=0)] = 0.5
     """Weight λ of each expert's own loss in `joint+aux`."""
+    ogm_alpha: Annotated[float, Field(gt=0)] = 0.5
+    """How strongly `ogm-ge` slows an expert that is ahead: its α, published between 0.1 and 1."""
     warm_start: str | None = None
     """`separate` (train each expert alone first, with `separate` below), or a folder of expert weights (`<expert>.safetensors`)."""
     separate: dict[str, Any] = {}
@@ -91,6 +102,11 @@ class Training(Settings):
     """Processes that read samples; arrays in memory need none."""
     amp: bool = True
     """Mixed precision on a GPU; CPUs always compute in float32."""
+
+    @property
+    def alone_first(self) -> bool:
+        """Whether each expert is trained by itself before (or instead of) a stage of all."""
+        return "separate" in {self.mode, self.warm_start} or self.mode == "stacked"
 
     @property
     def learning_rates(self) -> tuple[float, ...]:

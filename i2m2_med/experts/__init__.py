@@ -5,13 +5,15 @@ from i2m2_med.experts.fusion import LateFusion, LowRankFusion
 from i2m2_med.experts.grud import GRUD, GRUDEncoder
 from i2m2_med.experts.headless import ImageEncoder
 from i2m2_med.experts.huggingface import HuggingFaceEncoder, HuggingFaceNotes
+from i2m2_med.experts.i2moe import I2MoE
 from i2m2_med.experts.joint import Joint, SeriesEncoder, StaticEncoder
-from i2m2_med.experts.lenet import LeNet
+from i2m2_med.experts.lenet import LeNet, LeNetEncoder
 from i2m2_med.experts.notes import NotesAttention, NotesEncoder
-from i2m2_med.experts.preact_resnet import PreActResNet18
+from i2m2_med.experts.preact_resnet import PreActEncoder, PreActResNet18
 from i2m2_med.experts.series_transformer import SeriesTransformer, SeriesTransformerEncoder
 from i2m2_med.experts.signal_resnet import SignalEncoder
 from i2m2_med.experts.static_series import SeriesGRU, StaticMLP, StaticSeriesJoint
+from i2m2_med.experts.token_transformer import TokenTransformer
 from i2m2_med.experts.wide_resnet import WideResNet
 
 __all__ = [
@@ -21,13 +23,16 @@ __all__ = [
     "GRUDEncoder",
     "HuggingFaceEncoder",
     "HuggingFaceNotes",
+    "I2MoE",
     "ImageEncoder",
     "Joint",
     "LateFusion",
     "LeNet",
+    "LeNetEncoder",
     "LowRankFusion",
     "NotesAttention",
     "NotesEncoder",
+    "PreActEncoder",
     "PreActResNet18",
     "SeriesEncoder",
     "SeriesGRU",
@@ -37,5 +42,6 @@ __all__ = [
     "StaticEncoder",
     "StaticMLP",
     "StaticSeriesJoint",
+    "TokenTransformer",
     "WideResNet",
 ]

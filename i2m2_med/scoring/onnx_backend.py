@@ -1,7 +1,7 @@
 """A model's experts by ONNX Runtime, the combination by torch: the same answers, faster on many CPUs.
 
 Each expert is traced once per process with a free batch axis; which experts read a sample is decided outside, so that an
-absent modality costs nothing and a graph holds no branch.
+absent modality costs nothing and a graph holds no branch. Experts that judge whatever is there are asked by torch.
 """
 
 import warnings
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import ModelError, UserError, extra_hint
 from i2m2_med.model import I2M2, Opinions
+from i2m2_med.samples.batch import Batch
 from i2m2_med.scoring.reading import Chunk
 
 
@@ -38,7 +39,7 @@ class OnnxBackend:
         except ImportError as error:
             raise UserError(f"--backend onnx needs ONNX Runtime: {extra_hint('onnx')}") from error
         self.runtime: Any = onnxruntime
-        self.model: I2M2 = predictor.model.cpu()
+        self.model: I2M2 = predictor.model.cpu().eval()
         self.sessions: dict[tuple[Any, ...], Any] = {}
 
     def __call__(self, chunk: Chunk) -> Opinions:
@@ -47,18 +48,26 @@ class OnnxBackend:
         stacked: list[Tensor] = []
         present: list[Tensor] = []
         for name in self.model.names:
-            reads = self.model.reads[name]
-            there = torch.stack([batch.present[modality] for modality in reads]).all(dim=0)
-            log_probs = torch.zeros((len(there), *self.model.shape))
-            if bool(there.any()):
-                inputs = [batch.inputs[modality][there].contiguous() for modality in reads]
-                logits = torch.from_numpy(self.run(name, inputs)).reshape(-1, *self.model.shape)
-                log_probs[there] = logits.float().log_softmax(dim=-1)
+            log_probs, there = self.ask(name, batch)
             stacked.append(log_probs)
             present.append(there)
         with torch.inference_mode():
             combined = self.model.combiner(torch.stack(stacked), torch.stack(present))
         return Opinions(combined, torch.stack(stacked), torch.stack(present))
+
+    def ask(self, name: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return an expert's log-probabilities, zero where it is absent, and where it is there."""
+        if name in self.model.lenient:
+            with torch.inference_mode():
+                return self.model.ask(name, batch.inputs, batch.present)[:2]
+        reads = self.model.reads[name]
+        there = torch.stack([batch.present[modality] for modality in reads]).all(dim=0)
+        log_probs = torch.zeros((len(there), *self.model.shape))
+        if bool(there.any()):
+            inputs = [batch.inputs[modality][there].contiguous() for modality in reads]
+            logits = torch.from_numpy(self.run(name, inputs)).reshape(-1, *self.model.shape)
+            log_probs[there] = logits.float().log_softmax(dim=-1)
+        return log_probs, there
 
     def run(self, name: str, inputs: list[Tensor]) -> np.ndarray:
         """Return an expert's logits."""

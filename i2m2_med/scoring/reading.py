@@ -64,8 +64,8 @@ class Reader:
         self.envelope = about.get("envelope", {})
         self.source = open_source(self.run)
         self.transform = compose(self.run, "transforms")
-        self.experts = {name: self.run.experts[name].reads for name in self.run.paradigms[about["paradigm"]].experts}
-        self.modalities = tuple(dict.fromkeys(name for reads in self.experts.values() for name in reads))
+        self.experts = {name: self.run.experts[name] for name in self.run.paradigms[about["paradigm"]].experts}
+        self.modalities = tuple(dict.fromkeys(name for expert in self.experts.values() for name in expert.reads))
 
     def content(self, folder: Path) -> str:
         """Return the hash of a study's content, once its files have been checked. Raises SourceError."""
@@ -145,11 +145,12 @@ class Reader:
     def check_experts(self, batch: Batch) -> None:
         """Refuse a study with an item that no expert can judge."""
         readable = torch.zeros(len(batch.rows), dtype=torch.bool)
-        for reads in self.experts.values():
-            readable |= torch.stack([batch.present[name] for name in reads]).all(dim=0)
+        for expert in self.experts.values():
+            there = torch.stack([batch.present[name] for name in expert.reads])
+            readable |= there.any(dim=0) if expert.needs == "any" else there.all(dim=0)
         if not bool(readable.all()):
             there = [name for name in self.modalities if bool(batch.present[name].any())]
-            wanted = " or ".join(sorted({"+".join(reads) for reads in self.experts.values()}))
+            wanted = " or ".join(sorted({expert.needed for expert in self.experts.values()}))
             raise SourceError(f"no expert can judge it: it has {', '.join(there) or 'no modality'}; needed is {wanted}")
 
     def check_finite(self, batch: Batch) -> None:

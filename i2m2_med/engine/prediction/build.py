@@ -27,7 +27,8 @@ def build_model(
     torch.manual_seed(seed_for(seed, "combiner"))
     offered = {"experts": len(experts), "labels": shape[0], "classes": shape[1]}
     combine = build(combiner or run.combiner, "combiner", "combiner", run.plugins, offered)
-    return I2M2(networks, reads, combine, shape)
+    lenient = [name for name in experts if run.experts[name].needs == "any"]
+    return I2M2(networks, reads, combine, shape, lenient)
 
 
 def build_network(run: RunConfig, name: str, shape: tuple[int, int], seed: int) -> nn.Module:
@@ -42,9 +43,11 @@ def check_shapes(model: I2M2, batch: Batch) -> None:
     model.eval()
     for name in model.names:
         inputs = [batch.inputs[modality] for modality in model.reads[name]]
+        here = torch.stack([batch.present[modality] for modality in model.reads[name]])
+        also = {"present": here} if name in model.lenient else {}
         try:
             with torch.no_grad():
-                answer = model.experts[name](*inputs)
+                answer = model.experts[name](*inputs, **also)
         except (RuntimeError, TypeError, ValueError) as error:
             given = ", ".join(f"{m} {tuple(i.shape)}" for m, i in zip(model.reads[name], inputs, strict=True))
             raise ConfigError(f"expert '{name}' can't read {given}: {str(error).splitlines()[0]}") from error

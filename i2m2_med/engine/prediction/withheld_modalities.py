@@ -57,8 +57,8 @@ def withhold(predictor: Predictor, samples: Samples, without: Sequence[str]) -> 
 
 def answerable(predictor: Predictor, modalities: Sequence[str]) -> Iterator[frozenset[str]]:
     """Every choice of `modalities` that at least one expert can read."""
-    reads = [set(names) for names in predictor.model.reads.values()]
+    model = predictor.model
     for count in range(1, len(modalities) + 1):
         for kept in combinations(modalities, count):
-            if any(wanted <= set(kept) for wanted in reads):
+            if any(model.can_answer(name, kept) for name in model.names):
                 yield frozenset(kept)
