@@ -141,7 +141,9 @@ def fitted(folder: Path, device: str, epochs: int = 4, **settings: object) -> tu
     networks = {"a": nn.Linear(3, 2), "b": nn.Linear(2, 2), "joint": Joint()}
     model = I2M2(networks, {"a": ("a",), "b": ("b",), "joint": ("a", "b")}, ProductOfExperts(), (1, 2))
     training = Training(epochs=epochs, batch=16, learning_rate=0.01, **{"amp": False, **settings})
-    history = fit(model, toy(200, 0), toy(90, 1), training, seed=3, folder=folder, device=device, watch=lambda *_: None)
+    history = fit(
+        model, toy(200, 0), toy(90, 1), training, seed=3, folder=folder, device=device, watch=lambda *_: None
+    ).history
     return model, history
 
 

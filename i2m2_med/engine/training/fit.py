@@ -1,15 +1,17 @@
 """One stage of training on MONAI's SupervisedTrainer: seeded per epoch, a checkpoint after each, resumable to the same bytes."""
 
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from ignite.engine import Engine, Events
 from monai.engines.trainer import SupervisedTrainer
 from monai.engines.utils import IterationEvents
+from monai.utils.enums import CommonKeys
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -19,6 +21,7 @@ from i2m2_med.engine.prediction.loading import EpochBatches, loader
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_everything
 from i2m2_med.engine.training.loss import Objective, build_loss, class_weights
+from i2m2_med.engine.training.modulation import SHARE_OF_EPOCHS, modulate
 from i2m2_med.engine.training.selection import HIGHER_IS_BETTER, selection_metrics
 from i2m2_med.errors import UserError
 from i2m2_med.files import replace_file
@@ -28,6 +31,13 @@ from i2m2_med.samples.dataset import Samples
 
 Watch = Callable[[int, dict[str, float]], None]
 """Called after each epoch with its number (from 1) and its metrics."""
+
+
+class Fitted(NamedTuple):
+    """What a stage did: the metrics of each epoch, and the seconds that all of them took, validation included."""
+
+    history: list[dict[str, float]]
+    seconds: float
 
 
 @dataclass(kw_only=True)
@@ -46,6 +56,10 @@ class TrainingStage:
     objective: Objective
     history: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
     losses: list[float] = field(default_factory=list[float])
+    seconds: float = 0.0
+    """Of the epochs so far."""
+    began: float = 0.0
+    """When this epoch did, on the clock of this process."""
 
     @property
     def best_epoch(self) -> int:
@@ -74,8 +88,8 @@ def fit(
     device: str,
     watch: Watch,
     plugins: tuple[str, ...] = (),
-) -> list[dict[str, float]]:
-    """Train `model` in place and leave it with its best epoch's weights; return the metrics of each epoch.
+) -> Fitted:
+    """Train `model` in place and leave it with its best epoch's weights.
 
     folder: holds `last.pt` and `best.safetensors`; what an interrupted call left there is taken up again. Parameters that
     ask for no gradient stay as they are.
@@ -105,7 +119,7 @@ def fit(
     if not stage.finished:
         make_trainer(stage, train, learnt).run()
     model.load_state_dict(load_file(folder / "best.safetensors"))
-    return stage.history
+    return Fitted(stage.history, stage.seconds)
 
 
 def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter]) -> SupervisedTrainer:
@@ -132,13 +146,15 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
 
     def start(engine: Engine) -> None:
         train.epoch = sampler.epoch = engine.state.epoch
-        stage.losses = []
+        stage.losses, stage.began = [], time.perf_counter()
         seed_everything(stage.seed, "epoch", engine.state.epoch)
 
     def clip(engine: Engine) -> None:
-        del engine
         if trainer.scaler is not None:
             trainer.scaler.unscale_(stage.optimizer)
+        if training.mode == "ogm-ge" and engine.state.epoch <= SHARE_OF_EPOCHS * training.epochs:
+            said, target = (engine.state.output[key] for key in (CommonKeys.PRED, CommonKeys.LABEL))
+            modulate(stage.model, said, target, training.ogm_alpha)
         if training.clip is not None:
             nn.utils.clip_grad_norm_(learnt, training.clip)
 
@@ -181,6 +197,7 @@ def end_epoch(stage: TrainingStage, engine: Engine) -> None:
     stage.history.append({"train_loss": loss, **{f"valid_{name}": value for name, value in metrics.items()}})
     if stage.scheduler is not None:
         stage.scheduler.step()
+    stage.seconds += time.perf_counter() - stage.began
     if stage.best_epoch == len(stage.history):
         with replace_file(stage.folder / "best.safetensors") as beside:
             save_file({name: tensor.contiguous().cpu() for name, tensor in stage.model.state_dict().items()}, beside)
@@ -197,6 +214,7 @@ def write_checkpoint(stage: TrainingStage) -> None:
         "optimizer": stage.optimizer.state_dict(),
         "scheduler": stage.scheduler.state_dict() if stage.scheduler is not None else None,
         "history": stage.history,
+        "seconds": stage.seconds,
     }
     with replace_file(stage.folder / "last.pt") as beside:
         torch.save(content, beside)
@@ -213,6 +231,7 @@ def take_up(stage: TrainingStage) -> None:
     if stage.scheduler is not None:
         stage.scheduler.load_state_dict(content["scheduler"])
     stage.history[:] = content["history"]
+    stage.seconds = content["seconds"]
 
 
 def forget(folder: Path) -> None:

@@ -39,9 +39,9 @@ def class_shares(samples: Samples) -> Tensor:
 
 def learnt_prior(samples: Samples, training: Training) -> Tensor:
     """The class prior that experts learn, (label, classes): that of the training split, or, with class weights N / N_c, an equal one
-    over the classes that occur. Experts of mode `separate` learn under the settings of their own stage."""
+    over the classes that occur. Experts of modes `separate` and `stacked` learn under the settings of their own stage."""
     shares = class_shares(samples)
-    alone = training.separate if training.mode == "separate" else {}
+    alone = training.separate if training.mode in {"separate", "stacked"} else {}
     if not alone.get("class_weights", training.class_weights):
         return shares
     there = (shares > 0).float()
@@ -95,7 +95,8 @@ class PerLabel(nn.Module):
 
 
 class Objective(nn.Module):
-    """The loss of the combination, plus `aux_weight` × the sum of the loss of each expert on the samples it read."""
+    """The loss of the combination, plus what experts add by themselves, plus `aux_weight` × the sum of the loss of each expert on the
+    samples it read."""
 
     def __init__(self, loss: nn.Module, aux_weight: float = 0.0) -> None:
         super().__init__()
@@ -104,7 +105,7 @@ class Objective(nn.Module):
     def forward(self, opinions: Opinions, target: Target) -> Tensor:
         """Return the loss, a scalar; samples that no expert read add nothing."""
         target = torch.where(opinions.present.any(dim=0)[:, None], target, torch.full_like(target, -1))
-        loss = self.loss(opinions.log_probs, target)
+        loss = self.loss(opinions.log_probs, target) + opinions.own_loss
         if self.aux_weight:
             for log_probs, present in zip(opinions.experts, opinions.present, strict=True):
                 own = torch.where(present[:, None], target, torch.full_like(target, -1))

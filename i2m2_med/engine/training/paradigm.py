@@ -1,8 +1,9 @@
-"""A paradigm trained by its mode: jointly, each expert alone, or alone first and then jointly (warm start)."""
+"""A paradigm trained by its mode: jointly, each expert alone, or alone first and then jointly (warm start) or stacked."""
 
 import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from i2m2_med.config.run import RunConfig, Training
 from i2m2_med.engine.prediction.build import build_model, check_shapes, give_shares, load_experts, training_of
-from i2m2_med.engine.training.fit import Watch, fit
+from i2m2_med.engine.training.fit import Fitted, Watch, fit
+from i2m2_med.engine.training.held_out import fit_combiner
 from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.selection import HIGHER_IS_BETTER
 from i2m2_med.files import digest
@@ -20,6 +22,19 @@ from i2m2_med.samples.cohort import Cohort
 
 ALONE = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
 """The combiner of one expert, which leaves it as it is. It is the default, so that a unimodal paradigm's stage serves a warm start too."""
+
+
+@dataclass(kw_only=True)
+class Cost:
+    """What training a paradigm took, over all of its stages and learning rates; a stage that others share counts whole."""
+
+    epochs: int = 0
+    seconds: float = 0.0
+
+    def add(self, epochs: int, seconds: float) -> None:
+        """One stage more."""
+        self.epochs += epochs
+        self.seconds += seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +49,7 @@ class Stages:
     same comparison, has trained there is taken up."""
     device: str
     watch: Watch
+    cost: Cost = field(default_factory=Cost)
 
     def train(self, model: I2M2, training: Training, combiner: Mapping[str, Any]) -> None:
         """Train one stage in place, with the best of its learning rates."""
@@ -45,13 +61,14 @@ class Stages:
             settings = training.model_copy(update={"learning_rate": rate})
             folder = self.folder / digest([*depends, settings.model_dump(mode="json")])[:16]
             model.load_state_dict(start)
-            history = self.fit(model, settings, folder)
+            history, seconds = self.fit(model, settings, folder)
+            self.cost.add(len(history), seconds)
             weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             tried.append((best_score(history, training.select), weights))
         model.load_state_dict(max(tried, key=lambda one: one[0])[1])
 
-    def fit(self, model: I2M2, settings: Training, folder: Path) -> list[dict[str, float]]:
-        """Fit `model` on the training split; return the metrics of each epoch."""
+    def fit(self, model: I2M2, settings: Training, folder: Path) -> Fitted:
+        """Fit `model` on the training split."""
         return fit(
             model,
             self.cohort.samples("train"),
@@ -81,12 +98,17 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
     shares = learnt_prior(cohort.samples("train"), training)
     give_shares(model, shares)
-    if "separate" in {training.mode, training.warm_start}:
+    if training.alone_first:
         for expert in paradigm.experts:
             single = stages.alone(expert, training, shares)
             model.experts[expert].load_state_dict(single.experts[expert].state_dict())
     elif training.warm_start:
         load_experts(model, Path(training.warm_start))
+    if training.mode == "stacked":
+        began = time.perf_counter()
+        fit_combiner(model, cohort.samples("valid"), training.batch * 4, stages.device)
+        stages.cost.add(0, time.perf_counter() - began)
+        return model
     if training.mode == "separate":
         model.experts.requires_grad_(False)
         if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -105,7 +127,7 @@ def settings_alone(run: RunConfig, training: Training, expert: str) -> Training:
 def settings_of_stages(run: RunConfig, paradigm: str) -> list[Training]:
     """Return the settings of every stage that trains a paradigm."""
     training = training_of(run, run.paradigms[paradigm])
-    experts = run.paradigms[paradigm].experts if "separate" in {training.mode, training.warm_start} else ()
+    experts = run.paradigms[paradigm].experts if training.alone_first else ()
     return [training, *(settings_alone(run, training, expert) for expert in experts)]
 
 

@@ -139,7 +139,9 @@ def test_training_learns_with_it(block, mode, tmp_path):
     samples = Samples(pl.DataFrame({"label_sick": label}), Labels(("sick",), ("no", "yes")), ["x"], {"x": x})
     model = I2M2({"x": nn.Linear(3, 2)}, {"x": ("x",)}, Mean(), (1, 2))
     training = settings(block, mode=mode, epochs=6, learning_rate=0.05, select="auroc", class_weights=True)
-    history = fit(model, samples, samples, training, seed=0, folder=tmp_path, device="cpu", watch=lambda *_: None)
+    history = fit(
+        model, samples, samples, training, seed=0, folder=tmp_path, device="cpu", watch=lambda *_: None
+    ).history
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert max(epoch["valid_auroc"] for epoch in history) > 0.9
 
