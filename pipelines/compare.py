@@ -66,7 +66,12 @@ def write_comparison(experiment: "Experiment", made: "list[Trained]") -> "Writte
     reference = run.reference_among(run.paradigms)
     refuse_tables(tables, "test", reference)
     evidence = Evidence(
-        tables=tables, manifest=experiment.manifest, title=run.task, reference=reference, fingerprints=marks
+        tables=tables,
+        manifest=experiment.manifest,
+        title=run.task,
+        reference=reference,
+        fingerprints=marks,
+        costs={(one.paradigm, one.seed): one.cost for one in made},
     )
     return report_on(experiment.folder / "report", run, evidence)
 

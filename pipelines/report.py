@@ -60,6 +60,7 @@ def main(
         split=split,
         metric=metric,
         fingerprints=recorded.fingerprints,
+        costs=recorded.costs,
     )
     report = report_on(out or workspace() / "runs" / f"report-{recorded.run_id[:32]}", config, evidence)
     for note in report.comparison.notes:

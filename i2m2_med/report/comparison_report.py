@@ -13,6 +13,7 @@ from i2m2_med.predictions import Rows
 from i2m2_med.report.pages import figures
 from i2m2_med.report.pages.answer import answer
 from i2m2_med.report.pages.comparison import detail_sections, evidence_sections, result_sections
+from i2m2_med.report.pages.cost import cost_sections, cost_table
 from i2m2_med.report.pages.data import cohort_sections, facts_of, provenance_section
 from i2m2_med.report.pages.glossary import GLOSSARY
 from i2m2_med.report.pages.html import Section, render_card, render_html
@@ -47,6 +48,8 @@ class Evidence:
     """Where the numbers came from: runs, code, command."""
     fingerprints: Mapping[Model, str] | None = None
     """Of the data of each run, where the tables come from several: they have to be one."""
+    costs: Mapping[Model, Mapping[str, float]] = field(default_factory=dict[Model, Mapping[str, float]])
+    """`parameters`, `epochs` and `seconds` of each run's training; nothing where they are not known."""
     further: tuple[Section, ...] = ()
     """Sections to add (diagnosis, shifts)."""
     replicates: int = REPLICATES
@@ -94,13 +97,15 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         *evidence_sections(trust, every.of(one.split)),
         *one.further,
         *left_out_section(left_out, one.manifest),
+        *cost_sections(one.costs),
         *detail_sections(comparison, trust, every, one.reference),
         *cohort_sections(one.manifest),
         provenance_section(one.manifest, one.provenance),
         GLOSSARY,
     ]
     answered, reach = answer(comparison, metric, one.reference)
-    paths = write_tables(folder, comparison, trust, {"left_out": left_out} if len(left_out) else {})
+    more = {"left_out": left_out, "cost": cost_table(one.costs)}
+    paths = write_tables(folder, comparison, trust, {name: table for name, table in more.items() if len(table)})
     page = render_html(one.title, sections, synthetic=one.synthetic, answer=answered, reach=reach, facts=facts)
     card = render_card(**card_values(one, every, comparison, facts))
     for name, content in {

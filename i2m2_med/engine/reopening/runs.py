@@ -55,6 +55,8 @@ class StoredRuns:
     manifest: dict[str, Any]
     tables: dict[tuple[str, int], pd.DataFrame]
     fingerprints: dict[tuple[str, int], str]
+    costs: dict[tuple[str, int], dict[str, float]]
+    """What training took, by (paradigm, seed); empty where a run does not say."""
 
 
 def read_runs(run: str, uri: str) -> StoredRuns:
@@ -63,7 +65,8 @@ def read_runs(run: str, uri: str) -> StoredRuns:
     members = [one for one in children(stored_run) if one.status == "FINISHED"] or [stored_run]
     manifest = stored_document(members[0], "manifest.json")
     marks = {(one.tags["paradigm"], int(one.tags["seed"])): one.tags["i2m2.fingerprint"] for one in members}
-    return StoredRuns(stored_run.run_id, stored_config(stored_run), manifest, tables_of(members), marks)
+    costs = {(one.tags["paradigm"], int(one.tags["seed"])): one.cost for one in members}
+    return StoredRuns(stored_run.run_id, stored_config(stored_run), manifest, tables_of(members), marks, costs)
 
 
 def open_run_again(

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 TESTED_SCHEMAS = frozenset({"dc11669786a5"})
 """Revisions of MLflow's tables that `_from_sqlite` was tested with; stores of others are asked through MLflow's client."""
 
+COST_TAG = "i2m2.cost."
+"""What the tags of a run begin with that say what its training took: parameters, epochs, seconds."""
+
 
 @dataclass(frozen=True)
 class FoundRun:
@@ -49,6 +52,12 @@ class FoundRun:
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     """The last value of each metric; NaN where it is not a number."""
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Parameters, epochs and seconds of training; empty for a run that was recorded before they were."""
+        found = {name: value for name, value in self.tags.items() if name.startswith(COST_TAG)}
+        return {name.removeprefix(COST_TAG): float(value) for name, value in found.items()}
 
     @property
     def parent(self) -> str | None:

@@ -1,7 +1,7 @@
 """An experiment: a config's prepared data, a store, and a folder of checkpoints; it trains paradigms into tracked runs."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
 from i2m2_med.engine.prediction.seed import best_device, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
 from i2m2_med.engine.tracking.places import hide
+from i2m2_med.engine.tracking.read import COST_TAG
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
 from i2m2_med.engine.training.fit import forget
@@ -44,6 +45,8 @@ class Trained:
     model: Path
     table: pd.DataFrame
     rows: Rows
+    cost: dict[str, float]
+    """`parameters`, and the `epochs` and `seconds` that training took."""
 
 
 @dataclass(kw_only=True)
@@ -71,23 +74,35 @@ class Experiment:
         noted = read_note(folder)
         if noted.get("done"):
             self.progress.say(f"{paradigm} seed {seed}: done before")
-            table, rows = read_table(folder / "predictions.parquet"), noted["rows"]
             return Trained(
-                run_id=noted["run"], paradigm=paradigm, seed=seed, model=folder / "model", table=table, rows=rows
+                run_id=noted["run"],
+                paradigm=paradigm,
+                seed=seed,
+                model=folder / "model",
+                table=read_table(folder / "predictions.parquet"),
+                rows=noted["rows"],
+                cost=noted["cost"],
             )
         with self.tracked(paradigm, seed, noted.get("run")) as tracker:
             write_json(folder / "note.json", {"run": tracker.run_id, "done": False})
-            predictor = self.fit(paradigm, seed, tracker)
+            predictor, cost = self.fit(paradigm, seed, tracker)
             table = self.predict(predictor, tracker.run_id)
             if not (folder / "model").exists():
                 save_model(predictor, folder / "model")
             with replace_file(folder / "predictions.parquet") as beside:
                 write_table(table, beside)
             rows = self.judge(self.manifest, paradigm, seed, table, folder / "report")
-            self.record(tracker, folder, rows, calibration_tags(predictor.calibration, table))
-        write_json(folder / "note.json", {"run": tracker.run_id, "done": True, "rows": rows})
+            tags = calibration_tags(predictor.calibration, table) | cost_tags(cost)
+            self.record(tracker, folder, rows, tags)
+        write_json(folder / "note.json", {"run": tracker.run_id, "done": True, "rows": rows, "cost": cost})
         return Trained(
-            run_id=tracker.run_id, paradigm=paradigm, seed=seed, model=folder / "model", table=table, rows=rows
+            run_id=tracker.run_id,
+            paradigm=paradigm,
+            seed=seed,
+            model=folder / "model",
+            table=table,
+            rows=rows,
+            cost=cost,
         )
 
     def tracked(self, paradigm: str, seed: int, resume: str | None) -> Any:
@@ -121,11 +136,12 @@ class Experiment:
         parent.metrics(comparison_values(rows))
         parent.artifact(report)
 
-    def fit(self, paradigm: str, seed: int, tracker: Tracker) -> Predictor:
-        """Return the trained model; its epochs are shown in the run and on the terminal."""
+    def fit(self, paradigm: str, seed: int, tracker: Tracker) -> tuple[Predictor, dict[str, float]]:
+        """Return the trained model and what it cost; its epochs are shown in the run and on the terminal."""
         training = training_of(self.run, self.run.paradigms[paradigm])
-        alone = len(self.run.paradigms[paradigm].experts) if "separate" in {training.mode, training.warm_start} else 0
-        total = training.epochs * len(training.learning_rates) * (alone + (training.mode != "separate"))
+        alone = len(self.run.paradigms[paradigm].experts) if training.alone_first else 0
+        together = training.mode not in {"separate", "stacked"}
+        total = training.epochs * len(training.learning_rates) * (alone + together)
         seen: list[int] = []
         with self.progress.bar(f"{self.values.name}: {paradigm}, seed {seed}", total) as advance:
 
@@ -139,7 +155,9 @@ class Experiment:
             stages = Stages(run=self.run, cohort=self.cohort, seed=seed, folder=folder, device=device, watch=watch)
             model = train_paradigm(stages, paradigm)
         train, source = self.cohort.samples("train"), open_source(self.run)
-        return Predictor(
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        cost = {"parameters": parameters, "epochs": stages.cost.epochs, "seconds": round(stages.cost.seconds, 2)}
+        predictor = Predictor(
             model=model,
             run=self.run,
             paradigm=paradigm,
@@ -151,6 +169,7 @@ class Experiment:
             envelope=fit_envelope(train, source.bounds, source.kinds),
             device=device,
         )
+        return predictor, cost
 
     def predict(self, predictor: Predictor, run_id: str) -> pd.DataFrame:
         """Return the prediction table over all that training did not see; calibration is fitted on validation and kept in the predictor."""
@@ -224,6 +243,11 @@ def calibration_tags(calibration: dict[str, Any], table: pd.DataFrame) -> dict[s
     kinds = {*done.values()}
     calibrated = "true" if kinds == {OWN} else "false" if kinds <= {NONE} else "partly"
     return {"calibrated": calibrated, "i2m2.calibration": json.dumps(done)}
+
+
+def cost_tags(cost: Mapping[str, float]) -> dict[str, str]:
+    """What training cost, as tags that `i2m2 report` reads (`tracking/read.py`)."""
+    return {f"{COST_TAG}{name}": str(number) for name, number in cost.items()}
 
 
 def read_note(folder: Path) -> dict[str, Any]:
