@@ -11,16 +11,9 @@ from i2m2_med.config.run import RunConfig
 from i2m2_med.predictions import Judge, Rows
 from i2m2_med.report.comparison_report import Evidence, WrittenReport, write_report
 from i2m2_med.report.pages.ceiling import ideal_observer
-from i2m2_med.report.pages.html import Section
-from i2m2_med.report.pages.write import wide
-from i2m2_med.report.statistics.compare import compare_tables
+from i2m2_med.report.pages.volumes import volume_sections
 from i2m2_med.report.statistics.intervals import WITHOUT
 from i2m2_med.report.statistics.paired_predictions import Model
-from i2m2_med.report.statistics.volumes import by_volume
-
-RANKING = ("auroc", "average_precision")
-"""Metrics of pooled slices: their order is meant, not their size."""
-NAMED = {"study": "volume", "patient": "patient"}
 
 
 def run_judge(run: RunConfig) -> Judge:
@@ -46,7 +39,7 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
             facts=facts_of_run(run) | calibration_facts(evidence.tables) | dict(evidence.facts),
             replicates=run.evaluation.bootstrap,
             evaluation=run.evaluation,
-            further=volume_sections(run, evidence.tables, evidence.reference, evidence.split),
+            further=volume_sections(run.evaluation, evidence.tables, evidence.reference, evidence.split),
         ),
     )
 
@@ -72,31 +65,6 @@ def calibration_facts(tables: Mapping[Model, pd.DataFrame]) -> dict[str, str]:
     share = pd.concat([table[["pattern", "calibrated"]] for table in named]).groupby("pattern")["calibrated"].mean()
     words = [f"{pattern} {'yes' if mean == 1 else 'no' if mean == 0 else 'in part'}" for pattern, mean in share.items()]
     return {"Calibrated on samples of the same modalities": ", ".join(words)}
-
-
-def volume_sections(
-    run: RunConfig, tables: Mapping[Model, pd.DataFrame], reference: str, split: str = "test"
-) -> tuple[Section, ...]:
-    """Return the same comparison with slices put together to volumes and to patients, as `evaluation.volumes` says; or nothing."""
-    how = run.evaluation.volumes
-    if how == "none":
-        return ()
-    levels: dict[str, pd.DataFrame] = {}
-    for level in ("study", "patient"):
-        whole = {model: by_volume(table[table["split"] == split], how, level) for model, table in tables.items()}
-        settings = run.evaluation.model_copy(update={"primary": None})
-        comparison = compare_tables(
-            whole, split=split, reference=reference, replicates=run.evaluation.bootstrap, evaluation=settings
-        )
-        table = wide(pd.DataFrame(comparison.rows), RANKING)
-        levels[level] = table.rename(columns={name: f"{NAMED[level]}_{name}" for name in RANKING})
-    text = [
-        f"Slices put together by {how.replace('_', '-')}; intervals resample patients. What is put together so ranks volumes and "
-        "patients; it is no calibrated probability, so it is not judged as one."
-    ]
-    return (
-        Section("Volumes and patients", text, tables=[("Volumes", levels["study"]), ("Patients", levels["patient"])]),
-    )
 
 
 def value(row: dict[str, Any]) -> str:

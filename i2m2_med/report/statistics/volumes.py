@@ -1,14 +1,18 @@
-"""From slices to volumes and patients: one row per study (or patient), label and class, out of a prediction table."""
+"""From slices to volumes and patients: one row per study (or patient), label and class, out of a prediction table; and their own
+calibration, on validation."""
 
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from i2m2_med.engine.calibration.calibrate import calibrate_table, fit_calibration
 from i2m2_med.pooling import pooled
 from i2m2_med.report.statistics.table import Predictions, read_predictions
 
 How = Literal["max", "mean", "noisy_or"]
+ENOUGH = 10
+"""Validation patients of either class of a label, without whom calibrating volumes costs more than it mends."""
 
 
 def by_volume(table: pd.DataFrame, how: How, level: Literal["study", "patient"] = "study") -> pd.DataFrame:
@@ -20,6 +24,37 @@ def by_volume(table: pd.DataFrame, how: How, level: Literal["study", "patient"] 
     keys = slices.samples[level].to_numpy(dtype=str)
     rows = [_one(slices.take(np.flatnonzero(keys == key)), how) for key in dict.fromkeys(keys)]
     return pd.concat(rows, ignore_index=True)
+
+
+def recalibrated(
+    valid: pd.DataFrame, volumes: pd.DataFrame, how: How, level: Literal["study", "patient"] = "study"
+) -> tuple[pd.DataFrame, str]:
+    """Volumes or patients with p calibrated on validation's, put together alike; or as they are, and why.
+
+    valid: slices of the validation split. volumes: of `by_volume`, of the split that is judged. Patterns are put together: a volume
+    of slices that lack different modalities is `mixed`.
+    """
+    if not len(valid):
+        return volumes, "there is no validation split"
+    own = by_volume(valid, how, level).assign(pattern="any")
+    fewest, label = _fewest(own)
+    if fewest < ENOUGH:
+        return volumes, f"validation has {fewest} patients of one class of {label}, fewer than {ENOUGH}"
+    mended = calibrate_table(volumes.assign(pattern="any"), fit_calibration(own))
+    return mended[volumes.columns].assign(pattern=volumes["pattern"]), ""
+
+
+def _fewest(volumes: pd.DataFrame) -> tuple[int, str]:
+    """The smallest number of patients of one class of one label, and that label."""
+    once = volumes[(volumes["class"] == 0) & (volumes["target"] >= 0) & volumes["p"].notna()]
+    classes = range(int(volumes["class"].max()) + 1)
+    counts = {
+        (str(label), cls): int(rows.loc[rows["target"] == cls, "patient"].nunique())
+        for label, rows in once.groupby("label", sort=False)
+        for cls in classes
+    }
+    least = min(counts, key=lambda key: counts[key])
+    return counts[least], least[0]
 
 
 def pooled_target(target: np.ndarray) -> np.ndarray:

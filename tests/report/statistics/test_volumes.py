@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from i2m2_med.pooling import pooled
 from i2m2_med.report.statistics.table import read_predictions
-from i2m2_med.report.statistics.volumes import by_volume, pooled_target
+from i2m2_med.report.statistics.volumes import ENOUGH, by_volume, pooled_target, recalibrated
 
 WAYS = ["mean", "max", "noisy_or"]
 
@@ -72,3 +72,62 @@ def test_volumes_and_patients_are_a_prediction_table() -> None:
     assert len(patients) == 2 * 2 * 2
     assert patients.query("patient == 'p0'")["items"].tolist() == [8] * 4
     assert set(patients["group_acquisition"]) == {"PD"}
+
+
+def scanned(patients: int, seed: int, split: str, slices: int = 8) -> pd.DataFrame:
+    """Slices with calibrated p of their own finding; the volume's maximum is far too sure."""
+    rng = np.random.default_rng(seed)
+    p = 1 / (1 + np.exp(-rng.normal(-3, 1, (patients, 1)) - rng.normal(0, 0.7, (patients, slices))))
+    hit = rng.random(p.shape) < p
+    patient, item = (each.ravel() for each in np.indices(p.shape))
+    rows = {
+        "patient": patient,
+        "study": patient,
+        "item": item,
+        "split": split,
+        "label": "acl",
+        "pattern": "a",
+        "status": "ok",
+    }
+    both = [pd.DataFrame(rows | {"class": cls, "p": abs(1 - cls - p).ravel(), "target": hit.ravel()}) for cls in (0, 1)]
+    return pd.concat(both).sort_values(["patient", "item", "class"]).astype({"target": int}).reset_index(drop=True)
+
+
+def test_volumes_calibrated_on_validation_are_right_on_average_and_keep_their_order() -> None:
+    valid, raw = scanned(500, 0, "valid"), by_volume(scanned(800, 1, "test"), "max")
+    mended, few = recalibrated(valid, raw, "max")
+    assert few == ""
+    one = raw["class"] == 1
+    truth = raw[one]["target"].mean()
+    assert abs(raw[one]["p"].mean() - truth) > 0.1
+    assert abs(mended[one]["p"].mean() - truth) < 0.05
+    order = [frame[one]["p"].rank().to_numpy() for frame in (raw, mended)]
+    np.testing.assert_array_equal(*order)
+    assert list(mended) == list(raw)
+
+
+def test_few_validation_patients_are_said_and_change_nothing() -> None:
+    raw = by_volume(scanned(30, 1, "test"), "max")
+    mended, few = recalibrated(scanned(12, 0, "valid"), raw, "max")
+    assert f"of acl, fewer than {ENOUGH}" in few
+    pd.testing.assert_frame_equal(mended, raw)
+
+
+@pytest.mark.slow
+def test_calibrating_as_few_volumes_as_are_enough_mends_more_than_it_costs() -> None:
+    """Mean NLL of new volumes over validation splits with 10 or somewhat more patients of the rarer class."""
+    raw = by_volume(scanned(600, 1, "test"), "max")
+    rows = np.arange(len(raw) // 2) * 2
+    target = raw["target"].to_numpy()[::2]
+
+    def nll(frame: pd.DataFrame) -> float:
+        return -float(np.log(frame["p"].to_numpy()[rows + target]).mean())
+
+    gained = []
+    for seed in range(2, 40):
+        mended, few = recalibrated(scanned(34, seed, "valid"), raw, "max")
+        if not few:
+            gained.append(nll(raw) - nll(mended))
+    assert len(gained) > 10
+    assert np.mean(gained) > 2 * np.std(gained) / np.sqrt(len(gained))
+    assert min(gained) > -0.02
