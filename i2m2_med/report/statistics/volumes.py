@@ -5,14 +5,15 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
-from i2m2_med.engine.calibration.calibrate import calibrate_table, fit_calibration
 from i2m2_med.pooling import pooled
-from i2m2_med.report.statistics.table import Predictions, read_predictions
+from i2m2_med.report.statistics.calibration import FURTHEST, calibration_line
+from i2m2_med.report.statistics.table import Predictions, log_odds, read_predictions
 
 How = Literal["max", "mean", "noisy_or"]
-ENOUGH = 10
-"""Validation patients of either class of a label, without whom calibrating volumes costs more than it mends."""
+ENOUGH = 20
+"""Validation patients of either class of a label: ten for each of the line's two numbers."""
 
 
 def by_volume(table: pd.DataFrame, how: How, level: Literal["study", "patient"] = "study") -> pd.DataFrame:
@@ -29,32 +30,31 @@ def by_volume(table: pd.DataFrame, how: How, level: Literal["study", "patient"] 
 def recalibrated(
     valid: pd.DataFrame, volumes: pd.DataFrame, how: How, level: Literal["study", "patient"] = "study"
 ) -> tuple[pd.DataFrame, str]:
-    """Volumes or patients with p calibrated on validation's, put together alike; or as they are, and why.
+    """Volumes or patients with p on the line of log-odds that validation's, put together alike, lie on (Platt); or as they are, and why.
 
-    valid: slices of the validation split. volumes: of `by_volume`, of the split that is judged. Patterns are put together: a volume
-    of slices that lack different modalities is `mixed`.
+    valid: slices of the validation split. volumes: of `by_volume`, of the split that is judged. Of two classes; order is kept.
     """
     if not len(valid):
         return volumes, "there is no validation split"
-    own = by_volume(valid, how, level).assign(pattern="any")
-    fewest, label = _fewest(own)
-    if fewest < ENOUGH:
-        return volumes, f"validation has {fewest} patients of one class of {label}, fewer than {ENOUGH}"
-    mended = calibrate_table(volumes.assign(pattern="any"), fit_calibration(own))
-    return mended[volumes.columns].assign(pattern=volumes["pattern"]), ""
-
-
-def _fewest(volumes: pd.DataFrame) -> tuple[int, str]:
-    """The smallest number of patients of one class of one label, and that label."""
-    once = volumes[(volumes["class"] == 0) & (volumes["target"] >= 0) & volumes["p"].notna()]
-    classes = range(int(volumes["class"].max()) + 1)
-    counts = {
-        (str(label), cls): int(rows.loc[rows["target"] == cls, "patient"].nunique())
-        for label, rows in once.groupby("label", sort=False)
-        for cls in classes
-    }
-    least = min(counts, key=lambda key: counts[key])
-    return counts[least], least[0]
+    own = read_predictions(by_volume(valid, how, level))
+    if len(own.classes) != 2:
+        return volumes, "only two classes can be calibrated anew"
+    mended = volumes.copy()
+    for at, label in enumerate(own.labels):
+        known = (own.target[:, at] >= 0) & own.answered
+        positive, patient = own.target[known, at] == 1, own.patient[known]
+        fewest = min(len(np.unique(patient[rows])) for rows in (positive, ~positive))
+        if fewest < ENOUGH:
+            return volumes, f"validation has {fewest} patients of one class of {label}, fewer than {ENOUGH}"
+        line = calibration_line(log_odds(own.p[known, at])[:, 1], positive, patient)
+        if not line.slope > 0:
+            return volumes, f"the calibration line of {label} can't be told on validation"
+        rows = np.flatnonzero(mended["label"] == label)
+        p = mended["p"].to_numpy()[rows].reshape(-1, 2)
+        score = np.clip(log_odds(p)[:, 1], -FURTHEST, FURTHEST)
+        sick = expit(line.intercept + line.slope * score)
+        mended.iloc[rows, mended.columns.get_loc("p")] = np.stack([1 - sick, sick], axis=1).ravel()
+    return mended, ""
 
 
 def pooled_target(target: np.ndarray) -> np.ndarray:

@@ -115,7 +115,7 @@ def test_few_validation_patients_are_said_and_change_nothing() -> None:
 
 @pytest.mark.slow
 def test_calibrating_as_few_volumes_as_are_enough_mends_more_than_it_costs() -> None:
-    """Mean NLL of new volumes over validation splits with 10 or somewhat more patients of the rarer class."""
+    """Mean NLL of new volumes over validation splits with 20 or somewhat more patients of the rarer class."""
     raw = by_volume(scanned(600, 1, "test"), "max")
     rows = np.arange(len(raw) // 2) * 2
     target = raw["target"].to_numpy()[::2]
@@ -125,9 +125,9 @@ def test_calibrating_as_few_volumes_as_are_enough_mends_more_than_it_costs() -> 
 
     gained = []
     for seed in range(2, 40):
-        mended, few = recalibrated(scanned(34, seed, "valid"), raw, "max")
+        mended, few = recalibrated(scanned(60, seed, "valid"), raw, "max")
         if not few:
             gained.append(nll(raw) - nll(mended))
     assert len(gained) > 10
     assert np.mean(gained) > 2 * np.std(gained) / np.sqrt(len(gained))
-    assert min(gained) > -0.02
+    assert min(gained) > -0.03
