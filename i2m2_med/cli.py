@@ -23,6 +23,7 @@ from i2m2_med.simulate import kinds as simulated_kinds
 VERBS = {
     "demo": "The whole story on simulated data: simulate, prepare, train every paradigm, compare, report.",
     "doctor": "Report on this machine: packages, devices, disk, tracking store.",
+    "init": "Write a commented config for your own table of studies.",
     "check": "Check a config without training: fast rungs first.",
     "prepare": "Raw data → manifest, records and typed tables; resumable.",
     "train": "Train one paradigm, one or more seeds.",

@@ -41,8 +41,9 @@ class Modalities(Settings):
     """MONAI dictionary transforms, in order, for data sets that are read record by record."""
     train_transforms: tuple[Target, ...] = ()
     """Augmentations, after `transforms`, for the training split only."""
-    cache: bool = False
-    """Keep samples in memory after `transforms`: for data sets that fit (read once, by the one process that trains)."""
+    cache: bool | Literal["disk"] = False
+    """Keep samples after `transforms`: in memory (`true`: for data sets that fit, read once by the one process that trains), or on
+    `disk`, in the workspace's `cache/samples`: read and decoded once for all paradigms, seeds, folds and worker processes."""
     normalise: dict[str, Literal["standard", "none"]] = {}
     """By modality; `standard` subtracts the mean and divides by the standard deviation of the training split, per channel."""
 

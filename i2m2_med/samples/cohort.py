@@ -18,6 +18,8 @@ from i2m2_med.privacy import project_key, pseudonym
 from i2m2_med.samples import normalise
 from i2m2_med.samples.data_files import data_files, describe_files
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.disk_cache import DiskCache
+from i2m2_med.samples.further_files import further_files, name_of
 from i2m2_med.samples.prevalence import prevalences
 from i2m2_med.samples.split import RANKED, REST, SPLITS, assign
 from i2m2_med.sources import source_of
@@ -42,6 +44,7 @@ class Cohort:
     transform: Any = None
     augment: Any = None
     cache: bool = False
+    store: DiskCache | None = None
     opened: dict[str, Samples] = field(default_factory=dict[str, Samples])
 
     @property
@@ -71,6 +74,7 @@ class Cohort:
                 augment=augment,
                 state=self.state,
                 cache=self.cache,
+                store=self.store,
             )
         return self.opened[split]
 
@@ -275,8 +279,18 @@ def open_cohort(run: RunConfig, folder: Path) -> Cohort:
         state=json.loads((folder / "state.json").read_text()),
         transform=compose(run, "transforms"),
         augment=compose(run, "train_transforms"),
-        cache=run.modalities.cache,
+        cache=run.modalities.cache is True,
+        store=disk_cache(run, folder),
     )
+
+
+def disk_cache(run: RunConfig, prepared: Path) -> DiskCache | None:
+    """Where samples are kept after the run's transforms, if it asks for that: beside the prepared folders, shared by all of them."""
+    if run.modalities.cache != "disk":
+        return None
+    beside = [(name_of(path), sha256_of(path)) for path in further_files(run)]
+    key = digest([run.modalities.transforms, run.plugins, beside, code_digest(), i2m2_med.__version__])
+    return DiskCache(prepared.parent.parent / "cache" / "samples" / key[:16], made_by_transforms(run))
 
 
 def compose(run: RunConfig, which: str) -> Any:

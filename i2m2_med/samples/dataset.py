@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from i2m2_med.samples import normalise
 from i2m2_med.samples.batch import Batch
+from i2m2_med.samples.disk_cache import DiskCache
 from i2m2_med.sources.source import Labels
 
 Transform = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -37,6 +38,7 @@ class Samples(Dataset[Batch]):
         augment: Any = None,
         state: normalise.State | None = None,
         cache: bool = False,
+        store: DiskCache | None = None,
     ) -> None:
         self.records = records
         self.labels = labels
@@ -61,17 +63,18 @@ class Samples(Dataset[Batch]):
         }
         self.epoch = 0
         self.cached: dict[int, Mapping[str, Any]] | None = {} if cache else None
+        self.store = store
         self.changes: tuple[Change, ...] = ()
 
     def replaced(self, **attributes: Any) -> "Samples":
         """Return the same samples with some attributes replaced, such as `records` or `presence`; these stay as they are.
 
-        Another `transform` begins without the samples that are in memory.
+        Another `transform` begins without the samples that are in memory or on disk.
         """
         if unknown := sorted(attributes.keys() - vars(self).keys()):
             raise TypeError(f"samples have no {', '.join(unknown)}")
         other = copy(self)
-        other.__dict__.update({"cached": None} if "transform" in attributes else {}, **attributes)
+        other.__dict__.update({"cached": None, "store": None} if "transform" in attributes else {}, **attributes)
         return other
 
     def take(self, rows: np.ndarray) -> "Samples":
@@ -157,7 +160,8 @@ class Samples(Dataset[Batch]):
     def made(self, row: int) -> Mapping[str, Any]:
         """Return the modalities that the transforms make of one record, as plain tensors."""
         assert self.transform is not None
-        sample = self.transform(self.records.row(row, named=True))
+        record = self.records.row(row, named=True)
+        sample = self.transform(record) if self.store is None else self.store.get(record, self.transform)
         return {name: plain(sample[name]) for name in self.modalities if name in sample}
 
 

@@ -136,9 +136,7 @@ def presence(every: Cohort) -> Plot:
     shares = counts / counts.sum()
     table = {str(split): shares[split].to_numpy(dtype=np.float64).tolist() for split in shares.columns}
     patterns = [str(name) for name in shares.index]
-    plot = amounts(
-        table, "Which modalities samples had, as a share of each split", "share of the split's samples", patterns
-    )
+    plot = amounts(table, "Which modalities samples had, as a share of each split's samples", patterns)
     layout = dict(plot.figure["layout"]) | {"barmode": "group"}
     return replace(plot, figure={"data": plot.figure["data"], "layout": layout})
 

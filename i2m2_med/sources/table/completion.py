@@ -3,7 +3,7 @@
 The recorded config holds all of it, so that a model never depends on what a later table looks like.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def missing_facts(table: pl.DataFrame, settings: Settings, name: str) -> dict[st
     if isinstance(modality, Series) and modality.items is None:
         return {"items": list(items_of(settings, modality))}
     if isinstance(modality, Text) and modality.files is None:
-        return {"files": holds_paths(column(table, modality.text, settings.table), settings)}
+        return {"files": holds_paths(column(table, modality.text, settings.table), homes(settings), settings.root)}
     if isinstance(modality, Signal) and modality.channels is None:
         cell, path = some_files(table, settings, modality.signal)[0]
         return {"channels": len(stored_signal(cell, path))}
@@ -95,16 +95,16 @@ def homes(settings: Settings) -> list[Path]:
     return list(dict.fromkeys((settings.root / Path(settings.table).parent, settings.root)))
 
 
-def holds_paths(cells: pl.Series, settings: Settings) -> bool:
+def holds_paths(cells: pl.Series, homes: Sequence[Path], root: Path) -> bool:
     """Whether the first cells of a column name files that are there."""
     some = cells.drop_nulls().head(LOOKED_AT).to_list()
-    return bool(some) and all(names_file(cell, settings) for cell in some)
+    return bool(some) and all(names_file(cell, homes, root) for cell in some)
 
 
-def names_file(cell: str, settings: Settings) -> bool:
+def names_file(cell: str, homes: Sequence[Path], root: Path) -> bool:
     """Whether a cell names a file below the root."""
     try:
-        located(cell, homes(settings), settings.root)
+        located(cell, homes, root)
     except SourceError:
         return False
     return True
@@ -115,7 +115,11 @@ def some_files(table: pl.DataFrame, settings: Settings, name: str) -> list[tuple
     cells = column(table, name, settings.table).drop_nulls()
     at = np.unique(np.linspace(0, max(cells.len() - 1, 0), min(LOOKED_AT, max(cells.len(), 1))).astype(int))
     some = cells.gather(at).to_list() if cells.len() else []
-    found = [(cell, located(cell, homes(settings), settings.root)) for cell in some if names_file(cell, settings)]
+    found = [
+        (cell, located(cell, homes(settings), settings.root))
+        for cell in some
+        if names_file(cell, homes(settings), settings.root)
+    ]
     if not found:
         why = (
             "the column is empty"

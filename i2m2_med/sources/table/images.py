@@ -13,7 +13,6 @@ import numpy as np
 
 from i2m2_med.errors import SourceError, UserError
 from i2m2_med.sources.table.image_files import MOST_CHANNELS, Layout, check_size, opened
-from i2m2_med.sources.table.paths import file_of, files_below
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,3 @@ def shaped(shape: tuple[int, ...], name: str, layout: Layout, dimensions: int | 
     if count > MOST_CHANNELS:
         raise SourceError(f"{name} holds {count} images in one; give one image (or at most {MOST_CHANNELS} channels)")
     return Facts(tuple(space), count)
-
-
-def stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
-    """Names, sizes and times of an image's files: what changed is read anew."""
-    return tuple(
-        (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files_below(Path(file_of(str(path))))
-    )
