@@ -54,8 +54,9 @@ def study_files(folder: Path) -> VolumeFiles:
     volumes = others or volumes  # DICOM files beside raw data or images are there for the report
     if volumes and all(volume.members for volume in volumes):  # a folder for each series of one examination
         return VolumeFiles(folder, members=tuple(path for volume in volumes for path in volume.members))
-    parts = {part_of(path): path for volume in volumes for path in volume.paths}
-    if len(volumes) == 2 and len(parts) == 2:  # a pair, whatever else their names say
+    alone = [volume.paths[0] for volume in volumes if len({volume.data, volume.phase, volume.imaginary} - {None}) == 1]
+    parts = {part_of(path): path for path in alone}
+    if len(volumes) == len(alone) == len(parts) == 2:  # a pair, whatever else their names say
         if {"magnitude", "phase"} == set(parts):
             return VolumeFiles(parts["magnitude"], parts["phase"])
         if {"real", "imaginary"} == set(parts):

@@ -16,7 +16,7 @@ from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.dicom_frames import Frame, field_strength, frames_of, is_dicom, pixels, read_head
 from i2m2_med.sources.formats.orientation import Storage, affine_of_slices, storage, turned
 from i2m2_med.sources.formats.phase_units import Scale, phase_scale
-from i2m2_med.sources.formats.volume import Volume, image_energies
+from i2m2_med.sources.formats.volume import Volume, image_energies, refuse_negative
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Series:
     patient: str | None
     field_strength_t: float | None
     body_part: str | None
+    lossy: bool
 
     @property
     def first(self) -> tuple[Frame, ...]:
@@ -47,6 +48,8 @@ def inspect_series(folder: Path) -> Volume:
     n_slices = len(series.first)
     images = [read_series(folder, index) for index in range(n_slices)]
     rows, columns = images[0].shape
+    for frame in series.frames.get("magnitude", ()):
+        refuse_negative(pixels(frame), frame.path.name)
     energies, remarks = image_energies(images, folder.name, "the images")
     affine = series.storage.affine
     assert affine is not None
@@ -65,7 +68,7 @@ def inspect_series(folder: Path) -> Volume:
         affine=tuple(affine.ravel().tolist()),
         has_magnitude=set(series.frames) != {"phase"},
         has_phase=set(series.frames) != {"magnitude"},
-        remarks=remarks,
+        remarks=remarks + (("lossily compressed pixels",) if series.lossy else ()),
         energies=energies,
     )
 
@@ -130,6 +133,7 @@ def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Series:
         patients.pop() or None,
         field_strength(heads[0][1]),
         _body_part(heads, folder.name),
+        any(str(head.get("LossyImageCompression", "")) == "01" for _, head in heads),
     )
 
 

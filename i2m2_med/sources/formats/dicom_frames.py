@@ -16,6 +16,14 @@ GE_PARTS = ("magnitude", "phase", "real", "imaginary")
 """Values 0 to 3 of GE's (0043,102F)."""
 PARTS = {word: part for part in GE_PARTS for word in (part[0].upper(), part.upper())}
 """Values of ImageType, FrameType and ComplexImageComponent."""
+NOT_READ = {
+    "MOSAIC": "many slices in one image",
+    "PROJECTION IMAGE": "a projection",
+    "MIP": "a projection",
+    "MINIP": "a projection",
+    "VELOCITY": "a map of velocities",
+}
+"""Values of ImageType of images that are no slice of magnitude or phase, and what they are."""
 MOST_FRAMES = 4096
 
 
@@ -87,13 +95,27 @@ def frames_of(path: Path, head: Any) -> list[Frame]:
         count = int(head.get("NumberOfFrames", 1) or 1)
         if not 0 < count <= MOST_FRAMES or 8 * int(head.Rows) * int(head.Columns) * count > MAX_BYTES:
             raise SourceError(f"{path.name} declares {count} frames of its size: not to be read at once.")
+        _refuse_other_images(path, head)
         if "PerFrameFunctionalGroupsSequence" in head:
+            described = len(head.PerFrameFunctionalGroupsSequence)
+            if described != count:
+                raise SourceError(f"{path.name} declares {count} frames and describes {described}.")
             return [_enhanced_frame(path, head, number) for number in range(count)]
         if count > 1:
             raise SourceError(f"{path.name} holds {count} frames without a place of their own.")
         return [_frame(path, 0, head, head, head, head, head, _part(head))]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{path.name} lacks its size, place, orientation or pixel spacing.") from error
+
+
+def _refuse_other_images(path: Path, head: Any) -> None:
+    """Raise SourceError for mosaics, projections, velocities, and images with text burned in."""
+    words = [str(word).upper() for word in head.get("ImageType") or ()]
+    shown = next((NOT_READ[word] for word in words if word in NOT_READ), None)
+    if shown is None and str(head.get("BurnedInAnnotation", "NO")).upper() == "YES":
+        shown = "an image with text burned in"
+    if shown is not None:
+        raise SourceError(f"{path.name} is {shown} (ImageType {', '.join(words) or 'missing'}), which can't be read.")
 
 
 def _enhanced_frame(path: Path, head: Any, number: int) -> Frame:
@@ -140,6 +162,8 @@ def _frame(
     numbers = [*frame.position, *frame.directions, *frame.spacing, frame.thickness, *frame.rescale]
     if len(numbers) != 14 or not np.isfinite(numbers).all() or min(frame.spacing) <= 0:
         raise SourceError(f"{path.name} gives its place or pixel spacing as no numbers.")
+    if frame.rescale[0] == 0:
+        raise SourceError(f"{path.name} has the RescaleSlope 0: every pixel would be the same.")
     return frame
 
 
@@ -159,8 +183,11 @@ def pixels(frame: Frame) -> np.ndarray:
     from pydicom.pixels.utils import pixel_array
 
     try:
-        stored = pixel_array(pydicom.dcmread(frame.path), index=frame.number)
-    except (OSError, ValueError, AttributeError, KeyError, RuntimeError, NotImplementedError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's would print values of tags
+            warnings.filterwarnings("error", ".*larger than the given")  # more pixels than frames
+            stored = pixel_array(pydicom.dcmread(frame.path), index=frame.number)
+    except (OSError, ValueError, AttributeError, KeyError, RuntimeError, NotImplementedError, UserWarning) as error:
         raise SourceError(f"the pixels of {frame.path.name} can't be read ({type(error).__name__}).") from error
     if stored.shape != frame.shape:
         raise SourceError(f"{frame.path.name} holds pixels of the shape {stored.shape}, not {frame.shape}.")

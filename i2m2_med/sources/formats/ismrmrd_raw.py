@@ -187,13 +187,20 @@ def _readouts(file: OpenFile, choice: Choice) -> tuple[np.ndarray, Chosen]:
 def _readout(file: OpenFile, encoding: Encoding, heads: np.ndarray, chosen: Chosen) -> Axis:
     """As encoded; or all as they are, where they come without their oversampling or zero-filled."""
     used, encoded = heads[chosen.rows], encoding.encoded.matrix[0]
-    samples = int(used["number_of_samples"].max())
-    symmetric = (used["number_of_samples"] == samples) & (used["center_sample"] == samples // 2)
+    kept, centre = _kept_samples(used)
+    samples = int(kept.max())
+    symmetric = (used["number_of_samples"] == samples) & (kept == samples) & (centre == samples // 2)
     if samples == encoded or not symmetric.all():
         return stored_axis(encoding, 0, encoded, file.name)
     if 8 * samples * int(used["active_channels"].max()) > MAX_BYTES:
         raise SourceError(f"{file.name} declares readouts of {samples} samples: not to be read at once.")
     return stored_axis(encoding, 0, samples, file.name, lambda kept: _empty_beyond(file, chosen.rows, samples, kept))
+
+
+def _kept_samples(heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of each readout without those to discard at its ends, and which of them is its centre."""
+    before, after = (heads[name].astype(np.int64) for name in ("discard_pre", "discard_post"))
+    return heads["number_of_samples"] - before - after, heads["center_sample"] - before
 
 
 def _empty_beyond(file: OpenFile, rows: np.ndarray, samples: int, kept: int) -> bool:

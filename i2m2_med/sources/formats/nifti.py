@@ -6,24 +6,28 @@ where a file has none they are taken as (column, row, slice). Magnitude or phase
 
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.orientations import aff2axcodes
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
 from i2m2_med.sources.formats.nifti_names import is_nifti, part_of, stem_of, volume_name
 from i2m2_med.sources.formats.orientation import Storage, slice_axis_of, storage, turned
 from i2m2_med.sources.formats.phase_units import Scale, phase_scale, read_sidecar
-from i2m2_med.sources.formats.volume import Volume, image_energies
+from i2m2_med.sources.formats.volume import Volume, image_energies, refuse_negative
 
 __all__ = ["inspect_pair", "is_complex", "is_nifti", "part_of", "read_pair", "volume_name"]
 
 NOMINAL = "orientation nominal"
 """The `descrip` of our own files where the patient's place is not known."""
+MILLIMETRES = {"mm": 1.0, "unknown": 1.0, "meter": 1e3, "micron": 1e-3}
+"""By NIfTI's name of a unit of length."""
 AS_NAMED = {"M": "magnitude", "P": "phase", "R": "real", "I": "imaginary"}
 """Values of DICOM's ImageType, as dcm2niix hands them on."""
 
@@ -61,6 +65,9 @@ def inspect_pair(magnitude: Path | None, phase: Path | None, imaginary: Path | N
     whole = imaginary is not None or _is_complex(first.path)
     images = (_seen(magnitude, phase, imaginary, index) for index in range(n_slices))
     energies, remarks = image_energies(images, first.path.name, "the image")
+    if magnitude is not None and not whole:
+        for index in range(n_slices):
+            refuse_negative(_plane(first, index), magnitude.name)
     for other in [] if imaginary is not None else others:
         for index in range(n_slices):
             _refuse_no_numbers(other.path, _plane(other, index), index)
@@ -196,16 +203,58 @@ def _stored(path: Path) -> Stored:
     """Shape and orientation of a two- or three-dimensional image; refuses what holds more, or colours."""
     image = _open(path)
     shape = _shape(path, image)
-    spacing = [float(zoom) for zoom in image.header.get_zooms()[:3]]
+    unit = _length_unit(path, image)
+    spacing = [unit * float(zoom) for zoom in image.header.get_zooms()[:3]]
     spacing += [1.0] * (3 - len(spacing))
     if not all(math.isfinite(zoom) and zoom > 0 for zoom in spacing):
-        raise SourceError(f"{path.name} gives its pixels a size of {' × '.join(f'{zoom:g}' for zoom in spacing)} mm.")
+        raise SourceError(f"{path.name} gives its pixels a size of {_product(spacing)} mm.")
     axis = _slice_axis(image, shape, (spacing[0], spacing[1], spacing[2]))
     code = _code(image)
-    turn = storage(np.asarray(image.affine, float), shape, axis, path.name) if code else Storage(axis, transpose=True)
+    affine = np.diag([unit, unit, unit, 1.0]) @ np.asarray(image.affine, float)
+    turn = storage(affine, shape, axis, path.name) if code else Storage(axis, transpose=True)
+    if code:
+        _refuse_disagreeing(path, image, affine, spacing)
+        _refuse_skewed(path, np.delete(affine[:3, :3], axis, axis=1))
     first, second = (spacing[other] for other in range(3) if other != axis)
     rows, columns = (second, first) if turn.transpose else (first, second)
     return Stored(path, shape, turn, (rows, columns, spacing[axis]), code)
+
+
+def _length_unit(path: Path, image: Any) -> float:
+    """How many millimetres the header's unit of length is; files that say none, and other formats, are in millimetres."""
+    if not hasattr(image.header, "get_xyzt_units"):
+        return 1.0
+    try:
+        return MILLIMETRES[image.header.get_xyzt_units()[0]]
+    except KeyError as error:
+        raise SourceError(f"{path.name} gives lengths in a unit that NIfTI does not know.") from error
+
+
+def _refuse_disagreeing(path: Path, image: Any, affine: np.ndarray, spacing: list[float]) -> None:
+    """Raise SourceError where the pixel size is not that of the affine, or sform and qform turn the image differently."""
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if np.abs(lengths / spacing - 1).max() > 0.01:
+        raise SourceError(
+            f"{path.name} gives its pixels a size of {_product(spacing)} mm (pixdim), its affine one of {_product(lengths)} mm."
+        )
+    if "sform_code" not in image.header or not (image.header["sform_code"] and image.header["qform_code"]):
+        return
+    one, two = ("".join(map(str, aff2axcodes(form))) for form in (image.get_sform(), image.get_qform()))
+    if one != two:
+        raise SourceError(
+            f"{path.name}: by its sform its axes go to {one}, by its qform to {two}; where it lies can't be told."
+        )
+
+
+def _refuse_skewed(path: Path, plane: np.ndarray) -> None:
+    """Raise SourceError where rows and columns, (3, 2) mm, are at no right angle."""
+    first, second = (plane / np.linalg.norm(plane, axis=0)).T
+    if abs(first @ second) > 1e-2:
+        raise SourceError(f"{path.name}: by its affine rows and columns are at no right angle; resample it first.")
+
+
+def _product(lengths: Iterable[float]) -> str:
+    return " × ".join(f"{length:.4g}" for length in lengths)
 
 
 def _slice_axis(image: Any, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> int:

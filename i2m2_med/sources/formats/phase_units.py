@@ -10,8 +10,8 @@ import numpy as np
 from i2m2_med.errors import SourceError
 
 RADIANS = {"rad": 1.0, "radian": 1.0, "radians": 1.0, "mrad": 1e-3, "milliradian": 1e-3, "milliradians": 1e-3}
-UNITS = {**RADIANS, "deg": np.pi / 180, "degree": np.pi / 180, "degrees": np.pi / 180}
-"""Units that say themselves how many radians they are. BIDS knows `rad` and `arbitrary`."""
+UNITS = {**RADIANS, "milliradials": 1e-3, "deg": np.pi / 180, "degree": np.pi / 180, "degrees": np.pi / 180}
+"""Units that say themselves how many radians they are. BIDS knows `rad` and `arbitrary`; Philips writes milliradials."""
 WORDS = {1.0: "rad", 1e-3: "mrad", np.pi / 180: "degrees"}
 MOST_RADIANS = 100 * np.pi
 """Unwrapped phases reach dozens of turns, not thousands: more is another unit under this name."""

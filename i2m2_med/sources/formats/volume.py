@@ -89,6 +89,8 @@ class Volume(Settings):
         return rows, columns
 
 
+RINGING = 0.01
+"""Share of a magnitude's greatest value that interpolation may leave below zero."""
 EMPTY_ENDS = "empty slices at its ends left out"
 """The remark on images of which the outermost slices are all zero, as skull-stripping, masking and templates leave them."""
 
@@ -106,6 +108,16 @@ def image_energies(images: Iterable[np.ndarray], name: str, what: str) -> tuple[
         between = ", between others that are not" if len(filled) else ""
         raise SourceError(f"{name}: slice {int(lost[0])} of {what} is all zero{between}.")
     return energies, (EMPTY_ENDS,) if len(filled) < len(energies) else ()
+
+
+def refuse_negative(magnitude: np.ndarray, name: str) -> None:
+    """Raise SourceError for a magnitude with negative values, beyond what interpolation leaves: it would lose their sign."""
+    low, high = float(magnitude.min()), float(magnitude.max())
+    if low < -RINGING * max(high, 0.0):
+        raise SourceError(
+            f"{name} holds {low:g} … {high:g}; a magnitude is not negative. Give it before it was standardised, or name the "
+            "file by the part that it shows (real)."
+        )
 
 
 def rows_shown(axis: Axis) -> int:

@@ -12,7 +12,14 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    RLELossless,
+    generate_uid,
+)
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect, read_image
@@ -243,7 +250,18 @@ def test_an_archive_is_trained_from(archive: Path, tmp_path: Path) -> None:
     assert set(records["_phase_unit"]) == {"±4096", None}
 
 
+def image_type(*words: str) -> Callable[[Dataset, int], None]:
+    """A change of every slice's ImageType."""
+    return lambda head, _: setattr(head, "ImageType", list(words))
+
+
 REFUSED = {
+    "mosaic": (image_type("ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"), "is many slices in one image"),
+    "projection": (image_type("DERIVED", "SECONDARY", "PROJECTION IMAGE", "M"), "is a projection"),
+    "velocity": (image_type("DERIVED", "PRIMARY", "PHASE CONTRAST", "P", "VELOCITY"), "is a map of velocities"),
+    "text burned in": (sets(BurnedInAnnotation="YES"), "text burned in"),
+    "slope 0": (sets(RescaleSlope=0, RescaleIntercept=5), "RescaleSlope 0"),
+    "negative magnitude": (sets(RescaleSlope=1, RescaleIntercept=-1500), "a magnitude is not negative"),
     "computed tomography": (sets(Modality="CT"), "no MR image"),
     "no place": (sets(ImagePositionPatient=None), "lacks its size, place"),
     "another echo": (sets(EchoTime=60.0), "2 echo times"),
@@ -271,6 +289,47 @@ def test_refused_in_one_line(tmp_path: Path, name: str) -> None:
         open_study(tmp_path / "study")
     assert "\n" not in str(raised.value)
     assert "someone" not in str(raised.value)
+
+
+@pytest.mark.parametrize("declared", [SLICES - 1, SLICES + 1])
+def test_frames_that_are_not_described_are_refused(tmp_path: Path, declared: int) -> None:
+    head = enhanced("MAGNITUDE", MAGNITUDE)
+    head.NumberOfFrames = declared
+    save(tmp_path / "a.dcm", head)
+    with pytest.raises(SourceError, match=f"declares {declared} frames and describes {SLICES}"):
+        open_study(tmp_path)
+
+
+def test_magnitude_and_phase_in_one_file(tmp_path: Path) -> None:
+    """Enhanced multi-frame of mixed parts: each frame says which it shows."""
+    heads = [enhanced(part, values) for part, values in (("MAGNITUDE", MAGNITUDE), ("PHASE", PHASE))]
+    frames = []
+    for head in heads:
+        for frame in head.PerFrameFunctionalGroupsSequence:
+            frame.MRImageFrameTypeSequence = head.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence
+            frames.append(frame)
+    mixed = heads[0]
+    del mixed.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence
+    mixed.PerFrameFunctionalGroupsSequence, mixed.NumberOfFrames = Sequence(frames), 2 * SLICES
+    mixed.PixelData = np.concatenate([MAGNITUDE, PHASE]).astype("<u2").tobytes()
+    save(tmp_path / "study" / "a.dcm", mixed)
+    held_to_nifti(study_files(tmp_path / "study"), tmp_path)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, ImplicitVRLittleEndian])
+def test_transfer_syntaxes(tmp_path: Path, syntax: str) -> None:
+    def stored(head: Dataset, _: int) -> None:
+        if syntax == RLELossless:
+            head.compress(syntax)
+        head.file_meta.TransferSyntaxUID = syntax
+
+    write_singles(tmp_path / "study", PAIR, stored)
+    held_to_nifti(study_files(tmp_path / "study"), tmp_path)
+
+
+def test_lossy_pixels_are_said(tmp_path: Path) -> None:
+    write_singles(tmp_path, {"M": MAGNITUDE}, lambda head, _: setattr(head, "LossyImageCompression", "01"))
+    assert open_study(tmp_path).records["_reading"].unique().to_list() == ["lossily compressed pixels"]
 
 
 def test_other_files_are_no_dicom(tmp_path: Path) -> None:

@@ -33,6 +33,14 @@ def extra(*flags: int, **about: object) -> Lines:
     return [line(OTHER[:, :, 3], 3, flags=flags, **about)]
 
 
+def with_waste(one: Acquisition) -> Acquisition:
+    """The same readout with samples at both ends that are to be discarded."""
+    waste = np.full((COILS, 3), 99, np.complex64)
+    padded = np.concatenate([waste[:, :2], one.data, waste], axis=1)
+    centre = one.center_sample + 2
+    return line(padded, one.idx.kspace_encode_step_1, center_sample=centre, discard_pre=2, discard_post=3)
+
+
 SAME: dict[str, Callable[[], Lines]] = {
     "plain": plain,
     "in any order": lambda: plain()[::-1],
@@ -58,6 +66,7 @@ SAME: dict[str, Callable[[], Lines]] = {
     "another encoding": lambda: [*plain(), *extra(encoding_space_ref=1)],
     "another encoding, noise in set 4": lambda: [*plain(), *extra(ismrmrd.ACQ_IS_NOISE_MEASUREMENT, set=4)],
     "only contrast 2": lambda: plain(contrast=2),
+    "samples to discard": lambda: [with_waste(one) for one in plain()],
 }
 
 
@@ -68,7 +77,7 @@ def test_it_is_the_plain_image(tmp_path: Path, name: str) -> None:
     volume = inspect_raw(path)
     assert (volume.n_slices, volume.n_coils) == (1, COILS)
     assert bool(volume.remarks) == (
-        name not in {"plain", "in any order", "calibration that is image", "only contrast 2"}
+        name not in {"plain", "in any order", "calibration that is image", "only contrast 2", "samples to discard"}
     )
 
 

@@ -1,5 +1,6 @@
 """NIfTI images of magnitude and phase: found by their names, read slice by slice, in radians whatever they hold."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -307,3 +308,64 @@ def test_the_real_template_is_read(shared_data: Path) -> None:
     volume = inspect(VolumeFiles(path))
     assert 0 < len(volume.filled) < volume.n_slices
     assert volume.filled == list(range(volume.filled[0], volume.filled[-1] + 1))
+
+
+def with_header(change: Callable[[nibabel.Nifti1Image], object], affine: np.ndarray = LAS) -> Callable[[Path], None]:
+    """A magnitude with a changed header."""
+
+    def write(path: Path) -> None:
+        values = np.random.default_rng(0).uniform(1, 2, (COLUMNS, ROWS, SLICES)).astype(np.float32)
+        image = nibabel.Nifti1Image(values, affine)
+        change(image)
+        nibabel.save(image, path)
+
+    return write
+
+
+def turned_qform(image: nibabel.Nifti1Image) -> None:
+    image.set_sform(LAS, 1)
+    image.set_qform(np.diag([-1, 1, 1, 1]) @ LAS, 1)
+
+
+SKEWED = LAS.copy()
+SKEWED[0, 1] = 0.2
+CONTRADICTIONS = {
+    "pixdim and affine": (
+        with_header(lambda image: image.header.set_zooms((1, 1, 1))),
+        r"1 × 1 × 1 mm \(pixdim\), its affine",
+    ),
+    "sform and qform": (with_header(turned_qform), "by its sform its axes go to LAS, by its qform to RAS"),
+    "rows and columns": (with_header(lambda _: None, SKEWED), "no right angle"),
+    "negative magnitude": (
+        lambda path: nibabel.save(
+            nibabel.Nifti1Image(np.linspace(-1, 1, 27, dtype=np.float32).reshape(3, 3, 3), LAS), path
+        ),
+        "a magnitude is not negative",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_contradictions_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    write, why = CONTRADICTIONS[name]
+    write(tmp_path / "mag.nii")
+    with pytest.raises(SourceError, match=why) as raised:
+        open_study(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("meter", 1e3), ("mm", 1.0), ("micron", 1e-3), ("unknown", 1.0)])
+def test_lengths_are_in_the_headers_unit(tmp_path: Path, unit: str, millimetres: float) -> None:
+    affine = np.diag([*(np.diag(LAS)[:3] / millimetres), 1.0])
+    with_header(lambda image: image.header.set_xyzt_units(unit), affine)(tmp_path / "mag.nii")
+    volume = inspect(find_volumes(tmp_path)[0])
+    assert volume.voxel_mm == pytest.approx((0.6, 0.5, 3.0))
+    assert np.abs(np.reshape(volume.affine, (4, 4)).diagonal()) == pytest.approx([0.5, 0.6, 3.0, 1.0])
+
+
+def test_two_pairs_in_one_study_are_not_mixed(tmp_path: Path, images: np.ndarray) -> None:
+    for chunk in (1, 2):
+        save(tmp_path / f"sub-1_chunk-{chunk}_part-mag_MEGRE.nii", np.abs(images))
+        save(tmp_path / f"sub-1_chunk-{chunk}_part-phase_MEGRE.nii", np.angle(images))
+    with pytest.raises(SourceError, match="holds 2 volumes"):
+        open_study(tmp_path)

@@ -16,6 +16,7 @@ KNOWN = {
     "few radians, said": (-0.2, 0.4, "rad", 1.0, 0.0),
     "unwrapped, said": (-40.0, 25.0, "rad", 1.0, 0.0),
     "milliradians, said": (-3142, 3141, "mrad", 1e-3, 0.0),
+    "Philips, said": (-3142, 3141, "milliradials", 1e-3, 0.0),
     "degrees, said": (-180, 180, "deg", TURN / 180, 0.0),
 }
 REFUSED = {
