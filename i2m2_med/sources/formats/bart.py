@@ -8,7 +8,7 @@ import numpy as np
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.geometry import Axis
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
-from i2m2_med.sources.formats.partitions import transform_partitions
+from i2m2_med.sources.formats.partitions import inverse_transform
 from i2m2_med.sources.formats.volume import Volume, kspace_energy
 
 DIMENSIONS = (
@@ -65,10 +65,11 @@ def read_cfl(path: Path, index: int) -> np.ndarray:
 
 
 def _one_partition(kspace: np.ndarray, index: int) -> np.ndarray:
-    """Slice `index` of (readout, phase, partition, coil)."""
-    n = kspace.shape[2]
-    ordered = np.ascontiguousarray(np.moveaxis(kspace, (2, 3), (0, 1)))
-    return transform_partitions(ordered, Axis(n, 1.0, n, 1.0))[index]
+    """Slice `index` of (readout, phase, partition, coil): that row of the transform alone, as each slice is read by itself."""
+    readout, phase, n, n_coils = kspace.shape
+    row = inverse_transform(Axis(n, 1.0, n, 1.0))[index]
+    stored = kspace.T.reshape(n_coils, n, phase * readout)  # as the file has it, so nothing is copied
+    return np.ascontiguousarray((row @ stored).reshape(n_coils, phase, readout).swapaxes(1, 2))
 
 
 def _sizes(path: Path) -> tuple[int, int, int, int, int]:
