@@ -9,6 +9,7 @@ from i2m2_med.errors import UserError
 from i2m2_med.files import replace_file
 
 from .compare import main as compare
+from .diagnose import main as diagnose
 
 MARK = "made by i2m2 demo"
 READING = (
@@ -43,9 +44,11 @@ def main(out: Path = Path("i2m2_demo"), *, seed: int = 0) -> dict[str, Any]:
     knees = compare("knee_demo", set_=(f"source.root={knee_data}",), resume=True, out=out / "knee")
     say("3/3  MIMIC-III: static features and time series → respiratory diagnosis (ICD-9 group 7)")
     stays = compare("mimic3_demo", set_=(f"source.root={mimic3_data}",), resume=True, out=out / "mimic3")
-    write_overview(out, {"knee": "fastMRI-format knees", "mimic3": "MIMIC-III-format tables"})
+    tracks = {"knee": knees, "mimic3": stays}
+    found = {name: diagnose(track["run"], out=out / name) for name, track in tracks.items()}
+    write_overview(out, {"knee": "fastMRI-format knees", "mimic3": "MIMIC-III-format tables"}, found)
     say(next_steps(out, knees, stays))
-    return {"run": knees["run"], "report": str(out / "report.html"), "tracks": {"knee": knees, "mimic3": stays}}
+    return {"run": knees["run"], "report": str(out / "report.html"), "tracks": tracks, "diagnoses": found}
 
 
 def own_folder(out: Path) -> None:
@@ -56,8 +59,11 @@ def own_folder(out: Path) -> None:
     (out / ".demo").write_text(MARK)
 
 
-def write_overview(out: Path, tracks: dict[str, str]) -> None:
-    """`report.html`, with the figure and main table of each track, and the figures as PNG."""
+def write_overview(out: Path, tracks: dict[str, str], found: dict[str, dict[str, Any]]) -> None:
+    """`report.html`: where the signal of each track lies and what an ideal observer would find, then figure and table; figures as PNG.
+
+    found: by track, what `diagnose` returned.
+    """
     import pandas as pd
 
     from i2m2_med.report.pages.html import Section, render_html
@@ -67,7 +73,8 @@ def write_overview(out: Path, tracks: dict[str, str]) -> None:
         figure = out / track / "comparison.png"
         rows = pd.read_parquet(out / track / "comparison.parquet")
         shown = rows[rows["metric"] == "auroc"][["label", "paradigm", "value", "low", "high"]]
-        text = [READING, f"Everything else about this track is in {track}/report.html."]
+        pages = f"Everything else about this track is in {track}/report.html and {track}/diagnosis.html."
+        text = [f"{found[track]['verdict']}.", found[track]["ideal"], READING, pages]
         sections.append(
             Section(
                 title,
@@ -77,8 +84,9 @@ def write_overview(out: Path, tracks: dict[str, str]) -> None:
             )
         )
         shutil.copyfile(figure, out / f"{track}.png")
+    answer = " ".join(f"{title}: {found[track]['verdict'].rpartition(': ')[2]}." for track, title in tracks.items())
     with replace_file(out / "report.html") as beside:
-        beside.write_text(render_html("i2m2 demo: where does the signal lie?", sections, synthetic=True))
+        beside.write_text(render_html("i2m2 demo: where does the signal lie?", sections, synthetic=True, answer=answer))
 
 
 def next_steps(out: Path, knees: dict[str, Any], stays: dict[str, Any]) -> str:

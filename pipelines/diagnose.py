@@ -54,6 +54,9 @@ def main(
     table(
         "Where the signal lies (test split)", ["label", "verdict"], [list(pair) for pair in diagnosis.verdicts.items()]
     )
+    ideal = ideal_information(opened.config, opened.cohort.manifest)
+    if ideal:
+        say(ideal)
     say(f"page in {diagnosis.paths['diagnosis.html']}")
     rows = (
         diagnosis.tables["dependence"]
@@ -64,6 +67,7 @@ def main(
     return {
         "run": opened.run_id,
         "verdict": diagnosis.verdicts["overall"],
+        "ideal": ideal,
         "labels": diagnosis.verdicts,
         "rows": rows,
         "report": str(diagnosis.paths["diagnosis.html"]),
@@ -72,6 +76,7 @@ def main(
 
 def diagnose(opened: "Opened", folder: Path, seed: int) -> "Diagnosis":
     """The diagnosis of one paradigm with all of its seeds."""
+    from i2m2_med.report.pages.ceiling import ideal_information
     from i2m2_med.report.pages.diagnosis import write_diagnosis
     from i2m2_med.report.statistics.table import read_predictions
 
@@ -87,6 +92,7 @@ def diagnose(opened: "Opened", folder: Path, seed: int) -> "Diagnosis":
         synthetic=first.run.synthetic or opened.cohort.manifest["synthetic"],
         alone=trained_alone(opened),
         trained=first.run.training.mode,
+        ideal=ideal_information(first.run, opened.cohort.manifest),
     )
 
 

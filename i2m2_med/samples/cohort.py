@@ -221,7 +221,7 @@ def describe_cohort(
 
 
 def ideal_of(run: RunConfig, root: Path | None) -> dict[str, Any] | None:
-    """Return the ideal observer's AUROCs, which simulators write beside their data; None for real data."""
+    """Return the ideal observer's AUROCs and nats, which simulators write beside their data; None for real data."""
     path = Path(root or ".") / IDEAL
     return json.loads(path.read_text()) if run.synthetic and path.exists() else None
 

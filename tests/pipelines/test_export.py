@@ -65,7 +65,8 @@ def test_monai_runs_it_to_the_numbers_of_score(
     )
     scored = pd.read_parquet(tmp_path / "score" / "scores.parquet")
     for other in ("monai", "by_bundle"):
-        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / other / "scores.parquet"), scored)
+        again = pd.read_parquet(tmp_path / other / "scores.parquet")
+        pd.testing.assert_frame_equal(again.drop(columns="seconds"), scored.drop(columns="seconds"))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""AUROC of an ideal observer on simulated data, as the simulator wrote it beside them and `prepare` into the manifest."""
+"""AUROC and information of an ideal observer on simulated data, as the simulator wrote it beside them and `prepare` into the manifest."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +16,23 @@ def ideal_observer(run: RunConfig, manifest: Mapping[str, Any]) -> Ideal:
         name: {label: best[known] for label, best in by_label.items() for known in (same, name) if known in best}
         for name, same in like.items()
     }
+
+
+def ideal_information(run: RunConfig, manifest: Mapping[str, Any]) -> str:
+    """Return a sentence: nats of an ideal observer of all modalities and of each alone, the mean over labels; empty for real data."""
+    ideal: Mapping[str, Any] = manifest.get("ideal") or {}
+    by_label: Mapping[str, Mapping[str, float]] = _variant(ideal.get("nats_variants", {}), run) or ideal.get("nats", {})
+    known = [by_label[label] for label in manifest["splits"]["test"]["classes"] if label in by_label]
+    if not known:
+        return ""
+    mean = {name: sum(own[name] for own in known) / len(known) for name in known[0]}
+    alone = [
+        f"{name.removeprefix('unimodal_')} {nats:.3f}" for name, nats in mean.items() if name.startswith("unimodal_")
+    ]
+    return (
+        f"An ideal observer of these simulated data gets {mean['inter']:.3f} nats together; alone: {', '.join(alone)} "
+        "(mean over labels): no model can do better."
+    )
 
 
 def _like(run: RunConfig, paradigm: str) -> str:

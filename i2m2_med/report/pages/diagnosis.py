@@ -40,12 +40,14 @@ def write_diagnosis(
     synthetic: bool = False,
     alone: Mapping[str, Predictions] | None = None,
     trained: str = "joint",
+    ideal: str = "",
     draws: int = 1000,
 ) -> Diagnosis:
     """Diagnose and write diagnosis.html, dependence.png and the tables as CSV into `folder`.
 
     seeds: predictions by condition for each seed of one paradigm. alone: by modality, predictions of a model that was trained
-    on it alone, where there is one (for the decomposition). trained: the mode of training, for the reader.
+    on it alone, where there is one (for the decomposition). trained: the mode of training, for the reader; ideal: a sentence on
+    what an ideal observer gets, where the data are simulated.
     """
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
     paired = [one[PAIRED] for one in seeds]
@@ -70,6 +72,7 @@ def write_diagnosis(
         manifest=manifest,
         synthetic=synthetic,
         trained=trained,
+        ideal=ideal,
     )
     return Diagnosis(
         verdict_of, tables, _write(folder, tables, {"diagnosis.html": page.encode(), "dependence.png": picture})

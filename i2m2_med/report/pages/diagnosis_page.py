@@ -62,6 +62,7 @@ def diagnosis_page(
     manifest: Mapping[str, Any],
     synthetic: bool,
     trained: str,
+    ideal: str = "",
 ) -> str:
     """The page, self-contained."""
     by_label = pd.DataFrame([{"label": name, "verdict": verdict} for name, verdict in verdicts.items()])
@@ -90,7 +91,7 @@ def diagnosis_page(
         GLOSSARY,
     ]
     answer = f"{title}: {verdicts['overall']}"
-    return render_html(title, sections, synthetic=synthetic, answer=answer, facts=facts_of(manifest))
+    return render_html(title, sections, synthetic=synthetic, answer=answer, reach=ideal, facts=facts_of(manifest))
 
 
 def expert_sections(tables: Mapping[str, pd.DataFrame], trained: str) -> list[Section]:

@@ -44,18 +44,28 @@ def ideal_auroc(prevalence: float, dials: CaseDials, seed: int, draws: int = 20_
     `auroc` is the profile `clean` with all three modalities; `variants` holds the other profile and series + static alone.
     """
     cases = draw_cases(draws, prevalence, dials, np.random.default_rng([seed, 1]))
-    variants = {
-        f"{profile}:{'+'.join(modalities)}": auroc_by_label(cases, prevalence, dials, profile, modalities)
+    judged = {
+        f"{profile}:{'+'.join(modalities)}": opinions_by_label(cases, prevalence, dials, profile, modalities)
         for profile in CLASS_OF_BAND
         for modalities in (MODALITIES, MODALITIES[:2])
     }
-    return {"auroc": variants["clean:" + "+".join(MODALITIES)], "variants": variants, "draws": draws}
+    tables = {
+        kind: {
+            variant: {label: {name: rule(*each) for name, each in own.items()} for label, own in by_label.items()}
+            for variant, by_label in judged.items()
+        }
+        for kind, rule in (("variants", mean_auroc), ("nats_variants", information))
+    }
+    return {"auroc": tables["variants"]["clean:" + "+".join(MODALITIES)], **tables, "draws": draws}
 
 
-def auroc_by_label(
+def opinions_by_label(
     cases: Cases, prevalence: float, dials: CaseDials, profile: str, modalities: tuple[str, ...]
-) -> dict[str, dict[str, float]]:
-    """By label and paradigm. `died` is mortality as a yes or no within a year."""
+) -> dict[str, dict[str, tuple[Array, Ints]]]:
+    """By label and paradigm, (case, class) probabilities and the truth of the cases that the paradigm can answer.
+
+    `died` is mortality as a yes or no within a year.
+    """
     classes = np.array(CLASS_OF_BAND[profile])
     kept = classes[cases.band] >= 0
     prior = state_prior(prevalence, classes >= 0)
@@ -67,7 +77,7 @@ def auroc_by_label(
         "icd9_1": (1, np.arange(2), cases.codes[kept, 0]),
         "icd9_7": (2, np.arange(2), cases.codes[kept, 1]),
     }
-    table: dict[str, dict[str, float]] = {}
+    table: dict[str, dict[str, tuple[Array, Ints]]] = {}
     for label, (axis, groups, truth) in columns.items():
         opinions = {f"unimodal_{name}": marginal(p, axis, groups) for name, p in alone.items()}
         known = marginal(prior[None], axis, groups)
@@ -77,8 +87,7 @@ def auroc_by_label(
             name: cases.noted[kept] if name == "unimodal_notes" else np.full(len(truth), True) for name in opinions
         }
         table[label] = {
-            name: mean_auroc((p / p.sum(axis=1, keepdims=True))[heard[name]], truth[heard[name]])
-            for name, p in opinions.items()
+            name: ((p / p.sum(axis=1, keepdims=True))[heard[name]], truth[heard[name]]) for name, p in opinions.items()
         }
     return table
 
@@ -151,6 +160,13 @@ def mean_auroc(probabilities: Array, truth: Ints) -> float:
     """AUROC of class 1 of two, or the mean over classes, each against the rest; ties count half."""
     wanted = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
     return round(float(np.mean([auroc(probabilities[:, k], truth == k) for k in wanted])), 4)
+
+
+def information(probabilities: Array, truth: Ints) -> float:
+    """Nats that the probabilities tell of the truth: its entropy minus the mean of −log p(truth)."""
+    shares = np.bincount(truth, minlength=probabilities.shape[1]) / len(truth)
+    entropy = -float(np.sum(shares[shares > 0] * np.log(shares[shares > 0])))
+    return round(entropy + float(np.log(probabilities[np.arange(len(truth)), truth] + 1e-300).mean()), 4)
 
 
 def auroc(score: Array, positive: NDArray[np.bool_]) -> float:

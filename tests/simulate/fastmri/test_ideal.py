@@ -8,7 +8,14 @@ from i2m2_med.simulate.brain.anatomy import BRAIN
 from i2m2_med.simulate.fastmri.acquisition import CONTRAST, SHIFT, draw_examination, draw_slice, noise, sensitivities
 from i2m2_med.simulate.fastmri.anatomy import Anatomy, Geometry, patch, plane
 from i2m2_med.simulate.fastmri.dials import Dials, draw_classes, draw_latents
-from i2m2_med.simulate.fastmri.ideal import PatchNoise, drawn_auroc, ideal_auroc, log_likelihood_ratio, patch_noise
+from i2m2_med.simulate.fastmri.ideal import (
+    PatchNoise,
+    drawn_auroc,
+    ideal_auroc,
+    ideal_nats,
+    log_likelihood_ratio,
+    patch_noise,
+)
 from i2m2_med.simulate.knee.anatomy import KNEE
 
 NO_NOISE = PatchNoise(0.0, 0.0, 0.0, 0.0)
@@ -48,6 +55,17 @@ def test_dials_change_the_meaning_and_not_the_drawing():
     silent, loud = (draw_latents(classes, Dials(d, d, 0.0), np.random.default_rng(2)) for d in (0.0, 1.0))
     np.testing.assert_array_equal(silent.magnitude, loud.magnitude)
     np.testing.assert_array_equal(silent.shift, loud.shift)
+
+
+@pytest.mark.parametrize("dials", [Dials(1.0, 0.4, 0.8), Dials(0.0, 0.0, 0.7)])
+def test_nats_are_the_loss_that_the_likelihood_ratio_saves(dials: Dials):
+    classes = (np.arange(60_000) % 5 < 2).astype(np.int8)[:, None]
+    latents, truth = draw_latents(classes, dials, np.random.default_rng(8)), np.where(classes[:, 0] == 1, 1, -1)
+    expected = ideal_nats(NO_NOISE, dials, 0.4)
+    entropy = -0.4 * np.log(0.4) - 0.6 * np.log(0.6)
+    for paradigm, ratio in log_likelihood_ratio(latents, dials).items():
+        loss = np.logaddexp(0, -truth * (ratio[:, 0] + np.log(0.4 / 0.6))).mean()
+        assert entropy - loss == pytest.approx(expected[paradigm], abs=0.005), paradigm
 
 
 def test_noise_lowers_every_auroc():
