@@ -42,6 +42,7 @@ def main(
     expect_run(str(run), uri)
     from i2m2_med.engine.reopening.runs import open_run_again
     from i2m2_med.engine.tracking.store import store_uri
+    from i2m2_med.report.pages.ceiling import ideal_information
     from i2m2_med.report.statistics.refusals import refuse_splits
 
     opened = open_run_again(str(run), store_uri(workspace(), uri), TerminalProgress(), paradigm, root)
@@ -50,11 +51,11 @@ def main(
         raise ConfigError(f"{run} reads {modalities[0]} only: there is nothing between modalities to find")
     refuse_splits(opened.cohort.manifest)
     folder = out or workspace() / "runs" / f"diagnose-{Path(opened.run_id).name[:32]}-{opened.models[0].paradigm}"
-    diagnosis = diagnose(opened, folder, seed)
+    ideal = ideal_information(opened.config, opened.cohort.manifest)
+    diagnosis = diagnose(opened, folder, seed, ideal)
     table(
         "Where the signal lies (test split)", ["label", "verdict"], [list(pair) for pair in diagnosis.verdicts.items()]
     )
-    ideal = ideal_information(opened.config, opened.cohort.manifest)
     if ideal:
         say(ideal)
     say(f"page in {diagnosis.paths['diagnosis.html']}")
@@ -74,9 +75,8 @@ def main(
     }
 
 
-def diagnose(opened: "Opened", folder: Path, seed: int) -> "Diagnosis":
-    """The diagnosis of one paradigm with all of its seeds."""
-    from i2m2_med.report.pages.ceiling import ideal_information
+def diagnose(opened: "Opened", folder: Path, seed: int, ideal: str) -> "Diagnosis":
+    """The diagnosis of one paradigm with all of its seeds. ideal: what an ideal observer gets, in a sentence."""
     from i2m2_med.report.pages.diagnosis import write_diagnosis
     from i2m2_med.report.statistics.table import read_predictions
 
@@ -92,7 +92,7 @@ def diagnose(opened: "Opened", folder: Path, seed: int) -> "Diagnosis":
         synthetic=first.run.synthetic or opened.cohort.manifest["synthetic"],
         alone=trained_alone(opened),
         trained=first.run.training.mode,
-        ideal=ideal_information(first.run, opened.cohort.manifest),
+        ideal=ideal,
     )
 
 

@@ -136,7 +136,7 @@ def stacked_amounts(table: pd.DataFrame) -> Plot:
 
 def dependence_plots(table: pd.DataFrame) -> list[Plot]:
     """Nats within and between modalities per label, all modalities shuffled together, with intervals over patients and seeds."""
-    table = table[table["shuffled"] == ALL]
+    table = table[(table["shuffled"] == ALL) & table["kind"].isin(KINDS)]
     plots: list[Plot] = []
     for label, mine in table.groupby("label", sort=False):
         names = [KINDS[str(kind)] for kind in mine["kind"]]
