@@ -71,7 +71,8 @@ def diagnosis_page(
             "Information",
             [TOGETHER],
             plots=[stacked_amounts(tables["interaction"])],
-            tables=[("By label", by_label), ("In nats", with_intervals(tables["interaction"]))],
+            tables=[("By label", by_label)],
+            folded=[("In nats", with_intervals(tables["interaction"]))],
         ),
         Section(
             "Modalities of other patients",

@@ -14,6 +14,8 @@ import pandas as pd
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+LONG = 60
+"""Cells of more signs than this are broken into lines."""
 FILTERED = 12
 """Tables of more rows than this have a field that filters them."""
 
@@ -114,7 +116,9 @@ def table_html(table: pd.DataFrame, caption: str) -> Markup:
     lines: list[Markup] = []
     for row in table.itertuples(index=False, name=None):
         first, *others = (cell(value) for value in row)
-        rest = Markup("").join(Markup("<td>{}</td>").format(text) for text in others)
+        rest = Markup("").join(
+            Markup('<td class="long">{}</td>' if len(text) > LONG else "<td>{}</td>").format(text) for text in others
+        )
         lines.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, rest))
     filtered = Markup('<input type="search" placeholder="filter rows" aria-label="Filter rows of: {}">').format(caption)
     body = Markup("<table><caption>{}</caption><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(
