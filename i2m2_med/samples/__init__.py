@@ -6,7 +6,8 @@ from typing import Any
 
 ROOMS = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__) if module.ispkg]
 """Each data set's own transforms, shifts and pictures."""
-TRANSFORMS = {name: place for room in ROOMS for name, place in getattr(room, "TRANSFORMS", {}).items()}
+SHARED = dict.fromkeys(("LoadPictured", "LoadWaveformd"), f"{__name__}.attached")
+TRANSFORMS = SHARED | {name: place for room in ROOMS for name, place in getattr(room, "TRANSFORMS", {}).items()}
 """By public name, the module that defines it; the rooms of the data sets list theirs."""
 
 

@@ -8,7 +8,7 @@ above this layer is named by its module's path.
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -164,6 +164,11 @@ class Source(ABC):
     @abstractmethod
     def files(self) -> list[Path]:
         """Every file that the records come from (for the manifest's hashes). Raises SourceError if what is needed is missing."""
+
+    def attached(self) -> Mapping[str, Sequence[Path]]:
+        """Further files by what they are, such as pictures: hashed as `files` are, but the manifest lists each kind as one, since
+        their names may name patients."""
+        return {}
 
     @abstractmethod
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:

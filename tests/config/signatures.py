@@ -40,6 +40,7 @@ BY_HAND: dict[str, dict[str, Kind]] = {
     "monai.transforms.SelectItemsd": {"keys": "key+", "allow_missing_keys": "bool"},
     "monai.transforms.ToMetaTensord": {"keys": "key+", "allow_missing_keys": "bool"},
     "i2m2_med.combiners.MeanOfExperts": {},
+    "i2m2_med.samples.LoadWaveformd": {"keys": "key+", "leads": "count", "samples": "count"},
     **{
         f"monai.networks.nets.{name}": {
             "model_name": [f"resnet{depth}" for depth in (10, 18, 34, 50, 101, 152, 200)],

@@ -22,6 +22,7 @@ from i2m2_med.simulate.mimic3.admissions import (
     services_table,
     transfers_table,
 )
+from i2m2_med.simulate.mimic3.attached import write_attached
 from i2m2_med.simulate.mimic3.cases import BANDS, FINDINGS, CaseDials, Cases, draw_cases
 from i2m2_med.simulate.mimic3.events import chart_events, lab_events, output_events, place
 from i2m2_med.simulate.mimic3.ideal import CLASS_OF_BAND, CLASSES, ideal_auroc
@@ -41,6 +42,7 @@ def simulate(
     notes: float = 0.5,
     between: float = 0.6,
     prevalence: float = 0.5,
+    studies: bool = False,
 ) -> dict[str, Any]:
     """Simulate the MIMIC-III tables that the pipeline reads. Everything is synthetic; the same call writes the same bytes.
 
@@ -62,6 +64,8 @@ def simulate(
         Evidence that only the relation of series and static shows, neither of them alone, 0 to 1.
     prevalence
         Share of patients who die within a year, and share who have a code of each of the two ICD-9 groups.
+    studies
+        Also chest pictures (`cxr/`) and ECGs (`ecg/`), in the layouts of MIMIC-CXR-JPG and MIMIC-IV-ECG.
     """
     dials = CaseDials(series, static, notes, between)
     refuse_impossible(patients, seed, prevalence)
@@ -70,6 +74,8 @@ def simulate(
         cases = draw_cases(patients, prevalence, dials, rng)
         stays = draw_stays(cases, rng)
         rows = {name: write_csv(folder, name, table) for name, table in draw_tables(cases, stays, rng).items()}
+        if studies:
+            write_attached(folder, cases, stays, np.random.default_rng([seed, 8]))
         truth_table(cases, stays).write_parquet(folder / "truth.parquet")
         ideal = ceiling(dials, patients, seed, prevalence)
         write_json(folder / IDEAL, ideal)

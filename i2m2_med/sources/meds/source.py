@@ -16,6 +16,7 @@ from i2m2_med.sources import mimic3
 from i2m2_med.sources.meds.codes import SPLITS, SPLITS_FILE
 from i2m2_med.sources.meds.shards import data_files
 from i2m2_med.sources.meds.tables import REMARKS, write_tables
+from i2m2_med.sources.mimic3.attached import manifests
 from i2m2_med.sources.mimic3.folders import EVENTS, refuse_other
 from i2m2_med.sources.mimic3.items import read_items
 from i2m2_med.sources.source import Flow, Progress
@@ -52,7 +53,8 @@ class Source(mimic3.Source):
         existing_folder(self.settings.root, "it should hold a MEDS data set (data/, metadata/)")
         splits = self.settings.root / SPLITS_FILE
         mapping = [existing_file(self.settings.codes)] if self.settings.codes is not None else []
-        return [*data_files(self.settings.root), *([splits] if splits.is_file() else []), *mapping]
+        listed = manifests(self.settings).values()
+        return [*data_files(self.settings.root), *([splits] if splits.is_file() else []), *mapping, *listed]
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
         tables = self.as_tables(cache, progress)

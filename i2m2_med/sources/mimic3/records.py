@@ -16,11 +16,15 @@ ETHNICITIES = ("white", "black", "hispanic", "asian")
 
 
 def records(
-    tables: dict[str, Ingested], samples: pl.DataFrame, arrays: dict[str, np.ndarray], settings: Settings
+    tables: dict[str, Ingested],
+    samples: pl.DataFrame,
+    arrays: dict[str, np.ndarray],
+    attached: pl.DataFrame,
+    settings: Settings,
 ) -> pl.DataFrame:
     """Columns of the source contract: ids, labels, which modalities are there, subgroups, follow-up, and the published split.
 
-    `item` is the hour of the stay where every hour is a sample, else 0.
+    `item` is the hour of the stay where every hour is a sample, else 0. attached: `_<modality>`, paths of files beside the tables.
     """
     study = "HADM_ID" if settings.unit == "first_admission" else "ICUSTAY_ID"
     made = samples.select(
@@ -31,7 +35,8 @@ def records(
         pl.Series("has_series", np.asarray(np.isfinite(arrays["series"]).any(axis=(1, 2)))),
         *groups(),
     )
-    made = made.hstack(follow_up(samples, settings))
+    made = made.hstack(follow_up(samples, settings)).hstack(attached)
+    made = made.with_columns(pl.col(name).is_not_null().alias(f"has{name}") for name in attached.columns)
     if samples["ANCHOR_YEAR_GROUP"].null_count() < samples.height:
         made = made.with_columns(group_years=samples["ANCHOR_YEAR_GROUP"])
     if settings.normalise == "all_samples":  # the published loader knows no absent modality: zeros

@@ -99,6 +99,9 @@ class Settings(settings.Settings):
         "ahead_hours",
         "los_days",
         "readmission_days",
+        "pictures",
+        "ecgs",
+        "picture_views",
     )
     name: Literal["mimic3"] = "mimic3"
     root: Path
@@ -145,6 +148,12 @@ class Settings(settings.Settings):
     """Share of a column's cells (of an item's units) that may be unreadable: above it `prepare` refuses, below it says so."""
     notes: Notes | None = None
     """How notes are read; without it they are not a modality."""
+    pictures: Path | None = None
+    """CSV that joins pictures to stays (`attached.py`), such as MIMIC-CXR-JPG's metadata; they are the modality `picture`."""
+    picture_views: tuple[str, ...] = ()
+    """Of a manifest with a column `ViewPosition`, the views that count, such as `[AP, PA]`; all where none is given."""
+    ecgs: Path | None = None
+    """CSV that joins ECGs (WFDB) to stays, such as MIMIC-IV-ECG's `record_list.csv`; they are the modality `ecg`."""
     cancer_flags: bool = True
     """Whether the static columns of haematological malignancy and metastatic cancer are filled (else 0): they leak ICD-9 group 1."""
 

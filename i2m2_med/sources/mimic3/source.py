@@ -11,6 +11,7 @@ import polars as pl
 from i2m2_med.errors import SourceError
 from i2m2_med.files import replace_file
 from i2m2_med.sources.mimic3 import settings as mimic3_settings
+from i2m2_med.sources.mimic3.attached import attach, files_of, manifests
 from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
 from i2m2_med.sources.mimic3.cohort import gather, select
 from i2m2_med.sources.mimic3.coverage import coverage
@@ -54,7 +55,8 @@ class Source(BaseSource):
     def __init__(self, settings: mimic3_settings.Settings) -> None:
         super().__init__(settings)
         self.labels = labels_of(settings)
-        self.modalities = ("series", "static", *(("notes",) if settings.notes else ()))
+        self.in_arrays = ("series", "static", *(("notes",) if settings.notes else ()))
+        self.modalities = (*self.in_arrays, *manifests(settings))
 
     def tables(self) -> dict[str, Path]:
         """The files of the tables that are read. Raises SourceError that names all missing ones."""
@@ -76,7 +78,10 @@ class Source(BaseSource):
         return {name: path for name, path in paths.items() if path is not None}
 
     def files(self) -> list[Path]:
-        return list(self.tables().values())
+        return [*self.tables().values(), *manifests(self.settings).values()]
+
+    def attached(self) -> Mapping[str, Sequence[Path]]:
+        return files_of(self.settings)
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
         files = self.tables()
@@ -96,7 +101,7 @@ class Source(BaseSource):
         if self.settings.notes:
             arrays["notes"] = self.notes(tables, samples, folder, flow)
         name_unseen(seen(channel_names(self.settings), grid), seen(STATIC, arrays["static"]), flow)
-        made = records(tables, samples, arrays, self.settings)
+        made = records(tables, samples, arrays, attach(samples, self.settings, flow), self.settings)
         if self.settings.normalise == "all_samples":
             arrays |= {name: z_scores(arrays[name]) for name in ("series", "static")}
         for name, array in arrays.items():
@@ -121,7 +126,7 @@ class Source(BaseSource):
         return audit_splits(records, dict(arrays), self.settings, self.labels.names)
 
     def arrays(self, folder: Path) -> Mapping[str, np.ndarray]:
-        return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self.modalities}
+        return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self.in_arrays}
 
     def study(self, folder: Path) -> Study:
         return open_study(folder, self.settings)

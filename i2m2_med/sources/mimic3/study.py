@@ -8,6 +8,7 @@ hour, or when a stay ends, it ends with the hour of the study's latest entry.
 import csv
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import polars as pl
 
 from i2m2_med.documents import NotPlain, read_json, read_start
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.mimic3.attached import ATTACHED, of_study
 from i2m2_med.sources.mimic3.cohort import CAPPED_AGE
 from i2m2_med.sources.mimic3.grid import series
 from i2m2_med.sources.mimic3.items import CHANNELS
@@ -43,24 +45,34 @@ def open_study(folder: Path, settings: Settings) -> Study:
     path = folder / "series.csv"
     rows = list(read_rows(path, settings)) if path.exists() else []
     notes = read_notes(folder, settings) if settings.notes else []
-    begin = begin_of(rows, notes, settings)
+    attached = of_study(folder, settings)
+    begin = begin_of([*(hours for hours, _, _ in rows), *(hours for _, hours, _ in notes)], attached, settings)
     arrays = {"series": read_series(rows, begin, settings), "static": read_static(folder, settings)}
     present = {f"has_{name}": bool(np.isfinite(array).any()) for name, array in arrays.items()}
     if settings.notes:
         arrays["notes"] = note_tokens(notes, begin, settings)
         present["has_notes"] = bool(arrays["notes"].any())
+    paths = {f"_{name}": latest(files, begin + settings.window_hours) for name, files in attached.items()}
+    present |= {f"has{name}": path is not None for name, path in paths.items()}
     if not any(present.values()):
-        names = "series.csv, static.json" + (", notes/" if settings.notes else "")
+        folders = [*(["notes"] if settings.notes else []), *(ATTACHED[name] for name in attached)]
+        names = ", ".join(["series.csv", "static.json", *(f"{name}/" for name in folders)])
         raise SourceError(f"the study holds none of {names} with anything from the window; nothing can be said of it")
-    return Study(pl.DataFrame([{"patient": folder.name, "study": folder.name, "item": 0, **present}]), arrays)
+    record = {"patient": folder.name, "study": folder.name, "item": 0, **present, **paths}
+    return Study(pl.DataFrame([record], schema_overrides=dict.fromkeys(paths, pl.String)), arrays)
 
 
-def begin_of(rows: list[tuple[float, str, float]], notes: list[tuple[int, float, str]], settings: Settings) -> int:
+def begin_of(times: list[float], attached: Mapping[str, list[tuple[float, Path]]], settings: Settings) -> int:
     """Hours from ICU admission to hour 0 of the input: 0, or so that it ends with the hour of the latest entry."""
     if not settings.at_the_end:
         return 0
-    latest = max([hours for hours, _, _ in rows] + [hours for _, hours, _ in notes], default=0.0)
+    latest = max([*times, *(hours for files in attached.values() for hours, _ in files)], default=0.0)
     return math.floor(latest) + 1 - settings.window_hours
+
+
+def latest(files: list[tuple[float, Path]], until: int) -> str | None:
+    """The path of the last file up to an hour; None where there is none."""
+    return max(((hours, str(path)) for hours, path in files if hours <= until), default=(0.0, None))[1]
 
 
 def read_series(measured: list[tuple[float, str, float]], begin: int, settings: Settings) -> np.ndarray:
