@@ -35,9 +35,12 @@ def main(config: Config, out: Path, *, set_: Overrides = ()) -> dict[str, Any]:
         raise ConfigError("export-meds writes a cohort of source mimic3 or mimic4; name such a config")
     source, cache, progress = room.Source(run.source), workspace() / "cache", TerminalProgress()
     with replace_folder(out) as folder, TemporaryDirectory() as arrays:
-        records, _ = assign(source.ingest(Path(arrays), cache, Flow(), progress), run.split)
+        records, _ = assign(source.ingest(Path(arrays), cache, flow := Flow(), progress), run.split)
         tables = {name: ingest_table(path, name, cache / "mimic3", progress) for name, path in source.tables().items()}
-        counts = write_meds(folder, tables, records, source.settings.gap_hours, source.labels, source.release)
+        simulated = run.synthetic or flow.synthetic
+        counts = write_meds(
+            folder, tables, records, source.settings.gap_hours, source.labels, source.release, simulated=simulated
+        )
     table("MEDS data set", ["what", "how many"], [[name, f"{count:,}"] for name, count in counts.items()])
     say(f"written to {out}; it holds patients' data under their own identifiers: keep it where the tables may be kept")
     return {"out": str(out), **counts}

@@ -48,7 +48,9 @@ def main(
     with replace_folder(out) as folder:
         for name, values in parts.items():
             if there[name]:  # an image that was not acquired is not made up
-                write_image(folder / f"{name}.nii.gz", values, images.voxel_mm, images.affine)
+                write_image(
+                    folder / f"{name}.nii.gz", values, images.voxel_mm, images.affine, simulated=images.volume.simulated
+                )
         if there["phase"]:
             (folder / "phase.json").write_text('{"Units": "rad"}\n', encoding="utf-8")
         draw_grid(panels(parts, images), folder / "picture.png", source.name)

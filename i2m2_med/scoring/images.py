@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from i2m2_med.sources.formats.nifti import NOMINAL
+from i2m2_med.sources.formats.nifti import MADE_UP, NOMINAL
 
 SUFFIX = ".nii.gz"
 ALIGNED = 2
@@ -18,16 +18,26 @@ Affine = Float[np.ndarray, "4 4"]
 
 
 def write_image(
-    path: Path, values: np.ndarray, voxel_mm: tuple[float, float, float], affine: Affine | None = None
+    path: Path,
+    values: np.ndarray,
+    voxel_mm: tuple[float, float, float],
+    affine: Affine | None = None,
+    *,
+    simulated: bool = False,
 ) -> None:
     """values: (slice, row, column) float32, voxel_mm in the order of row, column, slice → NIfTI (column, row, slice).
 
     Without an affine the file's axes are the image's own, centred, with rows drawn downwards, and the file says that its
-    orientation is nominal.
+    orientation is nominal. simulated: of simulated k-space; the file says so.
     """
     nominal = affine is None
     place = centred_affine(values.shape, voxel_mm) if affine is None else affine
-    save_image(path, values, place, ALIGNED if nominal else SCANNER, NOMINAL if nominal else "")
+    save_image(path, values, place, ALIGNED if nominal else SCANNER, described(nominal=nominal, simulated=simulated))
+
+
+def described(*, nominal: bool, simulated: bool) -> str:
+    """Return the `descrip` of an image, which goes with it wherever it is copied."""
+    return ", ".join([NOMINAL] * nominal + [MADE_UP] * simulated)
 
 
 def centred_affine(shape: tuple[int, ...], voxel_mm: tuple[float, float, float]) -> Affine:

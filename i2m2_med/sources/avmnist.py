@@ -19,6 +19,7 @@ from pydantic import Field
 from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder
+from i2m2_med.marks import is_simulated
 from i2m2_med.sources.formats.npy import open_npy
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
 from i2m2_med.sources.source import Source as BaseSource
@@ -81,7 +82,8 @@ class Source(BaseSource):
             parts = {path: open_pixels(path, SIDES[modality], len(labels[part])) for part, path in paths.items()}
             write_pixels(parts, folder / f"{modality}.npy", progress)
         table = read_sources(home / "sources.csv", labels)
-        if table is not None:
+        flow.synthetic |= any(is_simulated(path) for path in self.files() if path.suffix == ".npy")
+        if table is not None or flow.synthetic:
             flow.remarks.append(SIMULATED)
         flow.step("pairs of a digit's image and sound", sum(map(len, labels.values())))
         return make_records(labels, table, self.settings.valid)

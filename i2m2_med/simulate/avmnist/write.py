@@ -19,6 +19,7 @@ import polars as pl
 from i2m2_med.console import TerminalProgress, say
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder, sha256_of, write_json
+from i2m2_med.marks import mark_simulated
 from i2m2_med.simulate.avmnist.audio import CLIP, SIDE, noise_clip, spectrogram, with_noise
 from i2m2_med.simulate.avmnist.inputs import Digits, Take, read_mnist, read_spoken
 from i2m2_med.simulate.avmnist.pairs import Pair, Projection, clips_by_colour, draw_pairs, fit_projection, styles
@@ -158,6 +159,8 @@ def _write_part(
         heard = np.arange(pair.start, pair.start + len(recording)) % CLIP
         audio[row] = spectrogram(with_noise(recording, clips[pair.clip][heard], snr_db))
     audio.flush()
+    for path in (home / "image" / f"{part}_data.npy", home / "audio" / f"{part}_data.npy"):
+        mark_simulated(path)
 
 
 def _table(pairs: Mapping[str, Sequence[Pair]]) -> pl.DataFrame:

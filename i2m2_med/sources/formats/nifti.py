@@ -28,6 +28,8 @@ NOMINAL = "orientation nominal"
 """The `descrip` of our own files where the patient's place is not known."""
 MILLIMETRES = {"mm": 1.0, "unknown": 1.0, "meter": 1e3, "micron": 1e-3}
 """By NIfTI's name of a unit of length."""
+MADE_UP = "simulated"
+"""The last word of the `descrip` of our own files of simulated k-space."""
 AS_NAMED = {"M": "magnitude", "P": "phase", "R": "real", "I": "imaginary"}
 """Values of DICOM's ImageType, as dcm2niix hands them on."""
 
@@ -43,6 +45,8 @@ class Stored:
     """Row, column and slice spacing as shown."""
     code: int
     """NIfTI's code of what the affine is aligned to."""
+    simulated: bool
+    """The file says of itself that it was made of simulated k-space."""
 
     @property
     def shown(self) -> tuple[int, int, int]:
@@ -87,6 +91,7 @@ def inspect_pair(magnitude: Path | None, phase: Path | None, imaginary: Path | N
         has_magnitude=whole or magnitude is not None,
         has_phase=whole or phase is not None,
         remarks=remarks,
+        simulated=first.simulated or any(other.simulated for other in others),
         energies=energies,
     )
 
@@ -217,7 +222,7 @@ def _stored(path: Path) -> Stored:
         _refuse_skewed(path, np.delete(affine[:3, :3], axis, axis=1))
     first, second = (spacing[other] for other in range(3) if other != axis)
     rows, columns = (second, first) if turn.transpose else (first, second)
-    return Stored(path, shape, turn, (rows, columns, spacing[axis]), code)
+    return Stored(path, shape, turn, (rows, columns, spacing[axis]), code, _description(image).endswith(MADE_UP))
 
 
 def _length_unit(path: Path, image: Any) -> float:
@@ -270,9 +275,14 @@ def _code(image: Any) -> int:
     header = image.header
     if "goodRASFlag" in header:
         return int(header["goodRASFlag"] > 0)
-    if "sform_code" not in header or str(np.char.decode(header["descrip"], "latin-1")).startswith(NOMINAL):
+    if "sform_code" not in header or _description(image).startswith(NOMINAL):
         return 0
     return int(header["sform_code"]) or int(header["qform_code"])
+
+
+def _description(image: Any) -> str:
+    """The free text of a header; empty where the format has none."""
+    return str(np.char.decode(image.header["descrip"], "latin-1")) if "descrip" in image.header else ""
 
 
 def _shape(path: Path, image: Any) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import i2m2_med
 from i2m2_med.files import write_json
 from i2m2_med.sources.meds import codes
-from i2m2_med.sources.meds.shards import KINDS
+from i2m2_med.sources.meds.shards import KINDS, MADE_UP
 from i2m2_med.sources.mimic3.folders import THREE
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.items import read_items
@@ -49,11 +49,14 @@ def write_meds(
     gap_hours: float,
     labels: Labels,
     release: str = THREE,
+    *,
+    simulated: bool = False,
 ) -> dict[str, int]:
     """Write the data set into an empty folder; returns how many events, subjects and labels it holds.
 
-    records: of `mimic3.Source.ingest`, with `split`: their subjects are written, with all that the tables keep of them.
+    records: of `mimic3.Source.ingest`, with `split`: their subjects are written, with all that the tables keep of them. simulated: the tables are; every file says so.
     """
+    mark = {MADE_UP: "true"} if simulated else None
     events = pl.concat(list(events_of(tables)), how="diagonal").select(
         pl.col(name).cast(kind) if name in COLUMNS else name for name, kind in COLUMNS.items()
     )
@@ -67,13 +70,13 @@ def write_meds(
             shard = shard.sort("subject_id", "time", nulls_last=False, maintain_order=True)
             path = folder / "data" / name / f"{number}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(shard.to_arrow().cast(SCHEMA), path)
+            pq.write_table(shard.to_arrow().cast(SCHEMA.with_metadata(mark)), path)
             counts["events"] += shard.height
             seen |= set(shard["code"].unique())
     (folder / "metadata").mkdir()
     write_strict(subjects.with_columns(pl.col("split").replace_strict(codes.SPLITS)), folder / codes.SPLITS_FILE)
     write_strict(code_table(sorted(seen)), folder / "metadata" / "codes.parquet")
-    write_json(folder / "metadata" / "dataset.json", metadata(release))
+    write_json(folder / "metadata" / "dataset.json", metadata(f"simulated {release}" if simulated else release))
     counts["labels"] = write_labels(folder, tables, records, gap_hours, labels)
     return counts
 

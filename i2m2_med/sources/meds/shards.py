@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.meds import codes
@@ -26,6 +27,15 @@ OTHER_NAMES = {
     "hadm_id": ("visit_id", "patienthealthsystemstayid"),
     "icustay_id": ("unit_stay_id", "patientunitstayid"),
 }
+
+
+MADE_UP = "i2m2.simulated"
+"""The key that our export writes into the metadata of a shard of simulated events."""
+
+
+def is_simulated(path: Path) -> bool:
+    """Whether a shard says of itself that its events are simulated."""
+    return MADE_UP.encode() in (pq.read_schema(path).metadata or {})
 
 
 def data_files(root: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, existing_folder, replace_folder, sha256_of, sole_user
 from i2m2_med.sources import mimic3
 from i2m2_med.sources.meds.codes import SPLITS, SPLITS_FILE
-from i2m2_med.sources.meds.shards import data_files
+from i2m2_med.sources.meds.shards import data_files, is_simulated
 from i2m2_med.sources.meds.tables import REMARKS, write_tables
 from i2m2_med.sources.mimic3.attached import manifests
 from i2m2_med.sources.mimic3.folders import EVENTS, refuse_other
@@ -60,6 +60,7 @@ class Source(mimic3.Source):
         tables = self.as_tables(cache, progress)
         said = json.loads((tables / REMARKS).read_text())
         flow.remarks += said["remarks"]
+        flow.synthetic |= any(is_simulated(path) for path in data_files(self.settings.root))
         content = {**self.settings.model_dump(exclude={"codes"}), "name": "mimic3", "root": tables}
         inner = OfEvents(mimic3.Settings.model_validate(content))
         inner.called = {int(item): names for item, names in said["called"].items()}

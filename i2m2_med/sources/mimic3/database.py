@@ -22,6 +22,8 @@ from i2m2_med.workspace import workspace
 
 ADDRESS = re.compile(r"^postgres(?:ql)?(?:\+\w+)?:")
 """As libpq has it, or as SQLAlchemy does, with a driver (`postgresql+psycopg2:`)."""
+MADE_UP = "simulated"
+"""The column that simulators mark their tables with: a copy keeps it."""
 PASSWORD = "give the password as $PGPASSWORD or in ~/.pgpass"
 
 
@@ -93,9 +95,10 @@ def copied_columns(name: str, there: Sequence[str]) -> list[str]:
     """The columns (small letters) that are read of a table: MIMIC-IV's where it has its names, else MIMIC-III's without the
     optional ones that are not there."""
     if name in FOUR_NOTES or made_columns(name, {column.upper(): column for column in there}):
-        return [column for column in READ[name] if column in there]
+        return [column for column in (*READ[name], MADE_UP) if column in there]
     lacks = set(TABLES[name].optional) - {column.upper() for column in there}
-    return [column.lower() for column in TABLES[name].columns if column not in lacks]
+    kept = [column.lower() for column in TABLES[name].columns if column not in lacks]
+    return kept + [MADE_UP] * (MADE_UP in there)
 
 
 def first_lines(error: Exception) -> str:
