@@ -8,11 +8,16 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from i2m2_med.memory_limit import memory_within
+
 FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
-"""What torch's and MONAI's layers make their tensors with."""
+"""Functions that torch's and MONAI's layers make their tensors with."""
 
 SPARE = 1_000_000
 """Values beside the weights, such as tables of positions that are not saved."""
+
+WORKING = 2 << 30
+"""Bytes beside the weights that building a network may take: tables of NumPy's, torch.eye and the like stop there."""
 
 LONGEST_HEADER = 4 << 20
 """Bytes of a safetensors header: 40,000 tensors and more."""
@@ -31,7 +36,17 @@ class Allotment(TorchFunctionMode):
 
     def __init__(self, weights: Path) -> None:
         super().__init__()
-        self.left = weights.stat().st_size + SPARE
+        size = weights.stat().st_size
+        self.left = size + SPARE
+        self.memory = memory_within(4 * size + WORKING)
+
+    def __enter__(self) -> "Allotment":
+        self.memory.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self.memory.__exit__(*error)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None

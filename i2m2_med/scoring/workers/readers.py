@@ -4,9 +4,7 @@ A reader holds one chunk until the model takes it, so memory does not grow with 
 Each reader has its own pipe: one that dies (killed for want of memory, or crashed) costs the study it was reading, no more.
 """
 
-import resource
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,9 +12,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-import psutil
-
 from i2m2_med.console import say
+from i2m2_med.memory_limit import limit_memory
 from i2m2_med.scoring.answer import StudyPredictor
 from i2m2_med.scoring.examine import Message, Outcome, StudyInProgress, examine
 from i2m2_med.scoring.job import Job
@@ -63,7 +60,7 @@ def read_studies(pipe: Connection, job: Job, store: ResultStore, inherited: Sequ
         other.close()
     torch.set_num_threads(1)
     reader = Reader(job.model)
-    bound_memory()
+    limit_memory(READER_MEMORY)
     try:
         pipe.send([])  # ready: from now on silence counts
         while (study := pipe.recv()) is not None:
@@ -83,15 +80,6 @@ def send_study(pipe: Connection, messages: Iterator[Message]) -> None:
             pipe.send(batch)
             batch, size = [], 0
     pipe.send(batch)
-
-
-def bound_memory() -> None:
-    """Let this process take `READER_MEMORY` beside what it has; asking for more fails at once, and refuses the study."""
-    if sys.platform != "linux":
-        return
-    limit = psutil.Process().memory_info().data + READER_MEMORY
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
 
 
 @dataclass

@@ -108,8 +108,9 @@ def test_a_file_that_asks_for_gigabytes_is_refused_at_once(
 
 TAKE = """
 import numpy as np
-from i2m2_med.scoring.workers.readers import READER_MEMORY, bound_memory
-bound_memory()
+from i2m2_med.memory_limit import limit_memory
+from i2m2_med.scoring.workers.readers import READER_MEMORY
+limit_memory(READER_MEMORY)
 print(len(np.ones(READER_MEMORY // 32, dtype=np.uint8)))
 try:
     np.empty(2 * READER_MEMORY, dtype=np.uint8)
