@@ -24,6 +24,13 @@ Rows = list[dict[str, Any]]
 Judge = Callable[[dict[str, Any], str, int, pd.DataFrame, Path], Rows]
 """(manifest, paradigm, seed, prediction table, folder) → rows of metrics; writes its report into the folder."""
 
+MANY = 50
+"""Of a label with more classes a table holds the likeliest only (`KEPT`), the target's, and the log-mass of the rest."""
+KEPT = 20
+UNKNOWN = -1
+"""The target of a sample whose class is not known."""
+NO_CLASS = -2
+"""The target of a sample whose class is known to be none of the label's: every answer is wrong, and none has a likelihood."""
 MAX_ROWS = 100_000_000
 """A file with more rows is not read."""
 ROUNDING = 1e-4
@@ -72,11 +79,16 @@ ALWAYS = (
 JUDGED = (
     Column("patient", pl.String, "The patient, a keyed hash: who is resampled."),
     Column("split", pl.String, "Split of the sample: `valid`, `test`, `rest`, or `scored` where labels came after scoring."),
-    Column("target", pl.Int64, "Index of the true class; −1 where it is unknown."),
+    Column("target", pl.Int64, "Index of the true class; −1 where it is unknown, −2 (with soft scores only) where it is none of the classes."),
     GROUPS,
 )  # fmt: skip
 """Further columns where the truth is known: in the tables that training and evaluation make."""
-COLUMNS = ALWAYS + JUDGED
+OPTIONAL = (
+    Column("score", pl.Float64, "Soft score of the class as an answer, 0 to 1, where the data set has such scores."),
+    Column("log_rest", pl.Float64, "Log of the probability of all classes without a row: of a label of more than 50 classes the 20 likeliest and the target's have rows."),
+)  # fmt: skip
+"""What a table has besides where its labels have soft scores, or many classes."""
+COLUMNS = ALWAYS + JUDGED + OPTIONAL
 SAMPLE = ("patient", "study", "item", "level")
 """Columns that identify a sample."""
 
@@ -93,8 +105,14 @@ def column_of(name: str) -> Column | None:
 def column_names(experts: Sequence[str] = (), *, judged: bool = False, groups: Sequence[str] = ()) -> list[str]:
     """The names of a table's columns in their order. judged: with patient, split, target and `groups` (`group_<name>`)."""
     families = {EXPERTS: [f"p_{name}" for name in experts], GROUPS: list(groups)}
-    columns = COLUMNS if judged else ALWAYS
+    columns = ALWAYS + JUDGED if judged else ALWAYS
     return [name for column in columns for name in families.get(column, [column.name])]
+
+
+def optional_names(there: Iterable[str]) -> list[str]:
+    """The optional columns among `there`, in their order."""
+    known = set(there)
+    return [column.name for column in OPTIONAL if column.name in known]
 
 
 def polars_schema(names: Iterable[str]) -> dict[str, Any]:
@@ -112,7 +130,8 @@ def build_table(content: Mapping[str, Any], experts: Sequence[str] = (), *, judg
     """A table from columns (arrays or lists of equal length); a column that is not given holds its default in every row."""
     groups = [name for name in content if name.startswith("group_")]
     typed = {name: as_list(values) for name, values in content.items()}
-    return complete(pl.DataFrame(typed), column_names(experts, judged=judged, groups=groups)).to_pandas()
+    names = [*column_names(experts, judged=judged, groups=groups), *optional_names(content)]
+    return complete(pl.DataFrame(typed), names).to_pandas()
 
 
 def as_list(values: Any) -> Any:
@@ -169,7 +188,7 @@ def check_table(frame: pl.DataFrame, name: str = "the prediction table") -> pl.D
     experts = [column[2:] for column in frame.columns if column.startswith("p_")]
     groups = [column for column in frame.columns if column.startswith("group_")]
     judged = any(column.name in frame.columns for column in JUDGED)
-    wanted = column_names(experts, judged=judged, groups=groups)
+    wanted = [*column_names(experts, judged=judged, groups=groups), *optional_names(frame.columns)]
     if judged and (lost := [column for column in ("patient", "split", "target") if column not in frame.columns]):
         raise SourceError(f"{name} lacks the column(s) {', '.join(lost)}")
     try:
@@ -205,8 +224,8 @@ def check_values(table: pl.DataFrame, name: str) -> None:
         "a probability outside 0 to 1": answered & ~pl.col("p").is_between(0, 1 + ROUNDING),
     }
     if "target" in table.columns:
-        target = pl.col("target").fill_null(-1)
-        wrong["a target that is no class"] = (target < -1) | (target > pl.col("class").max().fill_null(-1))
+        target, least = pl.col("target").fill_null(-1), NO_CLASS if "score" in table.columns else UNKNOWN
+        wrong["a target that is no class"] = (target < least) | (target > pl.col("class").max().fill_null(-1))
         wrong["no patient or split"] = pl.col("patient").is_null() | pl.col("split").is_null()
     counts = table.select(pl.any_horizontal(rule).fill_null(True).sum().alias(what) for what, rule in wrong.items())
     for what, count in counts.row(0, named=True).items():
@@ -215,7 +234,8 @@ def check_values(table: pl.DataFrame, name: str) -> None:
     sample = [column for column in SAMPLE if column in table.columns]
     if table.select(*sample, "label", "class").is_duplicated().any():
         raise SourceError(f"{name} has several rows for one study, item, label and class")
-    sums = table.filter(answered).group_by(*sample, "label").agg(pl.col("p").sum())["p"]
+    rest = pl.col("log_rest").first().exp() if "log_rest" in table.columns else 0.0
+    sums = table.filter(answered).group_by(*sample, "label").agg(pl.col("p").sum() + rest)["p"]
     if ((sums - 1).abs() > ROUNDING).any():
         raise SourceError(f"{name}: probabilities of a sample's classes do not add up to one")
 
@@ -223,8 +243,9 @@ def check_values(table: pl.DataFrame, name: str) -> None:
 def data_dictionary() -> str:
     """The data dictionary in Markdown."""
     head = "| column | type | meaning |\n| --- | --- | --- |\n"
-    always, judged = (
-        "".join(f"| `{c.name}` | {c.dtype.__name__} | {c.meaning} |\n" for c in part) for part in (ALWAYS, JUDGED)
+    always, judged, optional = (
+        "".join(f"| `{c.name}` | {c.dtype.__name__} | {c.meaning} |\n" for c in part)
+        for part in (ALWAYS, JUDGED, OPTIONAL)
     )
     return (
         "# The prediction table\n\n"
@@ -232,6 +253,7 @@ def data_dictionary() -> str:
         "`i2m2 score`, and what a served model answers. Types are those of polars. This page is made by\n"
         "`python -m i2m2_med.predictions`.\n\n"
         f"## In every table\n\n{head}{always}\n## Where the truth is known\n\n{head}{judged}"
+        f"\n## Where labels have soft scores, or more than {MANY} classes\n\n{head}{optional}"
     )
 
 

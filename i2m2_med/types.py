@@ -13,6 +13,9 @@ LogProbs = Float[Tensor, "batch label classes"]  # each row of classes sums to o
 StackedLogProbs = Float[Tensor, "expert batch label classes"]
 Present = Bool[Tensor, "expert batch"]  # False where a study lacks what the expert reads
 Target = Int[Tensor, "batch label"]  # class index per label; -1 = unknown, masked out of the loss and of metrics
+SoftTarget = Float[
+    Tensor, "batch label classes"
+]  # a score from 0 to 1 for every class; all 0 = unknown, or none of the classes
 Image = Float[Tensor, "batch channel height width"]
 KSpace = Complex[Tensor, "coil height width"]  # DC in the centre
 Series = Float[Tensor, "batch hour channel"]

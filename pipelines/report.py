@@ -41,11 +41,11 @@ def main(
     from i2m2_med.engine.tracking.store import store_uri
     from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
-    from i2m2_med.report.statistics.metrics import METRICS
+    from i2m2_med.report.statistics.metrics import ALL_METRICS
     from i2m2_med.report.statistics.refusals import refuse_tables
 
-    if metric and metric not in METRICS:
-        raise ConfigError(f"--metric {metric} is not one of {', '.join(METRICS)}")
+    if metric and metric not in ALL_METRICS:
+        raise ConfigError(f"--metric {metric} is not one of {', '.join(ALL_METRICS)}")
     recorded = read_runs(str(run), store_uri(workspace(), uri))
     config, paradigms = recorded.config, list(dict.fromkeys(paradigm for paradigm, _ in recorded.tables))
     reference = reference or (config.reference_among(paradigms) if len(paradigms) > 1 else paradigms[0])

@@ -85,14 +85,14 @@ def paradigms(run: "FoundRun", members: "list[FoundRun]") -> list[list[str]]:
 
 def metrics(run: "FoundRun") -> tuple[list[str], list[list[str]]]:
     """Return the labels, and by metric a line with the value for each, with its interval where it has one."""
-    from i2m2_med.report.statistics.metrics import METRICS
+    from i2m2_med.report.statistics.metrics import ALL_METRICS
 
     start = "test_nll_"  # every label has one
     keys = [key for key in run.metrics if key.startswith(start) and not is_end(key, run.metrics)]
     labels = [key.removeprefix(start) for key in keys]
     if len(labels) == 2 and "macro" in labels:  # of one label the mean is that label's
         labels.remove("macro")
-    lines = [[metric, *(interval(run.metrics, f"test_{metric}_{label}") for label in labels)] for metric in METRICS]
+    lines = [[metric, *(interval(run.metrics, f"test_{metric}_{label}") for label in labels)] for metric in ALL_METRICS]
     return labels, [line for line in lines if any(line[1:])]
 
 

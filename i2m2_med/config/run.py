@@ -97,8 +97,9 @@ class Training(Settings):
     """Weight each label's classes by N / N_c of the training split; the loss has to take a `weight`."""
     patience: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Stop after this many epochs without a better `select`."""
-    select: Literal["nll", "auroc", "average_precision", "accuracy"] = "nll"
-    """The validation metric whose best epoch is kept; a mean over labels."""
+    select: Literal["nll", "auroc", "average_precision", "accuracy", "soft_accuracy"] = "nll"
+    """The validation metric whose best epoch is kept; a mean over labels. Of more than 50 classes nothing is ranked: neither
+    `auroc` nor `average_precision`. `soft_accuracy`: mean score of the class decided on, where labels have soft scores."""
     workers: Annotated[int, Field(ge=0, le=1_024)] = 0
     """Processes that read samples; arrays in memory need none."""
     amp: bool = True
@@ -118,7 +119,9 @@ class Training(Settings):
 class PrimaryComparison(Settings):
     """The one comparison that was chosen before any result was seen: its p-values alone are adjusted and may be concluded from."""
 
-    metric: Literal["auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "brier"] = "auroc"
+    metric: Literal["auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "brier", "soft_accuracy"] = (
+        "auroc"
+    )
     """Of samples; the mean over labels where there are several."""
     rivals: tuple[str, ...] = ()
     """Paradigms that the reference is tested against, with Holm's adjustment over them; every other one where none is named."""

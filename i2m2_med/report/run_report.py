@@ -46,7 +46,8 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
 
 def main_metric(run: RunConfig) -> str:
     """Return what the main figure and the terminal's table show: accuracy where epochs are chosen by it, else AUROC."""
-    return "accuracy" if run.training.select == "accuracy" else "auroc"
+    select = run.training.select
+    return select if select in {"accuracy", "soft_accuracy"} else "auroc"
 
 
 def facts_of_run(run: RunConfig) -> dict[str, str]:

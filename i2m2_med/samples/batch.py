@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from i2m2_med.types import Target
+from i2m2_med.types import SoftTarget, Target
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Batch:
     inputs: Mapping[str, Tensor]
     """By modality: (batch, …)."""
     present: Mapping[str, Bool[Tensor, "batch"]]
-    target: Target
+    target: Target | SoftTarget
+    """Class indices; soft scores where the data set has such."""
     rows: Int[Tensor, "batch"]
     """Row numbers in the records table that the samples come from."""
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from i2m2_med.samples import normalise
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.disk_cache import DiskCache
+from i2m2_med.samples.soft import read_soft
 from i2m2_med.sources.source import Labels
 
 Transform = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -56,6 +57,7 @@ class Samples(Dataset[Batch]):
         self.target = torch.stack(
             [torch.tensor(column.fill_null(-1).to_list(), dtype=torch.int64) for column in known], dim=1
         )
+        self.soft = read_soft(records, labels.names, len(labels.classes))
         self.presence = {
             name: torch.tensor(records[f"has_{name}"].to_list(), dtype=torch.bool)
             for name in self.modalities
@@ -87,6 +89,7 @@ class Samples(Dataset[Batch]):
                 for name, array in self.arrays.items()
             },
             target=self.target[torch.as_tensor(rows)],
+            soft=None if self.soft is None else self.soft.take(torch.as_tensor(rows)),
             presence={name: present[torch.as_tensor(rows)] for name, present in self.presence.items()},
             cached=None
             if cached is None
@@ -120,7 +123,8 @@ class Samples(Dataset[Batch]):
                 [self.read(int(row)) for row in rows], [m for m in self.modalities if m not in inputs]
             )
             inputs, present = inputs | made, present | there
-        batch = Batch(inputs, present, self.target[index], index)
+        target = self.target[index] if self.soft is None else self.soft.take(index).dense()
+        batch = Batch(inputs, present, target, index)
         for change in self.changes:
             batch = change(batch)
         return batch

@@ -18,19 +18,14 @@ from jaxtyping import Bool, Float, Int, Shaped
 from scipy.special import log_softmax
 
 from i2m2_med.engine.calibration.conformal import conformal_sets, fit_conformal
+from i2m2_med.engine.calibration.many_classes import calibrate_many, fit_many
+from i2m2_med.engine.calibration.patterns import FEWEST, FOLDS, SMALLEST_P, STIFFNESS, folds_of, numbers_for
 from i2m2_med.engine.calibration.prior import fit_prior, mend_prior
 from i2m2_med.errors import SourceError
 from i2m2_med.quantiles import quantile_by_patient
 
-FEWEST = 10
-"""Patients of known label that a pattern needs in validation to have numbers of its own."""
-FOLDS = 5
-"""Of patients, to see whether calibration helps those that it was not fitted on."""
-STIFFNESS = 1.0
-"""Pull of log scale and shift towards zero, in nats: decides where validation is small or separates the classes."""
 STIFFNESS_OF_MORE = 2.0
 """That of bend and shifts where there are more than two classes: of 50 samples of ten classes they cost a hundredth of the loss."""
-SMALLEST_P = 1e-30
 OWN, NONE = "own numbers", "none"
 """Outcomes of calibration for a pattern and label: numbers fitted on samples of this pattern, or nothing."""
 
@@ -65,6 +60,8 @@ def fit_calibration(
     table = table[table["p"].notna()] if len(table) else table
     if not len(table):
         raise SourceError("there is no validation sample to calibrate on; give `split.valid` a share above 0")
+    if "log_rest" in table:
+        return fit_many(table, alpha, sensitivity)
     log_probs, target, patient, pattern = arrays_of(table)
     patterns: dict[str, Any] = {}
     for name in np.unique(pattern):
@@ -112,6 +109,8 @@ def calibrate_table(table: pd.DataFrame, calibration: dict[str, Any]) -> pd.Data
 
     Sets and decisions are class numbers, as in the column `class`; a set is '+'-joined.
     """
+    if "log_rest" in table:
+        return calibrate_many(table, calibration)
     log_probs, _, _, pattern = arrays_of(table)
     made = calibrate(log_probs, pattern.tolist(), calibration)
     each, classes = log_probs.shape[1] * log_probs.shape[2], log_probs.shape[2]
@@ -136,7 +135,7 @@ def outcome_by_pattern(calibration: dict[str, Any], patterns: Sequence[str]) -> 
 
 def _outcome(name: str, patterns: dict[str, Any]) -> str:
     labels = len(next(iter(patterns.values()))["labels"]) if patterns else 0
-    by_label = [_numbers(name, at, patterns) for at in range(labels)]
+    by_label = [numbers_for(name, at, patterns) for at in range(labels)]
     own, fitted = sum(is_own for _, is_own in by_label), sum(numbers is not None for numbers, _ in by_label)
     if labels and own == labels:
         return OWN
@@ -163,7 +162,7 @@ def rescale(
         rows = pattern == name
         own = [True] * log_probs.shape[1]
         for at in range(log_probs.shape[1]):
-            numbers, own[at] = _numbers(str(name), at, calibration["patterns"])
+            numbers, own[at] = numbers_for(str(name), at, calibration["patterns"])
             if numbers is not None:
                 p[rows, at] = np.exp(_log_p(numbers, log_probs[rows, at]))
         known[rows] = all(own)
@@ -204,7 +203,7 @@ def fit_label(
     log_probs, target, patient = log_probs[known], target[known], patient[known]
     if len(np.unique(patient)) < FEWEST or len(np.unique(target)) < 2:
         return None
-    fold = _folds(target, patient)
+    fold = folds_of(target, patient)
     gained = 0.0
     for held in range(FOLDS):
         out = fold == held
@@ -214,16 +213,6 @@ def fit_label(
     if gained <= 0:
         return {"scale": 1.0, "bend": 0.0, "shift": [0.0] * log_probs.shape[1], "kept": False}
     return _minimise(log_probs, target) | {"kept": True}
-
-
-def _folds(target: np.ndarray, patient: np.ndarray) -> np.ndarray:
-    """(sample,): the fold of each sample's patient; patients are dealt out in the order of their largest class."""
-    _, code = np.unique(patient, return_inverse=True)
-    largest = np.zeros(code.max() + 1, dtype=np.int64)
-    np.maximum.at(largest, code, target)
-    fold = np.empty(len(largest), dtype=np.int64)
-    fold[np.argsort(largest, kind="stable")] = np.arange(len(largest)) % FOLDS
-    return fold[code]
 
 
 def _minimise(log_probs: np.ndarray, target: np.ndarray) -> dict[str, Any]:
@@ -254,21 +243,6 @@ def _log_p(numbers: dict[str, Any], log_probs: np.ndarray) -> np.ndarray:
     """Calibrated log-probabilities (sample, classes)."""
     scale = numbers["scale"] * np.exp(numbers.get("bend", 0.0) * uncertainty(log_probs))
     return log_softmax(scale * log_probs + numbers["shift"], axis=-1)
-
-
-def _numbers(name: str, label: int, patterns: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
-    """A pattern's own numbers for a label, or those of the nearest pattern that has some; and whether they are its own."""
-    own = patterns.get(name, {"labels": {label: None}})["labels"][label]
-    if own is not None:
-        return own, True
-    wanted = set(name.split("+"))
-
-    def nearness(other: str) -> tuple[float, int]:
-        there = set(other.split("+"))
-        return len(wanted & there) / len(wanted | there), patterns[other]["samples"]
-
-    fitted = [other for other in patterns if patterns[other]["labels"][label] is not None]
-    return (patterns[max(fitted, key=nearness)]["labels"][label] if fitted else None), False
 
 
 def _threshold(p: np.ndarray, target: np.ndarray, patient: np.ndarray, sensitivity: float) -> float | None:

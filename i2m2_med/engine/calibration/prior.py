@@ -9,6 +9,7 @@ from scipy.special import log_softmax
 
 from i2m2_med.config.run import nearest
 from i2m2_med.errors import ConfigError
+from i2m2_med.predictions import MANY
 from i2m2_med.sources.source import Labels
 
 Shares = Float[np.ndarray, "label classes"]
@@ -41,6 +42,8 @@ def check_prior(wanted: Mapping[str, Sequence[float]], labels: Labels) -> None:
     for name, shares in wanted.items():
         if name not in labels.names:
             raise ConfigError(f"evaluation.prior: there is no label '{name}'{nearest(name, labels.names)}")
+        if len(labels.classes) > MANY:
+            raise ConfigError(f"evaluation.prior: class shares can't be given for {len(labels.classes)} classes")
         if len(shares) != len(labels.classes):
             there = ", ".join(labels.classes)
             raise ConfigError(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2m2_med.console import plain
+from i2m2_med.predictions import MANY
 
 Limits = list[float | None]
 Shift = Annotated[float, Field(ge=-1e9, le=1e9)]
@@ -46,6 +47,8 @@ class Calibration(Strict):
     patterns: dict[str, Pattern]
     thresholds: Limits | None
     conformal: Conformal
+    classes: Annotated[int, Field(gt=MANY, le=1_000_000)] | None = None
+    """Of labels of many classes: how many; then there are no shifts, and no limits by class."""
 
 
 def misfit(about: Mapping[str, Any], calibration: dict[str, Any]) -> str | None:
@@ -60,11 +63,14 @@ def misfit(about: Mapping[str, Any], calibration: dict[str, Any]) -> str | None:
         place = plain(".".join(map(str, first["loc"]))).replace("\n", " ")[:80]
         return f"is not a calibration ({place}: {first['msg']})"
     limits, patterns = typed.conformal, typed.patterns.values()
+    if (typed.classes or 0) > classes:
+        return "is of more classes than model.json"
+    each = classes if typed.classes is None else 0
     right = (
         all(len(pattern.labels) == labels for pattern in patterns)
-        and all(len(one.shift) == classes for pattern in patterns for one in pattern.labels if one)
+        and all(len(one.shift) == each for pattern in patterns for one in pattern.labels if one)
         and len(limits.split) == labels
-        and [len(row) for row in limits.by_class] == [classes] * labels
+        and [len(row) for row in limits.by_class] == [each] * labels
         and len(typed.thresholds or limits.split) == labels
     )
     return None if right else "has not the labels and classes of model.json"

@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from i2m2_med.engine.prediction.additive import additive_tables
 from i2m2_med.engine.prediction.predictor import Predictor
+from i2m2_med.predictions import MANY
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.dataset import Samples
 
@@ -51,7 +52,8 @@ def permuted_tables(
             for samples, trade in zip(splits, trades, strict=True)
         ]
         yield name, pd.concat(parts, ignore_index=True)
-    yield from additive_tables(bare, splits, seed)
+    if len(predictor.labels.classes) <= MANY:  # a mean over donors needs every class of every sample
+        yield from additive_tables(bare, splits, seed)
 
 
 def conditions(modalities: Sequence[str], labels: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...], int | None]]:
@@ -69,8 +71,9 @@ class Trade:
     """Permutations of samples of one split: a donor gives its modality to another sample."""
 
     def __init__(self, samples: Samples, table: pd.DataFrame, rng: np.random.Generator) -> None:
-        each = len(table) // max(1, len(samples))
-        self.has = [set(str(name).split("+")) for name in table["pattern"].iloc[::each]]
+        by_sample = table.drop_duplicates(["study", "item"]) if "log_rest" in table else table
+        each = len(by_sample) // max(1, len(samples))
+        self.has = [set(str(name).split("+")) for name in by_sample["pattern"].iloc[::each]]
         self.patient = pd.factorize(samples.records["patient"].to_numpy())[0]  # in order of rows: names depend on a key
         self.target = samples.target.numpy()
         self.rng = rng

@@ -1,5 +1,6 @@
 """The model over samples → what it and each expert says, and the prediction table."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,29 @@ def run_model(model: I2M2, samples: Samples, batch: int, device: str, workers: i
 
     Where no expert is present the answer means nothing: `Opinions.present` says so.
     """
+    return joined([answer for _, answer in answers(model, samples, batch, device, workers)])
+
+
+def answers(
+    model: I2M2, samples: Samples, batch: int, device: str, workers: int = 0
+) -> Iterator[tuple[slice, Opinions]]:
+    """Yield what the model says batch by batch, on the CPU, with the place of each batch in `samples`."""
     model.to(device).eval()
-    answers: list[Opinions] = []
-    with torch.no_grad():
-        for one in loader(samples, batch, workers):
+    start = 0
+    for one in loader(samples, batch, workers):
+        with torch.no_grad():
             answer = model(one.to(device).inputs, one.to(device).present)
-            answers.append(Opinions(*(tensor.cpu() for tensor in answer)))
+        stop = start + len(one.rows)
+        yield slice(start, stop), Opinions(*(tensor.cpu() for tensor in answer))
+        start = stop
+
+
+def joined(parts: list[Opinions]) -> Opinions:
+    """Return the opinions of several batches as one."""
     return Opinions(
-        torch.cat([answer.log_probs for answer in answers]),
-        torch.cat([answer.experts for answer in answers], dim=1),
-        torch.cat([answer.present for answer in answers], dim=1),
+        torch.cat([answer.log_probs for answer in parts]),
+        torch.cat([answer.experts for answer in parts], dim=1),
+        torch.cat([answer.present for answer in parts], dim=1),
     )
 
 
@@ -61,6 +75,8 @@ def prediction_table(opinions: Opinions, names: tuple[str, ...], samples: Sample
     for name, log_probs, present in zip(names, opinions.experts, opinions.present, strict=True):
         content[f"p_{name}"] = np.where(np.repeat(present.numpy(), each), probability(log_probs), np.nan)
     content["target"] = np.repeat(samples.target.numpy(), n_classes)
+    if samples.soft is not None:
+        content["score"] = samples.soft.dense().double().flatten().numpy()
     content["pattern"] = np.repeat(pattern, each)
     content["status"] = np.where(silent, "refused", "ok")
     content["error"] = np.where(silent, REFUSED, "")

@@ -16,12 +16,14 @@ from i2m2_med.documents import write_yaml
 from i2m2_med.engine.calibration.calibrate import calibrate_table
 from i2m2_med.engine.prediction.allotment import Allotment, check_header
 from i2m2_med.engine.prediction.build import build_model, give_shares
+from i2m2_med.engine.prediction.many_classes import table_of_many
 from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable, read_state
 from i2m2_med.engine.prediction.predict import patterns, prediction_table, run_model
 from i2m2_med.engine.prediction.seed import best_device
 from i2m2_med.errors import ModelError
 from i2m2_med.files import digest, replace_folder, write_json
 from i2m2_med.model import I2M2, Opinions
+from i2m2_med.predictions import MANY
 from i2m2_med.samples.cohort import data_settings, is_place
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import Envelope
@@ -66,7 +68,10 @@ class Predictor:
 
     def predict(self, samples: Samples, name: str = "") -> pd.DataFrame:
         """Return the prediction table of `samples`, calibrated where the model is; `name` fills the column `model`."""
-        table = prediction_table(self.opinions(samples), self.model.names, samples, patterns(samples))
+        if len(self.labels.classes) > MANY:
+            table = table_of_many(self.model, samples, self.run.scoring.batch, self.device)
+        else:
+            table = prediction_table(self.opinions(samples), self.model.names, samples, patterns(samples))
         if self.calibration:
             table = calibrate_table(table, self.calibration)
         return table.assign(model=name, config_sha=self.config_sha)

@@ -18,12 +18,11 @@ from torch import Tensor, nn
 from i2m2_med.config.run import Training
 from i2m2_med.config.targets import build
 from i2m2_med.engine.prediction.loading import EpochBatches, loader
-from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_everything
 from i2m2_med.engine.training.loss import Objective, build_loss, class_weights
 from i2m2_med.engine.training.modulation import SHARE_OF_EPOCHS, modulate
-from i2m2_med.engine.training.selection import HIGHER_IS_BETTER, selection_metrics
-from i2m2_med.errors import UserError
+from i2m2_med.engine.training.selection import HIGHER, SCORED, validation_metrics
+from i2m2_med.errors import ConfigError, UserError
 from i2m2_med.files import replace_file
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.samples.batch import Batch
@@ -64,7 +63,7 @@ class TrainingStage:
     @property
     def best_epoch(self) -> int:
         """The epoch (from 1) with the best `select` so far; 0 before the first. An undefined metric is never best."""
-        sign = 1 if HIGHER_IS_BETTER[self.training.select] else -1
+        sign = 1 if HIGHER[self.training.select] else -1
         scores = [sign * metrics.get(f"valid_{self.training.select}", float("nan")) for metrics in self.history]
         known = [(score, -index) for index, score in enumerate(scores) if score == score]
         return 1 - max(known)[1] if known else len(self.history)
@@ -94,6 +93,10 @@ def fit(
     folder: holds `last.pt` and `best.safetensors`; what an interrupted call left there is taken up again. Parameters that
     ask for no gradient stay as they are.
     """
+    if training.select in SCORED and valid.soft is None:
+        raise ConfigError(
+            f"training.select: {training.select} is of labels with soft scores, which these data have not"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     model.to(device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -191,9 +194,7 @@ def end_epoch(stage: TrainingStage, engine: Engine) -> None:
         raise UserError(
             f"training diverged in epoch {engine.state.epoch}: the loss is not a number; lower training.learning_rate"
         )
-    predicted = run_model(stage.model, stage.valid, stage.training.batch * 4, stage.device)
-    answered = predicted.present.any(dim=0)
-    metrics = selection_metrics(predicted.log_probs[answered], stage.valid.target[answered])
+    metrics = validation_metrics(stage.model, stage.valid, stage.training.batch * 4, stage.device)
     stage.history.append({"train_loss": loss, **{f"valid_{name}": value for name, value in metrics.items()}})
     if stage.scheduler is not None:
         stage.scheduler.step()

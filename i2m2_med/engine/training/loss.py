@@ -1,4 +1,10 @@
-"""The loss: `training.loss` on the product's log-probabilities, label by label; unknown labels (−1) are masked out."""
+"""The loss: `training.loss` on the product's log-probabilities, label by label; unknown labels (−1) are masked out.
+
+Soft scores are a likelihood too: −Σ_c s_c log p_c with scores s that sum to one. (Binary cross-entropy of log-probabilities, which
+are never above 0, could not tell a right answer by more than a probability of a half.) A sample without any score adds nothing.
+Class weights and class shares take a sample's scores as shares of the sample. Of the library's losses
+`torch.nn.CrossEntropyLoss` takes soft scores; `FocalLoss` takes class indices only.
+"""
 
 import inspect
 from collections.abc import Sequence
@@ -12,28 +18,32 @@ from i2m2_med.config.targets import build, resolve
 from i2m2_med.errors import ConfigError
 from i2m2_med.model import Opinions
 from i2m2_med.samples.dataset import Samples
-from i2m2_med.types import LogProbs, Target
+from i2m2_med.types import LogProbs, SoftTarget, Target
 
 WHERE = "training.loss"
 FIXED = {"FocalLoss": {"to_onehot_y": True, "use_softmax": True}}
 """Arguments that follow from what a loss is given here: log-probabilities over classes, and class indices."""
 
 
-def class_weights(samples: Samples) -> Tensor:
-    """Return N / N_c per label and class, (label, classes), over the known targets of the training split; 0 for a class without one."""
+def class_counts(samples: Samples) -> Tensor:
+    """Return how many samples are of each class, (label, classes); soft scores are shares of a sample."""
+    if samples.soft is not None:
+        return samples.soft.shares()
     n_classes = len(samples.labels.classes)
-    counts = torch.stack(
+    return torch.stack(
         [torch.bincount(column[column >= 0], minlength=n_classes) for column in samples.target.T]
     ).float()
+
+
+def class_weights(samples: Samples) -> Tensor:
+    """Return N / N_c per label and class, (label, classes), over the known targets of the training split; 0 for a class without one."""
+    counts = class_counts(samples)
     return torch.where(counts > 0, counts.sum(dim=1, keepdim=True) / counts.clamp_min(1), counts)
 
 
 def class_shares(samples: Samples) -> Tensor:
     """Return the share of each class per label, (label, classes), each row summing to one."""
-    n_classes = len(samples.labels.classes)
-    counts = torch.stack(
-        [torch.bincount(column[column >= 0], minlength=n_classes) for column in samples.target.T]
-    ).float()
+    counts = class_counts(samples)
     return counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
 
 
@@ -59,8 +69,10 @@ class MaskedNLL(nn.Module):
         self.register_buffer("weight", weight)
         self.weight: Tensor | None
 
-    def forward(self, log_probs: LogProbs, target: Target) -> Tensor:
+    def forward(self, log_probs: LogProbs, target: Target | SoftTarget) -> Tensor:
         """Return the loss, a scalar."""
+        if target.is_floating_point():
+            return self.of_scores(log_probs, target)
         known = target >= 0
         index = target.clamp_min(0)
         picked = log_probs.gather(2, index[:, :, None])[:, :, 0]
@@ -69,6 +81,17 @@ class MaskedNLL(nn.Module):
             weight = weight * self.weight.expand(len(target), -1, -1).gather(2, index[:, :, None])[:, :, 0]
         total = (weight * torch.where(known, -picked, torch.zeros_like(picked))).sum(dim=0)
         return (total / weight.sum(dim=0).clamp_min(torch.finfo(weight.dtype).tiny)).sum()
+
+    def of_scores(self, log_probs: LogProbs, scores: SoftTarget) -> Tensor:
+        """Return the cross-entropy with scores that are made to sum to one."""
+        scores = scores if self.weight is None else scores * self.weight
+        total = scores.sum(dim=-1)
+        mass = scores / total.clamp_min(torch.finfo(scores.dtype).tiny)[..., None]
+        cost = -torch.where(mass > 0, mass * log_probs, torch.zeros_like(mass)).sum(
+            dim=-1
+        )  # not `*` alone: -inf * 0 is nan
+        weight = (total > 0).to(scores.dtype) if self.weight is None else total
+        return ((weight * cost).sum(dim=0) / weight.sum(dim=0).clamp_min(torch.finfo(weight.dtype).tiny)).sum()
 
 
 class PerLabel(nn.Module):
@@ -82,16 +105,29 @@ class PerLabel(nn.Module):
         super().__init__()
         self.losses = nn.ModuleList(losses)
 
-    def forward(self, log_probs: LogProbs, target: Target) -> Tensor:
-        """Return the loss, a scalar."""
+    def forward(self, log_probs: LogProbs, target: Target | SoftTarget) -> Tensor:
+        """Return the loss, a scalar. Raises ConfigError for soft scores that the loss can't take."""
         total = log_probs[:0].sum()  # zero, and a part of the graph: a batch without any label can be stepped on
         for at, loss in enumerate(self.losses):
+            if target.is_floating_point():
+                total = total + self.of_scores(loss, log_probs[:, at], target[:, at])
+                continue
             known = target[:, at] >= 0
             if bool(known.any()):
                 index = target[known, at]
                 column = type(loss).__module__.startswith("monai.")
                 total = total + loss(log_probs[known, at], index[:, None] if column else index)
         return total
+
+    def of_scores(self, loss: nn.Module, log_probs: Tensor, scores: Tensor) -> Tensor:
+        """Return the loss of one label on soft scores (sample, classes)."""
+        if not isinstance(loss, nn.CrossEntropyLoss):
+            raise ConfigError(f"{WHERE}: {type(loss).__name__} takes class indices, but these labels have soft scores")
+        total = scores.sum(dim=-1)
+        known = total > 0
+        if not bool(known.any()):
+            return log_probs[:0].sum()
+        return loss(log_probs[known], scores[known] / total[known, None])
 
 
 class Objective(nn.Module):
@@ -102,15 +138,20 @@ class Objective(nn.Module):
         super().__init__()
         self.loss, self.aux_weight = loss, aux_weight
 
-    def forward(self, opinions: Opinions, target: Target) -> Tensor:
+    def forward(self, opinions: Opinions, target: Target | SoftTarget) -> Tensor:
         """Return the loss, a scalar; samples that no expert read add nothing."""
-        target = torch.where(opinions.present.any(dim=0)[:, None], target, torch.full_like(target, -1))
+        target = known_where(opinions.present.any(dim=0), target)
         loss = self.loss(opinions.log_probs, target) + opinions.own_loss
         if self.aux_weight:
             for log_probs, present in zip(opinions.experts, opinions.present, strict=True):
-                own = torch.where(present[:, None], target, torch.full_like(target, -1))
-                loss = loss + self.aux_weight * self.loss(log_probs, own)
+                loss = loss + self.aux_weight * self.loss(log_probs, known_where(present, target))
         return loss
+
+
+def known_where(there: Tensor, target: Tensor) -> Tensor:
+    """Return the targets, unknown where `there` (batch,) is False: −1, or scores of 0."""
+    unknown = torch.full_like(target, 0 if target.is_floating_point() else -1)
+    return torch.where(there.view(-1, *[1] * (target.ndim - 1)), target, unknown)
 
 
 def build_loss(training: Training, labels: int, weights: Tensor | None, plugins: tuple[str, ...] = ()) -> nn.Module:

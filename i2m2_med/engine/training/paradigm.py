@@ -15,7 +15,7 @@ from i2m2_med.engine.prediction.build import build_model, check_shapes, give_sha
 from i2m2_med.engine.training.fit import Fitted, Watch, fit
 from i2m2_med.engine.training.held_out import fit_combiner
 from i2m2_med.engine.training.loss import learnt_prior
-from i2m2_med.engine.training.selection import HIGHER_IS_BETTER
+from i2m2_med.engine.training.selection import HIGHER
 from i2m2_med.files import digest
 from i2m2_med.model import I2M2
 from i2m2_med.samples.cohort import Cohort
@@ -133,7 +133,7 @@ def settings_of_stages(run: RunConfig, paradigm: str) -> list[Training]:
 
 def best_score(history: list[dict[str, float]], select: str) -> float:
     """Return the best validation metric of a stage, signed so that higher is better; −∞ where it was never defined."""
-    sign = 1 if HIGHER_IS_BETTER[select] else -1
+    sign = 1 if HIGHER[select] else -1
     scores = [sign * metrics.get(f"valid_{select}", math.nan) for metrics in history]
     return max((score for score in scores if not math.isnan(score)), default=-math.inf)
 

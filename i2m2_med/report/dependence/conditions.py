@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.report.dependence.information import Amount, amount
-from i2m2_med.report.dependence.retemper import heard, loss, retemper
+from i2m2_med.report.dependence.retemper import heard, loss_of
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.intervals import draw_weights, metric_interval
-from i2m2_med.report.statistics.metrics import metric_replicates
+from i2m2_med.report.statistics.metrics import SOFT, further, metric_replicates
 from i2m2_med.report.statistics.support import support
 from i2m2_med.report.statistics.table import Predictions
 
@@ -89,10 +89,12 @@ def four_conditions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws:
     rows: list[Row] = []
     for at, label in enumerate(first.labels):
         for shown, name in conditions.items():
+            answers = [seed[name] for seed in seeds]
             each = [
-                metric_replicates(seed[name].p[test, at], first.target[test, at], patient, weights) for seed in seeds
+                metric_replicates(one.p[test, at], one.target[test, at], patient, weights, **further(one, at, test))
+                for one in answers
             ]
-            for metric in ("auroc", "accuracy"):
+            for metric in (one for one in ("auroc", "accuracy", SOFT) if one in each[0]):
                 stands = support(metric, first.target[test, at], patient)
                 interval = metric_interval(metric, np.stack([one[metric] for one in each]), stands)
                 rows.append({"label": label, "condition": shown, "metric": metric, **interval._asdict()})
@@ -108,6 +110,4 @@ def judged(predictions: Predictions, draws: int) -> tuple[np.ndarray, np.ndarray
 
 def _loss(predictions: Predictions, label: int) -> np.ndarray:
     """−log p(target) per sample, re-tempered on the validation samples of the same condition."""
-    fit = predictions.samples["split"].to_numpy(dtype=str) == "valid"
-    stack = np.stack(list(heard(predictions, label).values()))
-    return loss(retemper(stack, predictions.target[:, label], fit), predictions.target[:, label])
+    return loss_of(predictions, label, np.stack(list(heard(predictions, label).values())))

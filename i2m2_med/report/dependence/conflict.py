@@ -37,10 +37,12 @@ def conflict_table(predictions: Predictions, most: int = 20) -> pd.DataFrame:
             else predictions.p[:, at].argmax(axis=1)
         )
         own = {f"p_{name}": p[np.arange(len(p)), shown] for name, p in zip(predictions.experts, stack, strict=True)}
+        places = predictions.places
+        cls = shown if places is None else places.classes[np.arange(len(shown)), at, shown]
         part = predictions.samples[["study", "item"]].assign(
-            label=label, divergence=jensen_shannon(stack), shown_class=shown, **own
+            label=label, divergence=jensen_shannon(stack), shown_class=cls, **own
         )
-        parts.append(part.assign(target=predictions.target[:, at]))
+        parts.append(part.assign(target=predictions.truth[:, at]))
     return pd.concat(parts).dropna(subset="divergence").nlargest(most, "divergence").reset_index(drop=True)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from i2m2_med.report.dependence.broja import Parts, decompose
 from i2m2_med.report.dependence.conditions import ALL, PAIRED, Shuffled, judged, within
 from i2m2_med.report.dependence.information import Amount, amount, of_first_seed
-from i2m2_med.report.dependence.retemper import heard, loss, prior_log_p, retemper
+from i2m2_med.report.dependence.retemper import heard, loss, prior_loss_of, retemper
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.intervals import draw_weights
 from i2m2_med.report.statistics.table import Predictions
@@ -40,10 +40,13 @@ def decomposition_table(
 
     What a modality says alone comes from a model trained on it alone where there is one, else from the experts that read
     only it; what a pair says together, from the experts that read nothing else. Of three modalities or more each pair is
-    decomposed by itself, as if the others were not there. A pair lacks where no expert reads one of it by itself.
+    decomposed by itself, as if the others were not there. A pair lacks where no expert reads one of it by itself. Labels of many
+    classes, of which only the likeliest are known, are not decomposed: the joint distribution needs all of them.
     """
     rows: list[Row] = []
     predictions = [seed[PAIRED] for seed in seeds]
+    if predictions[0].places is not None:
+        return pd.DataFrame(columns=COLUMNS)
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
     for first, second in combinations(modalities, 2):
         together = [name for name, names in reads.items() if set(names) <= {first, second}]
@@ -130,7 +133,4 @@ def _opinion(predictions: Predictions, label: int, experts: Sequence[str]) -> np
 
 def _gain(predictions: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:
     """(sample,): nats that some experts save against knowing the class shares only."""
-    target = predictions.target[:, label]
-    fit = predictions.samples["split"].to_numpy(dtype=str) == "valid"
-    prior = loss(prior_log_p(target, fit, predictions.p.shape[2]), target)
-    return prior - loss(_opinion(predictions, label, experts), target)
+    return prior_loss_of(predictions, label) - loss(_opinion(predictions, label, experts), predictions.target[:, label])

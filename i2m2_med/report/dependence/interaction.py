@@ -18,7 +18,7 @@ import pandas as pd
 from i2m2_med.report.dependence.conditions import ALL, PAIRED, Shuffled, additive, judged, only, within
 from i2m2_med.report.dependence.information import Amount, amount
 from i2m2_med.report.dependence.retemper import LEAST as SMALLEST_LOG_P
-from i2m2_med.report.dependence.retemper import heard, loss, prior_log_p, retemper
+from i2m2_med.report.dependence.retemper import heard, loss_of, model_p, prior_loss_of
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.table import Predictions
 
@@ -50,7 +50,7 @@ def interactions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws: in
 
     by_label: dict[str, Interaction] = {}
     for at, label in enumerate(first.labels):
-        nothing = [_prior_loss(seed[PAIRED], at) for seed in seeds]
+        nothing = [prior_loss_of(seed[PAIRED], at) for seed in seeds]
         paired = [_loss(seed[PAIRED], at) for seed in seeds]
         apart = [_loss(seed[within(label, ALL)], at) for seed in seeds]
         alone = {name: [_loss(seed[only(name)], at) for seed in seeds] for name in modalities}
@@ -90,14 +90,7 @@ def interaction_table(by_label: Mapping[str, Interaction]) -> pd.DataFrame:
 
 def _loss(predictions: Predictions, label: int) -> np.ndarray:
     """−log p(target) per sample: the experts re-tempered on validation."""
-    stack = np.stack(list(heard(predictions, label).values()))
-    return loss(retemper(stack, predictions.target[:, label], _fit(predictions)), predictions.target[:, label])
-
-
-def _prior_loss(predictions: Predictions, label: int) -> np.ndarray:
-    """The same for who knows validation's class shares only."""
-    target = predictions.target[:, label]
-    return loss(prior_log_p(target, _fit(predictions), predictions.p.shape[2]), target)
+    return loss_of(predictions, label, np.stack(list(heard(predictions, label).values())))
 
 
 def _additive_gap(seed: Shuffled, modalities: Sequence[str], label: int) -> np.ndarray:
@@ -107,18 +100,13 @@ def _additive_gap(seed: Shuffled, modalities: Sequence[str], label: int) -> np.n
     modalities of other samples; the last term is a constant, which the offsets hold.
     """
     paired = seed[PAIRED]
-    if not all(additive(name) in seed for name in modalities):
+    if paired.places is not None or not all(additive(name) in seed for name in modalities):
         return np.full(len(paired.samples), np.nan)
     projected = np.sum([_log_p(seed[additive(name)], label) for name in modalities], axis=0)
-    target, fit = paired.target[:, label], _fit(paired)
-    whole, sums = (loss(retemper(each[None], target, fit), target) for each in (_log_p(paired, label), projected))
+    whole, sums = (loss_of(paired, label, each[None]) for each in (_log_p(paired, label), projected))
     return sums - whole
 
 
 def _log_p(predictions: Predictions, label: int) -> np.ndarray:
     with np.errstate(divide="ignore"):
-        return np.maximum(np.log(predictions.p[:, label]), SMALLEST_LOG_P)
-
-
-def _fit(predictions: Predictions) -> np.ndarray:
-    return predictions.samples["split"].to_numpy(dtype=str) == "valid"
+        return np.maximum(np.log(model_p(predictions)[:, label]), SMALLEST_LOG_P)

@@ -1,5 +1,9 @@
 """Experts' log-probabilities re-tempered on validation: one scale per expert and one offset per class, so that what is
-compared between conditions is information, and not how sure a model happens to be or whom it happens to trust."""
+compared between conditions is information, and not how sure a model happens to be or whom it happens to trust.
+
+Of many classes only those with a place are known: there is one scale per expert and no offset, and the last place stands for all
+other classes, which are taken to share its mass evenly (`retempered_places`).
+"""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -18,10 +22,62 @@ Stack = Float[np.ndarray, "expert sample classes"]
 
 def heard(predictions: Predictions, label: int) -> dict[str, LogRows]:
     """Each expert's log-probabilities of one label; zero where it was absent. The model's own, where it names no experts."""
-    experts = predictions.experts or {"model": predictions.p}
+    experts = predictions.experts or {"model": model_p(predictions)}
     with np.errstate(divide="ignore"):
         logs = {name: np.log(p[:, label]) for name, p in experts.items()}
     return {name: np.maximum(np.nan_to_num(log_p, nan=0.0), LEAST) for name, log_p in logs.items()}
+
+
+def model_p(predictions: Predictions) -> Float[np.ndarray, "sample label classes"]:
+    """The model's own probabilities; of many classes with one place more, for those without a place, as experts have."""
+    if predictions.places is None:
+        return predictions.p
+    return np.concatenate([predictions.p, predictions.places.rest[..., None]], axis=2)
+
+
+def loss_of(predictions: Predictions, label: int, stack: Stack) -> Float[np.ndarray, "sample"]:
+    """−log p(target) of the re-tempered product of some log-probabilities (of `heard`); fitted on validation samples."""
+    target, fit = predictions.target[:, label], validation(predictions)
+    if predictions.places is None:
+        return loss(retemper(stack, target, fit), target)
+    return loss(retempered_places(stack, predictions.places.left[:, label], target, fit), target)
+
+
+def prior_loss_of(predictions: Predictions, label: int) -> Float[np.ndarray, "sample"]:
+    """The same for who knows validation's class shares only."""
+    places = predictions.places
+    truth, classes = predictions.truth[:, label], predictions.p.shape[2] if places is None else places.n_classes
+    counts = np.bincount(truth[validation(predictions) & (truth >= 0)], minlength=classes) + 1.0
+    shares = np.log(counts / counts.sum())
+    return np.where(truth >= 0, -shares[np.maximum(truth, 0)], np.nan)
+
+
+def validation(predictions: Predictions) -> Bool[np.ndarray, "sample"]:
+    """Which samples are of the validation split."""
+    return predictions.samples["split"].to_numpy(dtype=str) == "valid"
+
+
+def retempered_places(
+    stack: Stack, left: Int[np.ndarray, "sample"], target: Int[np.ndarray, "sample"], fit: Bool[np.ndarray, "sample"]
+) -> LogRows:
+    """log of Πₑ pₑ^scaleₑ, normalised over places and over `left` classes that share the last place's mass evenly."""
+    each = np.log(np.maximum(left, 1.0))
+    by_class = stack.copy()
+    by_class[:, :, -1] -= each
+    rows = fit & (target >= 0)
+
+    def log_p(at: np.ndarray, some: np.ndarray) -> LogRows:
+        logs = np.tensordot(np.exp(at), by_class[:, some], axes=1)
+        logs[:, -1] += each[some]
+        return log_softmax(logs, axis=-1)
+
+    def cost(at: np.ndarray) -> float:
+        picked = log_p(at, rows)[np.arange(int(rows.sum())), target[rows]]
+        return -float(picked.sum()) + RIDGE * float(at @ at)
+
+    start = np.zeros(len(stack))
+    best = minimize(cost, start, method="L-BFGS-B", bounds=[(-6.0, 3.0)] * len(stack)).x if rows.any() else start
+    return log_p(best, np.ones(len(target), dtype=bool))
 
 
 def retemper(stack: Stack, target: Int[np.ndarray, "sample"], fit: Bool[np.ndarray, "sample"]) -> LogRows:
@@ -44,12 +100,6 @@ def retemper(stack: Stack, target: Int[np.ndarray, "sample"], fit: Bool[np.ndarr
     bounds = [(-6.0, 3.0)] * experts + [(-15.0, 15.0)] * classes
     best = minimize(cost, np.zeros(experts + classes), jac=True, method="L-BFGS-B", bounds=bounds).x
     return log_softmax(np.tensordot(np.exp(best[:experts]), stack, axes=1) + best[experts:], axis=-1)
-
-
-def prior_log_p(target: Int[np.ndarray, "sample"], fit: Bool[np.ndarray, "sample"], classes: int) -> LogRows:
-    """The class shares where `fit` (each class counted once more than seen), for every sample: what is known without input."""
-    counts = np.bincount(target[fit & (target >= 0)], minlength=classes) + 1.0
-    return np.repeat(np.log(counts / counts.sum())[None], len(target), axis=0)
 
 
 def loss(log_p: LogRows, target: Int[np.ndarray, "sample"]) -> Float[np.ndarray, "sample"]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.report.dependence.information import amount
-from i2m2_med.report.dependence.retemper import heard, loss, prior_log_p, retemper
+from i2m2_med.report.dependence.retemper import heard, loss_of, prior_loss_of
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.intervals import draw_weights
 from i2m2_med.report.statistics.table import Predictions
@@ -51,14 +51,12 @@ def subset_losses(predictions: Predictions, label: int) -> dict[Subset, np.ndarr
 
     An expert that is absent from a sample adds nothing to it.
     """
-    target = predictions.target[:, label]
-    fit = predictions.samples["split"].to_numpy(dtype=str) == "valid"
     log_probs = heard(predictions, label)
-    losses: dict[Subset, np.ndarray] = {(): loss(prior_log_p(target, fit, predictions.p.shape[2]), target)}
+    losses: dict[Subset, np.ndarray] = {(): prior_loss_of(predictions, label)}
     for size in range(1, len(log_probs) + 1):
         for names in combinations(log_probs, size):
             stack = np.stack([log_probs[name] for name in names])
-            losses[names] = loss(retemper(stack, target, fit), target)
+            losses[names] = loss_of(predictions, label, stack)
     return losses
 
 

@@ -10,7 +10,7 @@ from i2m2_med.report.pages.html import number
 from i2m2_med.report.pages.trust import Trust
 from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
 from i2m2_med.report.statistics.compare import Comparison
-from i2m2_med.report.statistics.metrics import METRICS
+from i2m2_med.report.statistics.metrics import METRICS, SOFT
 
 BESIDE = {"average_precision": "prevalence", "ece": CHANCE_OF_ECE}
 """By metric, the one that it is never shown without."""
@@ -40,8 +40,10 @@ def write_tables(
 def wide(rows: pd.DataFrame, metrics: tuple[str, ...] = METRICS) -> pd.DataFrame:
     """One line per label and paradigm, one column per metric: `0.812 [0.770, 0.851]`; the mean over seeds where there is one.
 
-    Average precision stands with the prevalence, ECE with what chance alone would give.
+    Average precision stands with the prevalence, ECE with what chance alone would give; soft accuracy beside accuracy.
     """
+    if SOFT in set(rows["metric"]) and "accuracy" in metrics and SOFT not in metrics:
+        metrics = (*metrics, SOFT)
     needed = rows[rows["metric"].isin({*metrics, *BESIDE.values()})]
     mean_first = needed.sort_values("seed", na_position="first", kind="stable")
     one = mean_first.drop_duplicates(["paradigm", "label", "metric"])

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
 from i2m2_med.report.statistics.calibration_floor import Floor, chance_of, mean_floor
 from i2m2_med.report.statistics.intervals import Interval, metric_interval
-from i2m2_med.report.statistics.metrics import METRICS, metric_replicates
+from i2m2_med.report.statistics.metrics import metric_names, metrics_of
 from i2m2_med.report.statistics.paired_predictions import Cohort
 from i2m2_med.report.statistics.support import Support, mean_support, support
 
@@ -26,14 +26,12 @@ Row = dict[str, Any]
 
 def replicate_cube(cohort: Cohort, weights: Float[np.ndarray, "patient draw"]) -> Cube:
     """Every metric of every model and label under every draw."""
-    patient = cohort.first.patient
-    cube = np.empty((len(cohort.models), len(cohort.first.labels), len(METRICS), weights.shape[1]))
+    names = metric_names(cohort.first)
+    cube = np.empty((len(cohort.models), len(cohort.first.labels), len(names), weights.shape[1]))
     for model, predictions in enumerate(cohort.models.values()):
         for label in range(len(predictions.labels)):
-            values = metric_replicates(
-                predictions.p[:, label], predictions.target[:, label], patient, weights, cohort.counts_for(label)
-            )
-            cube[model, label] = np.stack([values[name] for name in METRICS])
+            values = metrics_of(predictions, label, weights, cohort.counts_for(label))
+            cube[model, label] = np.stack([values[name] for name in names])
     return cube
 
 
@@ -81,7 +79,7 @@ def supports_of(cohort: Cohort) -> dict[tuple[str, str], Support]:
     """By label (and `macro`) and metric."""
     first = cohort.first
     supports: dict[tuple[str, str], Support] = {}
-    for metric in METRICS:
+    for metric in metric_names(first):
         each = [
             support(metric, first.target[:, at], first.patient, cohort.counts_for(at))
             for at in range(len(first.labels))
@@ -105,11 +103,11 @@ def by_label(
     cohort: Cohort, values: Float[np.ndarray, "label metric *draws"]
 ) -> Iterator[tuple[str, str, np.ndarray, int]]:
     """(label, metric, draws, labels used) of each label, then of their macro mean over the labels that define the metric."""
-    labels = cohort.first.labels
+    labels, names = cohort.first.labels, metric_names(cohort.first)
     for at, label in enumerate(labels):
-        yield from ((label, metric, values[at, number], 1) for number, metric in enumerate(METRICS))
+        yield from ((label, metric, values[at, number], 1) for number, metric in enumerate(names))
     if len(labels) > 1:
-        for number, metric in enumerate(METRICS):
+        for number, metric in enumerate(names):
             every = values[:, number]
             defined = np.isfinite(every[:, 0]).reshape(len(labels), -1).all(axis=1)
             mean = every[defined].mean(axis=0) if defined.any() else np.full(every.shape[1:], np.nan)

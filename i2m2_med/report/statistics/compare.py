@@ -11,10 +11,11 @@ from i2m2_med.errors import SourceError
 from i2m2_med.report.statistics.bootstrap import Cube, Row, metric_rows, replicate_cube, seed_table
 from i2m2_med.report.statistics.differences import paired_table, patient_table
 from i2m2_med.report.statistics.intervals import REPLICATES, draw_weights
-from i2m2_med.report.statistics.metrics import METRICS
+from i2m2_med.report.statistics.metrics import metric_names
 from i2m2_med.report.statistics.operating import operating_points
 from i2m2_med.report.statistics.paired_predictions import Cohort, Model, read_cohort
 from i2m2_med.report.statistics.patterns import pattern_table
+from i2m2_med.report.statistics.table import Predictions
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,18 @@ def _notes(cohort: Cohort, cube: Cube) -> list[str]:
     first = cohort.first
     if first.samples["patient"].nunique() == 1:
         notes.append("the split holds one patient: intervals resample patients, so there are none.")
+    if first.places is not None:
+        notes.append(
+            f"{first.places.n_classes:,} classes, of which tables keep the likeliest: nothing is ranked (AUROC, average precision), "
+            "no class-conditional set is made, and the rest is taken to share its mass evenly where calibration scales it."
+        )
     undefined: list[str] = []
     for at, label in enumerate(first.labels):
-        classes = np.unique(first.target[first.target[:, at] >= 0, at])
+        classes = np.unique(first.truth[first.target[:, at] >= 0, at])
         if len(classes) < 2:
-            seen = f"only the class {first.classes[classes[0]]!r}" if len(classes) else "no known value"
+            seen = f"only the class {_class_name(first, int(classes[0]))!r}" if len(classes) else "no known value"
             undefined.append(f"{label} ({seen})")
-        elif len(classes) < len(first.classes):
+        elif first.places is None and len(classes) < len(first.classes):
             notes.append(
                 f"{label}: {len(classes)} of {len(first.classes)} classes occur; AUROC and average precision are the mean of those."
             )
@@ -95,9 +101,13 @@ def _notes(cohort: Cohort, cube: Cube) -> list[str]:
             f"AUROC is undefined for {', '.join(undefined)}; macro means of it use {used} of {len(first.labels)} labels."
         )
     failed = ~np.isfinite(cube[..., 1:]) & np.isfinite(cube[..., :1])
-    for at, metric in enumerate(METRICS):
+    for at, metric in enumerate(metric_names(first)):
         if cube.shape[-1] > 1 and (share := float(failed[:, :, at].mean(axis=-1).max())) > 0.01:
             notes.append(
                 f"{metric}: up to {share:.0%} of the bootstrap draws lacked a class and were left out of the intervals."
             )
     return notes
+
+
+def _class_name(predictions: Predictions, cls: int) -> str:
+    return str(cls) if predictions.places is not None else predictions.classes[cls]

@@ -55,7 +55,7 @@ def paired_table(cohort: Cohort, cube: Cube, reference: str, primary: PrimaryCom
 def patient_table(cohort: Cohort) -> pd.DataFrame:
     """AUROC of each patient's highest score, averaged over seeds; classes are macro-averaged."""
     rows: list[Row] = []
-    for paradigm in cohort.paradigms:
+    for paradigm in cohort.paradigms if cohort.first.places is None else ():
         for label in cohort.first.labels:
             own = _patient_aurocs(cohort, paradigm, label)
             estimate = auroc_interval(contrast([(1.0, own.refits)], own.support.freedom), own.support)
@@ -95,7 +95,7 @@ def _with_roles(table: pd.DataFrame, primary: PrimaryComparison | None, cohort: 
 
 def _named_tests(cohort: Cohort, reference: str, other: str, label: str, metric: str) -> list[Row]:
     """DeLong's test of patients' highest scores beside AUROC, McNemar's beside accuracy."""
-    if metric == "auroc":
+    if metric == "auroc" and cohort.first.places is None:
         ours, theirs = (_patient_aurocs(cohort, name, label) for name in (reference, other))
         estimate = _difference("auroc", ours.refits, theirs.refits, ours.support, cohort)
         return [{"metric": PATIENT_AUROC, "test": DELONG} | estimate]

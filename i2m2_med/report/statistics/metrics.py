@@ -3,15 +3,26 @@
 Two classes: scores are of class 1. More classes: AUROC and average precision are the macro mean of one class against the
 rest over the classes that occur; accuracy takes the likeliest class. AUROC and average precision rank on log-odds, for
 every paradigm alike. A metric that a sample can't define (one class only) is NaN.
+
+Soft scores (answers by how many annotators gave them) add `soft_accuracy`, the mean score of the class decided on. A target of −2
+is none of the classes: whatever is decided is wrong, and has no likelihood. Of many classes only the likeliest are known: AUROC,
+average precision and balanced accuracy, which need every class of every sample, are NaN, and the Brier score takes the classes
+that are not known to share their mass evenly, which errs by less than the square of their mass.
 """
 
-import numpy as np
-from jaxtyping import Float, Int
+from typing import Any
 
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from i2m2_med.predictions import NO_CLASS, UNKNOWN
 from i2m2_med.report.statistics.ranking import rank_replicates
-from i2m2_med.report.statistics.table import log_odds
+from i2m2_med.report.statistics.table import Predictions, log_odds
 
 METRICS = ("auroc", "average_precision", "accuracy", "balanced_accuracy", "nll", "brier", "ece")
+SOFT = "soft_accuracy"
+"""The metric that soft scores add."""
+ALL_METRICS = (*METRICS, SOFT)
 LOWER_IS_BETTER = ("nll", "brier", "ece")
 N_BINS = 15
 SMALLEST_P = 1e-12
@@ -27,18 +38,53 @@ def metric_replicates(
     patient: Int[np.ndarray, "sample"],
     weights: Weights,
     importance: Float[np.ndarray, "sample"] | None = None,
+    *,
+    score: Float[np.ndarray, "sample classes"] | None = None,
+    left: Int[np.ndarray, "sample"] | None = None,
 ) -> dict[str, Draws]:
     """Every metric of METRICS per column of `weights`. Samples of unknown target (-1) are left out.
 
     importance: how much each sample counts, where the population has other class shares (`population.py`); 1 where not given.
+    score: soft scores of the classes. left: how many classes are without a place, where only the likeliest have one.
     """
     known = target >= 0
+    soft = {} if score is None else {SOFT: _soft_accuracy(p, target, patient, weights, score)}
+    wrong = _all_wrong(target, patient, weights)
     each = np.ones(int(known.sum())) if importance is None else importance[known]
     p, target, patient = p[known], target[known], patient[known]
     if len(p) == 0:
-        return {name: np.full(weights.shape[1], np.nan) for name in METRICS}
-    ranked = _ranking(p, target, patient, weights, each)
-    return ranked | _decisions(p, target, patient, weights, each) | _probabilities(p, target, patient, weights, each)
+        return {name: np.full(weights.shape[1], np.nan) for name in METRICS} | soft
+    metrics = _decisions(p, target, patient, weights, each, wrong) | _probabilities(p, target, patient, weights, each)
+    if left is None:
+        return _ranking(p, target, patient, weights, each) | metrics | soft
+    unknown = {name: np.full(weights.shape[1], np.nan) for name in ("auroc", "average_precision", "balanced_accuracy")}
+    even = np.square(1 - p.sum(axis=1)) / np.maximum(left[known], 1)
+    sums = weights.T @ _by_patient(np.stack([even * each, each], axis=1), patient, len(weights))
+    metrics["brier"] = metrics["brier"] + sums[:, 0] / _positive(sums[:, 1])
+    return metrics | unknown | soft
+
+
+def metrics_of(
+    predictions: Predictions, label: int, weights: Weights, importance: Float[np.ndarray, "sample"] | None = None
+) -> dict[str, Draws]:
+    """`metric_replicates` of one label of a model."""
+    every = np.ones(len(predictions.p), dtype=bool)
+    own = predictions.p[:, label], predictions.target[:, label]
+    return metric_replicates(*own, predictions.patient, weights, importance, **further(predictions, label, every))
+
+
+def further(predictions: Predictions, label: int, rows: Bool[np.ndarray, "sample"]) -> dict[str, Any]:
+    """Return what `metric_replicates` has to know of labels with soft scores or many classes, for some samples."""
+    score, places = predictions.score, predictions.places
+    return {
+        "score": None if score is None else score[rows, label],
+        "left": None if places is None else places.left[rows, label],
+    }
+
+
+def metric_names(predictions: Predictions) -> tuple[str, ...]:
+    """METRICS, and soft accuracy where there are soft scores."""
+    return METRICS if predictions.score is None else ALL_METRICS
 
 
 def point_metrics(p: Float[np.ndarray, "sample classes"], target: Int[np.ndarray, "sample"]) -> dict[str, float]:
@@ -94,14 +140,29 @@ def _ranking(
     }
 
 
+def _soft_accuracy(
+    p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights, score: np.ndarray
+) -> Draws:
+    """The mean score of the likeliest class, over samples whose target is known, or known to be none of the classes."""
+    judged = target != UNKNOWN
+    own = np.take_along_axis(score[judged], p[judged].argmax(axis=1)[:, None], axis=1)
+    sums = weights.T @ _by_patient(np.concatenate([own, np.ones_like(own)], axis=1), patient[judged], len(weights))
+    return sums[:, 0] / _positive(sums[:, 1])
+
+
+def _all_wrong(target: np.ndarray, patient: np.ndarray, weights: Weights) -> Draws:
+    """How many samples, per draw, are of none of the classes."""
+    return weights.T @ np.bincount(patient[target == NO_CLASS], minlength=len(weights)).astype(np.float64)
+
+
 def _decisions(
-    p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights, importance: np.ndarray
+    p: np.ndarray, target: np.ndarray, patient: np.ndarray, weights: Weights, importance: np.ndarray, wrong: Draws
 ) -> dict[str, Draws]:
     right = p.argmax(axis=1) == target
     of_class = target[:, None] == np.unique(target)[None, :]
     hits = weights.T @ _by_patient((of_class & right[:, None]) * importance[:, None], patient, len(weights))
     totals = weights.T @ _by_patient(of_class * importance[:, None], patient, len(weights))
-    accuracy = hits.sum(axis=1) / _positive(totals.sum(axis=1))
+    accuracy = hits.sum(axis=1) / _positive(totals.sum(axis=1) + wrong)
     balanced = (hits / _positive(totals)).mean(axis=1) if totals.shape[1] > 1 else np.full(len(totals), np.nan)
     return {"accuracy": accuracy, "balanced_accuracy": balanced}
 

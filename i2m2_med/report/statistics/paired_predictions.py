@@ -105,12 +105,12 @@ def _same_fingerprint(fingerprints: Mapping[Model, str]) -> None:
 
 
 def _difference(one: Predictions, other: Predictions) -> str:
-    if one.labels != other.labels or one.classes != other.classes:
+    if one.labels != other.labels or (one.classes != other.classes and one.places is None):
         return "labels or classes"
     columns = [*KEY, "split"]
     if not one.samples[columns].astype(str).equals(other.samples[columns].astype(str)):
         return f"their samples ({len(one.samples)} and {len(other.samples)})"
-    return "" if np.array_equal(one.target, other.target) else "the true labels"
+    return "" if np.array_equal(one.truth, other.truth) else "the true labels"
 
 
 def _notes(cohort: Cohort) -> list[str]:

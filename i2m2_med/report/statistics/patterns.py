@@ -14,7 +14,7 @@ from i2m2_med.report.statistics.table import Mask
 
 FEWEST = 10
 """Groups of fewer patients are not reported."""
-PER_PATTERN = ("auroc", "accuracy", "nll", "ece")
+PER_PATTERN = ("auroc", "accuracy", "nll", "ece", "soft_accuracy")
 
 
 def pattern_table(cohort: Cohort, cube: Cube, replicates: int = REPLICATES, seed: int = 0) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def refuse_tables(
 
 def classes_seen(predictions: Predictions) -> dict[str, int]:
     """By label: how many of its classes occur."""
-    target = predictions.target
+    target = predictions.truth
     return {label: len(np.unique(target[target[:, at] >= 0, at])) for at, label in enumerate(predictions.labels)}
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.intervals import Interval, difference_interval, draw_weights, metric_interval
-from i2m2_med.report.statistics.metrics import metric_replicates
+from i2m2_med.report.statistics.metrics import SOFT, further, metric_replicates
 from i2m2_med.report.statistics.patterns import FEWEST
 from i2m2_med.report.statistics.refits import contrast, of_draws
 from i2m2_med.report.statistics.subgroups import SUPPRESSED
@@ -18,7 +18,7 @@ from i2m2_med.report.statistics.support import Support, mean_support, support
 from i2m2_med.report.statistics.table import Predictions, Scores, read_predictions
 
 MODEL = "model"
-WHAT = ("auroc", "accuracy", "nll", "ece")
+WHAT = ("auroc", "accuracy", "nll", "ece", SOFT)
 COLUMNS = ["shift", "step", "severity", "unit", "who", "metric", "value", "low", "high"]
 
 Draws = Float[np.ndarray, "*seed draw"]
@@ -129,7 +129,7 @@ def _judge_one(predictions: Predictions, weights: Float[np.ndarray, "patient dra
         for metric, values in _metrics(predictions, predictions.p, weights).items()
         if metric in WHAT
     }
-    for name, p in predictions.experts.items():
+    for name, p in predictions.experts.items() if predictions.places is None else ():
         there = np.asarray(np.isfinite(p).all(axis=(1, 2)))
         estimate[name, "auroc"] = _metrics(predictions, np.where(there[:, None, None], p, 0.5), weights, there)["auroc"]
         estimate[name, "divergence"] = _mean(_kl(p, predictions.p), there & predictions.answered, predictions, weights)
@@ -147,11 +147,17 @@ def _metrics(
 ) -> dict[str, Draws]:
     rows = predictions.answered if there is None else predictions.answered & there
     each = [
-        metric_replicates(p[rows, at], predictions.target[rows, at], predictions.patient[rows], weights)
+        metric_replicates(
+            p[rows, at],
+            predictions.target[rows, at],
+            predictions.patient[rows],
+            weights,
+            **further(predictions, at, rows),
+        )
         for at in range(p.shape[1])
     ]
     estimate: dict[str, Draws] = {}
-    for metric in WHAT:
+    for metric in (one for one in WHAT if one in each[0]):
         values = [one[metric] for one in each if np.isfinite(one[metric][0])]
         estimate[metric] = np.mean(values, axis=0) if values else np.full(weights.shape[1], np.nan)
     return estimate

@@ -11,7 +11,7 @@ from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
 from i2m2_med.report.statistics.calibration_floor import chance_of
 from i2m2_med.report.statistics.intervals import difference_interval, draw_weights, metric_interval
-from i2m2_med.report.statistics.metrics import metric_replicates
+from i2m2_med.report.statistics.metrics import SOFT, metrics_of
 from i2m2_med.report.statistics.operating import choose_threshold
 from i2m2_med.report.statistics.patterns import FEWEST
 from i2m2_med.report.statistics.refits import Estimate, of_draws
@@ -162,7 +162,7 @@ def _everyone(predictions: Predictions) -> list[tuple[Row, Mask]]:
 
 
 def _classes(predictions: Predictions, label: int) -> list[tuple[Row, Mask]]:
-    here = range(len(predictions.classes))
+    here = range(len(predictions.classes)) if predictions.places is None else ()
     return [
         ({"group": "true class", "value_of_group": predictions.classes[cls]}, predictions.target[:, label] == cls)
         for cls in here
@@ -190,13 +190,12 @@ def _metrics(
     weights: Float[np.ndarray, "patient draw"],
     importance: Float[np.ndarray, "sample"] | None,
 ) -> dict[str, Float[np.ndarray, "draw"]]:
-    known = part.target[:, label] >= 0
-    p, target, patient = part.p[known, label], part.target[known, label], part.patient[known]
-    counts = None if importance is None else importance[known]
-    values = metric_replicates(p, target, patient, weights, counts)
+    values = metrics_of(part, label, weights, importance)
     kept = {name: values[name] for name in ("auroc", "ece")}
     if len(part.classes) != 2:
-        return kept | {"accuracy": values["accuracy"]}
+        return kept | {name: values[name] for name in ("accuracy", SOFT) if name in values}
+    known = part.target[:, label] >= 0
+    p, target, patient = part.p[known, label], part.target[known, label], part.patient[known]
     called = log_odds(p)[:, 1] >= threshold if known.any() else np.zeros(0, dtype=bool)
     right = called == (target == 1)
     return kept | {name: _rate(right[target == cls], patient[target == cls], weights) for name, cls in OF_CLASS.items()}

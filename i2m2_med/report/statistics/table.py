@@ -1,5 +1,8 @@
 """A prediction table (long: one row per sample × label × class) as dense arrays.
 
+Of labels of many classes a table keeps the likeliest, the target's and the mass of the rest: `classes` then are places, `target` is
+the place of the true class, and experts have one place more, for all classes without a row (`Predictions.places`).
+
 Axis legend: sample = slices or stays, label = findings, classes = outcomes of one finding, patient = who is resampled.
 """
 
@@ -11,6 +14,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from i2m2_med.errors import SourceError
+from i2m2_med.places import Places, places_of, true_place
 
 Scores = Float[np.ndarray, "sample label classes"]
 Targets = Int[np.ndarray, "sample label"]
@@ -31,12 +35,16 @@ class Predictions:
     p: Scores
     """Probabilities; NaN where the model was refused the sample."""
     target: Targets
-    """Class index; -1 = unknown."""
-    experts: dict[str, Scores]
+    """Class index; -1 = unknown, -2 = none of the classes."""
+    experts: dict[str, Float[np.ndarray, "sample label _"]]
     """By expert; NaN where the expert was absent."""
     answered: Mask
     sets: dict[str, Bool[np.ndarray, "sample label classes"]]
     """Conformal sets by column (`set`, `set_split`), where the table has them."""
+    score: Scores | None = None
+    """Soft scores of the classes as answers, where the data set has them."""
+    places: "ManyClasses | None" = None
+    """Of labels of many classes: what the places stand for."""
 
     @property
     def patient(self) -> Codes:
@@ -47,9 +55,16 @@ class Predictions:
         """The samples that `rows` (a mask or row numbers) picks."""
         experts = {name: predictions[rows] for name, predictions in self.experts.items()}
         samples = self.samples.loc[rows] if rows.dtype == bool else self.samples.iloc[rows]
-        kept = {"p": self.p[rows], "target": self.target[rows], "answered": self.answered[rows]}
+        kept: dict[str, Any] = {"p": self.p[rows], "target": self.target[rows], "answered": self.answered[rows]}
+        kept["score"] = None if self.score is None else self.score[rows]
+        kept["places"] = None if self.places is None else self.places.take(rows)
         sets = {name: each[rows] for name, each in self.sets.items()}
         return replace(self, samples=samples.reset_index(drop=True), experts=experts, sets=sets, **kept)
+
+    @property
+    def truth(self) -> Targets:
+        """The index of the true class, whatever places stand for."""
+        return self.target if self.places is None else self.places.truth
 
     def same_for_all(self, label: int) -> bool:
         """Return whether every sample that was answered got the same score."""
@@ -79,6 +94,8 @@ def read_predictions(table: pd.DataFrame, name: str = "the prediction table") ->
     table = table[table["label"].notna()]
     sample, keys = _sample_numbers(table)
     label, labels = pd.factorize(table["label"])
+    if "log_rest" in table:
+        return _read_places(table, name, places_of(sample, label, table["class"].to_numpy(dtype=np.int64)), labels)
     cls, classes = _class_numbers(table["class"])
     shape = (len(keys), len(labels), len(classes))
     cell = (sample * shape[1] + label) * shape[2] + cls
@@ -104,7 +121,77 @@ def read_predictions(table: pd.DataFrame, name: str = "the prediction table") ->
         if each in table and table[each].notna().any()
     }
     names = tuple(str(each) for each in labels)
-    return Predictions(samples, names, classes, p, target, {each[2:]: dense(each) for each in experts}, answered, sets)
+    score = dense("score") if "score" in table else None
+    by_expert = {each[2:]: dense(each) for each in experts}
+    return Predictions(samples, names, classes, p, target, by_expert, answered, sets, score)
+
+
+@dataclass(frozen=True)
+class ManyClasses:
+    """What the places of each sample stand for."""
+
+    classes: Int[np.ndarray, "sample label place"]
+    """Class index; −1 where a place is not used."""
+    truth: Targets
+    rest: Float[np.ndarray, "sample label"]
+    """Probability of all classes without a place."""
+    n_classes: int
+
+    def take(self, rows: np.ndarray) -> "ManyClasses":
+        """The samples that `rows` picks."""
+        return ManyClasses(self.classes[rows], self.truth[rows], self.rest[rows], self.n_classes)
+
+    @property
+    def left(self) -> Int[np.ndarray, "sample label"]:
+        """How many classes have no place."""
+        return self.n_classes - (self.classes >= 0).sum(axis=2)
+
+
+def _read_places(table: pd.DataFrame, name: str, places: Places, labels: "pd.Index[Any]") -> Predictions:
+    """Return the predictions of a table of many classes (`log_rest`). Raises SourceError where a sample lacks a label or its target."""
+    if len(places.first().ravel()) != places.shape[0] * places.shape[1]:
+        raise SourceError(f"{name} lacks labels of some samples. Make it again with `i2m2 evaluate`.")
+    first = places.first()
+    cls = places.dense(table["class"], -1.0).astype(np.int64)
+    target = table["target"].fillna(-1).to_numpy(dtype=np.int64)[first]
+    truth = true_place(cls, target)
+    if ((truth < 0) & (target >= 0)).any():
+        raise SourceError(f"{name} lacks the rows of some targets. Make it again with `i2m2 evaluate`.")
+    p, head = places.dense(table["p"]), first[:, 0]
+    rest = np.exp(table["log_rest"].to_numpy(dtype=np.float64, na_value=np.nan)[first])
+    by_expert: dict[str, Scores] = {}
+    for each in (column for column in table.columns.astype(str) if column.startswith("p_")):
+        given = places.dense(table[each])
+        others = np.maximum(1 - given.sum(axis=2, keepdims=True), 0)  # NaN where the expert was absent
+        by_expert[each[2:]] = np.concatenate([given, others], axis=2)
+    sets = {
+        each: _sets_of_places(table[each], places, cls)
+        for each in ("set", "set_split")
+        if each in table and table[each].notna().any()
+    }
+    return Predictions(
+        samples=_sample_columns(table.iloc[head].reset_index(drop=True)),
+        labels=tuple(str(each) for each in labels),
+        classes=tuple(str(at) for at in range(places.shape[2])),
+        p=p,
+        target=truth,
+        experts=by_expert,
+        answered=_answered(p, table, head, name),
+        sets=sets,
+        score=places.dense(table["score"]) if "score" in table else None,
+        places=ManyClasses(cls, target, rest, int(table["class"].max()) + 1),
+    )
+
+
+def _sets_of_places(
+    column: "pd.Series[Any]", places: Places, cls: Int[np.ndarray, "sample label place"]
+) -> Bool[np.ndarray, "sample label classes"]:
+    """Return whether the class of each place is in its sample's conformal set."""
+    held = column.fillna("").astype(str).to_numpy()[places.first()]
+    inside = np.zeros(cls.shape, dtype=bool)
+    for at in np.ndindex(*held.shape):
+        inside[at] = np.isin(cls[at].astype(str), held[at].split("+"))
+    return inside
 
 
 def patient_codes(patient: "pd.Series[Any]") -> Codes:
@@ -140,7 +227,7 @@ def _sample_columns(first: pd.DataFrame) -> pd.DataFrame:
 
 def _answered(p: Scores, table: pd.DataFrame, head: Codes, name: str) -> Mask:
     """Return where the model answered. A NaN that is not a refusal is an error, not a score."""
-    finite = np.isfinite(p).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(p).all(axis=(1, 2)), dtype=bool)
     refused = table["status"].to_numpy()[head] == "refused" if "status" in table else np.zeros(len(p), dtype=bool)
     if bad := int((~finite & ~refused).sum()):
         raise SourceError(

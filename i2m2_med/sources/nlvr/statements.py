@@ -1,0 +1,124 @@
+"""The two releases of NLVR as statements: a sentence, its pictures, and whether it is true of them.
+
+    nlvr/{train,dev,test,hidden}/<part>.json, images/<directory>/<part>-<identifier>-0.png      version 1: three boxes in one picture
+    nlvr2/data/{train,dev,test1,test2}.json, images/<part>/<pair>-img{0,1}.png                  version 2: two pictures
+                                             images/train/<directory>/<pair>-img{0,1}.png
+
+Version 1's `hidden.json` names no directory: its pictures are looked for in all. Of version 2, pictures may also lie in `<part>/`
+below the root, where the release's text files stand without `images/`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.json_lines import need, read_json_lines
+
+PARTS = {1: ("train", "dev", "test", "hidden"), 2: ("train", "dev", "test1", "test2")}
+TRUTH = {"true": 1, "false": 0}
+
+
+class Statement(NamedTuple):
+    """One sentence about one choice of pictures."""
+
+    part: str
+    group: str
+    """Who is kept together: version 1's presentation; version 2's set, whose pairs share their eight pictures."""
+    sentence_of: str
+    """The statements that make one judgement of consistency: those of a presentation, or of a set's sentence."""
+    number: int
+    sentence: str
+    pictures: tuple[Path, ...]
+    true: bool
+    kind: str
+    """Version 1: towers or scattered, from the scene's description; version 2: balanced, unbalanced or single (`subsets`)."""
+
+
+def home_of(root: Path, version: int) -> Path:
+    """The folder that holds the parts, where `root` is it, or holds it under its official name."""
+    inner = root / ("nlvr" if version == 1 else "nlvr2")
+    return inner if inner.is_dir() else root
+
+
+def text_file(home: Path, version: int, part: str) -> Path:
+    """Where a part's sentences stand."""
+    return home / part / f"{part}.json" if version == 1 else home / "data" / f"{part}.json"
+
+
+def read_part(home: Path, version: int, part: str) -> list[Statement]:
+    """Return a part's statements in the order of the file. Raises SourceError for a broken line, or an identifier given twice."""
+    path = text_file(home, version, part)
+    examples = read_json_lines(path)
+    for number, example in enumerate(examples, start=1):
+        need(example, ("identifier", "sentence", "label"), f"{path.name} line {number}")
+        if str(example["label"]).strip().lower() not in TRUTH:
+            raise SourceError(
+                f"{path.name} line {number}: the label is {str(example['label'])!r:.20}, not true or false"
+            )
+    twice = [name for name, count in Counter(str(one["identifier"]) for one in examples).items() if count > 1]
+    if twice:
+        raise SourceError(f"{path.name} holds {len(twice)} identifiers twice, such as {twice[0]:.40}")
+    return _first(home, part, examples) if version == 1 else _second(home, part, examples)
+
+
+def _first(home: Path, part: str, examples: list[dict[str, Any]]) -> list[Statement]:
+    images = home / part / "images"
+    found = {path.name: path for path in images.glob("*/*.png")} if any("directory" not in e for e in examples) else {}
+    statements: list[Statement] = []
+    for example in examples:
+        group, _, number = str(example["identifier"]).partition("-")
+        name = f"{part}-{example['identifier']}-0.png"
+        path = images / str(example["directory"]) / name if "directory" in example else found.get(name, images / name)
+        kind = _arrangement(example.get("structured_rep"))
+        statements.append(_statement(part, (group, group, number), example, (path,), kind))
+    return statements
+
+
+def _second(home: Path, part: str, examples: list[dict[str, Any]]) -> list[Statement]:
+    pairs = [str(example["identifier"]).rpartition("-")[0] for example in examples]
+    subset = subsets(zip(pairs, (str(example["label"]) for example in examples), strict=True))
+    below = home / "images" if (home / "images").is_dir() else home
+    statements: list[Statement] = []
+    for example, pair in zip(examples, pairs, strict=True):
+        folder = below / part / str(example["directory"]) if "directory" in example else below / part
+        pictures = tuple(folder / f"{pair}-img{side}.png" for side in (0, 1))
+        steps = str(example["identifier"]).split("-")
+        if len(steps) != 4:
+            raise SourceError(
+                f"{part}.json: identifier {str(example['identifier'])!r:.40} is not split-set-pair-sentence"
+            )
+        places = ("-".join(steps[:2]), "-".join([*steps[:2], f"s{steps[3]}"]), steps[2])
+        statements.append(_statement(part, places, example, pictures, subset[pair]))
+    return statements
+
+
+def _statement(
+    part: str, places: tuple[str, str, str], example: dict[str, Any], pictures: tuple[Path, ...], kind: str
+) -> Statement:
+    group, sentence_of, number = places
+    if not number.isdigit():
+        raise SourceError(f"{part}.json: identifier {str(example['identifier'])!r:.40} does not end in a number")
+    true = bool(TRUTH[str(example["label"]).strip().lower()])
+    return Statement(part, group, sentence_of, int(number), str(example["sentence"]), pictures, true, kind)
+
+
+def subsets(labels: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """By pair of pictures: `balanced` where it was seen with both labels (pictures alone say nothing), `unbalanced` with one label in
+    several statements, `single` in one. As the official subsets.
+
+    >>> subsets([("a", "True"), ("a", "False"), ("b", "True"), ("b", "True"), ("c", "True")])
+    {'a': 'balanced', 'b': 'unbalanced', 'c': 'single'}
+    """
+    seen: dict[str, list[str]] = defaultdict(list)
+    for pair, label in labels:
+        seen[pair].append(label)
+    names = {True: "balanced", False: "unbalanced"}
+    return {pair: names[len(set(each)) > 1] if len(each) > 1 else "single" for pair, each in seen.items()}
+
+
+def _arrangement(scene: Any) -> str:
+    """`towers`: every object stands in the middle of its box, one on the other; `scattered`."""
+    objects = [one for box in scene or [] for one in box]
+    return "towers" if objects and all(one.get("x_loc") == 40 for one in objects) else "scattered"
