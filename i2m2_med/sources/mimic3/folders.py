@@ -3,7 +3,10 @@
 from collections.abc import Collection
 from pathlib import Path
 
+import pyarrow as pa
+
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.mimic3.scanning import columns_of
 
 THREE, FOUR, EVENTS = "MIMIC-III", "MIMIC-IV", "a MEDS data set"
 DEEP, MANY = 5, 2000
@@ -66,9 +69,23 @@ def refuse_other(root: Path, wanted: str) -> None:
 
 
 def data_set(folder: Path) -> str | None:
-    """The data set that a folder's names are those of; None for names of none."""
+    """The data set that a folder's names are those of; None for names of none. MIMIC-IV's tables without their folders have
+    MIMIC-III's names, and are known by the anchor age."""
     names = names_in(folder)
-    return next((name for name, signs in SIGNS if any(sign <= names for sign in signs)), None)
+    held = next((name for name, signs in SIGNS if any(sign <= names for sign in signs)), None)
+    return FOUR if held == THREE and has_anchor(folder) else held
+
+
+def has_anchor(folder: Path) -> bool:
+    """Whether the table of patients has an anchor age."""
+    files = {path.name.lower(): path for path in folder.iterdir()}
+    path = next((files[name] for ending in ENDINGS if (name := f"patients{ending}") in files), None)
+    if path is None or not path.is_file() or not path.stat().st_size:
+        return False
+    try:
+        return "anchor_age" in columns_of(path)
+    except (SourceError, OSError, pa.ArrowException):
+        return False  # whoever reads it says what is wrong with it
 
 
 def names_in(folder: Path) -> set[str]:

@@ -20,7 +20,7 @@ from i2m2_med.sources.cells.empties import IN_TYPED
 from i2m2_med.sources.cells.forms import form_of
 from i2m2_med.sources.mimic3.folders import modules
 from i2m2_med.sources.mimic3.items import all_item_ids, word_items
-from i2m2_med.sources.mimic3.scanning import header_of, scan, unreadable
+from i2m2_med.sources.mimic3.scanning import columns_of, scan, unreadable
 from i2m2_med.sources.mimic3.tables import Table, table_named
 from i2m2_med.sources.source import Progress
 
@@ -73,8 +73,7 @@ def find_table(root: Path, name: str, folders: Collection[str] = ()) -> Path | N
 
 def is_simulated(path: Path) -> bool:
     """Whether the table has the column that simulators mark theirs with."""
-    there = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path)
-    return any(column.upper() == "SIMULATED" for column in there)
+    return "simulated" in columns_of(path)
 
 
 def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Ingested:

@@ -70,7 +70,7 @@ def starts(charted: pl.DataFrame, cohort: Cohort, settings: Settings) -> pl.Data
 
 def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings, flow: Flow) -> pl.DataFrame:
     """The rows of one table that fall into a sample's time: `row`, `stay`, `seconds`, `concept`, `value` (null: charted, but
-    unusable), and `stored` (seconds; null where not known)."""
+    unusable), `stored` (seconds; null where not known), ITEMID."""
     items = items_of(settings.channels, settings.items).filter(pl.col("table") == name)
     if items.height == 0:
         return pl.DataFrame(schema=CHARTED)
@@ -95,14 +95,14 @@ def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings, flow
             "concept",
             pl.when(pl.col("converter") == "text").then(arterial_flag()).otherwise(converted()).alias("value"),
             (pl.col("STORETIME") - pl.col("reference")).dt.total_seconds().alias("stored"),
-            "ITEMID",
+            pl.col("ITEMID").cast(pl.Int32),
         )
         .filter(pl.col("value").is_not_null() | pl.col("concept").is_in(["fio2_chart", "spo2_chart"]))
         .collect(engine="streaming")
     )
     if name == "OUTPUTEVENTS" and settings.items != "published":
         rows = without_repeats(rows, flow)
-    return rows.drop("ITEMID")
+    return rows
 
 
 def without_repeats(rows: pl.DataFrame, flow: Flow) -> pl.DataFrame:
@@ -132,6 +132,7 @@ CHARTED = {
     "concept": concept_type(),
     "value": pl.Float64,
     "stored": pl.Int64,
+    "ITEMID": pl.Int32,
 }
 
 

@@ -16,6 +16,14 @@ EMERGENCIES = ("EW EMER.", "DIRECT EMER.", "EMERGENCY", "OBSERVATION ADMIT", "EU
 CATEGORIES = {"DS": "Discharge summary", "AD": "Discharge summary", "RR": "Radiology", "AR": "Radiology"}
 """MIMIC-IV-Note's types (AD, AR: addenda) in NOTEEVENTS's categories."""
 MIDNIGHT = r"^\d{4}-\d\d-\d\d(?:[ T]00:00(?::00(?:\.0+)?)?)?$"
+MADE_OF = {
+    "DOB": "anchor_age and anchor_year",
+    "ICD9_CODE": "icd_code and icd_version",
+    "ICUSTAY_ID": "stay_id",
+    "ETHNICITY": "race",
+    "CATEGORY": "note_type",
+}
+"""MIMIC-III's columns, and the columns of MIMIC-IV that stand for them."""
 READ = {
     "PATIENTS": ("subject_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod"),
     "ADMISSIONS": (
@@ -49,8 +57,10 @@ def made_columns(name: str, there: Mapping[str, str]) -> dict[str, pl.Expr]:
     if name == "PATIENTS" and {"ANCHOR_AGE", "ANCHOR_YEAR"} <= set(there):
         born = pl.format("{}-01-01 00:00:00", number("ANCHOR_YEAR") - number("ANCHOR_AGE"))
         return {"DOB": pl.coalesce(born, text("ANCHOR_AGE"), text("ANCHOR_YEAR"))}  # what can't be read is told as such
-    if name == "ADMISSIONS" and "RACE" in there:
-        return {"ETHNICITY": text("RACE"), "ADMISSION_TYPE": admission_type(text("ADMISSION_TYPE"))}
+    if name == "ADMISSIONS" and ("RACE" in there or "ROW_ID" not in there):
+        race = {"ETHNICITY": text("RACE")} if "RACE" in there else {}  # before 2.0 it was called ethnicity
+        kind = {"ADMISSION_TYPE": admission_type(text("ADMISSION_TYPE"))} if "ADMISSION_TYPE" in there else {}
+        return race | kind
     if name == "ICUSTAYS" and "STAY_ID" in there:
         moved = text("FIRST_CAREUNIT") != text("LAST_CAREUNIT")
         ward = {"FIRST_WARDID": pl.lit("0"), "LAST_WARDID": moved.cast(pl.Int8).cast(pl.String)}

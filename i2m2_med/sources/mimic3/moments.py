@@ -31,12 +31,18 @@ def known_in_time(charted: pl.DataFrame, first: pl.DataFrame | None, settings: S
 
 
 def once_per_moment(charted: pl.DataFrame, keys: Sequence[str] = AT_ONE_MOMENT) -> pl.DataFrame:
-    """One value per stay, concept and moment (all `keys`): of several the one stored last, else (or if several were) their median."""
+    """One value per stay, concept and moment (all `keys`): of several the one stored last, else (or if several were) their median.
+
+    A row that stands there twice (same item, value, time of storing) counts once: not every table has a ROW_ID to tell.
+    """
     several = charted.select(keys).is_duplicated() & ~charted["concept"].is_in(ADDED_UP)
     if not several.any():
         return charted
     latest = (pl.col("stored") == pl.col("stored").max()) | pl.col("stored").is_null().all()
-    chosen = charted.filter(several).group_by(keys).agg(pl.col("value").filter(latest).median(), pl.col("stored").max())
+    distinct = charted.filter(several).unique([*keys, "ITEMID", "value", "stored"], maintain_order=True)
+    chosen = distinct.group_by(keys).agg(
+        pl.col("value").filter(latest).median(), pl.col("stored").max(), pl.col("ITEMID").first()
+    )
     return pl.concat([charted.filter(~several), chosen.select(charted.columns)])
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.mimic3.mimic4_columns import made_columns
+from i2m2_med.sources.mimic3.mimic4_columns import MADE_OF, made_columns
 from i2m2_med.sources.mimic3.tables import Table
 
 TAIL = 1 << 20
@@ -42,13 +43,20 @@ def scan(path: Path, name: str, table: Table, as_text: bool) -> tuple[pl.LazyFra
     absent = [column for column in table.optional if column not in by_upper and column not in made]
     missing = [c for c in table.columns if c not in by_upper and c not in made and c not in absent]
     if missing:
+        named = [f"{column} (in MIMIC-IV {MADE_OF[column]})" if column in MADE_OF else column for column in missing]
         raise SourceError(
-            f"{path.name} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)} (it has {', '.join(there[:20])}); "
+            f"{path.name} lacks the column{'s' * (len(missing) > 1)} {', '.join(named)} (it has {', '.join(there[:20])}); "
             f"export {name} again from the release"
         )
     known = {column: pl.col(written) for column, written in by_upper.items()} | made
     known |= {column: pl.lit(None, pl.String) for column in absent}
     return lazy.select(known[column].alias(column) for column in table.columns), absent
+
+
+def columns_of(path: Path) -> set[str]:
+    """A table's columns in small letters. Raises SourceError, or pyarrow's errors for what is no Parquet file."""
+    names = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path)
+    return {name.strip().lower() for name in names}
 
 
 def header_of(path: Path) -> list[str]:

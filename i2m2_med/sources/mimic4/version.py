@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from i2m2_med.sources.mimic3.scanning import header_of
+from i2m2_med.sources.mimic3.scanning import columns_of
 
 SINCE_2_2 = {
     "PATIENTS": ("anchor_year_group", "dod"),
@@ -26,9 +24,3 @@ def columns_remark(files: Mapping[str, Path]) -> str | None:
         return None
     listed = "; ".join(f"{name} lacks {', '.join(sorted(missing))}" for name, missing in sorted(lacking.items()))
     return f"MIMIC-IV of a version other than 2.2 and 3.1, or an extract ({listed}): read as those are."
-
-
-def columns_of(path: Path) -> set[str]:
-    """A table's columns in small letters."""
-    names = pq.read_schema(path).names if path.suffix == ".parquet" else header_of(path)
-    return {name.strip().lower() for name in names}
