@@ -45,7 +45,7 @@ class Trained:
     model: Path
     table: pd.DataFrame
     rows: Rows
-    cost: dict[str, float]
+    cost: dict[str, int | float]
     """`parameters`, and the `epochs` and `seconds` that training took."""
 
 
@@ -136,7 +136,7 @@ class Experiment:
         parent.metrics(comparison_values(rows))
         parent.artifact(report)
 
-    def fit(self, paradigm: str, seed: int, tracker: Tracker) -> tuple[Predictor, dict[str, float]]:
+    def fit(self, paradigm: str, seed: int, tracker: Tracker) -> tuple[Predictor, dict[str, int | float]]:
         """Return the trained model and what it cost; its epochs are shown in the run and on the terminal."""
         training = training_of(self.run, self.run.paradigms[paradigm])
         alone = len(self.run.paradigms[paradigm].experts) if training.alone_first else 0
@@ -245,7 +245,7 @@ def calibration_tags(calibration: dict[str, Any], table: pd.DataFrame) -> dict[s
     return {"calibrated": calibrated, "i2m2.calibration": json.dumps(done)}
 
 
-def cost_tags(cost: Mapping[str, float]) -> dict[str, str]:
+def cost_tags(cost: Mapping[str, int | float]) -> dict[str, str]:
     """What training cost, as tags that `i2m2 report` reads (`tracking/read.py`)."""
     return {f"{COST_TAG}{name}": str(number) for name, number in cost.items()}
 
