@@ -1,10 +1,12 @@
 """The I2M2 combiner (Madaan et al., NeurIPS 2024, Eq. 5): a product of experts."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from i2m2_med.errors import ConfigError
 from i2m2_med.types import LogProbs, Present, StackedLogProbs
 
 
@@ -16,11 +18,15 @@ class ProductOfExperts(nn.Module):
 
     prior: k experts multiply the class prior k times; `divide` takes k − 1 of them out again, with the prior that the experts
     learnt (`set_prior`): the class shares of the training split, equal ones with class weights. `keep` is what the paper does.
+
+    silent: places (from 0, in the order of the paradigm's experts) of experts that take part in training only, as one does that
+    holds a bias; they are heard where no other expert is there.
     """
 
-    def __init__(self, prior: Literal["keep", "divide"] = "keep") -> None:
+    def __init__(self, prior: Literal["keep", "divide"] = "keep", silent: Sequence[int] = ()) -> None:
         super().__init__()
         self.prior = prior
+        self.silent = tuple(silent)
         self.register_buffer("log_prior", torch.zeros(()))
         self.register_load_state_dict_pre_hook(_make_room)
 
@@ -30,6 +36,7 @@ class ProductOfExperts(nn.Module):
 
     def forward(self, log_probs: StackedLogProbs, present: Present) -> LogProbs:
         """(expert, batch, label, classes), (expert, batch) → (batch, label, classes), in float32 or wider."""
+        present = present if self.training else self.without_silent(present)
         wide = log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
         heard = torch.where(present[:, :, None, None], wide, wide.new_zeros(()))  # not `*`: -inf * 0 is nan
         veto = heard.isneginf()
@@ -40,6 +47,18 @@ class ProductOfExperts(nn.Module):
             total = total - surplus[:, None, None] * self.log_prior
         ruled_out = vetoes > vetoes.amin(dim=-1, keepdim=True)
         return total.masked_fill(ruled_out, -torch.inf).log_softmax(dim=-1)
+
+    def without_silent(self, present: Present) -> Present:
+        """Return who is heard in evaluation."""
+        if not self.silent:
+            return present
+        if max(self.silent) >= len(present):
+            raise ConfigError(
+                f"combiner: silent names expert {max(self.silent)}, but there are {len(present)} (from 0)"
+            )
+        others = present.clone()
+        others[list(self.silent)] = False
+        return torch.where(others.any(dim=0), others, present)
 
 
 def _make_room(combiner: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

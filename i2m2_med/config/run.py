@@ -51,8 +51,12 @@ class Modalities(Settings):
 class Paradigm(Settings):
     """A choice of experts, and where they differ from the run's: combiner and training."""
 
+    came_later = ("frozen",)
     experts: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names of the run's experts that it multiplies."""
+    frozen: tuple[str, ...] = ()
+    """Those of them that are trained alone first and then stay as they are while the others are trained, such as the biased expert
+    of a product that is to learn what the bias does not explain (Clark et al. 2019)."""
     combiner: Target | None = None
     """Its own combiner; the run's where not said."""
     training: dict[str, Any] = {}
@@ -256,6 +260,11 @@ class RunConfig(Settings):
             for expert in paradigm.experts:
                 if expert not in self.experts:
                     raise ValueError(f"paradigms.{name} names the expert '{expert}'{nearest(expert, self.experts)}")
+            for expert in paradigm.frozen:
+                if expert not in paradigm.experts:
+                    raise ValueError(f"paradigms.{name}.frozen names '{expert}'{nearest(expert, paradigm.experts)}")
+            if set(paradigm.frozen) == set(paradigm.experts):
+                raise ValueError(f"paradigms.{name}.frozen leaves no expert to train")
             apply_training(self.training, paradigm.training)
         for rival in self.evaluation.primary.rivals if self.evaluation.primary else ():
             if rival not in self.paradigms:

@@ -172,7 +172,8 @@ def fill(
     records.write_parquet(folder / "records.parquet")
     write_json(folder / "state.json", state)
     write_json(
-        folder / "manifest.json", describe_cohort(run, source, files=files, records=records, state=state, flow=flow)
+        folder / "manifest.json",
+        describe_cohort(run, source, source.labels_in(folder), files=files, records=records, state=state, flow=flow),
     )
 
 
@@ -183,13 +184,20 @@ def last_step(flow: Flow) -> str:
 
 
 def describe_cohort(
-    run: RunConfig, source: Source, *, files: Sequence[Path], records: pl.DataFrame, state: normalise.State, flow: Flow
+    run: RunConfig,
+    source: Source,
+    labels: Labels,
+    *,
+    files: Sequence[Path],
+    records: pl.DataFrame,
+    state: normalise.State,
+    flow: Flow,
 ) -> dict[str, Any]:
     """The manifest; it names no patient."""
     root = getattr(run.source, "root", None)
     listed = describe_files(run, source, files)
     held = [name for name in (*SPLITS, REST) if name in set(records["split"])]
-    splits = {name: split_counts(records.filter(pl.col("split") == name), source.labels) for name in held}
+    splits = {name: split_counts(records.filter(pl.col("split") == name), labels) for name in held}
     content = {
         "task": run.task,
         "synthetic": run.synthetic or flow.synthetic,
@@ -199,7 +207,7 @@ def describe_cohort(
         "refused": flow.refused,
         "coverage": [asdict(entry) for entry in flow.coverage],
         "audits": flow.audits,
-        "prevalences": prevalences(records, source.labels.names),
+        "prevalences": prevalences(records, labels.names),
         "ideal": ideal_of(run, root),
         "splits": splits,
         "remarks": remarks(run, splits, flow),
@@ -273,7 +281,7 @@ def open_cohort(run: RunConfig, folder: Path) -> Cohort:
         folder=folder,
         manifest=manifest,
         records=pl.read_parquet(folder / "records.parquet"),
-        labels=source.labels,
+        labels=source.labels_in(folder),
         modalities=modalities,
         arrays=source.arrays(folder),
         state=json.loads((folder / "state.json").read_text()),

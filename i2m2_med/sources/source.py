@@ -156,6 +156,10 @@ class Source(ABC):
         """The data set's name in configs."""
         return self.settings.name
 
+    def labels_in(self, folder: Path) -> Labels:  # noqa: ARG002
+        """Return the labels of what was prepared in `folder`: `labels`, unless their classes are a result of the data."""
+        return self.labels
+
     @property
     def label_rules(self) -> dict[str, str]:
         """By label, how it is to be read, where its name alone doesn't say it; it stands at the head of every report."""
@@ -177,7 +181,8 @@ class Source(ABC):
         folder: where this data set's own arrays may be written; cache: a folder shared by all configs, for typed copies of tables
         (the source keys what it puts there by content). Columns:
         `patient` str and `study` str (true identifiers: the caller replaces them by keyed hashes before anything is kept),
-        `item` int (slice, or 0), `label_<name>` Int8 (-1 = unknown), `has_<modality>` bool,
+        `item` int (slice, or 0), `label_<name>` Int8 (-1 = unknown; with soft scores -2 = none of the classes),
+        optionally `soft_<name>` (for every label or none): a list of `class` and `score` (0 to 1), the answers that are right, `has_<modality>` bool,
         `group_<name>` str (subgroups such as sex, care unit, acquisition; null = unknown),
         optionally `split` str (`train`, `valid`, `test`) where the data set has official splits that always hold,
         optionally `_official` str (`train`, `val`, `test`): the part that it came in, for `split: official`,

@@ -139,7 +139,8 @@ class Experiment:
     def fit(self, paradigm: str, seed: int, tracker: Tracker) -> tuple[Predictor, dict[str, int | float]]:
         """Return the trained model and what it cost; its epochs are shown in the run and on the terminal."""
         training = training_of(self.run, self.run.paradigms[paradigm])
-        alone = len(self.run.paradigms[paradigm].experts) if training.alone_first else 0
+        chosen = self.run.paradigms[paradigm]
+        alone = len(chosen.experts if training.alone_first else chosen.frozen)
         together = training.mode not in {"separate", "stacked"}
         total = training.epochs * len(training.learning_rates) * (alone + together)
         seen: list[int] = []

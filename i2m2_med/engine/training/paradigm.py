@@ -98,12 +98,14 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
     shares = learnt_prior(cohort.samples("train"), training)
     give_shares(model, shares)
-    if training.alone_first:
-        for expert in paradigm.experts:
+    for expert in paradigm.experts:
+        if training.alone_first or expert in paradigm.frozen:
             single = stages.alone(expert, training, shares)
             model.experts[expert].load_state_dict(single.experts[expert].state_dict())
-    elif training.warm_start:
+    if training.warm_start and not training.alone_first:
         load_experts(model, Path(training.warm_start))
+    for expert in paradigm.frozen:
+        model.experts[expert].requires_grad_(False)
     if training.mode == "stacked":
         began = time.perf_counter()
         fit_combiner(model, cohort.samples("valid"), training.batch * 4, stages.device)
@@ -127,7 +129,7 @@ def settings_alone(run: RunConfig, training: Training, expert: str) -> Training:
 def settings_of_stages(run: RunConfig, paradigm: str) -> list[Training]:
     """Return the settings of every stage that trains a paradigm."""
     training = training_of(run, run.paradigms[paradigm])
-    experts = run.paradigms[paradigm].experts if training.alone_first else ()
+    experts = run.paradigms[paradigm].experts if training.alone_first else run.paradigms[paradigm].frozen
     return [training, *(settings_alone(run, training, expert) for expert in experts)]
 
 

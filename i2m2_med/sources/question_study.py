@@ -1,0 +1,33 @@
+"""A study folder that holds a picture and a question about it."""
+
+from pathlib import Path
+
+import polars as pl
+
+from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.photograph import open_photograph
+from i2m2_med.sources.source import Study
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+
+
+def open_question(folder: Path, text: str = "question") -> Study:
+    """One record of `picture.<ending>` and `<text>.txt`, either of which may be absent. Raises SourceError where both are."""
+    pictures = sorted(path for path in folder.glob("picture.*") if path.suffix.lower() in ENDINGS)
+    if len(pictures) > 1:
+        raise SourceError(f"{folder.name} holds {len(pictures)} pictures; one is asked for")
+    file = folder / f"{text}.txt"
+    asked = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    if not pictures and not asked:
+        raise SourceError(f"{folder.name} holds neither picture nor {text}.txt.")
+    for path in pictures:
+        open_photograph(path).close()
+    row = {
+        "patient": folder.name,
+        "study": folder.name,
+        "item": 0,
+        f"_{text}": asked,
+        "_pictures": [*map(str, pictures)],
+    }
+    there = {"has_picture": bool(pictures), f"has_{text}": bool(asked)}
+    return Study(pl.DataFrame([row | there], schema_overrides={"_pictures": pl.List(pl.String)}))

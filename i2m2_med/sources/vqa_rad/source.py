@@ -1,0 +1,183 @@
+"""VQA-RAD as records: closed questions (yes or no), or open ones whose answer is one of those given often enough.
+
+    root/VQA_RAD Dataset Public.json         one list of questions
+    root/VQA_RAD Image Folder/<name>.jpg     pictures
+
+The official test part shows pictures of training (446 of its 451 questions): a split by picture is the default here. Questions of
+one picture, one case and one link of paraphrases are kept together.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import polars as pl
+from pydantic import Field
+
+from i2m2_med.config.settings import Settings as ClosedSettings
+from i2m2_med.errors import SourceError
+from i2m2_med.files import existing_folder, write_json
+from i2m2_med.sources.formats.json_lines import need, read_json_list
+from i2m2_med.sources.formats.photograph import open_photograph
+from i2m2_med.sources.question_study import open_question
+from i2m2_med.sources.source import Flow, Labels, Progress, Study
+from i2m2_med.sources.source import Source as BaseSource
+from i2m2_med.sources.text.answers import answer_columns, normalised, vocabulary
+
+QUESTIONS, PICTURES, ANSWERS = "VQA_RAD Dataset Public.json", "VQA_RAD Image Folder", "answers.json"
+CLOSED = ("no", "yes")
+NEEDED = ("qid", "phrase_type", "image_name", "question", "answer", "answer_type")
+LEAK = (
+    "The official test part shows pictures of training ({shared} of its {tested} questions here): what is reached on it says nothing "
+    "about other pictures."
+)
+
+
+class Settings(ClosedSettings):
+    """`source: {name: vqa_rad, …}`."""
+
+    name: Literal["vqa_rad"] = "vqa_rad"
+    root: Path
+    """Folder that holds the question list and the picture folder (or one called `input` that does)."""
+    questions: Literal["closed", "open"] = "closed"
+    """`closed`: those answered by yes or no; `open`: all others, as classes."""
+    least: Annotated[int, Field(ge=1)] = 3
+    """Open questions: how often an answer has to be given to be a class."""
+    groups: Literal["picture", "official"] = "picture"
+    """`official`: the published test part, whose pictures training shows too."""
+
+
+class Source(BaseSource):
+    """Label `answer`; modalities `picture` and `question`. A patient is a group of questions that share a picture, case or link."""
+
+    settings: Settings
+    modalities = ("picture", "question")
+    pictured_by = "i2m2_med.samples.vqa.picture"
+    shifted_by = "i2m2_med.samples.vqa.shifts"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.labels = Labels(("answer",), CLOSED)
+
+    def labels_in(self, folder: Path) -> Labels:
+        """No and yes; of open questions the answers that were given often enough."""
+        return Labels(("answer",), tuple(json.loads((folder / ANSWERS).read_text(encoding="utf-8"))))
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the list."""
+        root = existing_folder(self.settings.root, "it should hold VQA-RAD; set source.root")
+        return root / "input" if (root / "input").is_dir() else root
+
+    def files(self) -> list[Path]:
+        """The list and every picture that it names and that is there."""
+        pictures = {self.home / PICTURES / str(one["image_name"]) for one in self._read()}
+        return [self.home / QUESTIONS, *sorted(path for path in pictures if path.is_file())]
+
+    def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:  # noqa: ARG002
+        """One row per question, in the order of the list."""
+        every = self._read()
+        flow.step("questions", len(every))
+        group = dict(zip(map(id, every), linked(every), strict=True))
+        chosen = self._chosen(every, flow)
+        kept = self._with_picture(chosen, flow, progress)
+        answers = (
+            CLOSED
+            if self.settings.questions == "closed"
+            else vocabulary((str(e["answer"]) for e in kept), self.settings.least)
+        )
+        write_json(folder / ANSWERS, answers)
+        classes = {answer: at for at, answer in enumerate(answers)}
+        own = [normalised(str(one["answer"])) for one in kept]
+        scores = [[{"class": classes[answer], "score": 1.0}] if answer in classes else [] for answer in own]
+        labels = answer_columns(scores, "answer")
+        if self.settings.questions == "closed":
+            labels = labels.drop("soft_answer")
+        else:
+            flow.audits["answers that are classes"] = len(answers)
+            flow.audits["questions whose answer is outside of them (count 0)"] = sum(not one for one in scores)
+            flow.remarks.append("Classes are answers of the whole list, not of training alone.")
+        records = pl.DataFrame(
+            {
+                "patient": [f"group {group[id(one)]}" for one in kept],
+                "study": [f"question {one['qid']}" for one in kept],
+                "item": 0,
+                "has_picture": True,
+                "has_question": True,
+                "group_organ": [str(one.get("image_organ", "")).strip() or None for one in kept],
+                "group_phrasing": ["paraphrase" if "para" in str(one["phrase_type"]) else "freeform" for one in kept],
+                "_pictures": [[str(self.home / PICTURES / str(one["image_name"]))] for one in kept],
+                "_question": [str(one["question"]) for one in kept],
+            }
+        ).hstack(labels)
+        return self._official(records, kept, flow) if self.settings.groups == "official" else records
+
+    def study(self, folder: Path) -> Study:
+        """Open a question's folder: `question.txt` and a picture; either may be absent."""
+        return open_question(folder)
+
+    def _read(self) -> list[dict[str, Any]]:
+        path = self.home / QUESTIONS
+        every = read_json_list(path)
+        for number, one in enumerate(every):
+            need(one, NEEDED, f"{path.name} entry {number}")
+        twice = [name for name, count in Counter(str(one["qid"]) for one in every).items() if count > 1]
+        if twice:
+            raise SourceError(f"{path.name} holds {len(twice)} questions (qid) twice, such as {twice[0]:.20}")
+        return every
+
+    def _chosen(self, every: list[dict[str, Any]], flow: Flow) -> list[dict[str, Any]]:
+        closed = [one for one in every if str(one["answer_type"]).strip().upper() == "CLOSED"]
+        if self.settings.questions == "open":
+            others = [one for one in every if str(one["answer_type"]).strip().upper() != "CLOSED"]
+            flow.step("open questions", len(others), len(closed), "closed")
+            return others
+        kept = [one for one in closed if normalised(str(one["answer"])) in CLOSED]
+        flow.step("closed questions", len(closed), len(every) - len(closed), "open")
+        flow.step("answered by yes or no", len(kept), len(closed) - len(kept), "closed, with another answer")
+        return kept
+
+    def _with_picture(self, chosen: list[dict[str, Any]], flow: Flow, progress: Progress) -> list[dict[str, Any]]:
+        names = list(dict.fromkeys(str(one["image_name"]) for one in chosen))
+        good: set[str] = set()
+        for name in progress.track(names, "opening pictures", len(names)):
+            try:
+                if Path(name).name != name:
+                    raise SourceError(f"{QUESTIONS}: image_name {name!r:.40} is no plain file name")
+                open_photograph(self.home / PICTURES / name).close()
+                good.add(name)
+            except SourceError as error:
+                flow.set_aside(name, error)
+        flow.stop_where_bad(len(names))
+        kept = [one for one in chosen if str(one["image_name"]) in good]
+        flow.step("questions whose picture can be read", len(kept), len(chosen) - len(kept), "listed as refused")
+        return kept
+
+    def _official(self, records: pl.DataFrame, kept: list[dict[str, Any]], flow: Flow) -> pl.DataFrame:
+        """The published parts. Each question is a patient of its own then: groups stand in both parts, which the flow says."""
+        test = pl.Series([str(one["phrase_type"]).startswith("test") for one in kept])
+        train = {str(one["image_name"]) for one, held in zip(kept, test, strict=True) if not held}
+        shared = sum(str(one["image_name"]) in train for one, held in zip(kept, test, strict=True) if held)
+        flow.remarks.append(LEAK.format(shared=shared, tested=int(test.sum())))
+        parts = pl.DataFrame({"_official": ["val" if held else "train" for held in test]})
+        return records.with_columns(pl.col("study").alias("patient")).hstack(parts)
+
+
+def linked(questions: list[dict[str, Any]]) -> list[int]:
+    """Return a number for each question: one for all that share a picture, a case, or a link of paraphrases, directly or by others."""
+    parent = list(range(len(questions)))
+
+    def top(at: int) -> int:
+        while parent[at] != at:
+            parent[at] = parent[parent[at]]
+            at = parent[at]
+        return at
+
+    for key in ("image_name", "image_case_url", "qid_linked_id"):
+        first: dict[str, int] = {}
+        for at, one in enumerate(questions):
+            value = str(one.get(key) or "").strip()
+            if value and value.upper() != "NULL":
+                parent[top(at)] = top(first.setdefault(value, at))
+    return [top(at) for at in range(len(questions))]

@@ -1,0 +1,142 @@
+"""VQA-VS as records: one per question, with its picture's path, its text, and ten annotators' answers as soft scores."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import Field
+
+from i2m2_med.config.settings import Settings as ClosedSettings
+from i2m2_med.errors import SourceError
+from i2m2_med.files import existing_folder, write_json
+from i2m2_med.sources.formats.photograph import open_photograph
+from i2m2_med.sources.question_study import open_question
+from i2m2_med.sources.source import Flow, Labels, Progress, Study
+from i2m2_med.sources.source import Source as BaseSource
+from i2m2_med.sources.text.answers import answer_columns, scores_of, vocabulary
+from i2m2_med.sources.vqa_vs.questions import PARTS, Question, home_of, part_files, picture_of, read_questions, shifted
+
+ANSWERS = "answers.json"
+MOST_NAMED = 5
+
+
+class Settings(ClosedSettings):
+    """`source: {name: vqa_vs, …}`."""
+
+    name: Literal["vqa_vs"] = "vqa_vs"
+    root: Path
+    """Folder that holds `VQA-VS` and COCO 2014's `train2014` and `val2014`."""
+    least: Annotated[int, Field(ge=1)] = 9
+    """Questions of training that have to have an answer for it to be a class (official: 9)."""
+    most: Annotated[int, Field(ge=2, le=30_000)] | None = None
+    """No more classes than so many, the most frequent ones (VQA v2's vocabulary has 3,129)."""
+
+
+class Source(BaseSource):
+    """Label `answer`, whose classes are a result of the training part; modalities `picture` and `question`.
+
+    A patient, whom intervals keep together, is a picture; a study is a question. `group_<shift>` is `tail` for the questions of
+    a shifted set; the test split as a whole is the IID test.
+    """
+
+    settings: Settings
+    modalities = ("picture", "question")
+    pictured_by = "i2m2_med.samples.vqa.picture"
+    shifted_by = "i2m2_med.samples.vqa.shifts"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.labels = Labels(("answer",), ("no", "yes"))
+
+    def labels_in(self, folder: Path) -> Labels:
+        """The answers that training gave often enough."""
+        return Labels(("answer",), tuple(json.loads((folder / ANSWERS).read_text(encoding="utf-8"))))
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the parts."""
+        return home_of(
+            existing_folder(self.settings.root, "it should hold VQA-VS and COCO's pictures; set source.root")
+        )
+
+    def files(self) -> list[Path]:
+        """Every list, and every picture that is there. Raises SourceError where a part's list is missing."""
+        lists = [path for part in PARTS for path in part_files(self.home, part)]
+        if missing := [path for path in lists if not path.is_file()]:
+            raise SourceError(f"{self.home} lacks {missing[0].relative_to(self.home)}; get VQA-VS again")
+        more = [path for name in shifted(self.home) for path in part_files(self.home, name) if path.is_file()]
+        pictures = {
+            picture_of(self.settings.root, one.image_id) for part in PARTS for one in read_questions(self.home, part)
+        }
+        return [*lists, *more, *sorted(path for path in pictures if path.is_file())]
+
+    def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:  # noqa: ARG002
+        """One row per question, in the order of training, validation and IID test."""
+        parts = {part: read_questions(self.home, part) for part in PARTS}
+        answers = vocabulary((one.answer for one in parts["train"]), self.settings.least, self.settings.most)
+        if len(answers) < 2:
+            raise SourceError(
+                f"{len(answers)} answers were given {self.settings.least} times in training; lower source.least"
+            )
+        write_json(folder / ANSWERS, answers)
+        flow.step("questions", sum(map(len, parts.values())))
+        paths = self._pictures(parts, flow, progress)
+        kept = {part: [one for one in each if one.image_id in paths] for part, each in parts.items()}
+        flow.step("questions whose picture can be read", *_counts(parts, kept), "listed as refused")
+        classes = {answer: at for at, answer in enumerate(answers)}
+        scores = [scores_of(one.given, classes) for each in kept.values() for one in each]
+        outside = sum(not one for one in scores)
+        flow.audits["answers that are classes"] = len(answers)
+        flow.audits["questions whose answers are all outside of them (count 0)"] = outside
+        tails = shifted(self.home)
+        flow.audits["shifted test sets"] = {name: len(ids) for name, ids in tails.items()}
+        rows = [(part, one) for part, each in kept.items() for one in each]
+        records = pl.DataFrame(
+            {
+                "patient": [f"picture {one.image_id}" for _, one in rows],
+                "study": [f"question {one.question_id}" for _, one in rows],
+                "item": 0,
+                "split": [part for part, _ in rows],
+                "has_picture": True,
+                "has_question": True,
+                "group_answer_type": [one.answer_type for _, one in rows],
+                "_pictures": [[str(paths[one.image_id])] for _, one in rows],
+                "_question": [one.text for _, one in rows],
+            }
+        )
+        ids = pl.Series([one.question_id if part == "test" else -1 for part, one in rows])
+        groups = {
+            f"group_{name}": pl.Series(["tail" if one in tail else None for one in ids], dtype=pl.String)
+            for name, tail in tails.items()
+        }
+        return records.with_columns(**groups).hstack(answer_columns(scores, "answer"))
+
+    def study(self, folder: Path) -> Study:
+        """Open a question's folder: `question.txt` and `picture.jpg` (or another picture format); either may be absent."""
+        return open_question(folder)
+
+    def _pictures(self, parts: dict[str, list[Question]], flow: Flow, progress: Progress) -> dict[int, Path]:
+        """By image id, the pictures that can be opened; the others are refused with `skip_bad`, else one SourceError names them."""
+        ids = list(dict.fromkeys(one.image_id for each in parts.values() for one in each))
+        paths = {image_id: picture_of(self.settings.root, image_id) for image_id in ids}
+        missing = [path for path in paths.values() if not path.is_file()]
+        if missing and not flow.skip_bad:
+            names = ", ".join(path.name for path in missing[:MOST_NAMED])
+            raise SourceError(
+                f"{len(missing)} of {len(paths)} pictures are missing, such as {names}; get COCO 2014, or go on: --skip-bad"
+            )
+        good: dict[int, Path] = {}
+        for image_id, path in progress.track(paths.items(), "opening pictures", len(paths)):
+            try:
+                open_photograph(path).close()
+                good[image_id] = path
+            except SourceError as error:
+                flow.set_aside(path.name, error)
+        flow.stop_where_bad(len(paths))
+        return good
+
+
+def _counts(before: dict[str, list[Question]], after: dict[str, list[Question]]) -> tuple[int, int]:
+    kept = sum(map(len, after.values()))
+    return kept, sum(map(len, before.values())) - kept

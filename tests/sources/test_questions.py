@@ -1,0 +1,156 @@
+"""Questions about pictures: VQA-VS's lists (simulated in their format) and the real VQA-RAD."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from i2m2_med.console import Progress
+from i2m2_med.errors import SourceError
+from i2m2_med.simulate.vqa_vs.world import ANSWERS, Dials, draw, evidence, observed, shifts
+from i2m2_med.simulate.vqa_vs.write import simulate
+from i2m2_med.sources.source import Flow
+from i2m2_med.sources.text.answers import normalised
+from i2m2_med.sources.vqa_rad import Settings as RadSettings
+from i2m2_med.sources.vqa_rad import Source as RadSource
+from i2m2_med.sources.vqa_vs import Settings, Source
+
+SHARED = Path(os.environ.get("I2M2_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "vqa_rad"
+DIALS = Dials(0.4, 0.4, 0.2, 0.6)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("vqa") / "out"
+    simulate(out, questions=200, seed=3)
+    return out
+
+
+def ingest(root: Path, folder: Path, flow: Flow | None = None, **settings) -> pl.DataFrame:
+    source = Source(Settings(root=root, **settings))
+    source.files()
+    return source.ingest(folder, folder, flow or Flow(), Progress())
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        ("The Dogs.", "dogs"),
+        ("TWO", "2"),
+        ("dont know", "don't know"),
+        ("1,000", "1000"),
+        ("it's", "it's"),
+        ("a/b", "b"),
+    ],
+)
+def test_answers_are_normalised_as_officially(answer, wanted):
+    assert normalised(answer) == wanted
+
+
+def test_classes_are_answers_of_training_and_scores_are_votes(drawn, tmp_path):
+    records = ingest(drawn, tmp_path, least=3)
+    names = Source(Settings(root=drawn)).labels_in(tmp_path).classes
+    assert set(names) == set(ANSWERS)
+    home = drawn / "VQA-VS/Training"
+    first = json.loads((home / "Training-Ans.json").read_text())[0]
+    votes = {one: sum(each["answer"] == one for each in first["answers"]) for one in names}
+    scores = {names[each["class"]]: each["score"] for each in records["soft_answer"][0]}
+    assert scores == pytest.approx({one: min(count / 3, 1) for one, count in votes.items() if count})
+    assert records["split"].value_counts().sort("split").rows() == [("test", 60), ("train", 120), ("valid", 20)]
+
+
+def test_answers_outside_of_the_classes_count_nothing_and_stay(drawn, tmp_path):
+    records = ingest(drawn, tmp_path, most=2)
+    outside = records.filter(pl.col("label_answer") == -2)
+    assert len(outside) > 0
+    assert (outside["soft_answer"].list.len() == 0).all()
+
+
+def test_shifted_sets_are_those_of_the_lists(drawn, tmp_path):
+    records = ingest(drawn, tmp_path)
+    listed = json.loads((drawn / "VQA-VS/OOD-Test/QT/OOD-Test-QT-Ques.json").read_text())
+    tails = records.filter(pl.col("group_QT") == "tail")
+    assert set(tails["study"]) == {f"question {one['question_id']}" for one in listed}
+    assert set(tails["split"]) == {"test"}
+
+
+def test_objects_that_hold_the_lists_are_read_as_well(drawn, tmp_path):
+    root = Path(shutil.copytree(drawn, tmp_path / "copy"))
+    path = root / "VQA-VS/Val/Val-Ques.json"
+    path.write_text(json.dumps({"info": {}, "questions": json.loads(path.read_text())}))
+    assert len(ingest(root, tmp_path)) == 200
+
+
+def changed(root: Path, name: str, change) -> None:
+    path = root / name
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(change(content)))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("Val/Val-Ans.json", lambda c: c[1:], "lacks the answers of 1 questions"),
+        ("Val/Val-Ques.json", lambda c: [*c, c[0]], "asks 1 questions twice"),
+        ("Val/Val-Ques.json", lambda c: [{"question_id": 1}, *c], "lacks image_id, question"),
+        ("Val/Val-Ans.json", lambda c: "text", "is not a list"),
+    ],
+)
+def test_lists_that_do_not_belong_together_are_refused(drawn, tmp_path, name, change, words):
+    root = Path(shutil.copytree(drawn, tmp_path / "copy"))
+    changed(root / "VQA-VS", name, change)
+    with pytest.raises(SourceError, match=words):
+        ingest(root, tmp_path)
+
+
+def test_missing_pictures_are_counted_or_left_out(drawn, tmp_path):
+    root = Path(shutil.copytree(drawn, tmp_path / "copy"))
+    next(iter(sorted((root / "val2014").iterdir()))).unlink()
+    with pytest.raises(SourceError, match="1 of 200 pictures are missing"):
+        ingest(root, tmp_path)
+    assert len(ingest(root, tmp_path, Flow(skip_bad=True))) == 199
+
+
+def test_every_piece_of_evidence_is_a_likelihood_given_the_answer():
+    made = draw(40_000, DIALS, np.random.default_rng(0))
+    for name, log_p in evidence(made, DIALS).items():
+        likely = np.exp(log_p)[np.arange(40_000), made.answer]
+        expected = (p := getattr(DIALS, name) + (1 - getattr(DIALS, name)) / 8) ** 2 + 7 * ((1 - p) / 7) ** 2
+        assert likely.mean() == pytest.approx(expected, abs=0.01)
+
+
+def test_the_ideal_joint_is_best_in_distribution_and_the_product_worst_where_both_shortcuts_mislead():
+    made = draw(20_000, DIALS, np.random.default_rng(1))
+    right = {name: log_p.argmax(axis=1) == made.answer for name, log_p in observed(made, DIALS).items()}
+    whole = {name: hit.mean() for name, hit in right.items()}
+    assert max(whole, key=whole.get) == "inter"
+    both = shifts(made)["QT+KO"]
+    tail = {name: hit[both].mean() for name, hit in right.items()}
+    assert tail["i2m2"] < tail["inter"] < tail["shortcut_free"]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"VQA-RAD is not in {SHARED}")
+def test_vqa_rad_is_what_was_counted(tmp_path):
+    flow = Flow()
+    records = RadSource(RadSettings(root=SHARED)).ingest(tmp_path, tmp_path, flow, Progress())
+    steps = {step["step"]: step["kept"] for step in flow.steps}
+    assert steps["questions"] == 2248
+    assert steps["closed questions"] == 1299
+    assert records["label_answer"].value_counts().sort("label_answer")["count"].to_list() == [606, 587]
+    opened = RadSource(RadSettings(root=SHARED, questions="open", groups="official"))
+    every = opened.ingest(tmp_path, tmp_path, flow, Progress())
+    assert len(every) == 949
+    assert any("shows pictures of training" in remark for remark in flow.remarks)
+    assert len(opened.labels_in(tmp_path).classes) > 20
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"VQA-RAD is not in {SHARED}")
+def test_vqa_rad_has_312_groups():
+    from i2m2_med.sources.formats.json_lines import read_json_list
+    from i2m2_med.sources.vqa_rad.source import QUESTIONS, linked
+
+    assert len(set(linked(read_json_list(SHARED / "input" / QUESTIONS)))) == 312
