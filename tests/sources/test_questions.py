@@ -97,7 +97,7 @@ def changed(root: Path, name: str, change) -> None:
         ("Val/Val-Ans.json", lambda c: c[1:], "lacks the answers of 1 questions"),
         ("Val/Val-Ques.json", lambda c: [*c, c[0]], "asks 1 questions twice"),
         ("Val/Val-Ques.json", lambda c: [{"question_id": 1}, *c], "lacks image_id, question"),
-        ("Val/Val-Ans.json", lambda c: "text", "is not a list"),
+        ("Val/Val-Ans.json", lambda c: str(len(c)), "is not a list"),
     ],
 )
 def test_lists_that_do_not_belong_together_are_refused(drawn, tmp_path, name, change, words):

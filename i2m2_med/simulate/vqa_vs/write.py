@@ -16,8 +16,9 @@ from i2m2_med.console import TerminalProgress
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import replace_folder, write_json
 from i2m2_med.simulate.vqa_vs.world import ANSWERS, COUNT, Dials, Drawn, draw, observed, shifts
-from i2m2_med.sources.vqa_vs.questions import PARTS, SHIFTS, part_files
 
+STEMS = {"train": "Training/Training", "valid": "Val/Val", "test": "IID-Test/IID-Test"}
+"""By part, the official names of its lists but for their ending."""
 HELD = {"valid": 0.1, "test": 0.3}
 SIDE = 48
 TYPES = ("what is", "what kind of", "which", "is it the", "how about", "where is", "do you see", "can you name")
@@ -71,7 +72,7 @@ def simulate(
     counts = {"train": questions - sum(counts.values()), **counts}
     with replace_folder(out) as folder:
         first = 1
-        for part in PARTS:
+        for part in STEMS:
             drawn = draw(counts[part], dials, rng)
             _write_part(folder, part, drawn, first, rng)
             first += counts[part]
@@ -114,13 +115,14 @@ def _write_part(folder: Path, part: str, drawn: Drawn, first: int, rng: np.rando
     _write_lists(home, part, asked, answered)
     if part == "test":
         tails = shifts(drawn)
-        for name in SHIFTS:
-            kept = np.flatnonzero(tails[name])
+        for name, rare in tails.items():
+            kept = np.flatnonzero(rare)
             _write_lists(home, name, [asked[at] for at in kept], [answered[at] for at in kept])
 
 
 def _write_lists(home: Path, part: str, asked: list[dict[str, Any]], answered: list[dict[str, Any]]) -> None:
-    for path, content in zip(part_files(home, part), (asked, answered), strict=True):
+    stem = STEMS.get(part, f"OOD-Test/{part}/OOD-Test-{part}")
+    for path, content in ((home / f"{stem}-Ques.json", asked), (home / f"{stem}-Ans.json", answered)):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, content)
 
