@@ -235,7 +235,9 @@ def lint_foreign(run: RunConfig, values: Values, own: Collection[str] | None = N
     lint_targets(run, values)
     named = [(key, place) for key, place in places(run.model_dump(exclude={"source"})) if not is_trusted_place(place)]
     named = [(key, place) for key, place in named if place not in (own or ())]
-    named += [] if own is not None else [(("source", *key), place) for key, place in foreign_places(run.source)]
+    if own is None:
+        read = {"source": run.source, "split": run.split}
+        named += [((part, *key), place) for part, settings in read.items() for key, place in foreign_places(settings)]
     if named:
         key, place = named[0]
         raise ConfigError(

@@ -220,3 +220,20 @@ def test_weights_that_lie_are_one_line(name: str, digits_model: Path, tmp_path: 
     with pytest.raises(ModelError, match=r"^[^\n\x1b]*the weights do not fit the config[^\n\x1b]{1,400}$"):
         load_model(folder)
     assert time.thread_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(("split", "file"), "/etc/passwd"), (("source", "root"), "//host/share"), (("plugins",), ["os"])]
+)
+def test_a_model_names_no_place_and_no_code_of_this_machine(
+    key: tuple[str, ...], value: object, digits_model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(digits_model, tmp_path / "model")
+    config = yaml.safe_load((tmp_path / "model" / "config.yaml").read_text())
+    inside = config
+    for step in key[:-1]:
+        inside = inside[step]
+    inside[key[-1]] = value
+    (tmp_path / "model" / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ModelError, match=r"names a place on this machine|wants to run code from os"):
+        Scorer(tmp_path / "model")
