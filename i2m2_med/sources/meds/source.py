@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
+from pydantic import model_validator
 
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, existing_folder, replace_folder, sha256_of, sole_user
@@ -35,6 +36,14 @@ class Settings(mimic3.Settings):
     codes: Path | None = None
     """A csv of your own (`code,concept,unit`, see `i2m2_med/sources/meds/mapping.py`) for a data set whose codes are not those of
     MIMIC-IV's conversions, such as eICU's or a hospital's own. Measurements are read by it alone; what it doesn't name is counted."""
+
+    @model_validator(mode="after")
+    def has_what_the_task_needs(self) -> "Settings":
+        if self.task == "sepsis3":
+            raise ValueError(
+                "task: sepsis3 needs prescriptions, cultures and infusions, which are read from tables only, not from MEDS"
+            )
+        return self
 
 
 class OfEvents(mimic3.Source):

@@ -70,6 +70,8 @@ def made_columns(name: str, there: Mapping[str, str]) -> dict[str, pl.Expr]:
         return {"ICD9_CODE": pl.when(version == 9).then(code), "ICD10_CODE": pl.when(version == 10).then(code)}
     if name in ("CHARTEVENTS", "OUTPUTEVENTS") and "STAY_ID" in there:
         return {"ICUSTAY_ID": pl.col(there["STAY_ID"]), "ROW_ID": NOTHING, "ERROR": NOTHING, "ISERROR": NOTHING}
+    if name == "PRESCRIPTIONS" and "STARTTIME" in there:
+        return {"STARTDATE": text("STARTTIME")}
     if name in ("DISCHARGE", "RADIOLOGY") and {"NOTE_TYPE", "CHARTTIME"} <= set(there):
         return note_columns(text("NOTE_TYPE"), text("CHARTTIME"))
     return {"ROW_ID": pl.col(there["LABEVENT_ID"])} if name == "LABEVENTS" and "LABEVENT_ID" in there else {}

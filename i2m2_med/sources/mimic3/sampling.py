@@ -47,5 +47,5 @@ def once(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: 
 def hourly(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> Sampled:
     """A sample for every hour of a stay."""
     cells = known_cells(charted_rows(tables, cohort, settings, flow), settings)
-    samples = hourly_samples(with_events(cohort.samples, settings), cells, settings, flow)
+    samples = hourly_samples(with_events(tables, cohort, settings), cells, settings, flow)
     return Sampled(samples, windows(cells, samples, settings), cells, samples["stay_row"].unique())

@@ -45,6 +45,8 @@ class Source(BaseSource):
     """Folders of `root` in which its tables lie; none: `root` itself."""
     note_tables: tuple[str, ...] = ("NOTEEVENTS",)
     """Tables of notes, of which one at least has to be there where notes are read."""
+    infusion_tables: tuple[str, ...] = ("INPUTEVENTS_MV", "INPUTEVENTS_CV")
+    """Tables of infusions, read for Sepsis-3."""
     called: Mapping[int, Sequence[str]] = MappingProxyType({})
     """By item, the codes that stand for it, where they aren't its number."""
     schemas: tuple[str, ...] = ("mimiciii",)
@@ -61,7 +63,10 @@ class Source(BaseSource):
     def tables(self) -> dict[str, Path]:
         """The files of the tables that are read. Raises SourceError that names all missing ones."""
         notes = self.note_tables if self.settings.notes else ()
-        wanted = [*(name for name in TABLES if name != "NOTEEVENTS"), *notes]
+        sepsis = (
+            ("PRESCRIPTIONS", "MICROBIOLOGYEVENTS", *self.infusion_tables) if self.settings.task == "sepsis3" else ()
+        )
+        wanted = [*(name for name in TABLES if name != "NOTEEVENTS"), *notes, *sepsis]
         if self.settings.database is not None:
             copy_tables(self.settings.database, wanted, self.settings.root, self.schemas)
         else:

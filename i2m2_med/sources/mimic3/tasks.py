@@ -19,9 +19,11 @@ from itertools import pairwise
 
 import polars as pl
 
+from i2m2_med.sources.mimic3.cohort import Cohort
 from i2m2_med.sources.mimic3.icd9 import code as icd9_code
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.phenotypes import of_admissions
+from i2m2_med.sources.mimic3.sepsis import onsets
 from i2m2_med.sources.mimic3.settings import Settings
 
 PLANNED = ("ELECTIVE", "NEWBORN")
@@ -55,10 +57,14 @@ def within_ahead(settings: Settings) -> pl.Expr:
     return pl.when(pl.col("event_unknown")).then(-1).otherwise(near.cast(pl.Int8))
 
 
-def with_events(samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Add `event`, the time that an hourly task is about (null: none), and `event_unknown`."""
+def with_events(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> pl.DataFrame:
+    """The cohort's samples with `event`, the time that an hourly task is about (null: none), and `event_unknown`."""
+    samples = cohort.samples
     if settings.task == "decompensation":
         return death_in_hospital(samples)
+    if settings.task == "sepsis3":
+        known = samples.join(onsets(tables, cohort, settings), on="row", how="left", maintain_order="left")
+        return known.with_columns(event_unknown=pl.lit(False))
     return samples.with_columns(event=pl.lit(None, pl.Datetime("us")), event_unknown=pl.lit(False))
 
 

@@ -48,6 +48,7 @@ class Source(mimic3.Source):
     release = FOUR
     folders = ("hosp", "icu", "note")
     note_tables = ("DISCHARGE", "RADIOLOGY")
+    infusion_tables = ("INPUTEVENTS",)
     schemas = ("mimiciv_hosp", "mimiciv_icu", "mimiciv_note")
     held_apart_by = "group_years"
 

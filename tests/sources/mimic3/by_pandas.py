@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 
 from i2m2_med.sources.mimic3.items import items_of
 
@@ -118,3 +119,117 @@ def phenotype(root: Path, name: str) -> dict[str, int]:
         for admission, codes in coded.groupby("HADM_ID").ICD9_CODE
     }
     return {str(stay.ICUSTAY_ID): int(has[stay.HADM_ID]) for _, stay in stays(root).iterrows()}
+
+
+ANTIBIOTICS = {
+    "ertapenem", "amoxicillin", "ampicillin", "azithromycin", "cefazolin", "cefepime", "cefpodoxime", "ceftazidime", "ceftriaxone",
+    "cephalexin", "ciprofloxacin", "clarithromycin", "clindamycin", "daptomycin", "demeclocycline", "dicloxacillin", "doxycycline",
+    "erythromycin", "gentamicin", "levofloxacin", "linezolid", "meropenem", "metronidazole", "nafcillin", "nitrofurantoin",
+    "penicillin", "piperacillin", "rifampin", "sulfameth", "tobramycin", "unasyn", "vancomycin",
+}  # fmt: skip
+"""Of the demo's drugs, by hand."""
+
+
+def suspected(root: Path) -> dict[int, list[tuple[pd.Timestamp, pd.Timestamp]]]:
+    """Admission → (day of the antibiotic, since when infection is suspected); antibiotics are known to the day."""
+    drugs = read(root, "PRESCRIPTIONS", ("STARTDATE",))
+    name = drugs.DRUG.str.lower()
+    local = name.str.contains("cream|opht|enema|gel") | drugs.ROUTE.isin(
+        ["OU", "OS", "OD", "TP", "BOTH EYES", "RIGHT EYE", "LEFT EYE"]
+    )
+    drugs = drugs[
+        name.map(lambda text: any(drug in text for drug in ANTIBIOTICS)) & ~local & (drugs.DRUG_TYPE != "BASE")
+    ]
+    taken = read(root, "MICROBIOLOGYEVENTS", ("CHARTDATE", "CHARTTIME"))
+    found: dict[int, list[tuple[pd.Timestamp, pd.Timestamp]]] = {}
+    for drug in drugs[["SUBJECT_ID", "HADM_ID", "STARTDATE"]].drop_duplicates().itertuples():
+        for culture in taken[taken.SUBJECT_ID == drug.SUBJECT_ID].itertuples():
+            at = culture.CHARTDATE if pd.isna(culture.CHARTTIME) else culture.CHARTTIME
+            days = (drug.STARTDATE - at.normalize()).days
+            if 0 <= days <= 3:
+                found.setdefault(drug.HADM_ID, []).append((drug.STARTDATE, at))
+            elif days == -1:
+                found.setdefault(drug.HADM_ID, []).append((drug.STARTDATE, drug.STARTDATE))
+    return found
+
+
+def events(root: Path, name: str, items: dict[int, str]) -> pd.DataFrame:
+    rows = read(root, name, ("CHARTTIME",))
+    rows = rows[rows.ITEMID.isin(items)]
+    marks = rows.ERROR == 1 if "ERROR" in rows else rows.ISERROR == 1 if "ISERROR" in rows else rows.ITEMID < 0
+    value = rows.VALUENUM if "VALUENUM" in rows else rows.VALUE
+    rows = rows.assign(concept=rows.ITEMID.map(items), number=value)[~marks]
+    return rows[["SUBJECT_ID", "CHARTTIME", "concept", "number"]].dropna()
+
+
+def onsets(root: Path, others: pd.DataFrame) -> dict[str, pd.Timestamp]:
+    """Stay → onset of Sepsis-3. others: ICUSTAY_ID, `hour`, `part` (0 lungs, 4 nerves), `points`, of the pipeline's gases and coma
+    scores, which other tests hold against the published code."""
+    icu = read(root, "ICUSTAYS", ("INTIME", "OUTTIME"))
+    labs = events(root, "LABEVENTS", {50912: "creatinine", 51265: "platelets", 50885: "bilirubin"})
+    pressure = items_of("benchmark17", "checked").filter(pl.col("concept") == "map")["item"].to_list()
+    arterial = events(root, "CHARTEVENTS", dict.fromkeys(pressure, "map"))
+    arterial = arterial[arterial.number.between(0, 375, inclusive="neither")]
+    voided = items_of("saps12", "checked").filter(pl.col("concept") == "urine")
+    urine = events(root, "OUTPUTEVENTS", dict.fromkeys(voided["item"].to_list(), "urine"))
+    drips = {30047, 30120, 30044, 30119, 30309, 30043, 30307, 30042, 30306, 221906, 221289, 221662, 221653}
+    mv = read(root, "INPUTEVENTS_MV", ("STARTTIME", "ENDTIME"))
+    mv = mv[mv.ITEMID.isin(drips) & (mv.RATE > 0) & (mv.STATUSDESCRIPTION != "Rewritten")]
+    cv = read(root, "INPUTEVENTS_CV", ("CHARTTIME",))
+    cv = cv[cv.ITEMID.isin(drips) & (cv.RATE > 0)]
+    ran = [
+        *zip(mv.SUBJECT_ID, mv.STARTTIME, mv.ENDTIME, strict=True),
+        *zip(cv.SUBJECT_ID, cv.CHARTTIME, cv.CHARTTIME, strict=True),
+    ]
+    found = {}
+    doubts = suspected(root)
+    for stay in icu.itertuples():
+        doubt = [since for day, since in doubts.get(stay.HADM_ID, []) if stay.INTIME.normalize() <= day < stay.OUTTIME]
+        hours = int((stay.OUTTIME - stay.INTIME).total_seconds() // 3600)
+        if not doubt or hours < 1:
+            continue
+        points = [[0] * 6 for _ in range(hours)]
+
+        def give(
+            at: pd.Timestamp, part: int, n: int, begin: pd.Timestamp = stay.INTIME, table: list[list[int]] = points
+        ) -> None:
+            hour = max(int((at - begin).total_seconds() // 3600), 0)
+            if hour < len(table):
+                table[hour][part] = max(table[hour][part], n)
+
+        near = labs[(labs.SUBJECT_ID == stay.SUBJECT_ID) & labs.CHARTTIME.between(stay.INTIME - 6 * HOUR, stay.OUTTIME)]
+        for row in near.itertuples():
+            if row.concept == "platelets":
+                give(row.CHARTTIME, 1, 2 if row.number < 100 else int(row.number < 150))
+            else:
+                give(
+                    row.CHARTTIME,
+                    2 if row.concept == "bilirubin" else 5,
+                    2 if row.number >= 2 else int(row.number >= 1.2),
+                )
+        low = arterial[(arterial.SUBJECT_ID == stay.SUBJECT_ID) & arterial.CHARTTIME.between(stay.INTIME, stay.OUTTIME)]
+        for row in low.itertuples():
+            give(row.CHARTTIME, 3, int(row.number < 70))
+        for subject, begin, end in ran:
+            if subject == stay.SUBJECT_ID and end >= stay.INTIME and begin <= stay.OUTTIME:
+                at = max(begin, stay.INTIME)
+                while at.floor("s") <= end:
+                    give(at, 3, 2)
+                    at += HOUR / 60
+        for row in others[others.ICUSTAY_ID == stay.ICUSTAY_ID].itertuples():
+            give(stay.INTIME + row.hour * HOUR, row.part, row.points)
+        own = urine[(urine.SUBJECT_ID == stay.SUBJECT_ID) & urine.CHARTTIME.between(stay.INTIME, stay.OUTTIME)]
+        own = own.drop_duplicates()
+        passed = ((own.CHARTTIME - stay.INTIME).dt.total_seconds() // 3600).to_numpy()
+        for hour in range(hours):
+            day = points[max(0, hour - 23) : hour + 1]
+            worst = [max(column) for column in zip(*day, strict=True)]
+            last = own.number.to_numpy()[(passed > hour - 24) & (passed <= hour)]
+            if hour >= 23 and len(last) and last.sum() < 500:
+                worst[5] = 2
+            at = stay.INTIME + (hour + 1) * HOUR
+            times = [max(at, since) for since in doubt if since - 48 * HOUR <= at <= since + 24 * HOUR]
+            if sum(worst) >= 2 and times:
+                key = str(stay.ICUSTAY_ID)
+                found[key] = min([*times, *([found[key]] if key in found else [])])
+    return found
