@@ -17,7 +17,7 @@ from i2m2_med.console import say
 from i2m2_med.errors import SourceError, extra_hint
 from i2m2_med.files import digest, replace_file
 from i2m2_med.sources.mimic3.mimic4_columns import READ, made_columns
-from i2m2_med.sources.mimic3.tables import FOUR_NOTES, TABLES
+from i2m2_med.sources.mimic3.tables import FOUR_NOTES, table_named
 from i2m2_med.workspace import workspace
 
 ADDRESS = re.compile(r"^postgres(?:ql)?(?:\+\w+)?:")
@@ -96,8 +96,9 @@ def copied_columns(name: str, there: Sequence[str]) -> list[str]:
     optional ones that are not there."""
     if name in FOUR_NOTES or made_columns(name, {column.upper(): column for column in there}):
         return [column for column in (*READ[name], MADE_UP) if column in there]
-    lacks = set(TABLES[name].optional) - {column.upper() for column in there}
-    kept = [column.lower() for column in TABLES[name].columns if column not in lacks]
+    table = table_named(name)
+    lacks = set(table.optional) - {column.upper() for column in there}
+    kept = [column.lower() for column in table.columns if column not in lacks]
     return kept + [MADE_UP] * (MADE_UP in there)
 
 

@@ -38,6 +38,7 @@ READ = {
         "labevent_id", "subject_id", "hadm_id", "itemid", "charttime", "storetime", "value", "valuenum", "valueuom",
     ),
     "OUTPUTEVENTS": ("subject_id", "hadm_id", "stay_id", "charttime", "storetime", "itemid", "value", "valueuom"),
+    "PRESCRIPTIONS": ("subject_id", "hadm_id", "starttime", "drug_type", "drug", "route"),
     "DISCHARGE": ("note_id", "subject_id", "hadm_id", "note_type", "charttime", "storetime", "text"),
     "RADIOLOGY": ("note_id", "subject_id", "hadm_id", "note_type", "charttime", "storetime", "text"),
 }  # fmt: skip

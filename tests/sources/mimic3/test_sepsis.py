@@ -7,14 +7,17 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources import meds, mimic4
 from i2m2_med.sources.mimic3 import Settings, Source
 from i2m2_med.sources.mimic3.cohort import Cohort, gather, select
 from i2m2_med.sources.mimic3.infection import antibiotics, suspicions
 from i2m2_med.sources.mimic3.ingest import Ingested, ingest_table
 from i2m2_med.sources.mimic3.sepsis import oliguria, onsets, points_of, worst_of_day
 from i2m2_med.sources.source import Flow, Progress
+from sources.mimic4.test_renamed_demo import HOSPITAL, renamed
 
 from . import by_pandas
 from .conftest import Build
@@ -191,3 +194,29 @@ def test_without_its_tables_it_is_refused(build: Build, tmp_path: Path) -> None:
         SourceError, match="lacks the tables PRESCRIPTIONS, MICROBIOLOGYEVENTS, INPUTEVENTS_MV, INPUTEVENTS_CV"
     ):
         build(write_tables(tmp_path / "t", small_tables()), task="sepsis3")
+
+
+def test_mimic4_has_its_own_names_and_hours(tmp_path: Path) -> None:
+    """Prescriptions by the hour: the culture is more than 72 h before, so that nothing is suspected; an hour less, and it is."""
+    for hours, septic in ((73.9, True), (74.1, False)):
+        tables = small(LABEVENTS=[lab(1, CREATININE, 20.5, 2.0, row=1)])
+        tables["PRESCRIPTIONS"][0]["STARTDATE"] = at(hours)
+        tables["ICUSTAYS"][0]["OUTTIME"] = at(90)
+        four = tmp_path / str(hours)
+        for name, rows in tables.items():
+            if name in ("NOTEEVENTS", "INPUTEVENTS_CV"):
+                continue
+            frame = renamed(name, pl.DataFrame(rows, infer_schema_length=None).cast(pl.String))
+            frame = frame.rename({"startdate": "starttime"}) if name == "PRESCRIPTIONS" else frame
+            hosp = name in (*HOSPITAL, "PRESCRIPTIONS", "MICROBIOLOGYEVENTS")
+            place = four / ("hosp" if hosp else "icu") / f"{name.removesuffix('_MV').lower()}.csv"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            frame.write_csv(place)
+        source = mimic4.Source(mimic4.Settings(root=four, task="sepsis3"))
+        records = source.ingest(four, tmp_path / "cache", Flow(), Progress()).filter(pl.col("patient") == "1")
+        assert records["item"].max() == (20 if septic else 90)
+
+
+def test_meds_has_no_prescriptions(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="read from tables only"):
+        meds.Settings(root=tmp_path, task="sepsis3")
