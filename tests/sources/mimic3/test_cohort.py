@@ -16,7 +16,7 @@ READ = {
     "SERVICES: rows kept (all)": (163, 0),
     "DIAGNOSES_ICD: rows kept (all)": (1761, 0),
     "CHARTEVENTS: rows kept (of mapped items)": (127_098, 631_257),
-    "LABEVENTS: rows kept (of mapped items)": (22_244, 53_830),
+    "LABEVENTS: rows kept (of mapped items)": (26_507, 49_567),
     "OUTPUTEVENTS: rows kept (of mapped items)": (9_415, 1_905),
     "patients: read": (100, 0),
     "admissions: read": (129, 0),

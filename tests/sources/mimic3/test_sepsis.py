@@ -17,7 +17,7 @@ from i2m2_med.sources.mimic3.infection import antibiotics, suspicions
 from i2m2_med.sources.mimic3.ingest import Ingested, ingest_table
 from i2m2_med.sources.mimic3.sepsis import oliguria, onsets, points_of, worst_of_day
 from i2m2_med.sources.source import Flow, Progress
-from sources.mimic4.test_renamed_demo import HOSPITAL, renamed
+from tests.sources.mimic4.test_renamed_demo import HOSPITAL, renamed
 
 from . import by_pandas
 from .conftest import Build
