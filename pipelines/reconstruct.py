@@ -53,7 +53,9 @@ def main(
                 )
         if there["phase"]:
             (folder / "phase.json").write_text('{"Units": "rad"}\n', encoding="utf-8")
-        draw_grid(panels(parts, images), folder / "picture.png", source.name)
+        draw_grid(
+            panels(parts, images, tuple(name for name in parts if there[name])), folder / "picture.png", source.name
+        )
     return summary(images, out)
 
 
@@ -104,13 +106,16 @@ def angle(images: "Images") -> Any:
     return np.angle(images.image)
 
 
-def panels(parts: dict[str, Any], images: "Images") -> list[Any]:
-    """A few slices from first to last."""
+def panels(parts: dict[str, Any], images: "Images", acquired: tuple[str, ...]) -> list[Any]:
+    """A few slices from the first to the last that holds something."""
     from i2m2_med.samples.pictures import Panel, Place
     from i2m2_med.sources.formats.orientation import letters
 
     voxel = images.volume.voxel_mm
     place = Place(voxel and (voxel[0], voxel[1]), None if images.affine is None else letters(images.affine)[:2])
-    n_slices = len(parts["magnitude"])
-    shown = sorted({round(step * (n_slices - 1) / max(SHOWN - 1, 1)) for step in range(SHOWN)})
-    return [Panel(f"slice {index}", parts["magnitude"][index], parts["phase"][index], place=place) for index in shown]
+    filled = images.volume.filled
+    shown = sorted({filled[round(step * (len(filled) - 1) / max(SHOWN - 1, 1))] for step in range(SHOWN)})
+    return [
+        Panel(f"slice {index}", parts["magnitude"][index], parts["phase"][index], place=place, parts=acquired)
+        for index in shown
+    ]

@@ -50,6 +50,10 @@ def place_of(record: Mapping[str, Any]) -> Place:
     return Place(None if voxel is None else (voxel[0], voxel[1]), None if toward is None else (toward[0], toward[1]))
 
 
+PARTS = {"magnitude": "magnitude", "phase": "phase (rad)"}
+"""Rows of a picture, and what is written beside them."""
+
+
 @dataclass(frozen=True)
 class Panel:
     """One slice: magnitude and phase (row, column), and boxes (x, y, width, height, text) in pixels from the first one."""
@@ -60,6 +64,8 @@ class Panel:
     """In radians."""
     boxes: Sequence[tuple[float, float, float, float, str]] = field(default_factory=tuple)
     place: Place = Place()
+    parts: tuple[str, ...] = ("magnitude", "phase")
+    """Which of the two were acquired."""
 
 
 def draw_grid(panels: Sequence[Panel], path: Path, title: str) -> None:
@@ -67,25 +73,40 @@ def draw_grid(panels: Sequence[Panel], path: Path, title: str) -> None:
 
     With a scale bar where pixels have a size, and letters of the patient's sides where the file says them.
     """
-    figure, axes, beside = _grid(panels[0].magnitude, panels[0].place, 2, len(panels))
+    rows = [part for part in PARTS if any(part in panel.parts for panel in panels)]
+    figure, axes, beside = _grid(panels[0].magnitude, panels[0].place, len(rows), len(panels))
     figure.suptitle(f"{title}\n{panels[0].place}", fontsize=10)
     turn = ScalarMappable(Normalize(-np.pi, np.pi), "twilight")
     for column, panel in enumerate(panels):
-        top, bottom = axes[0][column], axes[1][column]
-        draw_image(top, panel.magnitude, panel.place, cmap="gray", vmin=0, vmax=np.quantile(panel.magnitude, 0.995))
-        draw_image(bottom, panel.phase, panel.place, cmap=turn.cmap, norm=turn.norm)
-        top.set_title(textwrap.fill(panel.title, 34), fontsize=8)
+        for line, part in enumerate(rows):
+            _draw_part(axes[line][column], panel, part, turn)
+        axes[0][column].set_title(textwrap.fill(panel.title, 34), fontsize=8)
         named = [f"{number} {text}" for number, (*_, text) in enumerate(panel.boxes, 1)]
-        bottom.set_xlabel("\n".join(named), fontsize=6, loc="left")
-        for axis in (top, bottom):
-            _draw_boxes(axis, panel.boxes)
-    axes[0][0].set_ylabel("magnitude")
-    axes[1][0].set_ylabel("phase (rad)")
-    bar = figure.colorbar(turn, cax=beside[1], ticks=[-np.pi, 0, np.pi])
-    bar.ax.set_yticklabels(["−π", "0", "π"])
-    bar.set_label("rad", fontsize=8)
-    beside[0].set_axis_off()
+        axes[-1][column].set_xlabel("\n".join(named), fontsize=6, loc="left")
+    for line, part in enumerate(rows):
+        axes[line][0].set_ylabel(PARTS[part])
+        if part == "phase":
+            bar = figure.colorbar(turn, cax=beside[line], ticks=[-np.pi, 0, np.pi])
+            bar.ax.set_yticklabels(["−π", "0", "π"])
+            bar.set_label("rad", fontsize=8)
+        else:
+            beside[line].set_axis_off()
     figure.savefig(path, dpi=110, format="png")
+
+
+def _draw_part(axis: Axes, panel: Panel, part: str, turn: ScalarMappable) -> None:
+    """One image of a panel with its boxes; what was not acquired is said."""
+    if part not in panel.parts:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "not acquired", transform=axis.transAxes, ha="center", va="center", fontsize=8)
+        return
+    if part == "phase":
+        draw_image(axis, panel.phase, panel.place, cmap=turn.cmap, norm=turn.norm)
+    else:
+        top = np.quantile(panel.magnitude, 0.995)
+        draw_image(axis, panel.magnitude, panel.place, cmap="gray", vmin=0, vmax=top)
+    _draw_boxes(axis, panel.boxes)
 
 
 def draw_rows(
@@ -150,7 +171,7 @@ def _draw_scale(axis: Axes, n_columns: int, pixel_mm: float) -> None:
     axis.plot(
         [0.95 - share, 0.95], [0.05, 0.05], transform=axis.transAxes, color="white", linewidth=2, path_effects=outline
     )
-    axis.text(0.95 - share / 2, 0.1, f"{fitting[-1]} mm", transform=axis.transAxes, **LETTER)  # pyright: ignore[reportArgumentType]
+    axis.text(0.95 - share / 2, 0.115, f"{fitting[-1]} mm", transform=axis.transAxes, **LETTER)  # pyright: ignore[reportArgumentType]
 
 
 def _aspect(place: Place) -> float:

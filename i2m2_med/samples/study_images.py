@@ -25,3 +25,5 @@ class StudyImages:
     """(column, row, slice) → mm as the study's file has it; None where it does not say where the patient lies."""
     code: int | None = None
     """NIfTI's code of what `affine` is aligned to; None where the file does not say."""
+    parts: tuple[str, ...] = ("magnitude", "phase")
+    """Which of the two were acquired."""

@@ -97,10 +97,13 @@ class Extras:
         for row in result["rows"]:
             if row["class"] == len(self.predictor.labels.classes) - 1:
                 captions.setdefault(row["item"], []).append(f"{row['label']} {row['p']:.2f}")
+
+        def title(at: int) -> str:
+            return "\n".join([f"slice {at}", *captions.get(at, [])])
+
         chosen = sorted(set(np.linspace(0, len(image) - 1, min(SHOWN, len(image))).astype(int).tolist()))
         panels = [
-            Panel("\n".join([f"slice {at}", *captions.get(at, [])]), abs(image[at]), np.angle(image[at]), place=place)
-            for at in chosen
+            Panel(title(at), abs(image[at]), np.angle(image[at]), place=place, parts=images.parts) for at in chosen
         ]
         draw_grid(panels, path, study.name)
 

@@ -77,3 +77,14 @@ def test_files_are_written(tmp_path: Path) -> None:
     )
     for name in ("a.png", "b.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_was_not_acquired_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that no panel has takes no row; one that some panels lack is said to be missing there."""
+    drawn: list[str] = []
+    monkeypatch.setattr("i2m2_med.samples.pictures.draw_image", lambda *_, cmap, **__: drawn.append(str(cmap)))
+    alone, both = Panel("slice 0", IMAGE, IMAGE, parts=("magnitude",)), Panel("slice 1", IMAGE, IMAGE)
+    draw_grid([alone, alone], tmp_path / "a.png", "t")
+    assert drawn == ["gray", "gray"]
+    draw_grid([alone, both], tmp_path / "b.png", "t")
+    assert len(drawn) == 5

@@ -11,7 +11,7 @@ from i2m2_med.files import replace_file
 from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.fastmri.transforms import IMAGES, choice_of, files_of
 from i2m2_med.samples.physics import fit_centre, turned
-from i2m2_med.samples.pictures import Panel, draw_grid, place_of
+from i2m2_med.samples.pictures import PARTS, Panel, draw_grid, place_of
 from i2m2_med.sources.fastmri.labels import read_boxes, unflip
 from i2m2_med.sources.fastmri.slices import read_image, read_kspace
 
@@ -65,7 +65,8 @@ def panel(record: dict[str, Any], boxes: pl.DataFrame) -> Panel:
         name.removeprefix("label_") for name, value in record.items() if name.startswith("label_") and value == 1
     ]
     title = f"slice {index}: {', '.join(findings) or 'no finding'}"
-    return Panel(title, np.abs(image.numpy()), np.angle(image.numpy()), placed, place_of(record))
+    parts = tuple(part for part in PARTS if record[f"has_{part}"])
+    return Panel(title, np.abs(image.numpy()), np.angle(image.numpy()), placed, place_of(record), parts)
 
 
 def draw_prepared(source: Any, folder: Path) -> Path:

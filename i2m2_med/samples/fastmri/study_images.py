@@ -15,11 +15,13 @@ def study_images(folder: Path) -> StudyImages:
     """The reconstructed volume of a study folder. Raises SourceError where it holds no volume, or one that can't be read."""
     images = reconstruct_volume(study_files(folder))
     volume = images.volume
+    there_are = {"magnitude": volume.has_magnitude, "phase": volume.has_phase}
     return StudyImages(
         image=images.image,
         voxel_mm=images.voxel_mm,
         acquired=acquired(volume),
         affine=images.affine,
+        parts=tuple(part for part, there in there_are.items() if there),
         code=None if images.affine is None else volume.space,
     )
 

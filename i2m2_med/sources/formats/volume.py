@@ -91,7 +91,7 @@ class Volume(Settings):
 
 RINGING = 0.01
 """Share of a magnitude's greatest value that interpolation may leave below zero."""
-EMPTY_ENDS = "empty slices at its ends left out"
+EMPTY_ENDS = "empty slices at the ends"
 """The remark on images of which the outermost slices are all zero, as skull-stripping, masking and templates leave them."""
 
 

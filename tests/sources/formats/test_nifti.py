@@ -268,7 +268,7 @@ def test_empty_slices_at_the_ends_are_left_out_and_said(
     save(tmp_path / "phase.nii", np.angle(images))
     (tmp_path / "phase.json").write_text('{"Units": "rad"}')
     volume = inspect(find_volumes(tmp_path)[0])
-    assert volume.remarks == ("empty slices at its ends left out",)
+    assert volume.remarks == ("empty slices at the ends",)
     assert volume.scale == pytest.approx(np.sqrt(np.mean(np.abs(images[..., kept]) ** 2)), rel=1e-5)
     records = open_study(tmp_path).records
     assert records["item"].to_list() == records["_slice"].to_list() == kept
