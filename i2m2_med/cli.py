@@ -26,6 +26,7 @@ VERBS = {
     "init": "Write a commented config for your own table of studies.",
     "check": "Check a config without training: fast rungs first.",
     "prepare": "Raw data → manifest, records and typed tables; resumable.",
+    "tune": "Search settings by validation, the same number of trials for every paradigm.",
     "train": "Train one paradigm, one or more seeds.",
     "compare": "Train and compare all paradigms × seeds: paired statistics, one table, one figure.",
     "plan-sample": "How wide the report's intervals will be with so many test patients.",

@@ -21,8 +21,8 @@ from i2m2_med.errors import SourceError
 Level = Literal["item", "study"]
 Rows = list[dict[str, Any]]
 """Rows of metrics: paradigm, label, metric, value, low, high, seed."""
-Judge = Callable[[dict[str, Any], str, int, pd.DataFrame, Path], Rows]
-"""(manifest, paradigm, seed, prediction table, folder) → rows of metrics; writes its report into the folder."""
+Judge = Callable[[dict[str, Any], str, int, pd.DataFrame, Path | None], Rows]
+"""(manifest, paradigm, seed, prediction table, folder) → rows of metrics; writes its report into the folder, where there is one."""
 
 MANY = 50
 """Of a label with more classes a table holds the likeliest only (`KEPT`), the target's, and the log-mass of the rest."""
@@ -80,6 +80,7 @@ JUDGED = (
     Column("patient", pl.String, "The patient, a keyed hash: who is resampled."),
     Column("split", pl.String, "Split of the sample: `valid`, `test`, `rest`, or `scored` where labels came after scoring."),
     Column("target", pl.Int64, "Index of the true class; −1 where it is unknown, −2 (with soft scores only) where it is none of the classes."),
+    Column("fold", pl.Int64, "Of a cross-validation: the fold whose model predicts this, from 0; null otherwise."),
     GROUPS,
 )  # fmt: skip
 """Further columns where the truth is known: in the tables that training and evaluation make."""
@@ -89,8 +90,8 @@ OPTIONAL = (
 )  # fmt: skip
 """What a table has besides where its labels have soft scores, or many classes."""
 COLUMNS = ALWAYS + JUDGED + OPTIONAL
-SAMPLE = ("patient", "study", "item", "level")
-"""Columns that identify a sample."""
+SAMPLE = ("patient", "study", "item", "level", "fold")
+"""Columns that identify a sample: in a cross-validation a sample is validated by one fold's model and tested by another's."""
 
 
 def column_of(name: str) -> Column | None:

@@ -68,13 +68,16 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     from i2m2_med.engine.training.paradigm import probe_rows
     from i2m2_med.samples.cohort import open_cohort, prepare
 
-    cohort = open_cohort(run, prepare(run, name, workspace(), TerminalProgress()))
+    folder = prepare(run, name, workspace(), TerminalProgress())
+    cohort = open_cohort(run.of_fold(0) if run.split.cross_validated else run, folder)
     show_coverage(cohort.manifest)
     for remark in cohort.manifest["remarks"]:
         say(remark)
     batch = cohort.samples("train").__getitems__(probe_rows(cohort))
     check_shapes(build_model(run, tuple(run.experts), cohort.labels, 0), batch)
     say("ok  one batch through every expert")
+    if run.split.cross_validated:
+        say(f"fold 0 of {run.split.folds}:")
     show_splits(cohort.manifest["splits"], cohort.labels.names)
     say(f"next: i2m2 train {name}, or i2m2 compare {name} for every paradigm")
     facts = ("splits", "coverage", "remarks")

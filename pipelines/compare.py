@@ -29,6 +29,7 @@ def main(
     out
         Also put the report, tables and figure into this folder.
     """
+    from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
     from i2m2_med.report.run_report import run_judge
     from i2m2_med.report.statistics.refusals import refuse_splits
@@ -39,7 +40,7 @@ def main(
     ) as experiment:
         refuse_splits(experiment.manifest)
         with experiment.as_parent() as parent:
-            made = [experiment.train(paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
+            made = [train(experiment, paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
             report = write_comparison(experiment, made)
             experiment.record_comparison(parent, report.rows, experiment.folder / "report")
     show(report, run, experiment)

@@ -79,8 +79,14 @@ def shortened(codes: list[str], most: int = 6) -> str:
 def show(manifest: dict[str, Any]) -> None:
     """Cohort flow, splits, what was refused, and what may not be claimed, for a person."""
     table("Cohort flow", ["step", "kept", "dropped", "why"], [list(step.values()) for step in manifest["flow"]])
+    parts = {
+        f"fold {number}: {name}": counts
+        for number, fold in enumerate(manifest.get("folds", ()))
+        for name, counts in fold["splits"].items()
+    }
     sizes = [
-        [name, counts["patients"], counts["studies"], counts["samples"]] for name, counts in manifest["splits"].items()
+        [name, counts["patients"], counts["studies"], counts["samples"]]
+        for name, counts in (parts or manifest["splits"]).items()
     ]
     table("Splits", ["split", "patients", "studies", "samples"], sizes)
     show_coverage(manifest)

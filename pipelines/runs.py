@@ -75,8 +75,14 @@ def under_comparisons(runs: "list[FoundRun]") -> "list[FoundRun]":
     ordered: list[FoundRun] = []
     for run in runs:
         if run.parent not in known:
-            ordered += [run, *(child for child in reversed(runs) if child.parent == run.run_id)]
+            ordered += [run, *below(run, runs)]
     return ordered
+
+
+def below(run: "FoundRun", runs: "list[FoundRun]") -> "list[FoundRun]":
+    """A run's children, oldest first, each followed by its own: a comparison's runs, and the folds of a cross-validation."""
+    children = [child for child in reversed(runs) if child.parent == run.run_id]
+    return [one for child in children for one in (child, *below(child, runs))]
 
 
 def digits_of(runs: "list[FoundRun]") -> int:
@@ -90,9 +96,11 @@ def digits_of(runs: "list[FoundRun]") -> int:
 def cells(run: "FoundRun", digits: int = 8) -> list[str]:
     """One line of the table."""
     started = f"{datetime.fromtimestamp(run.start / 1000):%m-%d %H:%M}"
-    indent = "  " if run.parent else ""
+    folds, fold = run.tags.get("folds"), run.tags.get("fold")
+    indent = "    " if run.parent and fold is not None else "  " if run.parent else ""
     name = run.tags.get("paradigm", run.name)
     seed = "" if name == "comparison" else run.tags.get("seed", "")
+    seed += f", fold {fold} of {folds}" if fold is not None else f", {folds} folds" if seed and folds else ""
     return [indent + run.run_id[:digits], started, name, seed, main_value(run), run.tags.get("verified", "")]
 
 
@@ -130,4 +138,5 @@ def as_json(run: "FoundRun") -> dict[str, Any]:
     kept = [f"test_{name}_macro{end}" for name in (main_metric(run), *ASIDE) for end in ends]
     metrics = {key: run.metrics[key] for key in kept if run.metrics.get(key) == run.metrics.get(key, float("nan"))}
     tags = {key: run.tags.get(key) for key in ("paradigm", "task", "data", "seed", "calibrated", "verified")}
+    tags |= {key: run.tags[key] for key in ("folds", "fold") if key in run.tags}
     return {"run": run.run_id, "name": run.name, "status": run.status, "parent": run.parent, **tags, "metrics": metrics}

@@ -9,7 +9,8 @@ from .arguments import Config, Overrides
 
 
 def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad: bool = False) -> dict[str, Any]:
-    """Train the run's `paradigm` for each of its seeds, evaluate on validation and test, and record it.
+    """Train the run's `paradigm` for each of its seeds (and each fold of a cross-validation), evaluate on validation and test, and
+    record it.
 
     Parameters
     ----------
@@ -18,6 +19,7 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
     skip_bad
         While preparing, leave bad files out instead of stopping at the first.
     """
+    from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
     from i2m2_med.report.run_report import run_judge
 
@@ -25,7 +27,7 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
     with open_experiment(
         run, values, run_judge(run), TerminalProgress(), what="train", resume=resume, skip_bad=skip_bad
     ) as experiment:
-        made = [experiment.train(run.paradigm, seed) for seed in run.seeds]
+        made = [train(experiment, run.paradigm, seed) for seed in run.seeds]
     rows = [row for one in made for row in one.rows]
     show(rows, experiment.manifest)
     say(f"runs {', '.join(one.run_id for one in made)} in {experiment.uri}")

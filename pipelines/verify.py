@@ -31,16 +31,24 @@ def main(run: Run, *, retrain: bool = False, root: Path | None = None, uri: str 
         The store of the run; the workspace's own where not said.
     """
     expect_run(run, uri)
-    from i2m2_med.engine.reopening.verify import verify_comparison, verify_run
-    from i2m2_med.engine.tracking.read import children, find_run
+    from i2m2_med.engine.reopening.runs import finished, folds_of, is_pooled
+    from i2m2_med.engine.reopening.verify import verify_comparison, verify_folds, verify_run
+    from i2m2_med.engine.tracking.read import find_run
     from i2m2_med.engine.tracking.store import store_uri
 
     recorded = find_run(store_uri(workspace(), uri), run)
-    members = [child for child in children(recorded) if child.status == "FINISHED"]
-    progress = TerminalProgress()
-    verified = [verify_run(one, metric_rows, progress, retrain, root) for one in members or [recorded]]
-    if members:
-        verified.append(verify_comparison(recorded, verified, metric_rows))
+    members, progress = finished(recorded), TerminalProgress()
+    verified: list[Verified] = []
+    judged: list[Verified] = []
+    for one in members:
+        parts = [
+            verify_run(part, metric_rows, progress, retrain, root)
+            for part in (folds_of(one) if is_pooled(one) else [one])
+        ]
+        judged.append(verify_folds(one, parts, metric_rows) if is_pooled(one) else parts[0])
+        verified += [*parts, judged[-1]] if is_pooled(one) else parts
+    if members != [recorded]:
+        verified.append(verify_comparison(recorded, judged, metric_rows))
     results = [record(one) for one in verified]
     failed = [one.run.run_id for one in verified if not one.passed]
     say(

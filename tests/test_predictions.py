@@ -52,7 +52,9 @@ def test_built_written_and_read_is_the_same(tmp_path):
 
 
 def test_older_tables_are_read_with_a_level(tmp_path):
-    old = pl.from_pandas(small()).drop("level", "warning", "seconds", "patient", "split", "target", "group_site")
+    old = pl.from_pandas(small()).drop(
+        "level", "warning", "seconds", "patient", "split", "target", "fold", "group_site"
+    )
     refused = old.head(1).with_columns(
         study=pl.lit("c"), status=pl.lit("refused"), **dict.fromkeys(("item", "label", "class", "p"))
     )

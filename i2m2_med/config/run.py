@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, model_validator
 
 from i2m2_med.config.settings import Settings
+from i2m2_med.config.tuning import Tune
 
 IDEAL = "ideal.json"
 """The file that simulators write beside their data: the AUROC that an observer who knows the truth reaches, by paradigm and label."""
@@ -178,9 +179,10 @@ class Scoring(Settings):
 
 
 class Split(Settings):
-    """Which patients train, validate and test: by a hash of the patient, stable when the cohort changes; `split: official` or `{file: …}`."""
+    """Which patients train, validate and test: by a hash of the patient, stable when the cohort changes; `split: official`, `{file: …}`
+    or `{folds: 5}`."""
 
-    came_later = ("test_group", "official", "file")
+    came_later = ("test_group", "official", "file", "folds", "fold")
     salt: str = "i2m2"
     """Another salt gives another split of the same patients."""
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.15
@@ -191,7 +193,13 @@ class Split(Settings):
     """As the data set itself is divided (also written `split: official`): its `val` is test, and validation is cut from its `train`
 by patient, a share of `valid`."""
     file: Path | None = None
-    """CSV that names the split (train, valid or val, test) of each volume or each patient; its columns may have any names."""
+    """CSV that names the split (train, valid or val, test) of each volume or each patient; its columns may have any names. With
+    `folds`, it names the fold in which each tests, 0 to folds − 1 or 1 to folds."""
+    folds: Annotated[int, Field(ge=2, le=50)] | None = None
+    """Cross-validation: patients in so many folds, stratified by labels and groups; each fold is tested by a model that was trained
+    and validated (a share of `valid`) on the others. `test` and the data set's own split are not used."""
+    fold: Annotated[int, Field(ge=0, lt=50)] | None = None
+    """One fold alone, counted from 0; all of them, one after another, where not said."""
     test_group: dict[str, str | tuple[str, ...]] = {}
     """Leave a group out of training and test on it, such as `{acquisition: CORPDFS_FBK}`: its samples are `test`, and those of
     other groups whose patients training does not know either are `rest`, which every report shows beside it."""
@@ -205,7 +213,16 @@ by patient, a share of `valid`."""
     def _one_way(self) -> "Split":
         if self.official and self.file:
             raise ValueError("official and file are two ways to split; keep one")
+        if self.folds and (self.official or self.test_group):
+            raise ValueError("folds divides all patients, so it goes with neither official nor test_group")
+        if self.fold is not None and self.fold >= (self.folds or 0):
+            raise ValueError(f"fold {self.fold} is none of {self.folds or 0} folds, which are counted from 0")
         return self
+
+    @property
+    def cross_validated(self) -> bool:
+        """Whether this is a whole cross-validation, not one split of the data."""
+        return self.folds is not None and self.fold is None
 
     def fingerprinted(self) -> dict[str, Any]:
         """Without `file`, which counts by its content as every source file does."""
@@ -244,6 +261,8 @@ class RunConfig(Settings):
     """Where runs are recorded."""
     scoring: Scoring = Scoring()
     """How folders of studies are scored."""
+    tune: Tune = Tune()
+    """What `i2m2 tune` searches."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, le=2**53)], ...], Field(min_length=1, max_length=1_000)] = (0,)
     """One run per paradigm and seed of initialisation and sampling."""
     data_hash: Literal["content", "stat"] = "content"
@@ -279,6 +298,10 @@ class RunConfig(Settings):
                 f"paradigm '{self.paradigm}' is not one of the run's{nearest(self.paradigm, self.paradigms)}"
             )
         return self
+
+    def of_fold(self, fold: int | None) -> "RunConfig":
+        """The same run on one fold of its cross-validation; None: on all of them."""
+        return self.model_copy(update={"split": self.split.model_copy(update={"fold": fold})})
 
     def reference_among(self, paradigms: Collection[str]) -> str:
         """The paradigm that the others are paired with: `evaluation.reference` where it is one of them, else what `train` trains."""

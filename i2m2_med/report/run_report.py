@@ -12,6 +12,7 @@ from i2m2_med.predictions import Judge, Rows
 from i2m2_med.report.comparison_report import Evidence, WrittenReport, write_report
 from i2m2_med.report.pages.ceiling import ideal_observer
 from i2m2_med.report.pages.volumes import volume_sections
+from i2m2_med.report.statistics.compare import compare_tables
 from i2m2_med.report.statistics.intervals import WITHOUT
 from i2m2_med.report.statistics.paired_predictions import Model
 
@@ -19,8 +20,13 @@ from i2m2_med.report.statistics.paired_predictions import Model
 def run_judge(run: RunConfig) -> Judge:
     """Return the judge of single runs: their predictions → metrics with intervals, and a report."""
 
-    def write(manifest: dict[str, Any], paradigm: str, seed: int, table: pd.DataFrame, folder: Path) -> Rows:
+    def write(manifest: dict[str, Any], paradigm: str, seed: int, table: pd.DataFrame, folder: Path | None) -> Rows:
         title = f"{run.task}: {paradigm}, seed {seed}"
+        if folder is None:
+            judged = run.evaluation
+            return compare_tables(
+                {(paradigm, seed): table}, reference=paradigm, replicates=judged.bootstrap, evaluation=judged
+            ).rows
         one = Evidence(tables={(paradigm, seed): table}, manifest=manifest, title=title, reference=paradigm)
         return report_on(folder, run, one).rows
 

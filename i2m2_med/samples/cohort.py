@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from i2m2_med.samples import normalise
 from i2m2_med.samples.data_files import data_files, describe_files
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.disk_cache import DiskCache
+from i2m2_med.samples.folds import assign_folds, fold_column
 from i2m2_med.samples.further_files import further_files, name_of
 from i2m2_med.samples.prevalence import prevalences
 from i2m2_med.samples.split import RANKED, REST, SPLITS, assign
@@ -54,7 +55,7 @@ class Cohort:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """train, valid, test, and rest where a group was left out of training (`samples/split.py`)."""
+        """train, valid, test, and rest where a group was left out of training (`samples/split.py`); of all folds together: test."""
         return tuple(self.manifest["splits"])
 
     def samples(self, split: str) -> Samples:
@@ -122,10 +123,10 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
 
 
 def key_of(run: RunConfig, files: Sequence[Path]) -> str:
-    """Return the digest (12 hex digits) of settings of the data, the files' names, sizes and times, and our code."""
+    """Return the digest (12 hex digits) of settings of the data, the files' names, sizes and times, and our code. All folds share one."""
     stats = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     root = Path(getattr(run.source, "root", "")).absolute()
-    return digest([data_settings(run), str(root), stats, code_digest()])[:12]
+    return digest([data_settings(run.of_fold(None)), str(root), stats, code_digest()])[:12]
 
 
 def code_digest() -> str:
@@ -160,21 +161,51 @@ def fill(
     records = source.ingest(folder, workspace / "cache", flow, progress)
     if not len(records):
         raise SourceError(f"no sample is left of {getattr(run.source, 'root', 'the data set')}; {last_step(flow)}")
-    records, flow.audits["split"] = assign(records, run.split)
-    flow.audits |= source.audits(records, source.arrays(folder))
-    train = np.flatnonzero((records["split"] == "train").to_numpy())
-    state = normalise.fit(source.arrays(folder), train, run.modalities.normalise, source.columns)
+    place = assign_folds if run.split.folds else assign
+    records, flow.audits["split"] = place(records, run.split)
     key = project_key(workspace)
-    records = records.with_columns(
+    named = records.with_columns(
         pl.col(kind).cast(pl.String).map_elements(lambda name, kind=kind: pseudonym(key, kind, name), pl.String)
         for kind in ("patient", "study")
     )
-    records.write_parquet(folder / "records.parquet")
-    write_json(folder / "state.json", state)
-    write_json(
-        folder / "manifest.json",
-        describe_cohort(run, source, source.labels_in(folder), files=files, records=records, state=state, flow=flow),
-    )
+    named.write_parquet(folder / "records.parquet")
+    listed = describe_files(run, source, files)
+    if run.split.folds is None:
+        write_json(folder / "manifest.json", fill_split(folder, folder, run, source, records, flow, listed))
+        return
+    parts: list[dict[str, Any]] = []
+    for fold in progress.track(range(run.split.folds), "folds: training statistics and audits", run.split.folds):
+        one, beside = run.of_fold(fold), folder_of(folder, fold)
+        own = records.with_columns(split=pl.col(fold_column(fold)))
+        parts.append(fill_split(folder, beside, one, source, own, replace(flow, audits=dict(flow.audits)), listed))
+        write_json(beside / "manifest.json", parts[-1])
+    labels = source.labels_in(folder)
+    whole = describe_cohort(run, source, labels, listed=listed, records=records, state={}, flow=flow)
+    write_json(folder / "manifest.json", describe_folds(whole, parts))
+
+
+def fill_split(
+    folder: Path,
+    beside: Path,
+    run: RunConfig,
+    source: Source,
+    records: pl.DataFrame,
+    flow: Flow,
+    listed: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Audit one split of the records, write the statistics of its training rows into `beside`, and return its manifest."""
+    arrays = source.arrays(folder)
+    flow.audits |= source.audits(records, arrays)
+    train = np.flatnonzero((records["split"] == "train").to_numpy())
+    state = normalise.fit(arrays, train, run.modalities.normalise, source.columns)
+    write_json(beside / "state.json", state)
+    labels = source.labels_in(folder)
+    return describe_cohort(run, source, labels, listed=listed, records=records, state=state, flow=flow)
+
+
+def folder_of(folder: Path, fold: int | None) -> Path:
+    """Where a prepared folder keeps statistics and manifest: a fold's apart, all else in the folder itself."""
+    return folder if fold is None else folder / f"fold-{fold}"
 
 
 def last_step(flow: Flow) -> str:
@@ -188,14 +219,13 @@ def describe_cohort(
     source: Source,
     labels: Labels,
     *,
-    files: Sequence[Path],
+    listed: list[dict[str, Any]],
     records: pl.DataFrame,
     state: normalise.State,
     flow: Flow,
 ) -> dict[str, Any]:
-    """The manifest; it names no patient."""
+    """The manifest; it names no patient. listed: of `describe_files`."""
     root = getattr(run.source, "root", None)
-    listed = describe_files(run, source, files)
     held = [name for name in (*SPLITS, REST) if name in set(records["split"])]
     splits = {name: split_counts(records.filter(pl.col("split") == name), labels) for name in held}
     content = {
@@ -228,6 +258,26 @@ def describe_cohort(
     return {"fingerprint": digest(data), **content}
 
 
+def describe_folds(manifest: dict[str, Any], parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The manifest of a whole cross-validation: every patient tests, and each of `folds` has its own splits and fingerprint.
+
+    manifest: of all samples as `test`; parts: of each fold.
+    """
+    folds = [{"fingerprint": part["fingerprint"], "splits": part["splits"]} for part in parts]
+    words = [
+        f"In the test part of fold {number} {', '.join(single)} has one class only: it is judged with all folds together."
+        for number, part in enumerate(parts)
+        if (single := single_classed(part["splits"]["test"]))
+    ]
+    fingerprint = digest([manifest["fingerprint"], folds])
+    return manifest | {"fingerprint": fingerprint, "folds": folds, "remarks": [*manifest["remarks"], *words]}
+
+
+def single_classed(counts: Mapping[str, Any]) -> list[str]:
+    """Labels of which a split holds one class at most. counts: of `split_counts`."""
+    return [name for name, classes in counts["classes"].items() if sum(n > 0 for n in classes.values()) < 2]
+
+
 def ideal_of(run: RunConfig, root: Path | None) -> dict[str, Any] | None:
     """Return the ideal observer's AUROCs and nats, which simulators write beside their data; None for real data."""
     path = Path(root or ".") / IDEAL
@@ -247,8 +297,7 @@ def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
             "The cohort is small: patients were split by the rank of their hash, so a larger cohort will place them anew."
         )
     for split, counts in splits.items():
-        single = [name for name, classes in counts["classes"].items() if sum(n > 0 for n in classes.values()) < 2]
-        if single:
+        if single := single_classed(counts):
             notices.append(
                 f"In the {split} split {', '.join(single)} has one class only: its ranking metrics are undefined."
             )
@@ -273,18 +322,21 @@ def split_counts(records: pl.DataFrame, labels: Labels) -> dict[str, Any]:
 
 
 def open_cohort(run: RunConfig, folder: Path) -> Cohort:
-    """Open what `prepare` wrote, with the run's transforms."""
-    source = open_source(run)
-    manifest = json.loads((folder / "manifest.json").read_text())
+    """Open what `prepare` wrote, with the run's transforms. Of a whole cross-validation all samples are `test`, without statistics."""
+    source, fold = open_source(run), run.split.fold
+    beside = folder_of(folder, fold)
+    records = pl.read_parquet(folder / "records.parquet")
+    if fold is not None:
+        records = records.with_columns(split=pl.col(fold_column(fold)), fold=pl.lit(fold, pl.Int64))
     modalities = tuple(dict.fromkeys(modality for expert in run.experts.values() for modality in expert.reads))
     return Cohort(
         folder=folder,
-        manifest=manifest,
-        records=pl.read_parquet(folder / "records.parquet"),
+        manifest=json.loads((beside / "manifest.json").read_text()),
+        records=records,
         labels=source.labels_in(folder),
         modalities=modalities,
         arrays=source.arrays(folder),
-        state=json.loads((folder / "state.json").read_text()),
+        state={} if run.split.cross_validated else json.loads((beside / "state.json").read_text()),
         transform=compose(run, "transforms"),
         augment=compose(run, "train_transforms"),
         cache=run.modalities.cache is True,

@@ -56,12 +56,46 @@ def split_from_file(records: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, st
             f"needed (its columns are {', '.join(table.columns)})"
         )
     places = table[splits[0]].str.to_lowercase().replace_strict(WORDS)
+    kind, names = _names(records, table.drop(splits), path)
+    return _joined(records, kind, names, places, path), f"{kind} by {path.name}"
+
+
+def folds_from_file(records: pl.DataFrame, path: Path, folds: int) -> tuple[pl.Series, str]:
+    """The fold, 0 to folds − 1, that a CSV gives each study or each patient, row for row of `records`, and how that was read.
+
+    The column of folds is the one that holds exactly the whole numbers 0 to folds − 1, or 1 to folds. Raises SourceError where it,
+    or the column of names (as of `split_from_file`), can't be told, a patient stands in two folds, or a name lacks.
+    """
+    table = _read(path)
+    counts = {start: {str(start + number) for number in range(folds)} for start in (0, 1)}
+    columns = [
+        (name, start) for name in table.columns for start, wanted in counts.items() if set(table[name]) == wanted
+    ]
+    if len(columns) != 1:
+        raise SourceError(
+            f"{path.name} has {len(columns)} columns that hold the numbers 0 to {folds - 1} (or 1 to {folds}) and nothing else; "
+            f"exactly one is needed (its columns are {', '.join(table.columns)}), with as many numbers as split.folds says"
+        )
+    column, start = columns[0]
+    kind, names = _names(records, table.drop(column), path)
+    placed = _joined(records, kind, names, table[column].cast(pl.Int64) - start, path)
+    apart = int((placed.group_by("patient").agg(pl.col("split").n_unique())["split"] > 1).sum())
+    if apart:
+        raise SourceError(f"{path.name} puts {apart} patients into more than one fold; a patient belongs to one")
+    more = len(set(names) - set(records[kind].cast(pl.String)))
+    return placed["split"], f"{folds} folds, {kind} by {path.name}" + (
+        f" ({more} of its names are not in the data)" if more else ""
+    )
+
+
+def _names(records: pl.DataFrame, table: pl.DataFrame, path: Path) -> tuple[str, pl.Series]:
+    """`study` or `patient`, and the column of a table in which every one of them is found, as it is to be read."""
     for kind in ("study", "patient"):
         wanted = set(records[kind].cast(pl.String))
-        for column in (name for name in table.columns if name not in splits):
+        for column in table.columns:
             for names in _readings(table[column]):
                 if wanted <= set(names):
-                    return _joined(records, kind, names, places, path), f"{kind} by {path.name}"
+                    return kind, names
     raise SourceError(
         f"{path.name} names neither every study nor every patient in one column (of {', '.join(table.columns)}); "
         f"{_best(records, table)} are found at most"

@@ -38,6 +38,10 @@ class Extras:
         wanted = IMAGES & set(job.extras)
         if wanted and self.imaged_by is None:
             raise UserError(f"--extra {', '.join(sorted(wanted))} is for models of images; this one reads none")
+        if "saliency" in wanted and predictor.members:
+            raise UserError(
+                "--extra saliency shows what one model looks at, this one is the ensemble of all folds: name a fold's run"
+            )
         transforms = predictor.run.modalities.transforms
         if "saliency" in wanted and not import_module(str(self.imaged_by)).keeps_pixels(transforms):
             raise UserError(

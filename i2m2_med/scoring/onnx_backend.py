@@ -38,6 +38,10 @@ class OnnxBackend:
             import onnxruntime
         except ImportError as error:
             raise UserError(f"--backend onnx needs ONNX Runtime: {extra_hint('onnx')}") from error
+        if not isinstance(predictor.model, I2M2):
+            raise UserError(
+                "--backend onnx runs one model, this one is the ensemble of all folds: score with --backend torch"
+            )
         self.runtime: Any = onnxruntime
         self.model: I2M2 = predictor.model.cpu().eval()
         self.sessions: dict[tuple[Any, ...], Any] = {}

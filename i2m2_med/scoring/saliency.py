@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from i2m2_med.engine.prediction.predictor import Predictor
+from i2m2_med.model import I2M2
 from i2m2_med.scoring.reading import Chunk
 
 OCCLUDED = 16
@@ -32,6 +33,8 @@ def saliency_maps(predictor: Predictor, chunk: Chunk) -> dict[str, Maps]:
     """Return, by expert, a map per item and label for the last class; zero where the expert is absent, non-negative, no unit."""
     batch = chunk.batch().to(predictor.device)
     maps: dict[str, Maps] = {}
+    assert isinstance(predictor.model, I2M2)  # `Extras` refuses ensembles
+    experts = predictor.model.experts
     for name in predictor.model.names:
         reads = predictor.model.reads[name]
         images = [batch.inputs[modality] for modality in reads]
@@ -39,7 +42,7 @@ def saliency_maps(predictor: Predictor, chunk: Chunk) -> dict[str, Maps]:
         if not bool(there.any()) or any(image.ndim != 4 for image in images):
             continue
         stacked = torch.cat([image[there] for image in images], dim=1)
-        network = Stacked(predictor.model.experts[name], [image.shape[1] for image in images]).eval()
+        network = Stacked(experts[name], [image.shape[1] for image in images]).eval()
         labels, classes = predictor.model.shape
         each = torch.zeros((len(there), labels, *stacked.shape[2:]))
         for label in range(labels):

@@ -43,6 +43,8 @@ def read_portable(path: Path, *, names_data: bool = False) -> RunConfig:
 MAX_DEPTH = 12
 LARGEST = 2**53
 """Whole numbers above it are not exact as floats."""
+MOST_MEMBERS = 50
+"""Models of an ensemble: `split.folds` at most."""
 
 
 def is_word(text: str) -> str:
@@ -65,18 +67,6 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class About(BaseModel, extra="allow", strict=True):
-    """The keys that `model.json` must have; others may stand beside them."""
-
-    paradigm: Word
-    seed: Annotated[int, Field(ge=0)]
-    labels: Annotated[list[Word], Field(min_length=1, max_length=10_000), AfterValidator(once)]
-    classes: Annotated[list[Word], Field(min_length=2, max_length=100_000), AfterValidator(once)]
-    shares: list[list[Share]]
-    fingerprint: Text
-    envelope: dict[Word, dict[Word, Annotated[list[Number], Field(min_length=2, max_length=2)]]] = {}
-
-
 class Statistics(BaseModel, extra="forbid", strict=True):
     """Mean and standard deviation of a modality's channels over the training data."""
 
@@ -94,6 +84,26 @@ class Statistics(BaseModel, extra="forbid", strict=True):
         return self
 
 
+class OfMember(BaseModel, extra="forbid", strict=True):
+    """One fold's model in an ensemble: its training statistics and class shares."""
+
+    state: dict[Word, Statistics]
+    shares: list[list[Share]]
+
+
+class About(BaseModel, extra="allow", strict=True):
+    """The keys that `model.json` must have; others may stand beside them."""
+
+    paradigm: Word
+    seed: Annotated[int, Field(ge=0)]
+    labels: Annotated[list[Word], Field(min_length=1, max_length=10_000), AfterValidator(once)]
+    classes: Annotated[list[Word], Field(min_length=2, max_length=100_000), AfterValidator(once)]
+    shares: list[list[Share]]
+    fingerprint: Text
+    envelope: dict[Word, dict[Word, Annotated[list[Number], Field(min_length=2, max_length=2)]]] = {}
+    members: Annotated[list[OfMember], Field(max_length=MOST_MEMBERS)] = []
+
+
 def read_about(folder: Path, run: RunConfig) -> dict[str, Any]:
     """Return `model.json` of a model folder whose config is `run`. Raises ModelError where it, or what stands beside it, is not what it should be."""
     about = read_json(folder / "model.json")
@@ -107,7 +117,8 @@ def read_about(folder: Path, run: RunConfig) -> dict[str, Any]:
         ) from error
     if about["paradigm"] not in run.paradigms:
         raise ModelError(f"{folder}: the config has no paradigm '{about['paradigm']:.100}', of which model.json speaks")
-    if [len(row) for row in about["shares"]] != [len(about["classes"])] * len(about["labels"]):
+    shares = [about["shares"], *(member["shares"] for member in about.get("members", ()))]
+    if any([len(row) for row in one] != [len(about["classes"])] * len(about["labels"]) for one in shares):
         raise ModelError(f"{folder / 'model.json'} does not say shares as it should; export the model again")
     read_state(folder)
     if wrong := misfit(about, read_json(folder / "calibration.json")):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from i2m2_med.engine.prediction.loading import loader
+from i2m2_med.ensemble import FoldEnsemble
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.predictions import build_table
 from i2m2_med.samples.dataset import Samples
@@ -16,7 +17,7 @@ from i2m2_med.samples.dataset import Samples
 REFUSED = "none of the modalities that the experts read is there"
 
 
-def run_model(model: I2M2, samples: Samples, batch: int, device: str, workers: int = 0) -> Opinions:
+def run_model(model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, workers: int = 0) -> Opinions:
     """Return what the model says of every sample, in their order, on the CPU.
 
     Where no expert is present the answer means nothing: `Opinions.present` says so.
@@ -25,7 +26,7 @@ def run_model(model: I2M2, samples: Samples, batch: int, device: str, workers: i
 
 
 def answers(
-    model: I2M2, samples: Samples, batch: int, device: str, workers: int = 0
+    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, workers: int = 0
 ) -> Iterator[tuple[slice, Opinions]]:
     """Yield what the model says batch by batch, on the CPU, with the place of each batch in `samples`."""
     model.to(device).eval()
@@ -66,7 +67,7 @@ def prediction_table(opinions: Opinions, names: tuple[str, ...], samples: Sample
     each = n_labels * n_classes
     records = samples.records
     groups = [name for name in records.columns if name.startswith("group_")]
-    known = [name for name in ("patient", "study", "item", "split", *groups) if name in records.columns]
+    known = [name for name in ("patient", "study", "item", "split", "fold", *groups) if name in records.columns]
     content: dict[str, Any] = {name: np.repeat(records[name].to_numpy(), each) for name in known}
     silent = np.repeat(~opinions.present.any(dim=0).numpy(), each)
     content["label"] = np.tile(np.repeat(samples.labels.names, n_classes), n_samples)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -20,6 +20,7 @@ from i2m2_med.engine.prediction.many_classes import table_of_many
 from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable, read_state
 from i2m2_med.engine.prediction.predict import patterns, prediction_table, run_model
 from i2m2_med.engine.prediction.seed import best_device
+from i2m2_med.ensemble import FoldEnsemble
 from i2m2_med.errors import ModelError
 from i2m2_med.files import digest, replace_folder, write_json
 from i2m2_med.model import I2M2, Opinions
@@ -31,11 +32,18 @@ from i2m2_med.samples.normalise import State
 from i2m2_med.sources.source import Labels
 
 
+class Member(NamedTuple):
+    """One fold's model in an ensemble."""
+
+    state: State
+    shares: list[list[float]]
+
+
 @dataclass(kw_only=True)
 class Predictor:
     """A trained model with what it needs to read samples and to be trusted."""
 
-    model: I2M2
+    model: I2M2 | FoldEnsemble
     run: RunConfig
     paradigm: str
     seed: int
@@ -50,6 +58,8 @@ class Predictor:
     """Of the data it was trained on."""
     envelope: Envelope = field(default_factory=dict[str, dict[str, list[float]]])
     """Ranges of training samples (samples/envelope.py), for warnings when a study lies outside."""
+    members: tuple[Member, ...] = ()
+    """What tells the models of a `FoldEnsemble` apart beside their weights."""
     device: str = field(default_factory=best_device)
 
     @property
@@ -78,8 +88,8 @@ class Predictor:
 
 
 def portable(run: RunConfig) -> dict[str, Any]:
-    """Return a config as plain values, without the places of data and store."""
-    content = run.model_dump(mode="json", exclude={"tracking"})
+    """Return a config as plain values, without the places of data and store, and without what `tune` searches."""
+    content = run.model_dump(mode="json", exclude={"tracking", "tune"})
     content["source"] = {
         name: WITHHELD if is_place(run, name) else value for name, value in run.source.model_dump(mode="json").items()
     }
@@ -107,6 +117,7 @@ def save_model(predictor: Predictor, folder: Path) -> None:
             "data": data_settings(predictor.run),
             "i2m2_med": i2m2_med.__version__,
         }
+        about |= {"members": [member._asdict() for member in predictor.members]} if predictor.members else {}
         write_json(beside / "model.json", about)
 
 
@@ -116,13 +127,12 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
     about = read_about(folder, run)
     state, calibration = read_state(folder), read_json(folder / "calibration.json")
     labels = Labels(tuple(about["labels"]), tuple(about["classes"]))
+    members = tuple(Member(one["state"], one["shares"]) for one in about.get("members", ()))
     try:
-        paradigm = run.paradigms[about["paradigm"]]
         check_header(folder / "weights.safetensors")
         with Allotment(folder / "weights.safetensors"):
-            model = build_model(run, paradigm.experts, labels, int(about["seed"]), paradigm.combiner)
+            model = make_model(run, about, labels, members)
         model.load_state_dict(load_file(folder / "weights.safetensors"))
-        give_shares(model, torch.tensor(about["shares"]))
     except (RuntimeError, OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"{folder}: the weights do not fit the config: {str(error).splitlines()[0]:.300}") from error
     model.eval()
@@ -137,5 +147,18 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
         calibration=calibration,
         fingerprint=about["fingerprint"],
         envelope=about.get("envelope", {}),
+        members=members,
         device=device or best_device(),
     )
+
+
+def make_model(
+    run: RunConfig, about: dict[str, Any], labels: Labels, members: tuple[Member, ...]
+) -> I2M2 | FoldEnsemble:
+    """Return the model that `model.json` (`about`) describes, with fresh weights."""
+    paradigm = run.paradigms[about["paradigm"]]
+    models: list[I2M2] = []
+    for shares in [member.shares for member in members] or [about["shares"]]:
+        models.append(build_model(run, paradigm.experts, labels, int(about["seed"]), paradigm.combiner))
+        give_shares(models[-1], torch.tensor(shares))
+    return FoldEnsemble(models, [member.state for member in members]) if members else models[0]

@@ -1,11 +1,12 @@
 """Validation samples with modalities withheld: patterns that validation lacks are calibrated before a study brings them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from i2m2_med.config.run import nearest
@@ -27,20 +28,22 @@ def of_modalities(samples: Samples, kept: frozenset[str], pattern: Sequence[str]
     return samples.take(np.flatnonzero([kept <= set(one.split("+")) for one in pattern])).changed_by(withhold)
 
 
-def fit_withheld(predictor: Predictor, samples: Samples) -> dict[str, Any]:
-    """Calibration by pattern, for patterns that the model can answer and that its calibration has no numbers for.
+def fit_withheld(known: Mapping[str, Any], asked: Sequence[tuple[Predictor, Samples]]) -> dict[str, Any]:
+    """Calibration by pattern, for patterns that a model can answer and that `known` (calibration by pattern) has no numbers for.
 
-    samples: the validation split that the model's calibration was fitted on.
+    asked: the model with the samples that its calibration was fitted on; of a cross-validation each fold's.
     """
-    bare, by_sample = replace(predictor, calibration={}), patterns(samples)
+    bare = [(replace(predictor, calibration={}), samples, patterns(samples)) for predictor, samples in asked]
+    seen = sorted({name for _, _, by_sample in bare for pattern in by_sample for name in pattern.split("+")})
     fitted: dict[str, Any] = {}
-    for kept in answerable(predictor, sorted(set("+".join(by_sample).split("+")))):
+    for kept in answerable(asked[0][0], seen):
         name = "+".join(sorted(kept))
-        if all(predictor.calibration["patterns"].get(name, {"labels": [None]})["labels"]):
+        if all(known.get(name, {"labels": [None]})["labels"]):
             continue
-        part = of_modalities(samples, kept, by_sample)
-        if len(part):
-            fitted[name] = fit_calibration(bare.predict(part))["patterns"][name]
+        parts = [(model, of_modalities(samples, kept, by_sample)) for model, samples, by_sample in bare]
+        tables = [model.predict(part) for model, part in parts if len(part)]
+        if tables:
+            fitted[name] = fit_calibration(pd.concat(tables, ignore_index=True))["patterns"][name]
     return fitted
 
 

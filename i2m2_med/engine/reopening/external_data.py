@@ -67,7 +67,16 @@ class OtherData:
 def open_models_for(run: str, uri: str, paradigm: str | None, root: Path | None) -> FoundModels:
     """The models of `run` (of a comparison: of one paradigm), to be asked about the data in `root`, or their own."""
     run_id, models, place, name = open_models(run, uri, paradigm, root)
-    return FoundModels(run_id, with_root(models[0].run, place), models, name)
+    config = with_root(models[0].run, place)
+    if any(model.members for model in models):
+        if root is None:
+            raise ConfigError(
+                f"{run} is the ensemble of all folds, which has seen every patient: `i2m2 report` has their predictions out of fold; "
+                "name other data with --root, or one fold's run"
+            )
+        own = {"folds": None, "fold": None, "file": None}
+        config = config.model_copy(update={"split": config.split.model_copy(update=own)})
+    return FoundModels(run_id, config, models, name)
 
 
 def open_data(paradigm_models: FoundModels, progress: Progress) -> OtherData:

@@ -12,6 +12,7 @@ from i2m2_med.console import Progress
 from i2m2_med.engine.prediction.permuted import permuted_tables
 from i2m2_med.engine.prediction.predictor import Predictor, load_model, read_portable
 from i2m2_med.engine.tracking.read import FoundRun, children, download, find_run, predictions, stored_document
+from i2m2_med.engine.training.experiment import COMPARISON
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
 from i2m2_med.samples.dataset import Samples
@@ -28,22 +29,31 @@ class Opened:
     run_id: str
     config: RunConfig
     models: tuple[Predictor, ...]
-    """The models of one paradigm, one per seed."""
+    """The models of one paradigm, one per seed; of a cross-validation those of every fold, fold by fold."""
     cohort: Cohort
+    """The data; of a cross-validation, as a whole."""
+    folds: tuple[Cohort, ...]
+    """The data as each model's fold divides them; one of them outside of a cross-validation."""
     tables: dict[tuple[str, int], pd.DataFrame]
     """(paradigm, seed) → predictions on validation and test, of all runs of the comparison; empty for a bare model folder."""
 
-    @property
-    def splits(self) -> list[Samples]:
-        """The samples that are judged: validation and test."""
-        return [self.cohort.samples(split) for split in ("valid", "test")]
-
     def shuffled(self, progress: Progress, seed: int = 0) -> list[Shuffled]:
-        """Every model's predictions under every condition; each model meets the same shuffles."""
-        return [
-            dict(progress.track(permuted_tables(model, self.splits, seed), f"shuffling inputs, seed {model.seed}"))
-            for model in self.models
-        ]
+        """Predictions of each seed under every condition, out of fold in a cross-validation; each model meets the same shuffles."""
+        rounds: list[Shuffled] = []
+        for number in dict.fromkeys(model.seed for model in self.models):
+            each = [model for model in self.models if model.seed == number]
+            what = f"shuffling inputs, seed {number}"
+            tables = [
+                dict(progress.track(permuted_tables(model, judged(cohort), seed), what))
+                for model, cohort in zip(each, self.folds, strict=True)
+            ]
+            rounds.append({name: pd.concat([one[name] for one in tables], ignore_index=True) for name in tables[0]})
+        return rounds
+
+
+def judged(cohort: Cohort) -> list[Samples]:
+    """The samples that are judged: validation and test."""
+    return [cohort.samples(split) for split in ("valid", "test")]
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class StoredRuns:
 def read_runs(run: str, uri: str) -> StoredRuns:
     """Read `run` (a run id; of a comparison, its finished runs) from the store, without its data or models."""
     stored_run = find_run(uri, run)
-    members = [one for one in children(stored_run) if one.status == "FINISHED"] or [stored_run]
+    members = finished(stored_run)
     manifest = stored_document(members[0], "manifest.json")
     marks = {(one.tags["paradigm"], int(one.tags["seed"])): one.tags["i2m2.fingerprint"] for one in members}
     costs = {(one.tags["paradigm"], int(one.tags["seed"])): one.cost for one in members}
@@ -77,17 +87,29 @@ def open_run_again(
     paradigm: of a comparison; its reference where not said. root: where the data are now; a model folder does not know.
     Raises ModelError if the data are not those of the run.
     """
-    run_id, models, place, name = open_models(run, uri, paradigm, root)
-    cohort = cohort_of(models, place, name, progress)
-    stored_run = None if Path(run).is_dir() else find_run(uri, run)
-    members = finished(stored_run) if stored_run else []
-    return Opened(run_id, models[0].run, tuple(models), cohort, tables_of(members))
+    run_id, models, place, name = open_models(run, uri, paradigm, root, by_fold=True)
+    if any(model.members for model in models):
+        raise ConfigError(
+            f"{run} is the ensemble of all folds, which has seen every patient; name the run it is of, or one fold's"
+        )
+    members = [] if Path(run).is_dir() else finished(find_run(uri, run))
+    one_round = [model for model in models if model.seed == models[0].seed]
+    folds = [
+        cohort_of([model for model in models if model.run.split.fold == one.run.split.fold], place, name, progress)
+        for one in one_round
+    ]
+    pooled = any(is_pooled(one) for one in members)
+    whole = open_cohort(with_root(models[0].run.of_fold(None), place), folds[0].folder) if pooled else folds[0]
+    return Opened(run_id, models[0].run, tuple(models), whole, tuple(folds), tables_of(members))
 
 
 def open_models(
-    run: str, uri: str, paradigm: str | None = None, root: Path | None = None
+    run: str, uri: str, paradigm: str | None = None, root: Path | None = None, *, by_fold: bool = False
 ) -> tuple[str, list[Predictor], Path, str]:
-    """The run's id, the models of one paradigm (one per seed), where the data are, and the config's name."""
+    """The run's id, the models of one paradigm (one per seed), where the data are, and the config's name.
+
+    by_fold: of a cross-validation the models of its folds, not their ensemble, which has seen every patient.
+    """
     folder = Path(run)
     if (folder / "model.json").is_file():
         if root is None:
@@ -97,7 +119,9 @@ def open_models(
     members = finished(stored_run)
     stored = stored_config(stored_run)
     wanted = paradigm or (stored_run.tags["paradigm"] if members == [stored_run] else stored.evaluation.reference)
-    models = [load_model(download(one, "model")) for one in members if one.tags["paradigm"] == wanted]
+    chosen = [one for one in members if one.tags["paradigm"] == wanted]
+    chosen = [part for one in chosen for part in (folds_of(one) if by_fold and is_pooled(one) else [one])]
+    models = [load_model(download(one, "model")) for one in chosen]
     if not models:
         there = ", ".join(sorted({one.tags["paradigm"] for one in members}))
         raise ConfigError(f"run {stored_run.run_id} has no finished model of the paradigm '{wanted}'; it has {there}")
@@ -105,8 +129,23 @@ def open_models(
 
 
 def finished(run: FoundRun) -> list[FoundRun]:
-    """The finished runs of a comparison, or the run itself."""
-    return [one for one in children(run) if one.status == "FINISHED"] or [run]
+    """The finished runs of a comparison, or the run itself; a cross-validation's run stands for its folds'."""
+    return [run] if is_pooled(run) else [one for one in children(run) if one.status == "FINISHED"] or [run]
+
+
+def is_pooled(run: FoundRun) -> bool:
+    """Whether the run holds the pooled predictions and the ensemble of a cross-validation, whose folds are its children."""
+    return "folds" in run.tags and "fold" not in run.tags and run.tags["paradigm"] != COMPARISON
+
+
+def folds_of(run: FoundRun) -> list[FoundRun]:
+    """The runs of a cross-validation's folds, in their order. Raises ModelError where one is not finished."""
+    folds = {int(one.tags["fold"]): one for one in children(run) if one.status == "FINISHED"}
+    if len(folds) < int(run.tags["folds"]):
+        raise ModelError(
+            f"run {run.run_id} has {len(folds)} finished of {run.tags['folds']} folds; finish it with --resume, then ask again"
+        )
+    return [folds[number] for number in sorted(folds)]
 
 
 def stored_config(run: FoundRun) -> RunConfig:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
+from safetensors.torch import load_file
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import Values
@@ -21,6 +23,7 @@ from i2m2_med.engine.reopening.table_checks import check_predictions
 from i2m2_med.engine.tracking.read import FoundRun, download, find_run, predictions
 from i2m2_med.engine.tracking.record import forget_run
 from i2m2_med.engine.tracking.store import Missing, ensure_store
+from i2m2_med.engine.training.cross_validation import pool
 from i2m2_med.engine.training.experiment import Experiment, comparison_values, metric_values
 from i2m2_med.errors import ModelError, SourceError, UserError
 from i2m2_med.predictions import Rows
@@ -104,6 +107,50 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], compare: Compare) 
     return Verified(parent, checks, "the comparison of its runs", exact, pd.DataFrame())
 
 
+def verify_folds(run: FoundRun, folds: list[Verified], compare: Compare) -> Verified:
+    """A cross-validation's own numbers and ensemble, from the predictions made again for each fold, and from the folds' models."""
+    exact, how = verify.same_machine(run), "the pooled predictions and ensemble of its folds"
+    good = sum(one.passed for one in folds)
+    members = Check(
+        "folds verified", run.tags["folds"], str(good), "same" if good == int(run.tags["folds"]) else "DIFFERS"
+    )
+    try:
+        model, kept = download(run, "model"), predictions(run)
+        checks = [members, *check_signed(run), *check_config(run), verify.check_model(run, model)]
+        checks.append(check_members(model, [download(one.run, "model") for one in folds]))
+    except (Missing, ModelError) as error:
+        lost = Check("what the run holds", "whole", str(error), "DIFFERS")
+        return Verified(run, [members, lost], how, exact, pd.DataFrame())
+    again = pool([one.table for one in folds])
+    if not all(len(one.table) for one in folds):
+        return Verified(run, checks, how, exact, pd.DataFrame())
+    config, paradigm = stored_config(run), run.tags["paradigm"]
+    values = metric_values(compare(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))
+    recorded = {name: run.metrics[name] for name in final_metrics(run)}
+    same = verify.same_names(kept, again), verify.same_code(run)
+    checks += [*check_predictions(kept, again, exact), *verify.check_metrics(recorded, values, exact, *same)]
+    return Verified(run, checks, how, exact, again)
+
+
+def check_members(ensemble: Path, folds: list[Path]) -> Check:
+    """The weights of an ensemble's members, against those of the folds' models."""
+    whole = load_file(ensemble / "weights.safetensors")
+    off = [
+        f"fold {number}"
+        for number, fold in enumerate(folds)
+        for own in [load_file(fold / "weights.safetensors")]
+        if not all(
+            torch.equal(tensor, whole.get(f"members.{number}.{name}", torch.empty(0))) for name, tensor in own.items()
+        )
+    ]
+    return Check(
+        "members of the ensemble",
+        "the folds' models",
+        ", ".join(off) or "the folds' models",
+        "DIFFERS" if off else "same",
+    )
+
+
 def data_again(run: FoundRun, config: RunConfig, progress: Progress) -> tuple[Cohort | None, list[Check]]:
     """The run's data as they are now; no cohort if they can't be read or are others."""
     try:
@@ -145,7 +192,7 @@ def train_again(
         place = Path(scratch)
         uri = ensure_store(place, f"sqlite:///{place / 'mlflow.db'}")
 
-        def rows(_manifest: Any, paradigm: str, seed: int, table: pd.DataFrame, _folder: Path) -> Rows:
+        def rows(_manifest: Any, paradigm: str, seed: int, table: pd.DataFrame, _folder: Path | None) -> Rows:
             return compare(config, {(paradigm, seed): table}, paradigm)
 
         values = Values(config_name(run), {}, {})

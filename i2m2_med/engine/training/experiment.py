@@ -1,9 +1,9 @@
 """An experiment: a config's prepared data, a store, and a folder of checkpoints; it trains paradigms into tracked runs."""
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.samples.unannounced import add_unannounced
 from i2m2_med.workspace import workspace
 
+Cost = dict[str, int | float]
+"""`parameters`, and the `epochs` and `seconds` that training took."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
@@ -45,8 +48,15 @@ class Trained:
     model: Path
     table: pd.DataFrame
     rows: Rows
-    cost: dict[str, int | float]
-    """`parameters`, and the `epochs` and `seconds` that training took."""
+    cost: Cost
+
+
+COMPARISON = "comparison"
+"""The paradigm of a run that stands for all paradigms."""
+Made = tuple[Predictor, pd.DataFrame, Cost]
+"""A calibrated model, its predictions, and what it cost."""
+Make = Callable[[Tracker], Made]
+"""An open run → what is made in it."""
 
 
 @dataclass(kw_only=True)
@@ -62,6 +72,10 @@ class Experiment:
     progress: Progress
     judge: Judge
     parent: Tracker | None = None
+    reports: bool = True
+    """False: runs get their metrics, and no report of their own."""
+    folds: dict[int, Cohort] = field(default_factory=dict[int, Cohort])
+    """Folds whose samples are kept in memory."""
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -70,10 +84,14 @@ class Experiment:
 
     def train(self, paradigm: str, seed: int) -> Trained:
         """Train, evaluate and record one paradigm with one seed; what an interrupted call finished is read again."""
+        return self.record_once(paradigm, seed, lambda tracker: self.fit_and_predict(paradigm, seed, tracker))
+
+    def record_once(self, paradigm: str, seed: int, make: Make) -> Trained:
+        """Record what `make` makes of one paradigm and seed as a run; what an interrupted call finished is read again."""
         folder = self.folder / f"{paradigm}-{seed}"
         noted = read_note(folder)
         if noted.get("done"):
-            self.progress.say(f"{paradigm} seed {seed}: done before")
+            self.progress.say(f"{self.words(paradigm, seed)}: done before")
             return Trained(
                 run_id=noted["run"],
                 paradigm=paradigm,
@@ -85,13 +103,12 @@ class Experiment:
             )
         with self.tracked(paradigm, seed, noted.get("run")) as tracker:
             write_json(folder / "note.json", {"run": tracker.run_id, "done": False})
-            predictor, cost = self.fit(paradigm, seed, tracker)
-            table = self.predict(predictor, tracker.run_id)
+            predictor, table, cost = make(tracker)
             if not (folder / "model").exists():
                 save_model(predictor, folder / "model")
             with replace_file(folder / "predictions.parquet") as beside:
                 write_table(table, beside)
-            rows = self.judge(self.manifest, paradigm, seed, table, folder / "report")
+            rows = self.judge(self.manifest, paradigm, seed, table, folder / "report" if self.reports else None)
             tags = calibration_tags(predictor.calibration, table) | cost_tags(cost)
             self.record(tracker, folder, rows, tags)
         write_json(folder / "note.json", {"run": tracker.run_id, "done": True, "rows": rows, "cost": cost})
@@ -105,12 +122,31 @@ class Experiment:
             cost=cost,
         )
 
+    def fit_and_predict(self, paradigm: str, seed: int, tracker: Tracker) -> Made:
+        """Return the trained and calibrated model, its predictions, and what it cost."""
+        predictor, cost = self.fit(paradigm, seed, tracker)
+        return predictor, self.predict(predictor, tracker.run_id), cost
+
+    def of_fold(self, fold: int, parent: Tracker) -> "Experiment":
+        """Return the same experiment on one fold of its cross-validation, whose runs become children of `parent`."""
+        run = self.run.of_fold(fold)
+        cohort = self.folds.get(fold) or open_cohort(run, self.cohort.folder)
+        if run.modalities.cache is True:  # whose samples are to be read once
+            self.folds[fold] = cohort
+        folder = self.folder / f"fold-{fold}"
+        return replace(self, run=run, cohort=cohort, folder=folder, parent=parent, reports=False)
+
+    def words(self, paradigm: str, seed: int) -> str:
+        """'i2m2, seed 0, fold 2 of 5' (counted from 0), for messages."""
+        split = self.run.split
+        return f"{paradigm}, seed {seed}" + (f", fold {split.fold} of {split.folds}" if split.fold is not None else "")
+
     def tracked(self, paradigm: str, seed: int, resume: str | None) -> Any:
         """Return an open MLflow run of this experiment."""
         return open_run(
             uri=self.uri,
             experiment=self.run.tracking.experiment or self.values.name,
-            name=f"{self.values.name} {paradigm} seed {seed}",
+            name=f"{self.values.name} {self.words(paradigm, seed).replace(',', '')}",
             paradigm=paradigm,
             task=self.run.task,
             seed=seed,
@@ -118,14 +154,20 @@ class Experiment:
             manifest=self.manifest,
             parent=self.parent.run_id if self.parent else None,
             resume=resume,
+            tags=self.fold_tags(),
             origins={".".join(map(str, key)): Path(place).name for key, place in self.values.origins.items() if key},
         )
 
+    def fold_tags(self) -> dict[str, Any]:
+        """Return `folds` (how many) of a cross-validation, and `fold` where a run is of one of them."""
+        split = self.run.split
+        return {name: value for name, value in (("folds", split.folds), ("fold", split.fold)) if value is not None}
+
     @contextmanager
-    def as_parent(self) -> Generator[Tracker]:
-        """Yield an open run that the runs trained meanwhile become children of."""
+    def as_parent(self, paradigm: str = COMPARISON) -> Generator[Tracker]:
+        """Yield an open run that the runs trained meanwhile become children of. paradigm: what stands in place of one."""
         noted = read_note(self.folder)
-        with self.tracked("comparison", self.run.seeds[0], noted.get("run")) as tracker:
+        with self.tracked(paradigm, self.run.seeds[0], noted.get("run")) as tracker:
             write_json(self.folder / "note.json", {"run": tracker.run_id})
             self.parent = tracker
             yield tracker
@@ -136,7 +178,7 @@ class Experiment:
         parent.metrics(comparison_values(rows))
         parent.artifact(report)
 
-    def fit(self, paradigm: str, seed: int, tracker: Tracker) -> tuple[Predictor, dict[str, int | float]]:
+    def fit(self, paradigm: str, seed: int, tracker: Tracker) -> tuple[Predictor, Cost]:
         """Return the trained model and what it cost; its epochs are shown in the run and on the terminal."""
         training = training_of(self.run, self.run.paradigms[paradigm])
         chosen = self.run.paradigms[paradigm]
@@ -144,7 +186,7 @@ class Experiment:
         together = training.mode not in {"separate", "stacked"}
         total = training.epochs * len(training.learning_rates) * (alone + together)
         seen: list[int] = []
-        with self.progress.bar(f"{self.values.name}: {paradigm}, seed {seed}", total) as advance:
+        with self.progress.bar(f"{self.values.name}: {self.words(paradigm, seed)}", total) as advance:
 
             def watch(epoch: int, metrics: dict[str, float]) -> None:
                 seen.append(epoch)
@@ -178,7 +220,8 @@ class Experiment:
         valid = predictor.predict(self.cohort.samples("valid"), run_id)
         if evaluation.calibrate:
             predictor.calibration = fit_calibration(valid, evaluation.alpha, evaluation.sensitivity, evaluation.prior)
-            predictor.calibration["patterns"] |= fit_withheld(predictor, self.cohort.samples("valid"))
+            asked = [(predictor, self.cohort.samples("valid"))]
+            predictor.calibration["patterns"] |= fit_withheld(predictor.calibration["patterns"], asked)
             valid = calibrate_table(valid, predictor.calibration)
         others = [split for split in self.cohort.splits if split not in {"train", "valid"}]
         judged = [predictor.predict(self.cohort.samples(split), run_id) for split in others]
@@ -246,7 +289,7 @@ def calibration_tags(calibration: dict[str, Any], table: pd.DataFrame) -> dict[s
     return {"calibrated": calibrated, "i2m2.calibration": json.dumps(done)}
 
 
-def cost_tags(cost: Mapping[str, int | float]) -> dict[str, str]:
+def cost_tags(cost: Cost) -> dict[str, str]:
     """What training cost, as tags that `i2m2 report` reads (`tracking/read.py`)."""
     return {f"{COST_TAG}{name}": str(number) for name, number in cost.items()}
 
@@ -267,10 +310,12 @@ def open_experiment(
     what: str,
     resume: bool = False,
     skip_bad: bool = False,
+    depends: Sequence[Any] = (),
 ) -> Generator[Experiment]:
     """Prepare what isn't prepared yet, open the store, and hold the experiment's folder.
 
-    what: the verb, so that `train` and `compare` of one config don't share checkpoints. Without `resume` an earlier call's
+    what: the verb, so that `train` and `compare` of one config don't share checkpoints. depends: plain values beside the config
+    that another folder is used for. Without `resume` an earlier call's
     checkpoints are thrown away. Raises UserError if another process works in the same folder.
     """
     place = workspace()
@@ -278,7 +323,7 @@ def open_experiment(
     check_prior(run.evaluation.prior, cohort.labels)
     add_unannounced(run, cohort, progress)
     uri = ensure_store(place, run.tracking.uri)
-    key = digest([what, portable(run), cohort.fingerprint])[:12]
+    key = digest([what, portable(run), cohort.fingerprint, *depends])[:12]
     folder = place / "runs" / f"{what}-{values.name}-{key}"
     if cohort.manifest["synthetic"]:  # the files say so, whatever the config does
         run = run.model_copy(update={"synthetic": True})

@@ -6,6 +6,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from i2m2_med.engine.prediction.predict import answers, run_model
+from i2m2_med.ensemble import FoldEnsemble
+from i2m2_med.errors import UserError
 from i2m2_med.model import I2M2
 from i2m2_med.predictions import MANY, UNKNOWN
 from i2m2_med.samples.dataset import Samples
@@ -17,12 +19,19 @@ SCORED = {"soft_accuracy": True}
 HIGHER = HIGHER_IS_BETTER | SCORED
 
 
-def validation_metrics(model: I2M2, samples: Samples, batch: int, device: str) -> dict[str, float]:
-    """Return `selection_metrics` over samples that some expert could read; of many classes (`MANY`) batch by batch, without ranking."""
+def validation_metrics(model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str) -> dict[str, float]:
+    """Return `selection_metrics` over samples that some expert could read; of many classes (`MANY`) batch by batch, without ranking.
+
+    Raises UserError where the model's answers are not numbers.
+    """
     if len(samples.labels.classes) > MANY:
         return metrics_of_many(model, samples, batch, device)
     predicted = run_model(model, samples, batch, device)
     answered = predicted.present.any(dim=0)
+    if bool(predicted.log_probs[answered].isnan().any()):
+        raise UserError(
+            "training diverged: the model's answers on validation are not numbers; lower training.learning_rate"
+        )
     metrics = selection_metrics(predicted.log_probs[answered], samples.target[answered])
     if samples.soft is not None:
         top = predicted.log_probs.argmax(dim=-1, keepdim=True)
@@ -31,7 +40,7 @@ def validation_metrics(model: I2M2, samples: Samples, batch: int, device: str) -
     return metrics
 
 
-def metrics_of_many(model: I2M2, samples: Samples, batch: int, device: str) -> dict[str, float]:
+def metrics_of_many(model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str) -> dict[str, float]:
     """Return nll, accuracy (and soft accuracy): means over samples and labels that are known, kept as two numbers of each."""
     own: list[Tensor] = []
     top: list[Tensor] = []

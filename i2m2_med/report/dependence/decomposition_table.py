@@ -14,7 +14,7 @@ import pandas as pd
 from i2m2_med.report.dependence.broja import Parts, decompose
 from i2m2_med.report.dependence.conditions import ALL, PAIRED, Shuffled, judged, within
 from i2m2_med.report.dependence.information import Amount, amount, of_first_seed
-from i2m2_med.report.dependence.retemper import heard, loss, prior_loss_of, retemper
+from i2m2_med.report.dependence.retemper import by_fold, heard, loss, prior_loss_of, retemper, validation
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.intervals import draw_weights
 from i2m2_med.report.statistics.table import Predictions
@@ -126,9 +126,12 @@ def _all_heard(predictions: Predictions, experts: Sequence[str]) -> np.ndarray:
 
 def _opinion(predictions: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:
     """Log-probabilities (sample, classes) of some experts together (none named: of all), re-tempered on validation."""
-    logs = heard(predictions, label)
-    fit = predictions.samples["split"].to_numpy(dtype=str) == "valid"
-    return retemper(np.stack([logs[name] for name in experts or logs]), predictions.target[:, label], fit)
+
+    def of_part(part: Predictions, _: np.ndarray) -> np.ndarray:
+        logs = heard(part, label)
+        return retemper(np.stack([logs[name] for name in experts or logs]), part.target[:, label], validation(part))
+
+    return by_fold(predictions, of_part)
 
 
 def _gain(predictions: Predictions, label: int, experts: Sequence[str]) -> np.ndarray:

@@ -5,6 +5,8 @@ Of many classes only those with a place are known: there is one scale per expert
 other classes, which are taken to share its mass evenly (`retempered_places`).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
@@ -37,19 +39,36 @@ def model_p(predictions: Predictions) -> Float[np.ndarray, "sample label classes
 
 def loss_of(predictions: Predictions, label: int, stack: Stack) -> Float[np.ndarray, "sample"]:
     """−log p(target) of the re-tempered product of some log-probabilities (of `heard`); fitted on validation samples."""
-    target, fit = predictions.target[:, label], validation(predictions)
-    if predictions.places is None:
-        return loss(retemper(stack, target, fit), target)
-    return loss(retempered_places(stack, predictions.places.left[:, label], target, fit), target)
+
+    def of_part(part: Predictions, rows: np.ndarray) -> np.ndarray:
+        target, fit = part.target[:, label], validation(part)
+        if part.places is None:
+            return loss(retemper(stack[:, rows], target, fit), target)
+        return loss(retempered_places(stack[:, rows], part.places.left[:, label], target, fit), target)
+
+    return by_fold(predictions, of_part)
 
 
 def prior_loss_of(predictions: Predictions, label: int) -> Float[np.ndarray, "sample"]:
     """The same for who knows validation's class shares only."""
-    places = predictions.places
-    truth, classes = predictions.truth[:, label], predictions.p.shape[2] if places is None else places.n_classes
-    counts = np.bincount(truth[validation(predictions) & (truth >= 0)], minlength=classes) + 1.0
-    shares = np.log(counts / counts.sum())
-    return np.where(truth >= 0, -shares[np.maximum(truth, 0)], np.nan)
+
+    def of_part(part: Predictions, _: np.ndarray) -> np.ndarray:
+        truth, classes = part.truth[:, label], part.p.shape[2] if part.places is None else part.places.n_classes
+        counts = np.bincount(truth[validation(part) & (truth >= 0)], minlength=classes) + 1.0
+        shares = np.log(counts / counts.sum())
+        return np.where(truth >= 0, -shares[np.maximum(truth, 0)], np.nan)
+
+    return by_fold(predictions, of_part)
+
+
+def by_fold(predictions: Predictions, of_part: Callable[[Predictions, np.ndarray], np.ndarray]) -> np.ndarray:
+    """`of_part` of the samples of each fold (and which they are), put back into their order: each has a validation of its own."""
+    parts = [predictions.fold == fold for fold in np.unique(predictions.fold)]
+    made = [of_part(predictions.take(rows) if len(parts) > 1 else predictions, rows) for rows in parts]
+    whole = np.empty((len(predictions.fold), *made[0].shape[1:]))
+    for rows, values in zip(parts, made, strict=True):
+        whole[rows] = values
+    return whole
 
 
 def validation(predictions: Predictions) -> Bool[np.ndarray, "sample"]:

@@ -59,14 +59,28 @@ def answer(comparison: Comparison, metric: str, reference: str) -> tuple[str, st
         if named
         else "No primary comparison was named, so all of this is exploratory."
     )
-    return f"By {nice(metric)}, {nice(reference)} is {'; '.join(parts)}.", f"{role} {_reach(chosen)}"
+    return (
+        f"By {nice(metric)}, {nice(reference)} is {'; '.join(parts)}.",
+        f"{role} {_reach(chosen, fold_count(comparison))}",
+    )
 
 
-def _reach(chosen: pd.DataFrame) -> str:
+def fold_count(comparison: Comparison) -> int:
+    """Folds of the cross-validation; 0 outside of one."""
+    return sum(str(name).startswith("fold ") for name in comparison.folds.columns)
+
+
+def _reach(chosen: pd.DataFrame, folds: int) -> str:
     """Whom the differences speak of, and what more seeds would allow."""
     if (chosen["scope"] == THESE_MODELS).any():
         return ONE_SEED
     share = float(chosen["refit_share"].astype(float).max())
+    if folds:
+        return (
+            f"These are statements about the paradigms, each trained on {folds} folds: how the folds differ is in the intervals, with "
+            "Nadeau and Bengio's correction for the patients that training sets share, and makes up to "
+            f"{share:.0%} of a difference's variance."
+        )
     narrower = 1 - np.sqrt(1 - share / 2)
     return (
         f"These are statements about the paradigms as trained on these data: training makes up to {share:.0%} of a difference's "

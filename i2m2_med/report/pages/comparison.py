@@ -36,6 +36,12 @@ ROLES = (
     "another quantity than the AUROC of samples."
 )
 BY_LABEL = "Figures by label"
+FOLDED = (
+    "Every patient is predicted by a model of a fold that had neither trained, nor chosen an epoch, nor been calibrated on them. Each "
+    "fold's predictions are calibrated on its own validation, which puts them on one scale, and pooled: AUROC then also compares "
+    "patients of different folds, needs no fold to hold both classes, and has all patients behind one number. The mean of folds, "
+    "which compares within folds only, stands beside it."
+)
 FIRST_SEED = "Curves are of each paradigm's first seed."
 
 
@@ -118,6 +124,7 @@ def detail_sections(comparison: Comparison, trust: Trust, every: Cohort, referen
             else [],
         ),
         operating_section(comparison, reference),
+        *fold_section(comparison),
         Section("Subgroups", folded=[(subgroups, with_intervals(trust.subgroups))] if len(trust.subgroups) else []),
         Section(
             "Seeds and patient-level scores",
@@ -156,6 +163,15 @@ def paired_section(comparison: Comparison, reference: str) -> Section:
             if len(part)
         ],
     )
+
+
+def fold_section(comparison: Comparison) -> list[Section]:
+    """Return the section of a cross-validation's folds; none outside of one."""
+    if not len(comparison.folds):
+        return []
+    numbers = comparison.folds.select_dtypes("number").columns
+    words = comparison.folds.assign(**{name: comparison.folds[name].map(number) for name in numbers})
+    return [Section("Folds", [FOLDED], folded=[("Fold by fold, and pooled (mean over seeds)", words)])]
 
 
 def operating_section(comparison: Comparison, reference: str) -> Section:

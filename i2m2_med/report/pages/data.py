@@ -21,6 +21,9 @@ def cohort_sections(manifest: Mapping[str, Any]) -> list[Section]:
     tables: list[tuple[str, pd.DataFrame]] = []
     if splits := manifest.get("splits"):
         tables.append(("Splits", split_table(splits)))
+    if folds := manifest.get("folds"):
+        each = {f"fold {at}: {name}": counts for at, one in enumerate(folds) for name, counts in one["splits"].items()}
+        tables.append(("Folds", split_table(each)))
     if refused := manifest.get("refused"):
         tables.append(("Files left out", pd.DataFrame(refused)))
     audits = [f"{name}: {outcome}" for name, outcome in dict(manifest.get("audits", {})).items()]

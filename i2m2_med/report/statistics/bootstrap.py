@@ -1,7 +1,8 @@
 """Every statistic of every model as one array, and the tables that are read off it.
 
 Axes of the cube: model (paradigm and seed), label, metric, draw; draw 0 is the sample itself, the others replicates. Macro
-means, means over seeds and differences are arithmetic on the cube, so they stay paired.
+means, means over seeds and differences are arithmetic on the cube, so they stay paired. Of a cross-validation further draws leave
+out one fold each (`refits.py`); they come last.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def replicate_cube(cohort: Cohort, weights: Float[np.ndarray, "patient draw"]) -
 
 
 def metric_rows(cohort: Cohort, cube: Cube, seed: int = 0) -> list[Row]:
-    """One row per model, label and metric, then the means over seeds; a macro mean where there are several labels.
+    """One row per model, label and metric, then the means over seeds; a macro mean where there are several labels. cube: with folds.
 
     Average precision is followed by the prevalence that it would be by chance, ECE by the `ece_of_chance` of calibrated models.
     A mean over seeds has the randomness of training in its interval.
@@ -50,7 +51,7 @@ def metric_rows(cohort: Cohort, cube: Cube, seed: int = 0) -> list[Row]:
     rows: list[Row] = []
     for paradigm, number, which in groups:
         for label, metric, draws, used in by_label(cohort, np.moveaxis(cube[which], 0, -1)):
-            interval = metric_interval(metric, draws.T, supports[label, metric])
+            interval = metric_interval(metric, draws.T, supports[label, metric], len(cohort.folds))
             head = {"paradigm": paradigm, "label": label, "seed": number, "labels_used": used}
             rows.append(head | {"metric": metric, **defined(interval)})
             if metric == "average_precision":

@@ -1,7 +1,7 @@
 """Paradigms against each other on one cohort: values with intervals, paired differences, spread over seeds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,8 @@ from i2m2_med.config.run import Evaluation
 from i2m2_med.errors import SourceError
 from i2m2_med.report.statistics.bootstrap import Cube, Row, metric_rows, replicate_cube, seed_table
 from i2m2_med.report.statistics.differences import paired_table, patient_table
-from i2m2_med.report.statistics.intervals import REPLICATES, draw_weights
+from i2m2_med.report.statistics.fold_table import fold_table
+from i2m2_med.report.statistics.intervals import REPLICATES, draw_weights, draw_without
 from i2m2_med.report.statistics.metrics import metric_names
 from i2m2_med.report.statistics.operating import operating_points
 from i2m2_med.report.statistics.paired_predictions import Cohort, Model, read_cohort
@@ -35,6 +36,8 @@ class Comparison:
     patients: pd.DataFrame
     """AUROC of patients' highest scores."""
     notes: list[str]
+    folds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Of a cross-validation, each fold's values beside the pooled ones."""
 
 
 def compare_tables(
@@ -61,15 +64,18 @@ def compare_tables(
         )
     patient = common.first.patient
     weights = draw_weights(int(patient.max()) + 1, replicates, seed)
-    cube = replicate_cube(common, weights)
+    without = draw_without(common.folds, common.first.fold, patient)
+    with_folds = replicate_cube(common, np.concatenate([weights, without], axis=1))
+    cube = with_folds[..., : weights.shape[1]]
     operating, remarks = operating_points(every, common, settings.sensitivity)
     return Comparison(
-        rows=metric_rows(common, cube, seed),
-        paired=paired_table(common, cube, reference, settings.primary),
+        rows=metric_rows(common, with_folds, seed),
+        paired=paired_table(common, with_folds, reference, settings.primary),
         seeds=seed_table(common, cube),
         patterns=pattern_table(cohort, cube, replicates, seed),
         operating=operating,
         patients=patient_table(common),
+        folds=fold_table(common, cube),
         notes=[*every.notes, *_notes(common, cube), *remarks],
     )
 
@@ -99,6 +105,11 @@ def _notes(cohort: Cohort, cube: Cube) -> list[str]:
         used = len(first.labels) - len(undefined)
         notes.append(
             f"AUROC is undefined for {', '.join(undefined)}; macro means of it use {used} of {len(first.labels)} labels."
+        )
+    if cohort.folds and not cohort.first.calibrated:
+        notes.append(
+            "Folds were not all calibrated (`calibrated` in the prediction table), so their scores may not be on one scale: hold the pooled "
+            "AUROC against the mean of folds."
         )
     failed = ~np.isfinite(cube[..., 1:]) & np.isfinite(cube[..., :1])
     for at, metric in enumerate(metric_names(first)):

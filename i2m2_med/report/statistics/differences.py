@@ -10,7 +10,7 @@ from i2m2_med.report.statistics.bootstrap import MACRO, Cube, Row, by_label, mem
 from i2m2_med.report.statistics.intervals import auroc_interval, difference_interval, smallest_p
 from i2m2_med.report.statistics.paired import delong, holm, mcnemar, mean_influence, patient_scores
 from i2m2_med.report.statistics.paired_predictions import Cohort
-from i2m2_med.report.statistics.refits import Estimate, Refits, contrast, of_draws
+from i2m2_med.report.statistics.refits import Estimate, Refits, contrast, of_draws, pseudo_values
 from i2m2_med.report.statistics.support import NOBODY, Support, mean_support
 from i2m2_med.report.statistics.table import Predictions, log_odds
 
@@ -44,7 +44,7 @@ def paired_table(cohort: Cohort, cube: Cube, reference: str, primary: PrimaryCom
         both = np.concatenate([ours, np.moveaxis(cube[members(cohort, other)], 0, -1)], axis=-1)
         for label, metric, draws, _ in by_label(cohort, both):
             head = {"paradigm": other, "reference": reference, "label": label}
-            sides = of_draws(draws.T).parted(ours.shape[-1])
+            sides = of_draws(draws.T, len(cohort.folds)).parted(ours.shape[-1])
             own = supports[label, metric]
             rows.append(head | {"metric": metric, "test": BY_PATIENT} | _difference(metric, *sides, own, cohort))
             if label != MACRO:
@@ -124,7 +124,13 @@ def _patient_aurocs(cohort: Cohort, paradigm: str, label: str) -> PatientAurocs:
     each = [_of_seed(predictions, label) for predictions in cohort.of_paradigm(paradigm)]
     values = np.array([one.refits.values[0] for one in each])
     moves = np.concatenate([one.refits.moves for one in each])
-    return PatientAurocs(Refits(values, moves), each[0].support, each[0].patients)
+    without = [
+        [_of_seed(predictions.take(predictions.fold != fold), label).refits.values[0] for fold in cohort.folds]
+        for predictions in cohort.of_paradigm(paradigm)
+    ]
+    return PatientAurocs(
+        Refits(values, moves, pseudo_values(values, np.array(without))), each[0].support, each[0].patients
+    )
 
 
 def _of_seed(predictions: Predictions, label: str) -> PatientAurocs:

@@ -12,10 +12,11 @@ positive    Student's t in the logarithm, for what can't be negative.
 difference  Student's t with the law's degrees of freedom, inside [−1, 1] where both are shares.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import special
 from scipy.optimize import root_scalar
 
@@ -52,9 +53,18 @@ def draw_weights(n_patients: int, replicates: int = REPLICATES, seed: int = 0) -
     return np.concatenate([itself, drawn.T], axis=1)
 
 
-def metric_interval(metric: str, draws: Float[np.ndarray, "*refit draw"], support: Support) -> Interval:
-    """Return the interval of a metric by its name, or of its mean over refits."""
-    estimate = contrast([(1.0, of_draws(np.atleast_2d(draws)))], support.freedom)
+def draw_without(
+    folds: Sequence[int], fold: Int[np.ndarray, "sample"], patient: Int[np.ndarray, "sample"]
+) -> Float[np.ndarray, "patient fold"]:
+    """Return weights that leave out the patients of each of `folds` in turn. fold, patient: of each sample."""
+    of_patient = np.full(int(patient.max()) + 1, -1)
+    of_patient[patient] = fold
+    return (of_patient[:, None] != np.array(folds, dtype=np.int64)[None]).astype(np.float64)
+
+
+def metric_interval(metric: str, draws: Float[np.ndarray, "*refit draw"], support: Support, folds: int = 0) -> Interval:
+    """Return the interval of a metric by its name, or of its mean over refits. folds: as of `refits.of_draws`."""
+    estimate = contrast([(1.0, of_draws(np.atleast_2d(draws), folds))], support.freedom)
     if metric in WITHOUT:
         return Interval(estimate.value, float("nan"), float("nan"))
     if metric in POSITIVE:

@@ -3,7 +3,11 @@
 A sample is called positive when its log-odds reach the threshold (`>=`, as the ROC counts). The threshold that reaches 0.90 on
 validation reaches less elsewhere (0.82 to 0.88 with 5 to 50 positives): it was fitted to them. So it is the ⌈0.9 (n + 1)⌉-th of n
 positive patients, which a new one exceeds with a chance of at least 0.90 (`quantiles.py`). Deployed decisions use the same rule.
+A cross-validation has a threshold per fold, from the fold's own validation; the table names their mean.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -67,24 +71,41 @@ def operating_points(every: Cohort, common: Cohort, sensitivity: float) -> tuple
         chosen = chosen.take(chosen.answered)
         for at, label in enumerate(predictions.labels):
             for want, least in (("sensitivity", sensitivity), ("specificity", SPECIFICITY)):
-                score, positive, patient = _scores(chosen, at)
-                threshold = choose_threshold(score, positive, patient, want, least)
-                if np.isnan(threshold):
-                    notes[_why_none(label, want, least, positive, patient)] = None
+                choose = partial(_threshold, label=at, want=want, least=least)
+                thresholds, undefined = by_fold(chosen, predictions, choose)
+                if undefined:
+                    notes |= {_why_none(part, at, want, least, fold): None for fold, part in undefined.items()}
                     continue
-                head: Row = {"paradigm": paradigm, "seed": seed, "label": label, "threshold": threshold}
+                head: Row = {"paradigm": paradigm, "seed": seed, "label": label, "threshold": thresholds.mean()}
                 head["chosen for"] = f"{want} ≥ {least:g}"
-                rows += [head | row for row in _apply(predictions, at, threshold, common.counts_for(at))]
+                rows += [head | row for row in _apply(predictions, at, thresholds, common.counts_for(at))]
     return pd.DataFrame(rows, columns=COLUMNS), list(notes)
 
 
-def _why_none(label: str, want: str, least: float, positive: np.ndarray, patient: np.ndarray) -> str:
+def by_fold(
+    valid: Predictions, judged: Predictions, choose: Callable[[Predictions], float]
+) -> tuple[Float[np.ndarray, "sample"], dict[int, Predictions]]:
+    """The threshold of each judged sample, which `choose` makes of validation samples (of a cross-validation, those of the same
+    fold), and the validation samples by fold where it is NaN."""
+    parts = {fold: valid.take(valid.fold == fold) for fold in np.unique(judged.fold).tolist()}
+    chosen = {fold: choose(part) for fold, part in parts.items()}
+    undefined = {fold: part for fold, part in parts.items() if np.isnan(chosen[fold])}
+    return np.array([chosen[fold] for fold in judged.fold.tolist()], dtype=np.float64), undefined
+
+
+def _threshold(valid: Predictions, label: int, want: str, least: float) -> float:
+    return choose_threshold(*_scores(valid, label), want, least)
+
+
+def _why_none(valid: Predictions, label: int, want: str, least: float, fold: int) -> str:
+    name, (_, positive, patient) = valid.labels[label], _scores(valid, label)
+    where = "validation" if fold < 0 else f"the validation of fold {fold}"
     kind, rows = ("positive", positive) if want == "sensitivity" else ("negative", ~positive)
     there = len(np.unique(patient[rows]))
     if positive.all() or not positive.any():
-        return f"no operating point for {label}: validation holds one class only."
+        return f"no operating point for {name}: {where} holds one class only."
     return (
-        f"no operating point for {want} ≥ {least:g} of {label}: it takes {patients_needed(least)} {kind} patients of validation, "
+        f"no operating point for {want} ≥ {least:g} of {name}: it takes {patients_needed(least)} {kind} patients of {where}, "
         f"which has {there}."
     )
 
@@ -98,11 +119,13 @@ def _scores(predictions: Predictions, label: int) -> tuple[np.ndarray, np.ndarra
     )
 
 
-def _apply(predictions: Predictions, label: int, threshold: float, importance: np.ndarray | None) -> list[Row]:
+def _apply(
+    predictions: Predictions, label: int, thresholds: Float[np.ndarray, "sample"], importance: np.ndarray | None
+) -> list[Row]:
     known = predictions.target[:, label] >= 0
     score, positive, patient = _scores(predictions, label)
     weight = np.ones(len(score)) if importance is None else importance[known]
-    made = call_intervals(Calls(score >= threshold, positive, patient, weight))
+    made = call_intervals(Calls(score >= thresholds[known], positive, patient, weight))
     return [
         {"metric": metric, "patients": patients, **estimate._asdict()} for metric, (estimate, patients) in made.items()
     ]

@@ -37,6 +37,13 @@ class Cohort:
         return list(dict.fromkeys(paradigm for paradigm, _ in self.models))
 
     @property
+    def folds(self) -> list[int]:
+        """The folds of the cross-validation that test the samples; empty outside of one, and where one patient is in several."""
+        pairs = np.unique(np.stack([self.first.patient, self.first.fold]), axis=1)
+        folds = np.unique(pairs[1]).tolist()
+        return folds if len(folds) > 1 and min(folds) >= 0 and pairs.shape[1] == len(np.unique(pairs[0])) else []
+
+    @property
     def common(self) -> Mask:
         """Samples that every model answered: what is compared."""
         return np.logical_and.reduce([model.answered for model in self.models.values()])

@@ -13,8 +13,9 @@ from i2m2_med.report.statistics.table import Predictions
 
 def refuse_splits(manifest: Mapping[str, Any]) -> None:
     """Before anything is trained: raise SourceError if validation or test hold one patient, or no label with two classes."""
-    for name in ("valid", "test"):
-        part = manifest["splits"][name]
+    parts = [(name, manifest["splits"][name]) for name in ("valid", "test") if name in manifest["splits"]]
+    parts += [(f"valid (fold {at})", fold["splits"]["valid"]) for at, fold in enumerate(manifest.get("folds", ()))]
+    for name, part in parts:
         _refuse_patients(name, part["patients"])
         _refuse_classes(name, {label: sum(n > 0 for n in counts.values()) for label, counts in part["classes"].items()})
 
@@ -54,7 +55,7 @@ def _refuse_patients(split: str, patients: int) -> None:
     if patients == 1:
         raise SourceError(
             f"the {split} split holds one patient: intervals resample patients, so nothing can be said; use more patients, "
-            f"or a larger share for `split.{split}`"
+            f"or a larger share for `split.{split.split()[0]}`"
         )
 
 

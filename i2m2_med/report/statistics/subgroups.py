@@ -1,7 +1,8 @@
 """Performance per subgroup (`group_<name>` columns), and how often conformal sets hold the truth."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
 from i2m2_med.report.statistics.calibration_floor import chance_of
 from i2m2_med.report.statistics.intervals import difference_interval, draw_weights, metric_interval
 from i2m2_med.report.statistics.metrics import SOFT, metrics_of
-from i2m2_med.report.statistics.operating import choose_threshold
+from i2m2_med.report.statistics.operating import by_fold, choose_threshold
 from i2m2_med.report.statistics.patterns import FEWEST
 from i2m2_med.report.statistics.refits import Estimate, of_draws
 from i2m2_med.report.statistics.shares import share_by_patient
@@ -39,8 +40,8 @@ def subgroup_table(
     than ten patients are named with their metrics suppressed; a difference needs ten on either side. ECE has no interval and no
     difference: `ece_of_chance` stands beside it. importance: of the samples of `split`. Empty where there are no groups.
     """
-    thresholds = _thresholds(every.of("valid"), sensitivity)
     predictions = every.of(split)
+    thresholds = _thresholds(every.of("valid"), predictions, sensitivity)
     rows: list[Row] = []
     for head, members in group_members(predictions):
         own, rest = (
@@ -92,7 +93,11 @@ class Side:
 
 
 def _side(
-    predictions: Predictions, rows: Mask, importance: np.ndarray | None, thresholds: Sequence[float], draws: int
+    predictions: Predictions,
+    rows: Mask,
+    importance: np.ndarray | None,
+    thresholds: Float[np.ndarray, "sample label"],
+    draws: int,
 ) -> Side:
     part, kept = predictions.take(rows), None if importance is None else importance[rows]
     patients = len(np.unique(part.patient))
@@ -100,7 +105,7 @@ def _side(
         return Side(part=part, patients=patients, importance=kept, values=())
     weights = draw_weights(patients, draws)
     values = [
-        _metrics(part, at, thresholds[at], weights, None if kept is None else kept[:, at])
+        _metrics(part, at, thresholds[rows, at], weights, None if kept is None else kept[:, at])
         for at in range(len(predictions.labels))
     ]
     return Side(part=part, patients=patients, importance=kept, values=tuple(values))
@@ -186,7 +191,7 @@ def _coverage(predictions: Predictions, sets: np.ndarray, label: int, rows: Mask
 def _metrics(
     part: Predictions,
     label: int,
-    threshold: float,
+    threshold: Float[np.ndarray, "sample"],
     weights: Float[np.ndarray, "patient draw"],
     importance: Float[np.ndarray, "sample"] | None,
 ) -> dict[str, Float[np.ndarray, "draw"]]:
@@ -196,7 +201,7 @@ def _metrics(
         return kept | {name: values[name] for name in ("accuracy", SOFT) if name in values}
     known = part.target[:, label] >= 0
     p, target, patient = part.p[known, label], part.target[known, label], part.patient[known]
-    called = log_odds(p)[:, 1] >= threshold if known.any() else np.zeros(0, dtype=bool)
+    called = log_odds(p)[:, 1] >= threshold[known] if known.any() else np.zeros(0, dtype=bool)
     right = called == (target == 1)
     return kept | {name: _rate(right[target == cls], patient[target == cls], weights) for name, cls in OF_CLASS.items()}
 
@@ -210,15 +215,17 @@ def _rate(
     return hits / np.where(total > 0, total, np.nan)
 
 
-def _thresholds(valid: Predictions, sensitivity: float) -> list[float]:
-    """One per label, on log-odds; 0 (p = ½) where validation can't tell."""
-    made: list[float] = []
-    for at in range(len(valid.labels)):
-        known = valid.answered & (valid.target[:, at] >= 0)
-        if len(valid.classes) != 2 or not known.any():
-            made.append(0.0)
-            continue
-        score = log_odds(valid.p[known, at])[:, 1]
-        chosen = choose_threshold(score, valid.target[known, at] == 1, valid.patient[known], "sensitivity", sensitivity)
-        made.append(0.0 if np.isnan(chosen) else chosen)
-    return made
+def _thresholds(valid: Predictions, judged: Predictions, sensitivity: float) -> Float[np.ndarray, "sample label"]:
+    """On log-odds, for each judged sample; 0 (p = ½) where validation can't tell."""
+
+    def choose(part: Predictions, label: int) -> float:
+        known = part.answered & (part.target[:, label] >= 0)
+        if len(part.classes) != 2 or not known.any():
+            return 0.0
+        score = log_odds(part.p[known, label])[:, 1]
+        positive = part.target[known, label] == 1
+        chosen = choose_threshold(score, positive, part.patient[known], "sensitivity", sensitivity)
+        return 0.0 if np.isnan(chosen) else chosen
+
+    each = [by_fold(valid, judged, partial(choose, label=label))[0] for label in range(len(judged.labels))]
+    return np.stack(each, axis=1)

@@ -21,7 +21,8 @@ Targets = Int[np.ndarray, "sample label"]
 Codes = Int[np.ndarray, "sample"]
 Mask = Bool[np.ndarray, "sample"]
 
-KEY = ["patient", "study", "item"]
+KEY = ["patient", "study", "item", "fold"]
+"""What tells samples apart; `fold` is −1 outside of a cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Predictions:
     """The probabilities of one model for a set of samples. Rows of every array are the rows of `samples`."""
 
     samples: pd.DataFrame
-    """One row per sample: patient, study, item, split, pattern, and the `group_<name>` columns."""
+    """One row per sample: patient, study, item, fold, split, pattern, and the `group_<name>` columns."""
     labels: tuple[str, ...]
     classes: tuple[str, ...]
     p: Scores
@@ -45,11 +46,18 @@ class Predictions:
     """Soft scores of the classes as answers, where the data set has them."""
     places: "ManyClasses | None" = None
     """Of labels of many classes: what the places stand for."""
+    calibrated: bool = True
+    """Whether calibration had numbers of its own for every sample."""
 
     @property
     def patient(self) -> Codes:
         """A number per patient, the same for tables over the same samples."""
         return patient_codes(self.samples["patient"])
+
+    @property
+    def fold(self) -> Codes:
+        """The fold of a cross-validation whose model predicts each sample; −1 outside of one."""
+        return self.samples["fold"].to_numpy(dtype=np.int64)
 
     def take(self, rows: np.ndarray) -> "Predictions":
         """The samples that `rows` (a mask or row numbers) picks."""
@@ -86,6 +94,7 @@ class Predictions:
 
 def read_predictions(table: pd.DataFrame, name: str = "the prediction table") -> Predictions:
     """Dense arrays of a long table. Raises SourceError if columns lack, rows are doubled or missing, or scores are NaN."""
+    table = table.assign(fold=table["fold"].fillna(-1).astype(np.int64) if "fold" in table else -1)
     need = [*KEY, "split", "label", "class", "p", "target"]
     if lacking := [column for column in need if column not in table]:
         raise SourceError(f"{name} lacks the column(s) {', '.join(lacking)}. Make it again with `i2m2 evaluate`.")
@@ -123,7 +132,13 @@ def read_predictions(table: pd.DataFrame, name: str = "the prediction table") ->
     names = tuple(str(each) for each in labels)
     score = dense("score") if "score" in table else None
     by_expert = {each[2:]: dense(each) for each in experts}
-    return Predictions(samples, names, classes, p, target, by_expert, answered, sets, score)
+    calibrated = is_calibrated(table)
+    return Predictions(samples, names, classes, p, target, by_expert, answered, sets, score, None, calibrated)
+
+
+def is_calibrated(table: pd.DataFrame) -> bool:
+    """Whether calibration had numbers of its own for every row; as good as, where a table doesn't say."""
+    return "calibrated" not in table or bool(table["calibrated"].all())
 
 
 @dataclass(frozen=True)
@@ -180,6 +195,7 @@ def _read_places(table: pd.DataFrame, name: str, places: Places, labels: "pd.Ind
         sets=sets,
         score=places.dense(table["score"]) if "score" in table else None,
         places=ManyClasses(cls, target, rest, int(table["class"].max()) + 1),
+        calibrated=is_calibrated(table),
     )
 
 

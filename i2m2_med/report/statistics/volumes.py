@@ -22,7 +22,7 @@ def by_volume(table: pd.DataFrame, how: How, level: Literal["study", "patient"] 
     `target` is the largest class of any slice; unknown (-1) where no slice has a finding and one is unknown.
     """
     slices = read_predictions(table)
-    keys = slices.samples[level].to_numpy(dtype=str)
+    keys = (slices.samples[level].astype(str) + slices.samples["fold"].astype(str).radd(" fold ")).to_numpy(dtype=str)
     rows = [_one(slices.take(np.flatnonzero(keys == key)), how) for key in dict.fromkeys(keys)]
     return pd.concat(rows, ignore_index=True)
 
@@ -78,6 +78,7 @@ def _one(slices: Predictions, how: How) -> pd.DataFrame:
             "item": np.nan,
             "level": "study",
             "items": int(slices.answered.sum()),
+            "fold": first["fold"],
             "split": first["split"],
             "label": [label for label, _ in names],
             "class": [cls for _, cls in names],

@@ -87,7 +87,7 @@ def test_only_samples_that_have_what_is_kept_and_nothing_else(samples):
 def test_a_pattern_that_validation_lacks_gets_its_own_temperature(predictor, samples):
     seen = predictor.calibration["patterns"]
     assert set(seen) == {"a", "a+b"}
-    fitted = fit_withheld(predictor, samples)
+    fitted = fit_withheld(seen, [(predictor, samples)])
     assert set(fitted) == {"b"}
     assert fitted["b"]["samples"] == N_SAMPLES * 3 // 4
     assert fitted["b"]["labels"][0]["scale"] == pytest.approx(1 / 6, rel=0.3)
@@ -95,10 +95,15 @@ def test_a_pattern_that_validation_lacks_gets_its_own_temperature(predictor, sam
 
 def test_what_validation_has_is_left_as_it_is_and_what_no_expert_reads_is_left_out(predictor, samples):
     before = json.loads(json.dumps(predictor.calibration))
-    fit_withheld(predictor, samples)
+    fit_withheld(before["patterns"], [(predictor, samples)])
     assert predictor.calibration == before
     predictor.model.reads["b"] = ("a", "b")
-    assert fit_withheld(predictor, samples) == {}
+    assert fit_withheld(before["patterns"], [(predictor, samples)]) == {}
+
+
+def test_of_several_folds_all_their_samples_count(predictor, samples):
+    fitted = fit_withheld(predictor.calibration["patterns"], [(predictor, samples), (predictor, samples)])
+    assert fitted["b"]["samples"] == 2 * (N_SAMPLES * 3 // 4)
 
 
 def test_what_is_withheld_is_a_known_modality_that_an_expert_can_do_without(predictor, samples):
