@@ -32,9 +32,11 @@ def main(demo: Path) -> None:
             keep(page, "report.png")
             wait_for(f"http://127.0.0.1:{port}/health")
             page.set_viewport_size({"width": 1400, "height": 700})
-            page.goto(f"http://127.0.0.1:{port}/#/experiments")
-            page.get_by_text("knee_demo").first.click()
-            page.wait_for_timeout(5000)
+            asked = {"experiment_name": "knee_demo"}
+            address = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name"
+            experiment = requests.get(address, params=asked, timeout=20).json()["experiment"]["experiment_id"]
+            page.goto(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs")
+            page.wait_for_timeout(6000)
             keep(page, "mlflow.png")
             browser.close()
     finally:
