@@ -135,6 +135,7 @@ class PrimaryComparison(Settings):
 class Evaluation(Settings):
     """How runs are judged."""
 
+    came_later = ("consistency",)
     bootstrap: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
     """Replicates, resampled by patient."""
     sensitivity: Annotated[float, Field(gt=0, lt=1)] = 0.9
@@ -149,6 +150,8 @@ class Evaluation(Settings):
     from the shares of validation to these. Operating points and conformal sets don't depend on shares and stay."""
     volumes: Literal["none", "max", "mean", "noisy_or"] = "none"
     """Report on studies too: how items (slices) are put together."""
+    consistency: bool = False
+    """Report the share of studies all of whose items are decided right, such as one sentence on several pictures."""
     reference: str = "i2m2"
     """The paradigm that the others are paired with."""
     primary: PrimaryComparison | None = None

@@ -1,6 +1,7 @@
 """Experts: tensors of the modalities an expert reads → logits (batch, label, classes). One network per file."""
 
 from i2m2_med.experts.columns import ColumnsEncoder, ColumnsTransformer
+from i2m2_med.experts.feature_head import FeatureHead
 from i2m2_med.experts.film import FiLMSets
 from i2m2_med.experts.fusion import LateFusion, LowRankFusion
 from i2m2_med.experts.grud import GRUD, GRUDEncoder
@@ -23,6 +24,7 @@ __all__ = [
     "GRUD",
     "ColumnsEncoder",
     "ColumnsTransformer",
+    "FeatureHead",
     "FiLMSets",
     "GRUDEncoder",
     "HuggingFaceEncoder",

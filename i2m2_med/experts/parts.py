@@ -39,7 +39,7 @@ class PictureParts(nn.Module):
         self.norms = nn.ModuleList(nn.GroupNorm(4, after) for after in widths[1:])
         self.place = nn.Linear(2, width)
 
-    def forward(self, pictures: Float[Tensor, "batch picture channel height width"]) -> tuple[Parts, There]:
+    def forward(self, pictures: Float[Tensor, "batch picture channel rows columns"]) -> tuple[Parts, There]:
         """(batch, picture, channel, height, width) → (batch, picture, cell, width), and that every cell is there."""
         batch, count = pictures.shape[:2]
         cells = pictures.flatten(0, 1)

@@ -11,6 +11,7 @@ from i2m2_med.config.run import RunConfig
 from i2m2_med.predictions import Judge, Rows
 from i2m2_med.report.comparison_report import Evidence, WrittenReport, write_report
 from i2m2_med.report.pages.ceiling import ideal_observer
+from i2m2_med.report.pages.consistency import consistency_sections
 from i2m2_med.report.pages.volumes import volume_sections
 from i2m2_med.report.statistics.compare import compare_tables
 from i2m2_med.report.statistics.intervals import WITHOUT
@@ -45,7 +46,10 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
             facts=facts_of_run(run) | calibration_facts(evidence.tables) | dict(evidence.facts),
             replicates=run.evaluation.bootstrap,
             evaluation=run.evaluation,
-            further=volume_sections(run.evaluation, evidence.tables, evidence.reference, evidence.split),
+            further=(
+                *volume_sections(run.evaluation, evidence.tables, evidence.reference, evidence.split),
+                *consistency_sections(run.evaluation, evidence.tables, evidence.split),
+            ),
         ),
     )
 

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from i2m2_med.engine.prediction.predict import joined
 from i2m2_med.engine.prediction.predictor import Predictor, load_model
 from i2m2_med.errors import ModelError, SourceError
 from i2m2_med.model import Opinions
-from i2m2_med.predictions import Level
+from i2m2_med.predictions import MANY, Level
 from i2m2_med.scoring.calibrated import CalibratedPredictions, calibrate_items, pool_items
 from i2m2_med.scoring.job import Job
+from i2m2_med.scoring.many_classes import rows_of_many
 from i2m2_med.scoring.reading import Chunk, Refusal, refusal
 
 LADDER = (1, 10, 60, 600, 3600, 36000)
@@ -49,6 +51,8 @@ class StudyPredictor:
     def check_calibration(self) -> None:
         """Raise ModelError where `calibration.json` (from a stranger, perhaps) does not fit the model."""
         labels, classes = self.trained.model.shape
+        if classes > MANY:
+            return
         even = np.full((1, labels, classes), 1 / classes)
         try:
             for pattern in ("", *self.trained.calibration.get("patterns", ())):
@@ -97,6 +101,10 @@ class StudyPredictor:
         each_expert = np.concatenate([probabilities(chunk.experts) for chunk in study.outputs], axis=1)
         check_numbers("the model's prediction", raw)
         check_numbers("an expert's prediction", each_expert[present])
+        if raw.shape[2] > MANY:
+            names = self.trained.model.names
+            known = {"labels": self.trained.labels.names, "experts": names, "calibration": self.trained.calibration}
+            return rows_of_many(joined(study.outputs), study.items, study.patterns, **known)
         experts = np.where(present[:, :, None, None], each_expert, np.nan)
         items = calibrate_items(raw, experts, study.patterns, self.trained.calibration)
         check_numbers("the calibrated prediction", items.p)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from i2m2_med.disk_errors import writing
 from i2m2_med.errors import SourceError, UserError
-from i2m2_med.predictions import column_names, polars_schema
+from i2m2_med.predictions import column_names, optional_names, polars_schema
 
 PARQUET, CSV = "scores.parquet", "scores.csv"
 STUDIES, EXTRAS = "studies", "extras"
@@ -74,9 +74,14 @@ class ResultStore:
         except (OSError, ValueError) as error:
             raise SourceError(f"{self.path(name)} is missing or damaged; score the study again") from error
 
+    def optional(self, names: Sequence[str]) -> list[str]:
+        """Return the optional columns that results have, by the first that has rows."""
+        first = next((rows for name in names if (rows := self.read(name)["rows"])), [])
+        return optional_names(first[0] if first else ())
+
     def tables(self, names: Sequence[str], experts: Sequence[str]) -> "Tally":
         """Write both tables of the studies named, a bounded number of rows at a time; returns how many were ok or refused, or warned of."""
-        columns = column_names(experts)
+        columns = [*column_names(experts), *self.optional(names)]
         schema = pl.DataFrame(schema=polars_schema(columns)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
         parquet, people = self.private / PARQUET, self.private / CSV
         tally = Tally()

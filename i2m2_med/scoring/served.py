@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 
 from i2m2_med.errors import SourceError, UserError
-from i2m2_med.predictions import column_names, polars_schema
+from i2m2_med.predictions import column_names, optional_names, polars_schema
 from i2m2_med.scoring.answer import StudyOutputs, StudyPredictor
 from i2m2_med.scoring.archive import unpack
 from i2m2_med.scoring.job import Job, model_hash
@@ -57,7 +57,8 @@ class Scorer:
                 rows += rows_of(self.score_row(cells, text(row.get("study")), number))
             else:
                 rows += rows_of(self.score(text(row.get("study")), text(row.get("archive")), number))
-        names = column_names(self.predictor.trained.model.names)
+        optional = optional_names({name for row in rows for name in row})
+        names = [*column_names(self.predictor.trained.model.names), *optional]
         return pl.DataFrame(rows, schema=polars_schema(names)).to_pandas()
 
     def score_row(self, cells: dict[str, Any], study: str, number: int) -> dict[str, Any]:

@@ -1,0 +1,22 @@
+"""The report's section on studies that are right only as a whole."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from i2m2_med.config.run import Evaluation
+from i2m2_med.report.pages.html import Section
+from i2m2_med.report.statistics.consistency import consistency_table
+from i2m2_med.report.statistics.paired_predictions import Model, read_cohort
+
+
+def consistency_sections(
+    evaluation: Evaluation, tables: Mapping[Model, pd.DataFrame], split: str
+) -> tuple[Section, ...]:
+    """Return the share of studies all of whose items are right, where `evaluation.consistency` asks for it; or nothing."""
+    if not evaluation.consistency:
+        return ()
+    judged = read_cohort(tables).of(split)
+    table = consistency_table(judged.take(judged.common))
+    text = ["The share of studies all of whose items are decided right; intervals by patient."]
+    return (Section("Consistency", text, tables=[("Studies wholly right", table)]),)
