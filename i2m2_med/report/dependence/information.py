@@ -45,10 +45,12 @@ def amount(
     seeds: Sequence[Float[np.ndarray, "sample"]],
     patient: Int[np.ndarray, "sample"],
     weights: Float[np.ndarray, "patient draw"],
+    freedom: float | None = None,
 ) -> Amount:
     """The mean over samples and seeds, with the randomness of patients and of training in its margin (`statistics/refits.py`).
 
-    Samples that are NaN in any seed are left out.
+    freedom: degrees of freedom of the error over patients; one less than there are, where not given. Samples that are NaN in any
+    seed are left out.
     """
     stacked = np.stack(list(seeds))
     known = np.isfinite(stacked).all(axis=0)
@@ -56,21 +58,23 @@ def amount(
         return Amount(float("nan"), float("nan"), float("nan"))
     sizes = np.bincount(patient[known], minlength=len(weights)) @ weights
     sums = np.stack([np.bincount(patient[known], weights=seed, minlength=len(weights)) for seed in stacked[:, known]])
-    return of_seeds(sums @ weights / np.where(sizes > 0, sizes, np.nan), len(np.unique(patient[known])))
+    draws = sums @ weights / np.where(sizes > 0, sizes, np.nan)
+    return _amount(of_draws(draws), freedom or float(max(len(np.unique(patient[known])) - 1, 1)))
 
 
 def of_seeds(draws: Float[np.ndarray, "seed draw"], patients: int) -> Amount:
     """From bootstrap draws of each seed, the first of which is its value."""
-    return _amount(of_draws(draws), patients)
+    return _amount(of_draws(draws), float(max(patients - 1, 1)))
 
 
 def of_first_seed(draws: Float[np.ndarray, "draw"], values: Sequence[float], patients: int) -> Amount:
     """From each seed's own value and the draws of one seed, as if patients moved every seed alike."""
     drawn = of_draws(draws[None]).moves
-    return _amount(Refits(np.array(values), np.repeat(drawn, len(values), axis=0)), patients)
+    moves = np.repeat(drawn, len(values), axis=0)
+    return _amount(Refits(np.array(values), moves), float(max(patients - 1, 1)))
 
 
-def _amount(refits: Refits, patients: int) -> Amount:
-    estimate = contrast([(1.0, refits)], float(max(patients - 1, 1)))
+def _amount(refits: Refits, freedom: float) -> Amount:
+    estimate = contrast([(1.0, refits)], freedom)
     spread = float(np.sqrt(refits.spread)) if len(refits.values) > 1 else float("nan")
     return Amount(estimate.value, estimate.reach, spread)

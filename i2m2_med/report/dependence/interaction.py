@@ -7,9 +7,12 @@ what the relation of the modalities adds to what they would say were they indepe
 of Bertschinger et al. (2014) depends on each (X_i, Y) alone, which that surrogate keeps, so `between` is the excess of
 their synergy over the surrogate's. `beyond_additive` is what is lost when the model's log-probabilities are replaced by their
 additive projection (EMAP; Hessel and Lee, EMNLP 2020). All of it is what one model found in one set of data.
+
+Re-tempering fitted on validation costs about k / 2n nats of k numbers on n samples there, which would be counted against the model
+and, for `net`, twice in its favour; fitted on test it gains as much. Each loss is the mean of both, weighed so that the two cancel.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +21,9 @@ import pandas as pd
 from i2m2_med.report.dependence.conditions import ALL, PAIRED, Shuffled, additive, judged, only, within
 from i2m2_med.report.dependence.information import Amount, amount
 from i2m2_med.report.dependence.retemper import LEAST as SMALLEST_LOG_P
-from i2m2_med.report.dependence.retemper import heard, loss_of, model_p, prior_loss_of
+from i2m2_med.report.dependence.retemper import heard, loss_of, model_p, prior_loss_of, validation
 from i2m2_med.report.statistics.bootstrap import Row
+from i2m2_med.report.statistics.support import support
 from i2m2_med.report.statistics.table import Predictions
 
 
@@ -41,16 +45,17 @@ class Interaction:
 
 
 def interactions(seeds: Sequence[Shuffled], modalities: Sequence[str], draws: int = 1000) -> dict[str, Interaction]:
-    """By label, over the test samples; every condition is re-tempered on validation samples of the same condition."""
+    """By label, over the test samples; every condition is re-tempered on samples of the same condition."""
     first = seeds[0][PAIRED]
     test, patient, weights = judged(first, draws)
-
-    def over(seed_losses: Sequence[np.ndarray]) -> Amount:
-        return amount([each[test] for each in seed_losses], patient, weights)
-
     by_label: dict[str, Interaction] = {}
     for at, label in enumerate(first.labels):
-        nothing = [prior_loss_of(seed[PAIRED], at) for seed in seeds]
+        freedom = _freedom(first.target[test, at], patient)
+
+        def over(seed_losses: Sequence[np.ndarray], freedom: float | None = freedom) -> Amount:
+            return amount([each[test] for each in seed_losses], patient, weights, freedom)
+
+        nothing = [_prior_loss(seed[PAIRED], at) for seed in seeds]
         paired = [_loss(seed[PAIRED], at) for seed in seeds]
         apart = [_loss(seed[within(label, ALL)], at) for seed in seeds]
         alone = {name: [_loss(seed[only(name)], at) for seed in seeds] for name in modalities}
@@ -88,9 +93,28 @@ def interaction_table(by_label: Mapping[str, Interaction]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _freedom(target: np.ndarray, patient: np.ndarray) -> float | None:
+    """Degrees of freedom of the error over patients: of two classes Welch's, since the rarer one's patients decide; None for others."""
+    classes = len(np.unique(target[target >= 0]))
+    return support("balanced_accuracy", target, patient).freedom if classes == 2 else None
+
+
 def _loss(predictions: Predictions, label: int) -> np.ndarray:
-    """−log p(target) per sample: the experts re-tempered on validation."""
-    return loss_of(predictions, label, np.stack(list(heard(predictions, label).values())))
+    """−log p(target) per sample: the experts re-tempered."""
+    stack = np.stack(list(heard(predictions, label).values()))
+    return _balanced(predictions, lambda fit: loss_of(predictions, label, stack, fit))
+
+
+def _prior_loss(predictions: Predictions, label: int) -> np.ndarray:
+    """The same for who knows the class shares only."""
+    return _balanced(predictions, lambda fit: prior_loss_of(predictions, label, fit))
+
+
+def _balanced(predictions: Predictions, losses: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Losses of numbers fitted on validation and on the rest, weighed by how many samples each are: cost and gain of fitting cancel."""
+    fit = validation(predictions)
+    share = float(fit.mean())
+    return share * losses(fit) + (1 - share) * losses(~fit)
 
 
 def _additive_gap(seed: Shuffled, modalities: Sequence[str], label: int) -> np.ndarray:
@@ -103,8 +127,12 @@ def _additive_gap(seed: Shuffled, modalities: Sequence[str], label: int) -> np.n
     if paired.places is not None or not all(additive(name) in seed for name in modalities):
         return np.full(len(paired.samples), np.nan)
     projected = np.sum([_log_p(seed[additive(name)], label) for name in modalities], axis=0)
-    whole, sums = (loss_of(paired, label, each[None]) for each in (_log_p(paired, label), projected))
+    whole, sums = (_additive_loss(paired, label, each) for each in (_log_p(paired, label), projected))
     return sums - whole
+
+
+def _additive_loss(predictions: Predictions, label: int, log_p: np.ndarray) -> np.ndarray:
+    return _balanced(predictions, lambda fit: loss_of(predictions, label, log_p[None], fit))
 
 
 def _log_p(predictions: Predictions, label: int) -> np.ndarray:

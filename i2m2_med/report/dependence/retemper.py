@@ -14,8 +14,8 @@ from scipy.special import log_softmax
 
 from i2m2_med.report.statistics.table import Predictions
 
-RIDGE = 0.5
-"""Pull of log scales and offsets towards zero, in nats."""
+RIDGE = 0.05
+"""Pull of log scales and offsets towards zero, in nats: a stronger one keeps few samples from silencing an expert of shuffled inputs."""
 LEAST = -60.0
 
 LogRows = Float[np.ndarray, "sample classes"]
@@ -37,24 +37,30 @@ def model_p(predictions: Predictions) -> Float[np.ndarray, "sample label classes
     return np.concatenate([predictions.p, predictions.places.rest[..., None]], axis=2)
 
 
-def loss_of(predictions: Predictions, label: int, stack: Stack) -> Float[np.ndarray, "sample"]:
-    """−log p(target) of the re-tempered product of some log-probabilities (of `heard`); fitted on validation samples."""
+def loss_of(
+    predictions: Predictions, label: int, stack: Stack, fit: Bool[np.ndarray, "sample"] | None = None
+) -> Float[np.ndarray, "sample"]:
+    """−log p(target) of the re-tempered product of some log-probabilities (of `heard`); fitted on validation where not said."""
+    fitted = validation(predictions) if fit is None else fit
 
     def of_part(part: Predictions, rows: np.ndarray) -> np.ndarray:
-        target, fit = part.target[:, label], validation(part)
+        target = part.target[:, label]
         if part.places is None:
-            return loss(retemper(stack[:, rows], target, fit), target)
-        return loss(retempered_places(stack[:, rows], part.places.left[:, label], target, fit), target)
+            return loss(retemper(stack[:, rows], target, fitted[rows]), target)
+        return loss(retempered_places(stack[:, rows], part.places.left[:, label], target, fitted[rows]), target)
 
     return by_fold(predictions, of_part)
 
 
-def prior_loss_of(predictions: Predictions, label: int) -> Float[np.ndarray, "sample"]:
-    """The same for who knows validation's class shares only."""
+def prior_loss_of(
+    predictions: Predictions, label: int, fit: Bool[np.ndarray, "sample"] | None = None
+) -> Float[np.ndarray, "sample"]:
+    """The same for who knows the class shares only."""
+    fitted = validation(predictions) if fit is None else fit
 
-    def of_part(part: Predictions, _: np.ndarray) -> np.ndarray:
+    def of_part(part: Predictions, rows: np.ndarray) -> np.ndarray:
         truth, classes = part.truth[:, label], part.p.shape[2] if part.places is None else part.places.n_classes
-        counts = np.bincount(truth[validation(part) & (truth >= 0)], minlength=classes) + 1.0
+        counts = np.bincount(truth[fitted[rows] & (truth >= 0)], minlength=classes) + 1.0
         shares = np.log(counts / counts.sum())
         return np.where(truth >= 0, -shares[np.maximum(truth, 0)], np.nan)
 

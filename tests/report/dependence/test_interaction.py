@@ -78,16 +78,17 @@ def test_the_table_names_every_amount(diagnosed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["copy", "and", "calibrator"])
+@pytest.mark.parametrize("name", ["copy", "and", "calibrator", "5 % prevalence"])
 def test_intervals_hold_the_truth_as_often_as_they_say(name, long_table):
-    """40 samples of 600 patients (300 of them test): 95 % less the Monte Carlo error, with one seed."""
+    """60 samples of 600 patients (300 of them test): 95 % less the Monte Carlo error, with one seed. With 5 % prevalence (15 positive
+    patients of test) it was 87 % of totals and 82 % of net interactions before the cost of re-tempering was balanced."""
     known, held = truth(WORLDS[name]), []
-    for seed in range(40):
+    for seed in range(60):
         sample = Sample(WORLDS[name], 600, seed)
         found = interactions([sample.shuffled(long_table)], sample.modalities, draws=200)["label0"]
         pairs = [(found.total, known.total), (found.net, known.net), (found.between, known.between)]
         held.append([abs(amount.value - value) <= amount.margin for amount, value in pairs])
-    assert np.mean(held, axis=0).min() >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 40)
+    assert np.mean(held, axis=0).min() >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 60)
 
 
 def test_the_sentence_says_who_repeats_whom(diagnosed):
