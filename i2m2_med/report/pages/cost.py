@@ -31,4 +31,6 @@ def cost_table(costs: Mapping[Model, Mapping[str, float]]) -> pd.DataFrame:
 def cost_sections(costs: Mapping[Model, Mapping[str, float]]) -> list[Section]:
     """The section, or nothing where no run says what it cost."""
     table = cost_table(costs)
-    return [Section("What training took", [HOW], tables=[("By paradigm", table)])] if len(table) else []
+    forms = {"parameters": "{:,}", "epochs": "{:.4g}", "seconds": "{:.1f}", "seconds per epoch": "{:.2f}"}
+    shown = table.assign(**{name: table[name].map(form.format) for name, form in forms.items()})
+    return [Section("What training took", [HOW], tables=[("By paradigm", shown)])] if len(table) else []

@@ -45,7 +45,7 @@ def recalibrated(
         positive, patient = own.target[known, at] == 1, own.patient[known]
         fewest = min(len(np.unique(patient[rows])) for rows in (positive, ~positive))
         if fewest < ENOUGH:
-            return volumes, f"validation has {fewest} patients of one class of {label}, fewer than {ENOUGH}"
+            return volumes, f"the rarer class of {label} has {fewest} patients of validation, and it takes {ENOUGH}"
         line = calibration_line(log_odds(own.p[known, at])[:, 1], positive, patient)
         if not line.slope > 0:
             return volumes, f"the calibration line of {label} can't be told on validation"

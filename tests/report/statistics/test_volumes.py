@@ -109,7 +109,7 @@ def test_volumes_calibrated_on_validation_are_right_on_average_and_keep_their_or
 def test_few_validation_patients_are_said_and_change_nothing() -> None:
     raw = by_volume(scanned(30, 1, "test"), "max")
     mended, few = recalibrated(scanned(12, 0, "valid"), raw, "max")
-    assert f"of acl, fewer than {ENOUGH}" in few
+    assert f"and it takes {ENOUGH}" in few
     pd.testing.assert_frame_equal(mended, raw)
 
 
