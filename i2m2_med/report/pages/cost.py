@@ -16,7 +16,7 @@ HOW = (
 )
 
 
-def cost_table(costs: Mapping[Model, Mapping[str, float]]) -> pd.DataFrame:
+def cost_table(costs: Mapping[Model, Mapping[str, int | float]]) -> pd.DataFrame:
     """One line per paradigm, means over its seeds; without those whose runs don't say."""
     known = {model: cost for model, cost in costs.items() if cost}
     rows: list[dict[str, object]] = []
@@ -28,7 +28,7 @@ def cost_table(costs: Mapping[Model, Mapping[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def cost_sections(costs: Mapping[Model, Mapping[str, float]]) -> list[Section]:
+def cost_sections(costs: Mapping[Model, Mapping[str, int | float]]) -> list[Section]:
     """The section, or nothing where no run says what it cost."""
     table = cost_table(costs)
     forms = {"parameters": "{:,}", "epochs": "{:.4g}", "seconds": "{:.1f}", "seconds per epoch": "{:.2f}"}
