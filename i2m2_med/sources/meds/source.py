@@ -55,6 +55,8 @@ class OfEvents(mimic3.Source):
 class Source(mimic3.Source):
     """Modalities as of source mimic3; splits as in the data set, where it says them."""
 
+    settings: Settings  # type: ignore[assignment]
+
     release = EVENTS
 
     def files(self) -> list[Path]:

@@ -61,13 +61,10 @@ def copy_tables(address: str, names: Sequence[str], folder: Path, schemas: Seque
     try:
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute("SET datestyle TO ISO")
-            path = f"'{','.join(schemas)},' || current_setting('search_path')"
-            connection.execute(f"SELECT set_config('search_path', {path}, false)")
+            path = "SELECT set_config('search_path', %s || ',' || current_setting('search_path'), false)"
+            connection.execute(path, [",".join(schemas)])
             for name in missing:
-                if (
-                    name in FOUR_NOTES
-                    and not connection.execute("SELECT to_regclass(%s)", [name.lower()]).fetchone()[0]
-                ):
+                if name in FOUR_NOTES and not is_there(connection, name):
                     continue  # one of the two will do; whoever reads them says if none is there
                 say(f"copying {name} from PostgreSQL")
                 copy_table(connection, name, folder / f"{name}.csv.gz")
@@ -89,6 +86,11 @@ def copy_table(connection: Any, name: str, out: Path) -> None:
     ):
         for block in rows:
             file.write(block)
+
+
+def is_there(connection: Any, name: str) -> bool:
+    """Whether the database has a table of that name; connection: psycopg's."""
+    return connection.execute("SELECT to_regclass(%s)", [name.lower()]).fetchone()[0] is not None
 
 
 def copied_columns(name: str, there: Sequence[str]) -> list[str]:

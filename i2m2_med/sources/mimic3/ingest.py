@@ -25,7 +25,7 @@ from i2m2_med.sources.mimic3.tables import Table, table_named
 from i2m2_med.sources.source import Progress
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
-ROW_GROUP = 500_000
+ROW_GROUP = 100_000
 DUPLICATE_BUCKET = 8_000_000  # rows whose ids are held against each other at once: bounds memory at full size
 VERSION = 6
 """Of the conversion: tables of another are not used again."""
