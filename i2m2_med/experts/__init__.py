@@ -6,7 +6,12 @@ from i2m2_med.experts.film import FiLMSets
 from i2m2_med.experts.fusion import LateFusion, LowRankFusion
 from i2m2_med.experts.grud import GRUD, GRUDEncoder
 from i2m2_med.experts.headless import ImageEncoder
-from i2m2_med.experts.huggingface import HuggingFaceEncoder, HuggingFaceNotes
+from i2m2_med.experts.huggingface import (
+    HuggingFaceEncoder,
+    HuggingFaceJoint,
+    HuggingFaceNotes,
+    HuggingFacePictures,
+)
 from i2m2_med.experts.i2moe import I2MoE
 from i2m2_med.experts.joint import Joint, SeriesEncoder, StaticEncoder
 from i2m2_med.experts.lenet import LeNet, LeNetEncoder
@@ -28,7 +33,9 @@ __all__ = [
     "FiLMSets",
     "GRUDEncoder",
     "HuggingFaceEncoder",
+    "HuggingFaceJoint",
     "HuggingFaceNotes",
+    "HuggingFacePictures",
     "I2MoE",
     "ImageEncoder",
     "Joint",
