@@ -43,6 +43,8 @@ def manifests(settings: Settings) -> dict[str, Path]:
 
 def check_file(modality: str, path: Path) -> None:
     """Raise SourceError for a file that can't be opened as what it should be; its pixels or samples are not read."""
+    if not path.is_file():
+        raise SourceError(f"the {modality} is not there")
     if modality == "picture":
         with opened(path):
             return

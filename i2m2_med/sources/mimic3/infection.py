@@ -7,6 +7,7 @@ the antibiotic. MIMIC-III dates antibiotics by day, and some cultures: such pair
 
 import polars as pl
 
+from i2m2_med.errors import SourceError
 from i2m2_med.sources.mimic3.ingest import Ingested
 
 STEMS = (
@@ -65,8 +66,17 @@ def cultures(microbiology: Ingested) -> pl.DataFrame:
 
 
 def suspicions(tables: dict[str, Ingested]) -> pl.DataFrame:
-    """SUBJECT_ID, HADM_ID, `given`, `suspected` (time) of every antibiotic with a culture close to it."""
-    pairs = antibiotics(tables["PRESCRIPTIONS"]).join(cultures(tables["MICROBIOLOGYEVENTS"]), on="SUBJECT_ID")
+    """SUBJECT_ID, HADM_ID, `given`, `suspected` (time) of every antibiotic with a culture close to it.
+
+    Raises SourceError where there are no antibiotics, or no cultures, of anybody.
+    """
+    given, taken = antibiotics(tables["PRESCRIPTIONS"]), cultures(tables["MICROBIOLOGYEVENTS"])
+    for name, rows, what in (("PRESCRIPTIONS", given, "antibiotic"), ("MICROBIOLOGYEVENTS", taken, "culture")):
+        if not rows.height:
+            raise SourceError(
+                f"{name} holds no {what} with a time: nobody's infection could be suspected; export it again"
+            )
+    pairs = given.join(taken, on="SUBJECT_ID")
     by_day = (pl.col("given") == pl.col("day")) | pl.col("taken").is_null()
     apart = pl.col("given") - pl.col("taken")
     days = (pl.col("day") - pl.col("culture_day")).dt.total_days()

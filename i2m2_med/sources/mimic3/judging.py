@@ -132,3 +132,11 @@ def name_unseen(series: dict[str, bool], static: dict[str, bool], flow: Flow) ->
     unseen = [name for name, seen in {**series, **static}.items() if not seen]
     if unseen:
         flow.remarks.append(f"Nobody has a value of {', '.join(unseen)}.")
+
+
+def name_unknown(records: pl.DataFrame, flow: Flow) -> None:
+    """Say how many samples have no label that could be known; they count neither in training nor in metrics."""
+    labels = [name for name in records.columns if name.startswith("label_")]
+    unknown = int(records.select(pl.all_horizontal(pl.col(name) == -1 for name in labels)).to_series().sum())
+    if unknown:
+        flow.remarks.append(f"{unknown:,} of {records.height:,} samples have no label that can be known.")

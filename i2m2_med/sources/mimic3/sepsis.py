@@ -114,7 +114,8 @@ def infusions(tables: dict[str, Ingested], cohort: Cohort) -> pl.DataFrame:
     for name in ("INPUTEVENTS_MV", "INPUTEVENTS"):
         if name in tables:
             given = tables[name].scan().filter(pl.col("STATUSDESCRIPTION").fill_null("") != REWRITTEN)
-            running.append(given.select("SUBJECT_ID", "RATE", begin="STARTTIME", end="ENDTIME"))
+            ended = pl.max_horizontal("STARTTIME", "ENDTIME")  # without an end it ran at its start
+            running.append(given.select("SUBJECT_ID", "RATE", begin="STARTTIME", end=ended))
     if "INPUTEVENTS_CV" in tables:
         running.append(tables["INPUTEVENTS_CV"].scan().select("SUBJECT_ID", "RATE", begin="CHARTTIME", end="CHARTTIME"))
     of_stay = pl.concat(running).filter(pl.col("RATE") > 0).join(stays, on="SUBJECT_ID")

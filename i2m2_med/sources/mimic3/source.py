@@ -19,7 +19,7 @@ from i2m2_med.sources.mimic3.database import copy_tables
 from i2m2_med.sources.mimic3.folders import THREE, refuse_other
 from i2m2_med.sources.mimic3.grid import channel_names
 from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table, is_simulated
-from i2m2_med.sources.mimic3.judging import judge_table, name_unseen
+from i2m2_med.sources.mimic3.judging import judge_table, name_unknown, name_unseen
 from i2m2_med.sources.mimic3.labels import labels_of
 from i2m2_med.sources.mimic3.notes import read_notes
 from i2m2_med.sources.mimic3.records import records
@@ -107,6 +107,7 @@ class Source(BaseSource):
             arrays["notes"] = self.notes(tables, samples, folder, flow)
         name_unseen(seen(channel_names(self.settings), grid), seen(STATIC, arrays["static"]), flow)
         made = records(tables, samples, arrays, attach(samples, self.settings, flow), self.settings)
+        name_unknown(made, flow)
         if self.settings.normalise == "all_samples":
             arrays |= {name: z_scores(arrays[name]) for name in ("series", "static")}
         for name, array in arrays.items():

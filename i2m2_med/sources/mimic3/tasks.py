@@ -79,7 +79,7 @@ def death_in_hospital(samples: pl.DataFrame) -> pl.DataFrame:
 def phenotypes(tables: dict[str, Ingested], samples: pl.DataFrame) -> pl.DataFrame:
     """A 0/1 column per phenotype from the admission's ICD-9 codes, given at discharge; −1 where the admission has none
     (not coded, or in ICD-10, for which no such groups were published)."""
-    coded = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", code=icd9_code()).drop_nulls().collect()
+    coded = tables["DIAGNOSES_ICD"].scan().select("HADM_ID", code=icd9_code().str.to_uppercase()).drop_nulls().collect()
     own = samples.select("row", "HADM_ID").join(coded, on="HADM_ID").select("row", "code")
     joined = samples.select("row").join(of_admissions(own), on="row", how="left", maintain_order="left")
     return joined.drop("row").fill_null(-1)

@@ -196,6 +196,15 @@ def test_without_its_tables_it_is_refused(build: Build, tmp_path: Path) -> None:
         build(write_tables(tmp_path / "t", small_tables()), task="sepsis3")
 
 
+@pytest.mark.parametrize(("table", "what"), [("PRESCRIPTIONS", "antibiotic"), ("MICROBIOLOGYEVENTS", "culture")])
+def test_nobody_is_well_because_a_table_is_empty(build: Build, tmp_path: Path, table: str, what: str) -> None:
+    tables = small()
+    tables[table][0] |= {"STARTDATE": None, "CHARTDATE": None, "CHARTTIME": None}
+    tables[table] = [{key: value for key, value in tables[table][0].items() if key in small()[table][0]}]
+    with pytest.raises(SourceError, match=f"{table} holds no {what}"):
+        build(write_tables(tmp_path / "t", tables), task="sepsis3")
+
+
 def test_mimic4_has_its_own_names_and_hours(tmp_path: Path) -> None:
     """Prescriptions by the hour: the culture is more than 72 h before, so that nothing is suspected; an hour less, and it is."""
     for hours, septic in ((73.9, True), (74.1, False)):

@@ -196,9 +196,25 @@ def test_readmission_is_unplanned_and_within_thirty_days(
     ]
 
 
+def test_codes_in_small_letters_and_with_dots_are_the_same(build: Build, thin: Path, tmp_path: Path) -> None:
+    for path in thin.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "DIAGNOSES_ICD.csv.gz").unlink()
+    code = pl.col("ICD9_CODE").str.to_lowercase()
+    dotted = (
+        pl.when(code.str.contains(r"^\d{4,}$"))
+        .then(pl.format("{}.{}", code.str.head(3), code.str.slice(3)))
+        .otherwise(code)
+    )
+    read(thin, "DIAGNOSES_ICD").with_columns(ICD9_CODE=dotted).write_csv(tmp_path / "DIAGNOSES_ICD.csv")
+    assert build(tmp_path, task="phenotyping").records.equals(build(thin, task="phenotyping").records)
+
+
 def test_an_admission_without_icd9_codes_has_no_phenotype(build: Build, tmp_path: Path) -> None:
     codes = [{"SUBJECT_ID": 1, "HADM_ID": 1001, "SEQ_NUM": 1, "ICD9_CODE": "4280"}]
-    records = build(write_tables(tmp_path / "t", small_tables(DIAGNOSES_ICD=codes)), task="phenotyping").records
+    built = build(write_tables(tmp_path / "t", small_tables(DIAGNOSES_ICD=codes)), task="phenotyping")
+    records = built.records
+    assert "1 of 2 samples have no label that can be known." in built.flow.remarks
     assert records["label_congestive_heart_failure"].to_list() == [1, -1]
     assert records["label_shock"].to_list() == [0, -1]
 
