@@ -19,8 +19,8 @@ from i2m2_med.errors import SourceError
 from i2m2_med.sources.cells.column import Column
 from i2m2_med.sources.formats.picture import opened
 from i2m2_med.sources.formats.wfdb import read_header
-from i2m2_med.sources.mimic3.judging import percent
-from i2m2_med.sources.mimic3.scanning import header_of, unreadable
+from i2m2_med.sources.mimic3.judging import UTC, percent
+from i2m2_med.sources.mimic3.scanning import header_of, refuse_cut, unreadable
 from i2m2_med.sources.mimic3.settings import Settings
 from i2m2_med.sources.mimic3.tables import ID, TIME
 from i2m2_med.sources.source import Flow
@@ -33,6 +33,7 @@ IDS = {"ICUSTAY_ID": ("ICUSTAY_ID", "STAY_ID"), "HADM_ID": ("HADM_ID",), "SUBJEC
 TIMES = ("TIME", "CHARTTIME", "ECG_TIME")
 CXR = ("SUBJECT_ID", "STUDY_ID", "DICOM_ID")
 MOST_NAMED = 20
+LONGEST_NAME, LONGEST_PATH = 255, 4_096
 
 
 def manifests(settings: Settings) -> dict[str, Path]:
@@ -57,15 +58,8 @@ def read_manifest(path: Path, modality: str, settings: Settings, flow: Flow) -> 
 
     Raises SourceError for what can't be read, or a column of ids or times of which more than `unreadable` of the cells can't.
     """
-    if not path.is_file():
-        raise SourceError(
-            f"source.{ATTACHED[modality]}: {path} is no file; name the CSV of the {modality}s' paths and times"
-        )
-    there = {name.strip().upper(): name for name in header_of(path)}
-    try:
-        text = pl.read_csv(path, infer_schema=False, encoding="utf8-lossy").rename({v: k for k, v in there.items()})
-    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
-        raise unreadable(path, error) from error
+    text = read_text(path, ATTACHED[modality])
+    there = text.columns
     rows = text.with_row_index("line", offset=2)
     if "KIND" in there:
         rows = rows.filter(pl.col("KIND").str.strip_chars().str.to_lowercase() == modality)
@@ -81,21 +75,44 @@ def read_manifest(path: Path, modality: str, settings: Settings, flow: Flow) -> 
     return pl.DataFrame(parts | {"path": rows.select(path_text(rows, path, modality)).to_series()})
 
 
+def read_text(path: Path, setting: str) -> pl.DataFrame:
+    """A manifest's cells as text, column names in capitals. Raises SourceError for what is no whole CSV."""
+    if not path.is_file():
+        raise SourceError(f"source.{setting}: {path} is no file; name the CSV of their paths and times")
+    names = [name.strip().upper() for name in header_of(path)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceError(f"{path.name} has the column {', '.join(twice)} more than once; keep one of them")
+    refuse_cut(path, len(names))
+    try:
+        return pl.read_csv(path, infer_schema=False, encoding="utf8-lossy", new_columns=names)
+    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        raise unreadable(path, error) from error
+
+
 def typed(rows: pl.DataFrame, text: pl.Expr, kind: Any, path: Path, settings: Settings, flow: Flow) -> pl.Series:
     """One column in its type; its unreadable cells are refused above the allowed share, reported below it."""
     cells = rows.select(text.alias("cells")).to_series()
     column = Column("cells", kind, lambda _: cells.to_frame().lazy())
     values, report = column.read(cells), column.report()
-    what = "time" if kind == TIME else "id"
+    what = "a time" if kind == TIME else "an id"
     if report["unreadable"]:
         share = report["unreadable"] / max(report["cells"], 1)
-        lost = f"{path.name}: a {what} can't be read in {percent(share)} of the rows (form {report['form']})"
+        lost = f"{path.name}: {what} can't be read in {percent(share)} of the rows (form {report['form']})"
         if share > settings.unreadable:
             flow.refuse(path.name, SourceError(f"{lost}; write it again, or allow more by source.unreadable"))
         else:
             flow.remarks.append(f"{lost}; they are left out.")
     if report["dates"]:
         flow.refuse(path.name, SourceError(f"{path.name}: {report['dates']:,} times are dates without an hour"))
+    if report["zones"]:
+        zones = ", ".join(report["zones"])
+        if report["zones"] != [UTC]:
+            flow.refuse(
+                path.name, SourceError(f"{path.name}: times name the zone {zones}; write them as the tables' clock")
+            )
+        flow.remarks.append(
+            f"{path.name}: times name the zone {zones}; they are read as the wall clock that they show."
+        )
     return values
 
 
@@ -128,6 +145,8 @@ def located(root: Path, text: str | None) -> Path:
     """A manifest's path below `root`. Raises SourceError for one that is empty or leads elsewhere, by `..`, or a link."""
     if not text:
         raise SourceError("it names no path")
+    if max(map(len, text.split("/"))) > LONGEST_NAME or len(text) > LONGEST_PATH:
+        raise SourceError("its path is too long to be one")
     try:
         path = (root / text).resolve()
         inside = path.is_relative_to(root.resolve())
@@ -176,7 +195,7 @@ def latest(modality: str, manifest: Path, samples: pl.DataFrame, settings: Setti
     sound = sound_lines(modality, manifest, inside.select("line", "path").unique().sort("line"), flow)
     usable = inside.filter(pl.col("line").is_in(sound.implode()))
     chosen = usable.sort("row", "at", "path").unique("row", keep="last", maintain_order=True)
-    several = usable.group_by("row").len().filter(pl.col("len") > 1).height
+    several = int((usable.group_by("row").agg(pl.col("path").n_unique())["path"] > 1).sum())
     flow.audits.setdefault("attached", {})[modality] = {
         "files in the manifest": rows.height,
         "of no sample": rows.height - joined["line"].n_unique(),
@@ -184,6 +203,11 @@ def latest(modality: str, manifest: Path, samples: pl.DataFrame, settings: Setti
         "after the input of every sample": timed["line"].n_unique() - inside["line"].n_unique(),
         "used": chosen["line"].n_unique(),
     }
+    if not chosen.height:
+        counts = ", ".join(f"{n:,} {what}" for what, n in flow.audits["attached"][modality].items())
+        raise SourceError(
+            f"{manifest.name}: no sample has a {modality} ({counts}); check ids, times and views, or take source.{ATTACHED[modality]} out"
+        )
     flow.step(f"samples: with {modality}", chosen.height, samples.height - chosen.height, "none before the input ended")
     if several:
         flow.remarks.append(f"{several:,} samples have several {modality}s before the input ended; the latest counts.")
