@@ -1,6 +1,7 @@
 """One DICOM file → its images: what each shows, where it lies, and its pixels. Single images and enhanced multi-frame."""
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,11 @@ def examination_of(path: Path) -> tuple[str | None, str | None]:
     with warnings.catch_warnings(), blamed_on(path.name):
         warnings.simplefilter("ignore")  # pydicom's would print values of tags
         head = read_head(path)[1]
-        uid = str(head.get("StudyInstanceUID") or "").strip()
-        try:
-            return uid or None, _part(head.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence[0])
-        except (AttributeError, IndexError, TypeError):  # single images have neither
-            return uid or None, _part(head)
+        uid = str(head.get("StudyInstanceUID") or "").strip() or None
+        for tags in (lambda: head.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence[0], lambda: head):
+            with suppress(AttributeError, IndexError, TypeError):  # single images have no shared groups
+                return uid, _part(tags())
+    return uid, None
 
 
 def frames_of(path: Path, head: Any) -> list[Frame]:

@@ -224,6 +224,16 @@ def test_examinations_of_an_archive_are_volumes(archive: Path) -> None:
         assert (inspect(volume).n_slices, inspect(volume).body_part) == (SLICES, "KNEE")
 
 
+def test_tags_of_another_kind_are_no_part(tmp_path: Path) -> None:
+    head = single("M", 0, MAGNITUDE)
+    del head.ImageType
+    head.add_new(0x00080008, "US", 5)
+    save(tmp_path / "a.dcm", head)
+    (volume,) = find_volumes(tmp_path)
+    with pytest.raises(SourceError, match=r"a\.dcm"):
+        inspect(volume)
+
+
 def test_an_archive_is_trained_from(archive: Path, tmp_path: Path) -> None:
     rows = [("flat", 1, "No", "Meniscus Tear"), ("by series", 2, "No", "cartilage"), ("two/SER4", 0, "Yes", "ACL")]
     (archive / "knee.csv").write_text(
