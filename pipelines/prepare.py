@@ -52,7 +52,7 @@ def draw(run: RunConfig, folder: Path, manifest: dict[str, Any]) -> list[Path]:
 
 
 def show_coverage(manifest: dict[str, Any]) -> None:
-    """What was measured, concept by concept, where the data set has concepts that codes stand for."""
+    """Show how far the samples have each measured concept, where the data set has concepts that codes stand for."""
     rows = [
         [entry["concept"], shortened(entry["codes"]), f"{100 * entry['share']:.0f} %", middle(entry), entry["unit"]]
         for entry in manifest["coverage"]

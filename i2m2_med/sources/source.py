@@ -55,7 +55,7 @@ class Flow:
     remarks: list[str] = field(default_factory=list)
     """Claims that these data do not support, in words."""
     coverage: list[Coverage] = field(default_factory=list[Coverage])
-    """What was measured, concept by concept, where a source has concepts that codes stand for; `check` and `prepare` show it."""
+    """Of each measured concept, where a source has concepts that codes stand for; `check` and `prepare` show it."""
     synthetic: bool = False
     """A file says of itself that a simulator made it; a source sets it, wherever the file lies and whatever lies beside it."""
     bad: list[str] = field(default_factory=list[str])

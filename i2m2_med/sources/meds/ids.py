@@ -1,4 +1,4 @@
-"""Admissions and ICU stays of data sets whose events don't say which they belong to: told by subject and time.
+"""Admissions and ICU stays of data sets whose events don't say which they belong to: by subject and time.
 
 Where no event has `hadm_id`, a subject is one admission. Where ICU admissions have no `icustay_id`, they are numbered in order of time;
 an ICU discharge without one ends the stay that began last before it.

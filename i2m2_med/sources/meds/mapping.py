@@ -21,7 +21,7 @@ from i2m2_med.sources.meds import codes
 from i2m2_med.sources.mimic3.units import BENCHMARK, SAPS, SYNONYMS, Concept, unit_of
 
 COLUMNS = ("code", "concept", "unit")
-MOST_ROWS, MOST_BYTES = 100_000, 10_000_000
+MOST_ROWS, MOST_STARS, MOST_BYTES = 100_000, 1_000, 10_000_000
 EVENTS = {
     "birth": codes.BIRTH,
     "death": codes.DEATH,
@@ -62,7 +62,7 @@ class Row:
     """By its name in `mimic3/units.py`; empty where the concept needs none."""
 
     def rest(self, code: str) -> str | None:
-        """What `*` stands for in a code (empty without a `*`); None where the code is not one of this row's."""
+        """The text that `*` stands for in a code (empty without a `*`); None where the code is not one of this row's."""
         start, star, end = self.code.partition("*")
         if not star:
             return "" if code == self.code else None
@@ -98,6 +98,8 @@ def read_mapping(path: Path) -> list[Row]:
         rows.append(made)
         wrong += [f"line {reader.line_num}: {why}"] if why else []
     wrong += repeated(rows)
+    if sum("*" in row.code for row in rows) > MOST_STARS:
+        raise SourceError(f"{path.name} has more than {MOST_STARS:,} codes with a *; name codes in full")
     if len(rows) > MOST_ROWS or not rows:
         raise SourceError(f"{path.name} has {len(rows):,} rows; it should have 1 to {MOST_ROWS:,}")
     if wrong:

@@ -65,7 +65,20 @@ def shard(path: Path, required: tuple[str, ...]) -> pl.LazyFrame:
             f"{path.name} lacks {', '.join(missing)}; MEDS events of a hospital need subject_id, time, code, and say "
             f"which admission (hadm_id) and ICU stay (icustay_id) they belong to"
         )
+    refuse_other_types(path, {name: schema[column] for name, column in written.items() if column in schema})
     return lazy.select(typed(written[name], kind, schema).alias(name) for name, kind in KINDS.items())
+
+
+def refuse_other_types(path: Path, kinds: Mapping[str, Any]) -> None:
+    """Raise SourceError for a column whose type is none that MEDS has there: cast, it would be lost without a word."""
+    fits = {"time": kinds["time"].is_temporal(), "subject_id": kinds["subject_id"].is_integer()}
+    fits |= {name: kinds[name].is_numeric() for name in ("numeric_value", *codes.IDS) if name in kinds}
+    wrong = [f"{name} is {kinds[name]}" for name, right in fits.items() if not right and kinds[name] != pl.Null]
+    if wrong:
+        raise SourceError(
+            f"{path.name}: {', '.join(wrong)}; MEDS has time as a timestamp, numbers as numbers, and subject_id, hadm_id and "
+            "icustay_id as whole numbers"
+        )
 
 
 def typed(column: str, kind: Any, schema: Mapping[str, Any]) -> pl.Expr:

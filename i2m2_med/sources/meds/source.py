@@ -22,7 +22,7 @@ from i2m2_med.sources.mimic3.folders import EVENTS, refuse_other
 from i2m2_med.sources.mimic3.items import read_items
 from i2m2_med.sources.source import Flow, Progress
 
-VERSION = 5
+VERSION = 6
 """Of the conversion: tables of another are not used again."""
 
 
@@ -69,12 +69,12 @@ class Source(mimic3.Source):
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
         tables = self.as_tables(cache, progress)
-        said = json.loads((tables / REMARKS).read_text())
-        flow.remarks += said["remarks"]
+        conversion = json.loads((tables / REMARKS).read_text())
+        flow.remarks += conversion["remarks"]
         flow.synthetic |= any(is_simulated(path) for path in data_files(self.settings.root))
         content = {**self.settings.model_dump(exclude={"codes"}), "name": "mimic3", "root": tables}
         inner = OfEvents(mimic3.Settings.model_validate(content))
-        inner.called = {int(item): names for item, names in said["called"].items()}
+        inner.called = {int(item): names for item, names in conversion["called"].items()}
         records = inner.ingest(folder, cache, flow, progress)
         splits = self.settings.root / SPLITS_FILE
         by_shuffle = self.settings.split == "seed_10"

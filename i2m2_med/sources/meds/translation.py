@@ -23,7 +23,7 @@ SEXES = {"male": "M", "female": "F"}
 
 @dataclass
 class Translation:
-    """What was made of each code."""
+    """How each code is read, and what is to be said of it."""
 
     table: pl.DataFrame
     """`code`, `read_as`, `factor`, `offset`, `arterial`; one row per code that is read."""
@@ -39,7 +39,8 @@ def translate(events: pl.LazyFrame, rows: Sequence[Row], name: str) -> Translati
     """
     counted = events.group_by("code", "unit").agg(pl.len()).collect(engine="streaming").sort("code", "unit")
     of_code = dict(counted.group_by("code").agg(pl.col("len").sum()).sort("code").iter_rows())
-    matched = {code: found for code in of_code if (found := match(code, rows)) is not None}
+    exact, open_ended = {row.code: row for row in rows}, [row for row in rows if "*" in row.code]
+    matched = {code: fit for code in of_code if (fit := match(code, exact, open_ended)) is not None}
     native = {code for code in of_code if code not in matched and is_event(code)}
     if not matched:
         raise SourceError(
@@ -47,7 +48,7 @@ def translate(events: pl.LazyFrame, rows: Sequence[Row], name: str) -> Translati
         )
     refuse_other_units(counted, {code: row for code, (row, _) in matched.items()}, name)
     made = Translation(
-        pl.DataFrame([*(entry(code, *found) for code, found in matched.items()), *map(kept, sorted(native))])
+        pl.DataFrame([*(entry(code, *fit) for code, fit in matched.items()), *map(kept, sorted(native))])
     )
     for code, (row, _) in matched.items():
         if row.concept in MEASURED:
@@ -56,10 +57,11 @@ def translate(events: pl.LazyFrame, rows: Sequence[Row], name: str) -> Translati
     return made
 
 
-def match(code: str, rows: Sequence[Row]) -> tuple[Row, str] | None:
-    """The first row that fits a code, and what its `*` stands for."""
-    found = ((row, row.rest(code)) for row in rows)
-    return next(((row, rest) for row, rest in found if rest is not None), None)
+def match(code: str, exact: dict[str, Row], open_ended: Sequence[Row]) -> tuple[Row, str] | None:
+    """The first row that fits a code, and the text that its `*` stands for. exact: rows by code; open_ended: those with a `*`."""
+    fits = [(row, "") for row in (exact.get(code),) if row is not None]
+    fits += [(row, rest) for row in open_ended if (rest := row.rest(code)) is not None][:1]
+    return min(fits, key=lambda fit: fit[0].line, default=None)
 
 
 def is_event(code: str) -> bool:
@@ -70,11 +72,11 @@ def is_event(code: str) -> bool:
 def entry(code: str, row: Row, rest: str) -> dict[str, object]:
     """How one code is read."""
     if row.concept in EVENTS:
-        said = rest.strip("/ ") or codes.UNKNOWN
-        said = codes.UNKNOWN if row.concept == "icu_discharge" else said  # it says whereto, not from which unit
-        said = SEXES.get(said.lower(), said) if row.concept == "gender" else said
-        said = said.split("//")[0] if row.concept.startswith("diagnosis") else said
-        read_as = EVENTS[row.concept] + (said if EVENTS[row.concept].endswith("//") else "")
+        word = rest.strip("/ ") or codes.UNKNOWN
+        word = codes.UNKNOWN if row.concept == "icu_discharge" else word  # it says whereto, not from which unit
+        word = SEXES.get(word.lower(), word) if row.concept == "gender" else word
+        word = word.split("//")[0] if row.concept.startswith("diagnosis") else word
+        read_as = EVENTS[row.concept] + (word if EVENTS[row.concept].endswith("//") else "")
         return {"code": code, "read_as": read_as, "factor": 1.0, "offset": 0.0, "arterial": False}
     prefix, item = MEASURED[row.concept]
     concept = concept_of(row.concept)

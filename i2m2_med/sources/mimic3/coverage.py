@@ -1,4 +1,4 @@
-"""What was measured, concept by concept: which codes were there, in how many samples, and around which number."""
+"""Coverage of the concepts: which codes of each are there, in how many samples, and around which number."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,10 +38,10 @@ def coverage(
         .agg(pl.col("row").n_unique(), pl.col("value").median())
         .iter_rows()
     }
-    found = [(concept, item) for concept, item in mapped.iter_rows() if item in there]
+    in_data = [(concept, item) for concept, item in mapped.iter_rows() if item in there]
     table: list[Coverage] = []
     for number, name in enumerate(names):
-        codes = [c for concept, item in found if is_of(concept, name) for c in called.get(item, [str(item)])]
+        codes = [c for concept, item in in_data if is_of(concept, name) for c in called.get(item, [str(item)])]
         samples, median = by_channel.get(number, (0, None))
         enough = median is not None and samples >= FEWEST
         unit = next(iter(concepts[name].units))

@@ -117,7 +117,7 @@ def nested(root: Path, wanted: str) -> Path | None:
 
 
 def packed(name: str) -> str | None:
-    """What a packed file or a database is called; None for other files."""
+    """Return a name for packed files and databases; None for other files."""
     small = name.lower()
     if small.endswith(PACKED):
         return "a packed archive"
@@ -125,7 +125,7 @@ def packed(name: str) -> str | None:
 
 
 def remedy(name: str) -> str:
-    """What to do about a file that stands where a folder of tables should."""
+    """Return the advice on a file that stands where a folder of tables should."""
     if packed(name) == "a database file":
         return "export its tables as csv.gz, or name a PostgreSQL address"
     return "unpack it and name the folder" if packed(name) else "name the folder that it lies in"

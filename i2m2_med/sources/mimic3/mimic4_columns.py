@@ -57,7 +57,9 @@ def made_columns(name: str, there: Mapping[str, str]) -> dict[str, pl.Expr]:
 
     if name == "PATIENTS" and {"ANCHOR_AGE", "ANCHOR_YEAR"} <= set(there):
         born = pl.format("{}-01-01 00:00:00", number("ANCHOR_YEAR") - number("ANCHOR_AGE"))
-        return {"DOB": pl.coalesce(born, text("ANCHOR_AGE"), text("ANCHOR_YEAR"))}  # what can't be read is told as such
+        return {
+            "DOB": pl.coalesce(born, text("ANCHOR_AGE"), text("ANCHOR_YEAR"))
+        }  # what can't be read is judged as such
     if name == "ADMISSIONS" and ("RACE" in there or "ROW_ID" not in there):
         race = {"ETHNICITY": text("RACE")} if "RACE" in there else {}  # before 2.0 it was called ethnicity
         kind = {"ADMISSION_TYPE": admission_type(text("ADMISSION_TYPE"))} if "ADMISSION_TYPE" in there else {}

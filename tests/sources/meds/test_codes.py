@@ -247,3 +247,15 @@ def test_a_hospital_s_numbers_are_no_items(hospital: Hospital, tmp_path: Path) -
     _, series, flow = hospital.ingest(Source(Settings(root=tmp_path, codes=hospital.mapping)))
     np.testing.assert_array_equal(series, hospital.by_mapping()[1])
     assert any("LAB//220179//mmHg" in remark for remark in flow.remarks)
+
+
+@pytest.mark.parametrize(
+    ("column", "as_text"),
+    [("time", "time is String"), ("subject_id", "subject_id is String"), ("numeric_value", "numeric_value is String")],
+)
+def test_a_column_of_another_type_is_refused(hospital: Hospital, tmp_path: Path, column: str, as_text: str) -> None:
+    (tmp_path / "data").mkdir()
+    rows = pl.read_parquet(hospital.root / "data" / "0.parquet").with_columns(pl.col(column).cast(pl.String))
+    rows.write_parquet(tmp_path / "data" / "0.parquet")
+    with pytest.raises(SourceError, match=as_text):
+        Source(Settings(root=tmp_path, codes=hospital.mapping)).as_tables(tmp_path / "cache", Progress())
