@@ -61,8 +61,8 @@ def write_pictures(folder: Path, cases: Cases, stays: Stays, rng: np.random.Gene
                     "StudyDate": date.replace("-", ""), "StudyTime": f"{int(clock.replace(':', ''))}.0", "simulated": 1,
                 }
             )  # fmt: skip
-    with gzip.open(folder / "mimic-cxr-2.0.0-metadata.csv.gz", "wb") as file:
-        pl.DataFrame(rows).write_csv(file)
+    listed = gzip.compress(pl.DataFrame(rows).write_csv().encode(), mtime=0)
+    (folder / "mimic-cxr-2.0.0-metadata.csv.gz").write_bytes(listed)
 
 
 def chest(level: float, rng: np.random.Generator) -> np.ndarray:
