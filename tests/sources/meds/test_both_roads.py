@@ -68,6 +68,9 @@ def ours(roads: Roads, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {},
         {"task": "icd9", "comorbidities": "this_admission", "series_channels": ["value", "mask", "since"]},
         {"task": "ihm48"},
+        {"task": "decompensation"},
+        {"task": "readmission"},
+        {"task": "phenotyping", "origin": "icu_intime"},
         {"items": "all_urine", "gcs": "published", "window_hours": 48},
     ],
 )
