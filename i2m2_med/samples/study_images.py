@@ -27,3 +27,5 @@ class StudyImages:
     """NIfTI's code of what `affine` is aligned to; None where the file does not say."""
     parts: tuple[str, ...] = ("magnitude", "phase")
     """Which of the two were acquired."""
+    simulated: bool = False
+    """The study's file says that a simulator made it."""

@@ -12,13 +12,12 @@ from i2m2_med.disk_errors import writing
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import UserError
 from i2m2_med.samples.study_images import StudyImages
-from i2m2_med.scoring.images import ALIGNED, Affine, centred_affine, cropped_affine, save_image
+from i2m2_med.scoring.images import ALIGNED, Affine, centred_affine, cropped_affine, described, save_image
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.results import ResultStore
 from i2m2_med.scoring.saliency import Maps, saliency_maps
 from i2m2_med.scoring.studies import StudyFolder
-from i2m2_med.sources.formats.nifti import NOMINAL
 
 SHOWN = 6
 """Slices on a picture sheet."""
@@ -114,9 +113,10 @@ class Extras:
 
 def space(images: StudyImages) -> tuple[Affine, int, str]:
     """Return a study's affine, its NIfTI code and what to say of it: those of its file, or centred where that says no place."""
+    description = described(nominal=images.affine is None, simulated=images.simulated)
     if images.affine is None:
-        return centred_affine(images.image.shape, images.voxel_mm), ALIGNED, NOMINAL
-    return images.affine, images.code or ALIGNED, ""
+        return centred_affine(images.image.shape, images.voxel_mm), ALIGNED, description
+    return images.affine, images.code or ALIGNED, description
 
 
 def origin(n: int, size: int) -> int:

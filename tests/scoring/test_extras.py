@@ -13,6 +13,7 @@ from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.run import Summary, score
 from i2m2_med.scoring.studies import find_studies
+from i2m2_med.sources.formats.nifti import MADE_UP, NOMINAL
 
 from .conftest import untrained
 from .test_run import HERE, contents
@@ -38,6 +39,8 @@ def test_saliency_overlays_the_magnitude(knee_model: Path, knee_studies: Path, t
     assert len(maps) == 3 * 4
     assert (folder / "picture.png").stat().st_size > 1000
     saliency = nibabel.load(maps[0])
+    for image in (magnitude, saliency):
+        assert str(image.header["descrip"].astype(str)) == f"{NOMINAL}, {MADE_UP}"
     assert saliency.shape == (64, 64, 3)
     assert np.isfinite(saliency.get_fdata()).all()
     apart = np.linalg.inv(magnitude.affine) @ saliency.affine
@@ -58,6 +61,7 @@ def test_a_nifti_study_keeps_its_own_affine(tmp_path: Path) -> None:
     (study / "phase.json").write_text('{"Units": "rad"}')
     model = untrained("knee_demo", tmp_path / "model", (f"source.root={tmp_path}",))
     assert score_with(EXTRAS, model, study.parent, tmp_path / "out").ok == 1
+    assert not nibabel.load(tmp_path / "out" / "extras" / "one" / "magnitude.nii.gz").header["descrip"]
     magnitude = nibabel.load(tmp_path / "out" / "extras" / "one" / "magnitude.nii.gz")
     written, given = map(nibabel.as_closest_canonical, (magnitude, nibabel.Nifti1Image(pixels, turned)))
     np.testing.assert_allclose(written.affine, given.affine, atol=1e-5)  # the same place, in whatever order

@@ -23,6 +23,7 @@ def study_images(folder: Path) -> StudyImages:
         affine=images.affine,
         parts=tuple(part for part, there in there_are.items() if there),
         code=None if images.affine is None else volume.space,
+        simulated=volume.simulated,
     )
 
 
