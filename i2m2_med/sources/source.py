@@ -145,6 +145,8 @@ class Source(ABC):
     columns: Mapping[str, tuple[int, int]] = MappingProxyType({})
     """By array modality of numbers and categories: how many of its last columns are categories, and how many words each keeps
     apart. What is learnt of them is learnt from training (`samples/normalise.py`)."""
+    channels: Mapping[str, int] = MappingProxyType({})
+    """By array modality whose width the settings alone decide: the size of its last axis. A model's statistics are held to it."""
     complex_keys: tuple[str, ...] = ()
     """Keys of a transformed record that hold complex numbers, which no transform of real numbers may touch."""
 

@@ -11,9 +11,11 @@ import pytest
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.console import Progress
-from i2m2_med.errors import SourceError
+from i2m2_med.engine.prediction.predictor import load_model
+from i2m2_med.errors import ModelError, SourceError
 from i2m2_med.samples.cohort import open_cohort, prepare
 from i2m2_med.scoring.output_lock import Part
+from i2m2_med.scoring.reading import Reader
 from i2m2_med.scoring.run import Summary, score, source_of
 from i2m2_med.scoring.served import Scorer
 from i2m2_med.scoring.studies import find_studies
@@ -168,3 +170,21 @@ def test_what_a_study_has_to_look_like_is_said(model: Path):
     assert "t1_path, age, mmse, education, sex, apoe4, report, patient_id" in text
     assert "clinical.json: {age, mmse, education, sex, apoe4}" in text
     assert "labs.csv with hour, item, value, the first 24 hours" in text
+
+
+@pytest.mark.parametrize("wrong", ["a column less", "no levels", "nothing"])
+def test_statistics_of_other_columns_are_refused_at_load(wrong: str, model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    state = json.loads((folder / "state.json").read_text())
+    [name] = [name for name, each in state.items() if each.get("levels")]
+    if wrong == "a column less":
+        state[name] = {key: values[:-1] for key, values in state[name].items()}
+    elif wrong == "no levels":
+        del state[name]["levels"]
+    else:
+        del state[name]
+    (folder / "state.json").write_text(json.dumps(state))
+    for road in (load_model, Reader):
+        with pytest.raises(ModelError, match=rf"^[^\n]*its statistics [^\n]*'{name}'[^\n]*; export the model again$"):
+            road(folder)

@@ -1,6 +1,7 @@
 """The settings and facts in a model folder, read without torch: what is asked of a model before it is loaded."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ from i2m2_med.documents import read_json as parse_json
 from i2m2_med.engine.prediction.calibration_file import misfit
 from i2m2_med.engine.tracking.places import read_places, show
 from i2m2_med.errors import ConfigError, ModelError
+from i2m2_med.samples.normalise import State
+from i2m2_med.sources.source import Source
 from i2m2_med.workspace import workspace
 
 
@@ -136,6 +139,29 @@ def read_state(folder: Path) -> dict[str, Any]:
             f"{folder / 'state.json'} does not hold means and deviations; export the model again"
         ) from error
     return state
+
+
+def check_state(folder: Path, run: RunConfig, source: Source, states: Iterable[State]) -> None:
+    """Raise ModelError where training statistics are not of the modalities that the source makes.
+
+    Those of other channels would refuse every study; without those of a modality that was standardised, it would be read as it is.
+    """
+    standardised = {name for name, how in run.modalities.normalise.items() if how == "standard"} | source.columns.keys()
+    for state in states:
+        for name in sorted(standardised - state.keys()):
+            raise ModelError(
+                f"{folder}: its statistics lack '{name:.100}', which the config standardises; export the model again"
+            )
+        for name, each in state.items():
+            width, wanted = len(each["mean"]), source.channels.get(name)
+            if wanted is not None and width != wanted:
+                raise ModelError(
+                    f"{folder}: its statistics of '{name}' are of {width} channels, the config makes {wanted}; export the model again"
+                )
+            if (name in source.columns) != (each.get("levels") is not None):
+                raise ModelError(
+                    f"{folder}: its statistics of '{name:.100}' are of another kind of modality; export the model again"
+                )
 
 
 def read_json(path: Path) -> dict[str, Any]:

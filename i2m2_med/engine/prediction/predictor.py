@@ -17,7 +17,7 @@ from i2m2_med.engine.calibration.calibrate import calibrate_table
 from i2m2_med.engine.prediction.allotment import Allotment, check_header
 from i2m2_med.engine.prediction.build import build_model, give_shares
 from i2m2_med.engine.prediction.many_classes import table_of_many
-from i2m2_med.engine.prediction.model_files import read_about, read_json, read_portable, read_state
+from i2m2_med.engine.prediction.model_files import check_state, read_about, read_json, read_portable, read_state
 from i2m2_med.engine.prediction.predict import patterns, prediction_table, run_model
 from i2m2_med.engine.prediction.seed import best_device
 from i2m2_med.ensemble import FoldEnsemble
@@ -25,7 +25,7 @@ from i2m2_med.errors import ModelError
 from i2m2_med.files import digest, replace_folder, write_json
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.predictions import MANY
-from i2m2_med.samples.cohort import data_settings, is_place
+from i2m2_med.samples.cohort import data_settings, is_place, open_source
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import Envelope
 from i2m2_med.samples.normalise import State
@@ -128,6 +128,7 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
     state, calibration = read_state(folder), read_json(folder / "calibration.json")
     labels = Labels(tuple(about["labels"]), tuple(about["classes"]))
     members = tuple(Member(one["state"], one["shares"]) for one in about.get("members", ()))
+    check_state(folder, run, open_source(run), [member.state for member in members] or [state])
     try:
         check_header(folder / "weights.safetensors")
         with Allotment(folder / "weights.safetensors"):

@@ -59,6 +59,7 @@ class Source(BaseSource):
         self.labels = labels_of(settings)
         self.in_arrays = ("series", "static", *(("notes",) if settings.notes else ()))
         self.modalities = (*self.in_arrays, *manifests(settings))
+        self.channels = {"series": len(channel_names(settings)), "static": len(STATIC)}
 
     def tables(self) -> dict[str, Path]:
         """The files of the tables that are read. Raises SourceError that names all missing ones."""

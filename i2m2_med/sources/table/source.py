@@ -48,6 +48,7 @@ class Source(BaseSource):
         columns: dict[str, Columns] = settings.of_kind(Columns)
         self.posted_columns = tuple(input_columns(settings))
         self.columns = {name: (len(each.categories or ()), each.levels) for name, each in columns.items()}
+        self.channels = {name: len(each.columns) for name, each in columns.items()}
 
     @cached_property
     def table(self) -> pl.DataFrame:
