@@ -16,6 +16,9 @@ IDEAL = "ideal.json"
 Target = dict[str, Any]
 """A block with `_target_` and keyword arguments: a network, transform, combiner, optimizer or scheduler."""
 
+MOST_TRANSFORMS = 200
+"""Transforms of a list: each may take seconds of every sample."""
+
 
 class Expert(Settings):
     """One predictor: the modalities it reads, and its network."""
@@ -38,9 +41,9 @@ class Expert(Settings):
 class Modalities(Settings):
     """From record to modality tensors."""
 
-    transforms: tuple[Target, ...] = ()
+    transforms: Annotated[tuple[Target, ...], Field(max_length=MOST_TRANSFORMS)] = ()
     """MONAI dictionary transforms, in order, for data sets that are read record by record."""
-    train_transforms: tuple[Target, ...] = ()
+    train_transforms: Annotated[tuple[Target, ...], Field(max_length=MOST_TRANSFORMS)] = ()
     """Augmentations, after `transforms`, for the training split only."""
     cache: bool | Literal["disk"] = False
     """Keep samples after `transforms`: in memory (`true`: for data sets that fit, read once by the one process that trains), or on

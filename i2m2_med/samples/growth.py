@@ -90,6 +90,9 @@ class Bound:
     def __init__(self, step: Any, block: Block, forecast: Callable[[Any, Block, Record], int]) -> None:
         self.step, self.block, self.forecast = step, block, forecast
 
+    def __repr__(self) -> str:
+        return repr(self.step)  # MONAI names what failed: where the forecast can't be made, the transform can't either
+
     def __call__(self, record: Record) -> Record:
         asked = self.forecast(self.step, self.block, record)
         if asked > LARGEST and asked > values_of(record.values()):

@@ -10,7 +10,7 @@ from traceback import extract_tb
 import numpy as np
 import torch
 
-from i2m2_med.engine.prediction.model_files import read_about, read_portable, read_state
+from i2m2_med.engine.prediction.model_files import check_state, read_about, read_portable, read_state
 from i2m2_med.errors import SourceError, UserError, causes
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import compose, open_source
@@ -24,6 +24,9 @@ from i2m2_med.sources.source import Study
 FORMATS = ("h5py", "nibabel", "polars", "pydicom", "gzip", "zlib", "csv", "json", "xml")
 """Libraries that read files: their errors are blamed on the file, not on this program."""
 PACKAGE = re.compile(r"(?:^|site-packages/|python3\.\d+/)(\w+)(?:/|\.py)")
+
+APPLYING = re.compile(r"applying transform <(?:\w+\.)*(\w+) object")
+"""What MONAI's Compose says of a transform that failed."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Reader:
         self.state = read_state(model)
         self.envelope = about.get("envelope", {})
         self.source = open_source(self.run)
+        members = [member["state"] for member in about.get("members", ())]
+        check_state(model, self.run, self.source, members or [self.state])
         self.transform = compose(self.run, "transforms")
         self.experts = {name: self.run.experts[name] for name in self.run.paradigms[about["paradigm"]].experts}
         self.modalities = tuple(dict.fromkeys(name for expert in self.experts.values() for name in expert.reads))
@@ -173,14 +178,25 @@ def refusal(error: BaseException, folder: Path | None = None) -> Refusal:
             return Refusal("reading it needs more memory than there is", lasting=False)
         if isinstance(cause, OSError):
             return Refusal(f"a file of the study can't be read ({type(cause).__name__})", lasting=False)
+    step, error = failed_transform(error)
     library = PACKAGE.search(extract_tb(error.__traceback__)[-1].filename)
     if library and library[1] in FORMATS:
         return Refusal(
             f"a file of the study is damaged, in a way that {library[1]} stumbles over ({type(error).__name__})"
         )
+    if step:
+        return Refusal(f"the transform {step} of modalities.transforms can't be applied to it ({type(error).__name__})")
     frames = [frame for frame in extract_tb(error.__traceback__) if "i2m2_med" in frame.filename]
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "a library"
     return Refusal(f"it can't be read, in a way that is not foreseen ({type(error).__name__} in {place})")
+
+
+def failed_transform(error: BaseException) -> tuple[str, BaseException]:
+    """Return the class of the transform that an error comes from, empty if from none, and the error itself: MONAI wraps it."""
+    for cause in causes(error):
+        if (step := APPLYING.match(str(cause))) and cause.__cause__:
+            return step[1], cause.__cause__
+    return "", error
 
 
 def nameless(text: str, folder: Path | None) -> str:

@@ -7,11 +7,15 @@ import struct
 import time
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from i2m2_med import cli
+from i2m2_med.config.allow_list import allowed
+from i2m2_med.config.run import MOST_TRANSFORMS
 from i2m2_med.console import plain
 from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.errors import ConfigError, ModelError
@@ -237,3 +241,89 @@ def test_a_model_names_no_place_and_no_code_of_this_machine(
     (tmp_path / "model" / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ModelError, match=r"names a place on this machine|wants to run code from os"):
         Scorer(tmp_path / "model")
+
+
+def with_transform(model: Path, folder: Path, **block: object) -> Path:
+    """A copy of a model folder whose config ends with one more transform."""
+    shutil.copytree(model, folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["modalities"]["transforms"].append(block)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("SpatialPadd", {"spatial_size": [16384, 16384]}),
+        ("Zoomd", {"zoom": 1000.0, "keep_size": False}),
+        ("Resized", {"spatial_size": [16384, 16384]}),
+    ],
+)
+def test_a_transform_too_large_for_the_machine_refuses_its_row_of_a_request(
+    name: str, arguments: dict[str, object], knee_model: Path, knee_studies: Path, tmp_path: Path
+) -> None:
+    """The served model has no process to lose. One study has the phase that the transform would blow up, one has none."""
+    root = tmp_path / "studies"
+    shutil.copytree(knee_studies / "knee 01", root / "both")
+    (root / "magnitude").mkdir()
+    values = np.random.default_rng(0).random((64, 60, 3), dtype=np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), root / "magnitude" / "magnitude.nii.gz")
+    target = f"monai.transforms.{name}"
+    model = with_transform(
+        knee_model, tmp_path / "model", _target_=target, keys=["phase"], allow_missing_keys=True, **arguments
+    )
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
+    table = Scorer(model, root)(pd.DataFrame({"study": ["both", "magnitude", "both"]}))
+    assert time.thread_time() - start < 20
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000
+    )  # KiB; what was asked for has 1 GiB and more
+    refused, answered = table[table["status"] == "refused"], table[table["status"] == "ok"]
+    assert refused["study"].tolist() == ["both", "both"]
+    assert refused["error"].str.startswith(f"the transform {name} would make a sample of ").all()
+    assert set(answered["study"]) == {"magnitude"}
+    assert answered["p"].between(0, 1).all()
+
+
+def test_a_transform_that_fails_is_named(knee_model: Path, knee_studies: Path, tmp_path: Path) -> None:
+    """Rotated takes one angle of a flat image; MONAI's error quotes the values that it was given."""
+    model = with_transform(
+        knee_model, tmp_path / "model", _target_="monai.transforms.Rotated", keys=["magnitude"], angle=[0.1, 0.2, 0.3]
+    )
+    study = knee_studies / "knee 01"
+    table = Scorer(model, study.parent)(pd.DataFrame({"study": [study.name]}))
+    assert table["error"].tolist() == [
+        "the transform Rotated of modalities.transforms can't be applied to it (ValueError)"
+    ]
+
+
+def test_a_config_names_a_bounded_number_of_transforms(digits_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(digits_model, folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    flip = {"_target_": "monai.transforms.Flipd", "keys": ["_x"], "allow_missing_keys": True}
+    for which in ("transforms", "train_transforms"):
+        config["modalities"] |= {"transforms": [], "train_transforms": [], which: [flip] * (MOST_TRANSFORMS + 1)}
+        (folder / "config.yaml").write_text(yaml.dump(config, Dumper=Plain))
+        with pytest.raises(ModelError, match=rf"^[^\n]*modalities.{which}: [^\n]* at most {MOST_TRANSFORMS} [^\n]*$"):
+            Reader(folder)
+    config["modalities"] |= {"transforms": [flip] * MOST_TRANSFORMS, "train_transforms": []}
+    (folder / "config.yaml").write_text(yaml.dump(config, Dumper=Plain))
+    assert len(Reader(folder).transform.transforms) == MOST_TRANSFORMS
+
+
+def test_transforms_do_not_stand_inside_one_another() -> None:
+    """What a list of transforms holds is judged one by one (samples/growth.py): none may hide in another."""
+    takers = [
+        name for name, takes in allowed().items() if name.startswith("monai.transforms.") and "block" in str(takes)
+    ]
+    assert takers == []
+    assert not {name.rsplit(".", 1)[-1] for name in allowed()} & {"Compose", "OneOf", "RandomOrder", "SomeOf"}
+
+
+class Plain(yaml.SafeDumper):
+    """Writes equal values again instead of naming them."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+        return True
