@@ -80,14 +80,14 @@ class I2M2(nn.Module):
         nothing = torch.zeros((), device=there.device)
         if not bool(there.any()):
             return torch.zeros((len(there), *self.shape), device=there.device), there, nothing
-        whole = bool(there.all())
-        rows = slice(None) if whole else there.nonzero()[:, 0]
+        rows = there.nonzero()[:, 0]
+        some = len(rows) < len(there)
+        given = [inputs[modality][rows] if some else inputs[modality] for modality in reads]
         also = {"present": acquired[:, rows]} if name in self.lenient else {}
-        log_probs, own = self.answer(self.experts[name], [inputs[modality][rows] for modality in reads], **also)
-        own = nothing if own is None else own.float()
-        if whole:
-            return log_probs, there, own
-        return log_probs.new_zeros((len(there), *log_probs.shape[1:])).index_copy(0, rows, log_probs), there, own
+        log_probs, own = self.answer(self.experts[name], given, **also)
+        if some:
+            log_probs = log_probs.new_zeros((len(there), *log_probs.shape[1:])).index_copy(0, rows, log_probs)
+        return log_probs, there, nothing if own is None else own.float()
 
     def answer(self, network: nn.Module, modalities: list[Tensor], **also: Tensor) -> tuple[LogProbs, Tensor | None]:
         """A network's log-probabilities, in float32, and the loss that it adds while it is trained, if it does."""

@@ -156,8 +156,8 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
         if trainer.scaler is not None:
             trainer.scaler.unscale_(stage.optimizer)
         if training.mode == "ogm-ge" and engine.state.epoch <= SHARE_OF_EPOCHS * training.epochs:
-            said, target = (engine.state.output[key] for key in (CommonKeys.PRED, CommonKeys.LABEL))
-            modulate(stage.model, said, target, training.ogm_alpha)
+            output: Any = engine.state.output
+            modulate(stage.model, output[CommonKeys.PRED], output[CommonKeys.LABEL], training.ogm_alpha)
         if training.clip is not None:
             nn.utils.clip_grad_norm_(learnt, training.clip)
 

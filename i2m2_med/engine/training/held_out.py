@@ -13,16 +13,17 @@ STIFFNESS = 1.0
 STEPS = 200
 
 
-def fit_combiner(model: I2M2, samples: Samples, batch: int, device: str) -> None:
-    """Fit the combiner's parameters in place by L-BFGS on the NLL of `samples` (validation); experts stay as they are.
-
-    Raises ConfigError for a combiner that has no parameters.
-    """
-    learnt = list(model.combiner.parameters())
-    if not learnt:
+def check_combiner(model: I2M2) -> None:
+    """Raise ConfigError for a combiner that has no parameters to be fitted: before hours of training, not after them."""
+    if not list(model.combiner.parameters()):
         raise ConfigError(
             "training.mode: stacked fits the combiner's parameters, and this one has none; take i2m2_med.combiners.StackedExperts"
         )
+
+
+def fit_combiner(model: I2M2, samples: Samples, batch: int, device: str) -> None:
+    """Fit the combiner's parameters in place by L-BFGS on the NLL of `samples` (validation); experts stay as they are."""
+    learnt = list(model.combiner.parameters())
     opinions = run_model(model, samples, batch, device)
     combiner = model.combiner.to("cpu").train()
     start = [parameter.detach().clone() for parameter in learnt]

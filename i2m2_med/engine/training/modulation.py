@@ -13,11 +13,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from i2m2_med.errors import ConfigError
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.types import Target
 
 SHARE_OF_EPOCHS = 0.5
 Scores = Float[Tensor, "expert"]
+
+
+def check_experts(model: I2M2) -> None:
+    """Raise ConfigError for a paradigm of one expert: there is nobody to balance it with."""
+    if len(model.names) < 2:
+        raise ConfigError(
+            f"training.mode: ogm-ge balances experts with one another, and '{''.join(model.names)}' is alone; take joint"
+        )
 
 
 def scores(opinions: Opinions, target: Target) -> Scores:
@@ -41,9 +50,7 @@ def coefficients(score: Scores, alpha: float) -> Scores:
 
 @torch.no_grad()
 def modulate(model: I2M2, opinions: Opinions, target: Target, alpha: float) -> None:
-    """Scale the gradients of each expert's weights in place, and add noise of their own spread. One expert alone is left as it is."""
-    if len(model.names) < 2:
-        return
+    """Scale the gradients of each expert's weights in place, and add noise of their own spread."""
     by_expert = coefficients(scores(opinions, target), alpha)
     for name, factor in zip(model.names, by_expert, strict=True):
         for parameter in model.experts[name].parameters():

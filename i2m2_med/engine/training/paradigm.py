@@ -13,8 +13,9 @@ from torch import Tensor
 from i2m2_med.config.run import RunConfig, Training
 from i2m2_med.engine.prediction.build import build_model, check_shapes, give_shares, load_experts, training_of
 from i2m2_med.engine.training.fit import Fitted, Watch, fit
-from i2m2_med.engine.training.held_out import fit_combiner
+from i2m2_med.engine.training.held_out import check_combiner, fit_combiner
 from i2m2_med.engine.training.loss import learnt_prior
+from i2m2_med.engine.training.modulation import check_experts
 from i2m2_med.engine.training.selection import HIGHER
 from i2m2_med.files import digest
 from i2m2_med.model import I2M2
@@ -22,6 +23,9 @@ from i2m2_med.samples.cohort import Cohort
 
 ALONE = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
 """The combiner of one expert, which leaves it as it is. It is the default, so that a unimodal paradigm's stage serves a warm start too."""
+
+CHECKS = {"stacked": check_combiner, "ogm-ge": check_experts}
+"""By mode, what it asks of a model."""
 
 
 @dataclass(kw_only=True)
@@ -95,6 +99,8 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     paradigm = run.paradigms[name]
     training = training_of(run, paradigm)
     model = build_model(run, paradigm.experts, cohort.labels, stages.seed, paradigm.combiner)
+    if training.mode in CHECKS:
+        CHECKS[training.mode](model)
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
     shares = learnt_prior(cohort.samples("train"), training)
     give_shares(model, shares)

@@ -39,7 +39,7 @@ def recalibrated(
     own = read_predictions(by_volume(valid, how, level))
     if len(own.classes) != 2:
         return volumes, "only two classes can be calibrated anew"
-    mended = volumes.copy()
+    p = volumes["p"].to_numpy(dtype=np.float64, copy=True)
     for at, label in enumerate(own.labels):
         known = (own.target[:, at] >= 0) & own.answered
         positive, patient = own.target[known, at] == 1, own.patient[known]
@@ -49,12 +49,11 @@ def recalibrated(
         line = calibration_line(log_odds(own.p[known, at])[:, 1], positive, patient)
         if not line.slope > 0:
             return volumes, f"the calibration line of {label} can't be told on validation"
-        rows = np.flatnonzero(mended["label"] == label)
-        p = mended["p"].to_numpy()[rows].reshape(-1, 2)
-        score = np.clip(log_odds(p)[:, 1], -FURTHEST, FURTHEST)
+        rows = np.flatnonzero(volumes["label"] == label)
+        score = np.clip(log_odds(p[rows].reshape(-1, 2))[:, 1], -FURTHEST, FURTHEST)
         sick = expit(line.intercept + line.slope * score)
-        mended.iloc[rows, mended.columns.get_loc("p")] = np.stack([1 - sick, sick], axis=1).ravel()
-    return mended, ""
+        p[rows] = np.stack([1 - sick, sick], axis=1).ravel()
+    return volumes.assign(p=p), ""
 
 
 def pooled_target(target: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from torch import nn
 
 from i2m2_med.combiners import ProductOfExperts, StackedExperts
 from i2m2_med.engine.prediction.predict import run_model
-from i2m2_med.engine.training.held_out import fit_combiner
+from i2m2_med.engine.training.held_out import check_combiner, fit_combiner
 from i2m2_med.engine.training.loss import MaskedNLL, Objective
 from i2m2_med.errors import ConfigError
 from i2m2_med.model import I2M2
@@ -73,4 +73,5 @@ def test_few_samples_move_it_little_and_twice_is_the_same():
 def test_a_combiner_without_parameters_can_t_be_fitted():
     model = I2M2({"x": Sure(1.0)}, {"x": ("x",)}, ProductOfExperts(), (1, 2))
     with pytest.raises(ConfigError, match="this one has none"):
-        fit_combiner(model, samples(20, 0), 64, "cpu")
+        check_combiner(model)
+    check_combiner(stacked())

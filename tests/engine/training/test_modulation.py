@@ -11,7 +11,8 @@ from torch import nn
 from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.config.run import Training
 from i2m2_med.engine.training.fit import fit
-from i2m2_med.engine.training.modulation import coefficients, modulate, scores
+from i2m2_med.engine.training.modulation import check_experts, coefficients, modulate, scores
+from i2m2_med.errors import ConfigError
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
@@ -87,3 +88,10 @@ def test_training_with_it_is_the_same_twice_and_not_plain_training(tmp_path):
 def test_only_the_first_half_of_training_is_modulated(tmp_path):
     """Of one epoch none is."""
     assert trained(tmp_path / "ogm", 1, mode="ogm-ge") == trained(tmp_path / "plain", 1)
+
+
+def test_one_expert_has_nobody_to_be_balanced_with():
+    alone = I2M2({"a": nn.Linear(3, 2)}, {"a": ("a",)}, ProductOfExperts(), (1, 2))
+    with pytest.raises(ConfigError, match="'a' is alone; take joint"):
+        check_experts(alone)
+    check_experts(pair())
