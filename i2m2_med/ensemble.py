@@ -1,6 +1,6 @@
 """The models of all folds of a cross-validation as one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,11 @@ class FoldEnsemble(nn.Module):
             torch.where(heard[:, :, None, None], experts, silent),
             heard,
         )
+
+    def can_answer(self, name: str, modalities: Collection[str]) -> bool:
+        """Whether the expert `name` of every member can answer from these modalities: they read alike."""
+        first: Any = self.members[0]
+        return bool(first.can_answer(name, modalities))
 
     def as_in(self, state: State, name: str, tensor: Tensor) -> Tensor:
         """Return a modality as a member's fold standardised it, in float32. A cell of exactly 0 was missing, and is 0 in every fold."""

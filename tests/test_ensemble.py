@@ -81,3 +81,8 @@ def test_words_of_columns_get_each_folds_own_codes() -> None:
     given = torch.from_numpy(apply("x", raw, common))
     for state in states:
         torch.testing.assert_close(recoded(given, common["x"], state["x"]), torch.from_numpy(apply("x", raw, state)))
+
+
+def test_an_ensemble_answers_from_what_its_members_answer_from(ensemble):
+    assert ensemble.can_answer("joint", ["x"])
+    assert not ensemble.can_answer("y", ["x"])

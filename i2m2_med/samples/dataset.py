@@ -171,7 +171,7 @@ class Samples(Dataset[Batch]):
 
 def plain(value: Any) -> Any:
     """Return a MONAI tensor without its place and history, which nothing needs from here on; anything else as it is."""
-    return value.as_tensor() if isinstance(value, Tensor) and hasattr(value, "as_tensor") else value
+    return value.as_tensor() if hasattr(value, "as_tensor") else value
 
 
 def acquired_rows(tensor: Tensor) -> Tensor:

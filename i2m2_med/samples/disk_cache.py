@@ -39,7 +39,7 @@ class DiskCache:
             return load_file(path)
         except (OSError, SafetensorError):  # not there yet, or cut off
             sample = transform(dict(record))
-            tensors = {name: torch.as_tensor(sample[name]) for name in self.made if name in sample}
+            tensors: dict[str, Any] = {name: torch.as_tensor(sample[name]) for name in self.made if name in sample}
             plain = {
                 name: (t.as_tensor() if hasattr(t, "as_tensor") else t).contiguous() for name, t in tensors.items()
             }

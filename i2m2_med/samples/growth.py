@@ -128,7 +128,9 @@ def by_shape(step: Any, block: Block, record: Record) -> int:  # noqa: ARG001
     """The values of a record after a lazy transform of MONAI's, which is asked for shapes only."""
     from monai.transforms.transform import Randomizable
 
-    asked = deepcopy(step) if isinstance(step, Randomizable) else copy(step)  # its random numbers are drawn once more
+    asked: Any = (
+        deepcopy(step) if isinstance(step, Randomizable) else copy(step)
+    )  # its random numbers are drawn once more
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the transform itself will warn
         made = asked(dict(record), lazy=True)

@@ -79,7 +79,8 @@ class Predictor:
     def predict(self, samples: Samples, name: str = "") -> pd.DataFrame:
         """Return the prediction table of `samples`, calibrated where the model is; `name` fills the column `model`."""
         if len(self.labels.classes) > MANY:
-            table = table_of_many(self.model, samples, self.run.scoring.batch, self.device)
+            model: Any = self.model  # no ensemble: folds are refused for so many classes
+            table = table_of_many(model, samples, self.run.scoring.batch, self.device)
         else:
             table = prediction_table(self.opinions(samples), self.model.names, samples, patterns(samples))
         if self.calibration:

@@ -49,7 +49,7 @@ def result_sections(comparison: Comparison, *, metric: str, ideal: Ideal | None,
     """Differences to the reference first, then the paradigms' values, then what may not be claimed."""
     rows = pd.DataFrame(comparison.rows)
     shown = one_per_paradigm(rows, metric)
-    labels = list(dict.fromkeys(shown["label"]))
+    labels = [str(label) for label in dict.fromkeys(shown["label"])]
     overall = MACRO if MACRO in labels else labels[0]
     named = {MACRO: "Mean over labels"}
     paired = comparison.paired[(comparison.paired["test"] == BY_PATIENT) & (comparison.paired["metric"] == metric)]

@@ -170,5 +170,6 @@ def _template(name: str, escape: bool = True) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    place.filters.update(table=table_html, uri=data_uri, plot=plot_json)
+    filters: dict[str, Any] = {"table": table_html, "uri": data_uri, "plot": plot_json}
+    place.filters.update(filters)
     return place.get_template(name)

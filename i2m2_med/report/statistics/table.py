@@ -203,7 +203,7 @@ def _sets_of_places(
     column: "pd.Series[Any]", places: Places, cls: Int[np.ndarray, "sample label place"]
 ) -> Bool[np.ndarray, "sample label classes"]:
     """Return whether the class of each place is in its sample's conformal set."""
-    held = column.fillna("").astype(str).to_numpy()[places.first()]
+    held: Any = column.fillna("").astype(str).to_numpy()[places.first()]
     inside = np.zeros(cls.shape, dtype=bool)
     for at in np.ndindex(*held.shape):
         inside[at] = np.isin(cls[at].astype(str), held[at].split("+"))

@@ -42,16 +42,17 @@ def head(matrix: tuple[int, int, int], template: Path | None) -> Head:
 def resampled(template: Path, matrix: tuple[int, int, int]) -> np.ndarray:
     """A template image on another matrix, turned to RAS, its 99th percentile at 0.8. Raises SourceError where it is no volume."""
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
     from scipy.ndimage import zoom
 
     try:
         image: Any = nibabel.as_closest_canonical(nibabel.load(template))  # pyright: ignore[reportArgumentType]
         values = np.asarray(image.dataobj, np.float32)
-    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, ValueError, EOFError, ImageFileError) as error:
         raise SourceError(f"{template.name} can't be read as NIfTI; name a T1 template") from error
     if values.ndim != 3 or not values.max() > 0:
         raise SourceError(f"{template.name} is no volume of grey values; name a T1 template as NIfTI")
-    small = zoom(values, [n / m for n, m in zip(matrix, values.shape, strict=True)], order=1)
+    small: Any = zoom(values, [n / m for n, m in zip(matrix, values.shape, strict=True)], order=1)
     return (0.8 * np.clip(small / np.percentile(values[values > 0], 99), 0, 1.25)).astype(np.float32)
 
 

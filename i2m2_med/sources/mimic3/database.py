@@ -61,7 +61,7 @@ def copy_tables(address: str, names: Sequence[str], folder: Path, schemas: Seque
     try:
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute("SET datestyle TO ISO")
-            path = "SELECT set_config('search_path', %s || ',' || current_setting('search_path'), false)"
+            path: Any = "SELECT set_config('search_path', %s || ',' || current_setting('search_path'), false)"
             connection.execute(path, [",".join(schemas)])
             for name in missing:
                 if name in FOUR_NOTES and not is_there(connection, name):

@@ -122,6 +122,7 @@ class Source(BaseSource):
         """`has_<modality>` of each row: a number, a token, or a path."""
         found: list[pl.Series] = []
         for name, modality in self.settings.modalities.items():
+            there: Any
             if isinstance(modality, Image | KSpace):
                 there = [cell is not None for cell in self.references.cells[name]]
             else:
@@ -190,7 +191,7 @@ class Source(BaseSource):
         return row_files(place, self.settings) if is_row(place) else None
 
     @property
-    def marks(self) -> tuple[str, ...]:
+    def marks(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]  (it follows from the settings)
         """Files that make a folder a study: those called as a modality is, or as the column of its paths."""
         stems = dict.fromkeys([*self.modalities, *filter(None, map(path_column, self.settings.modalities.values()))])
         return (ROW, *(f"{stem}.*" for stem in stems))

@@ -1,6 +1,6 @@
 """A draft as a commented config."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -63,13 +63,13 @@ def rest(made: Draft) -> Iterator[str]:
     yield "seeds: [0, 1, 2]"
 
 
-def written(content: dict[str, object]) -> str:
+def written(content: Mapping[str, object]) -> str:
     """Plain values as YAML, what holds nothing nested in one line."""
     return yaml.dump(
         content, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=200
     ).rstrip()
 
 
-def indented(content: dict[str, object], by: int) -> str:
+def indented(content: Mapping[str, object], by: int) -> str:
     """YAML, set in."""
     return "\n".join(" " * by + line for line in written(content).splitlines())
