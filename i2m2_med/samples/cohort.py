@@ -107,7 +107,8 @@ def made_by_transforms(run: RunConfig) -> list[str]:
 
 
 def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, skip_bad: bool = False) -> Path:
-    """Raw data → a prepared folder, once: an earlier one of the same files and settings is used as it is."""
+    """Raw data → a prepared folder, once: an earlier one of the same files and settings is used as it is. All folds share one."""
+    run = run.of_fold(None)
     source = open_source(run)
     files = data_files(run, source)
     folder = workspace / "prepared" / f"{name}-{key_of(run, files)}"
@@ -123,10 +124,10 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
 
 
 def key_of(run: RunConfig, files: Sequence[Path]) -> str:
-    """Return the digest (12 hex digits) of settings of the data, the files' names, sizes and times, and our code. All folds share one."""
+    """Return the digest (12 hex digits) of settings of the data, the files' names, sizes and times, and our code."""
     stats = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     root = Path(getattr(run.source, "root", "")).absolute()
-    return digest([data_settings(run.of_fold(None)), str(root), stats, code_digest()])[:12]
+    return digest([data_settings(run), str(root), stats, code_digest()])[:12]
 
 
 def code_digest() -> str:

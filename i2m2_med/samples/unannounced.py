@@ -14,7 +14,7 @@ def add_unannounced(run: RunConfig, cohort: Cohort, progress: Progress) -> None:
     """
     if not (run.modalities.transforms or run.modalities.train_transforms):
         return
-    again = open_cohort(run, cohort.folder)
+    again = open_cohort(run.of_fold(0) if run.split.cross_validated else run, cohort.folder)
     files = unannounced(lambda: again.samples("train").__getitems__([0]), data_files(run, open_source(run)))
     if files:
         progress.say(f"not in the fingerprint of the data: {', '.join(map(str, files))}")

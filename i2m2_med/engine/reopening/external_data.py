@@ -80,8 +80,22 @@ def open_models_for(run: str, uri: str, paradigm: str | None, root: Path | None)
 
 
 def open_data(paradigm_models: FoundModels, progress: Progress) -> OtherData:
-    """Prepare the data that are to be judged, and open them."""
+    """Prepare the data that are to be judged, and open them. Raises ConfigError where an ensemble of folds has trained on them."""
+    refuse_own_data(paradigm_models, progress)
     cohort = open_cohort(
         paradigm_models.config, prepare(paradigm_models.config, paradigm_models.name, workspace(), progress)
     )
     return OtherData(paradigm_models.run_id, paradigm_models.config, paradigm_models.models, cohort)
+
+
+def refuse_own_data(asked: FoundModels, progress: Progress) -> None:
+    """Raise ConfigError where other data are asked for and are those that an ensemble's folds divided; told by their fingerprint, so
+    not where a file stated the folds."""
+    for model in asked.models:
+        if model.members and model.run.split.file is None:
+            own = with_root(model.run, asked.config.source.root)  # pyright: ignore[reportAttributeAccessIssue]
+            if open_cohort(own, prepare(own, asked.name, workspace(), progress)).fingerprint == model.fingerprint:
+                raise ConfigError(
+                    "these are the data that the ensemble's folds were made of: it has seen every patient. `i2m2 report` has their "
+                    "predictions out of fold"
+                )

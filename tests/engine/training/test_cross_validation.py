@@ -136,6 +136,14 @@ def test_what_was_cut_off_between_folds_is_gone_on_with_to_the_same_bytes(
     assert find_run(again.uri, made.run_id).status == "FINISHED"
 
 
+def test_a_fold_that_is_trained_alone_prepares_the_same_data_for_all(arrays: Path) -> None:
+    with experiment(arrays, "split.fold=1") as one:
+        assert one.manifest["settings"]["split"]["fold"] == 1
+    with experiment(arrays) as whole:
+        assert "fold" not in whole.manifest["settings"]["split"]
+        assert whole.manifest["folds"][1]["fingerprint"] == one.cohort.fingerprint
+
+
 def test_other_folds_are_another_experiment(arrays: Path) -> None:
     (arrays / "two.csv").write_text("row,fold\n" + "".join(f"row {i},{i % 2}\n" for i in range(ROWS)))
     with experiment(arrays) as three:
