@@ -53,6 +53,8 @@ class I2M2(nn.Module):
         answers = [self.ask(name, inputs, present) for name in self.names]
         stacked = torch.stack([log_probs for log_probs, _, _ in answers])
         heard = torch.stack([there for _, there, _ in answers])
+        if self.training and torch.is_grad_enabled() and not bool(heard.any()):
+            stacked = stacked + self.zero()  # nobody can read this batch, which is stepped on all the same
         return Opinions(
             self.combiner(stacked, heard), stacked, heard, torch.stack([own for _, _, own in answers]).sum()
         )
@@ -64,6 +66,12 @@ class I2M2(nn.Module):
             if not any(parameter.requires_grad for parameter in expert.parameters()):
                 expert.eval()
         return self
+
+    def zero(self) -> Tensor:
+        """Zero as a part of the graph, so that a loss over nothing has a gradient: zero of one parameter, none of the others."""
+        learnt = (parameter for parameter in self.parameters() if parameter.requires_grad)
+        first = next(learnt, None)
+        return torch.zeros(()) if first is None else first.flatten()[:0].sum()
 
     def can_answer(self, name: str, modalities: Collection[str]) -> bool:
         """Whether an expert judges a sample that has these modalities."""

@@ -236,7 +236,7 @@ def lint_foreign(run: RunConfig, values: Values, own: Collection[str] | None = N
     named = [(key, place) for key, place in places(run.model_dump(exclude={"source"})) if not is_trusted_place(place)]
     named = [(key, place) for key, place in named if place not in (own or ())]
     if own is None:
-        read = {"source": run.source, "split": run.split}
+        read = {"source": run.source, "split": run.split, "modalities": run.modalities}
         named += [((part, *key), place) for part, settings in read.items() for key, place in foreign_places(settings)]
     if named:
         key, place = named[0]

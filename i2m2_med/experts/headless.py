@@ -1,10 +1,13 @@
 """Any image network of MONAI as an encoder: its head is taken off, its last features are pooled."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2m2_med.errors import ConfigError
 
@@ -36,13 +39,30 @@ class ImageEncoder(nn.Module):
 
     def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch features"]:
         """(batch, channel, …) → (batch, features)."""
-        answer: Any = self.network(image)
+        with running_statistics(self.network, image.shape[0] == 1):
+            answer: Any = self.network(image)
         if isinstance(answer, list | tuple):  # maps from fine to coarse; ViT: the features, then its hidden states
             answer = answer[0] if answer[0].ndim == 2 else answer[-1]
         features = answer.flatten(2).mean(dim=2) if answer.ndim > 2 else answer
         if features.shape[1] != self.features:
             raise ValueError(f"the network answers {features.shape[1]} features, not {self.features}")
         return features
+
+
+@contextmanager
+def running_statistics(network: nn.Module, alone: bool) -> Generator[None]:
+    """Let BatchNorm use its running statistics for a sample that is alone in its batch: it has no spread of its own.
+
+    Such batches come where most samples lack the modality.
+    """
+    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.training] if alone else []
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
 
 
 def has(network: nn.Module, name: str) -> bool:

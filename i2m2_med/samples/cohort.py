@@ -21,6 +21,7 @@ from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.disk_cache import DiskCache
 from i2m2_med.samples.folds import assign_folds, fold_column
 from i2m2_med.samples.further_files import further_files, name_of
+from i2m2_med.samples.joined import join, joined_arrays, refuse_leaks, shapes
 from i2m2_med.samples.prevalence import prevalences
 from i2m2_med.samples.split import RANKED, REST, SPLITS, assign
 from i2m2_med.sources import source_of
@@ -90,7 +91,7 @@ def row_view(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def open_source(run: RunConfig) -> Source:
     """The run's data set, as its settings describe it; experts may read only what it (or a transform) gives."""
     source = source_of(run.source)
-    known = [*source.modalities, *made_by_transforms(run)]
+    known = [*source.modalities, *run.modalities.columns, *made_by_transforms(run)]
     for expert, settings in run.experts.items():
         for modality in settings.reads:
             if modality not in known:
@@ -139,7 +140,9 @@ def code_digest() -> str:
 def data_settings(run: RunConfig) -> dict[str, Any]:
     """The settings that decide what the data are, without where they lie."""
     source = {name: value for name, value in run.source.fingerprinted().items() if not is_place(run, name)}
-    return {"source": source, "normalise": run.modalities.normalise, "split": run.split.fingerprinted()}
+    columns = {name: one.fingerprinted() for name, one in run.modalities.columns.items()}
+    beside = {"columns": columns} if columns else {}  # came later: without them older fingerprints hold
+    return {"source": source, "normalise": run.modalities.normalise, "split": run.split.fingerprinted(), **beside}
 
 
 def is_place(run: RunConfig, name: str) -> bool:
@@ -162,6 +165,7 @@ def fill(
     records = source.ingest(folder, workspace / "cache", flow, progress)
     if not len(records):
         raise SourceError(f"no sample is left of {getattr(run.source, 'root', 'the data set')}; {last_step(flow)}")
+    records = join(records, run, folder, flow)
     place = assign_folds if run.split.folds else assign
     records, flow.audits["split"] = place(records, run.split)
     key = project_key(workspace)
@@ -195,10 +199,11 @@ def fill_split(
     listed: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Audit one split of the records, write the statistics of its training rows into `beside`, and return its manifest."""
-    arrays = source.arrays(folder)
+    arrays = arrays_of(run, source, folder)
     flow.audits |= source.audits(records, arrays)
+    refuse_leaks(records, run, folder, source.labels_in(folder).names)
     train = np.flatnonzero((records["split"] == "train").to_numpy())
-    state = normalise.fit(arrays, train, run.modalities.normalise, source.columns)
+    state = normalise.fit(arrays, train, run.modalities.normalise, {**source.columns, **shapes(run)})
     write_json(beside / "state.json", state)
     labels = source.labels_in(folder)
     return describe_cohort(run, source, labels, listed=listed, records=records, state=state, flow=flow)
@@ -207,6 +212,11 @@ def fill_split(
 def folder_of(folder: Path, fold: int | None) -> Path:
     """Where a prepared folder keeps statistics and manifest: a fold's apart, all else in the folder itself."""
     return folder if fold is None else folder / f"fold-{fold}"
+
+
+def arrays_of(run: RunConfig, source: Source, folder: Path) -> dict[str, np.ndarray]:
+    """The source's arrays, and those of the columns that are joined."""
+    return {**source.arrays(folder), **joined_arrays(run, folder)}
 
 
 def last_step(flow: Flow) -> str:
@@ -336,7 +346,7 @@ def open_cohort(run: RunConfig, folder: Path) -> Cohort:
         records=records,
         labels=source.labels_in(folder),
         modalities=modalities,
-        arrays=source.arrays(folder),
+        arrays=arrays_of(run, source, folder),
         state={} if run.split.cross_validated else json.loads((beside / "state.json").read_text()),
         transform=compose(run, "transforms"),
         augment=compose(run, "train_transforms"),

@@ -35,6 +35,10 @@ def further_files(run: RunConfig) -> list[Path]:
 
     Raises ConfigError where `split.file` is no file.
     """
+    beside = [joined.table for joined in run.modalities.columns.values()]
+    for path in beside:
+        if not path.is_file():
+            raise ConfigError(f"modalities.columns: {path} is not a file; name the table")
     table = run.split.file
     if table is not None and not table.is_file():
         raise ConfigError(
@@ -43,7 +47,7 @@ def further_files(run: RunConfig) -> list[Path]:
     blocks = (*run.modalities.transforms, *run.modalities.train_transforms)
     named = [path for block in blocks for value in texts(block) for path in files_named(value)]
     code = [path for plugin in run.plugins for path in code_of(plugin)]
-    return sorted({path.absolute() for path in (*named, *code, *([table] if table else []))})
+    return sorted({path.absolute() for path in (*named, *code, *beside, *([table] if table else []))})
 
 
 def texts(content: Any) -> Iterator[str]:

@@ -17,6 +17,7 @@ from i2m2_med.samples.cohort import compose, open_source
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import outside
 from i2m2_med.samples.growth import LARGEST, values_of
+from i2m2_med.samples.joined import joined_study
 from i2m2_med.samples.normalise import State
 from i2m2_med.scoring.study_checks import checked_files, content_hash, row_hash
 from i2m2_med.sources.source import Study
@@ -96,7 +97,7 @@ class Reader:
 
     def open(self, folder: Path) -> Samples:
         """Return the samples of a study folder, or of a row of a table."""
-        return self.samples_of(self.source.study(folder))
+        return self.samples_of(joined_study(self.source.study(folder), folder, self.run.modalities.columns))
 
     def samples_of(self, study: Study) -> Samples:
         """Return an opened study's samples. Raises SourceError where it holds nothing."""

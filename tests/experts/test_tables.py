@@ -86,6 +86,12 @@ def test_a_network_whose_head_is_not_known_says_how_many_features():
         ImageEncoder(network, features=6)(torch.zeros(2, 1, 16, 16))
 
 
+def test_a_sample_alone_in_its_batch_can_be_trained_on():
+    encoder = ImageEncoder(NETWORKS["ResNet"]()).train()
+    encoder(torch.randn(1, 1, 32, 32, 32)).sum().backward()
+    assert all(layer.training for layer in encoder.modules())
+
+
 def test_joint_takes_encoders_of_any_kinds():
     encoders: list[nn.Module] = [ImageEncoder(NETWORKS["ResNet"]()), ColumnsEncoder(2, 1), SignalEncoder(1)]
     joint = Joint(encoders, labels=2, classes=3)

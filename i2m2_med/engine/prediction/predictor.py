@@ -96,6 +96,8 @@ def portable(run: RunConfig) -> dict[str, Any]:
     }
     if run.split.file:
         content["split"]["file"] = WITHHELD
+    for block in content["modalities"]["columns"].values():
+        block["table"] = WITHHELD
     return content
 
 

@@ -96,6 +96,7 @@ def _write(folder: Path, anatomy: Anatomy, plan: Plan) -> dict[str, int]:
         made.append(volume)
     files.write_annotations(folder, anatomy, made, np.random.default_rng([plan.seed, 3]))
     files.write_truth(folder / "truth.parquet", made)
+    files.write_clinical(folder / "clinical.csv", sorted(set(patients)), plan.seed)
     noise = ideal.patch_noise(anatomy, plan.geometry, maps, plan.seed)
     write_json(folder / IDEAL, ideal.report(anatomy, noise, plan.dials, [volume.latents for volume in made]))
     return {label: int(classes[..., number].sum()) for number, label in enumerate(anatomy.labels)}

@@ -168,3 +168,13 @@ def write_truth(path: Path, volumes: Sequence[SimulatedVolume]) -> None:
         }
         frames.append(pl.DataFrame(frame))
     pl.concat(frames).write_parquet(path)
+
+
+def write_clinical(path: Path, patients: Sequence[str], seed: int) -> None:
+    """Write `patient_id`, `age`, `bmi`, `sex`: a third modality to try, which says nothing of the findings."""
+    rng = np.random.default_rng([seed, 5])
+    lines = ["patient_id,age,bmi,sex"]
+    for patient in patients:
+        age, bmi, sex = rng.normal(45, 14), rng.normal(26, 4), "f" if rng.random() < 0.5 else "m"
+        lines.append(f"{patient},{age:.0f},{bmi:.1f},{sex}")
+    path.write_text("\n".join(lines) + "\n")

@@ -2,6 +2,7 @@
 
 OUT/singlecoil/file1000001.h5 …   (multicoil/ with more coils) nothing else in the folder, so fastmri.SliceDataset reads it
 OUT/knee.csv, knee_file_list.csv  fastMRI+ annotations; some volumes were never reviewed
+OUT/clinical.csv                  age, body mass index and sex of each patient, which say nothing
 OUT/truth.parquet, ideal.json     class and latents of every slice; AUROC of an ideal observer, computed
 """
 

@@ -21,6 +21,8 @@ MOST_WORDS = 1_000
 MOSTLY = 0.9
 """Share of a column's cells that makes it one of dates, or of names that stand once."""
 SECONDS_OF_A_YEAR = 31_557_600
+NOTHING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NaT", ".")
+"""Words of a category that stand for an empty cell; "none" is a word."""
 FEW = 20
 """Rows below which nothing is told from how often words stand."""
 IDENTIFIER = re.compile(r"(?:^|_|\b)(?:id|uid|guid|mrn|ssn|accession|identifier)(?:$|_|\b)", re.IGNORECASE)
@@ -51,7 +53,8 @@ def numbers(table: pl.DataFrame, name: str, where: str, unreadable: float) -> tu
 
 def words(table: pl.DataFrame, name: str, where: str) -> pl.Series:
     """A column of words; whole numbers stand without a point, so that 1 and 1.0 are one word."""
-    cells = emptied(column(table, name, where), typed=True)
+    cells = column(table, name, where)
+    cells = cells.set(cells.is_in(NOTHING), None)
     plain = cells.str.extract(r"^([+-]?\d+)\.0*$", 1)
     return plain.fill_null(cells).alias(name)
 

@@ -190,6 +190,7 @@ def encoder(modality: Any) -> dict[str, Any]:
             "spatial_dims": modality.dimensions,
             "n_input_channels": modality.channels,
             "conv1_t_stride": 2,
+            "norm": ["group", {"num_groups": 8}],  # batches are small, and smaller where samples lack the image
         }
         return {"_target_": "i2m2_med.experts.ImageEncoder", "network": network}
     if isinstance(modality, Columns):

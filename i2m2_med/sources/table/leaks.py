@@ -12,6 +12,8 @@ from i2m2_med.sources.table.settings import Columns
 DETERMINES = 0.9
 """Adjusted mutual information, as a share of the label's entropy, above which a column is taken for the label in other words."""
 BINS = 32
+IN_A_BIN = 10
+"""Rows of a bin, at least: with fewer chance alone tells the label, and the correction for it breaks down."""
 MOST = 20_000
 """Training rows that are looked at, evenly taken."""
 FEWEST = 20
@@ -50,8 +52,9 @@ def binned(values: np.ndarray) -> np.ndarray:
     """(row,) bins of like count; −1 where missing. Few different values are bins of their own."""
     finite = np.isfinite(values)
     distinct = np.unique(values[finite])
-    if len(distinct) > BINS:
-        distinct = np.unique(np.quantile(values[finite], np.linspace(0, 1, BINS + 1)[:-1]))
+    bins = max(2, min(BINS, int(finite.sum()) // IN_A_BIN))
+    if len(distinct) > bins:
+        distinct = np.unique(np.quantile(values[finite], np.linspace(0, 1, bins + 1)[:-1]))
     return np.where(finite, np.searchsorted(distinct, np.where(finite, values, 0), side="right"), -1)
 
 

@@ -64,10 +64,16 @@ def rest(made: Draft) -> Iterator[str]:
 
 
 def written(content: Mapping[str, object]) -> str:
-    """Plain values as YAML, what holds nothing nested in one line."""
-    return yaml.dump(
-        content, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=200
-    ).rstrip()
+    """Plain values as YAML, a line for each name."""
+    return "\n".join(f"{flow(name)}: {flow(value)}" for name, value in content.items())
+
+
+def flow(value: object) -> str:
+    """A value in one line, as `i2m2_med.documents` reads it."""
+    text = yaml.dump(
+        value, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=1_000_000
+    )
+    return text.removesuffix("...\n").strip()
 
 
 def indented(content: Mapping[str, object], by: int) -> str:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.config.run import Training
 from i2m2_med.engine.training.fit import fit
 from i2m2_med.engine.training.loss import MaskedNLL, Objective, build_loss, check_loss
@@ -150,3 +151,12 @@ class Mean(nn.Module):
     def forward(self, log_probs: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         del present
         return log_probs.mean(dim=0).log_softmax(-1)
+
+
+def test_a_batch_that_nobody_can_read_teaches_nothing_and_is_no_error():
+    model = I2M2({"x": nn.Linear(3, 2)}, {"x": ("x",)}, ProductOfExperts(), (1, 2)).train()
+    opinions = model({"x": torch.full((4, 3), torch.nan)}, {"x": torch.zeros(4, dtype=torch.bool)})
+    loss = Objective(MaskedNLL())(opinions, torch.zeros(4, 1, dtype=torch.int64))
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
