@@ -14,6 +14,7 @@ import polars as pl
 
 from i2m2_med.config.run import IDEAL
 from i2m2_med.files import replace_folder, write_json
+from i2m2_med.simulate.mimic3.attached import write_attached
 from i2m2_med.simulate.mimic3.cases import CaseDials, draw_cases
 from i2m2_med.simulate.mimic3.stays import ODD_KINDS, Stays, draw_stays
 from i2m2_med.simulate.mimic3.tables import write_rows
@@ -42,6 +43,7 @@ def simulate(
     notes: float = 0.5,
     between: float = 0.6,
     prevalence: float = 0.5,
+    studies: bool = False,
 ) -> dict[str, Any]:
     """Simulate the MIMIC-IV tables that the pipeline reads. Everything is synthetic; the same call writes the same bytes.
 
@@ -65,6 +67,8 @@ def simulate(
         Evidence that only the relation of series and static shows, neither of them alone, 0 to 1.
     prevalence
         Share of patients who die within a year, and share who have a code of each of the two ICD groups.
+    studies
+        Also chest pictures (`cxr/`) and ECGs (`ecg/`), in the layouts of MIMIC-CXR-JPG and MIMIC-IV-ECG.
     """
     dials = CaseDials(series, static, notes, between)
     refuse_impossible(patients, seed, prevalence)
@@ -74,6 +78,8 @@ def simulate(
         stays = in_mimic4(draw_stays(cases, rng))
         tables = as_mimic4(draw_tables(cases, stays, rng), stays, version, rng)
         rows = write_tables(folder, tables)
+        if studies:
+            write_attached(folder, cases, stays, np.random.default_rng([seed, 8]))
         truth = truth_table(cases, stays).filter(pl.col("left_out") != ODD_KINDS[1])
         truth.write_parquet(folder / "truth.parquet")
         ideal = ceiling(dials, patients, seed, prevalence)

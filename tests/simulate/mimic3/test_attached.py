@@ -7,8 +7,11 @@ import polars as pl
 import pytest
 
 from i2m2_med.simulate.mimic3.write import simulate
+from i2m2_med.simulate.mimic4.write import simulate as mimic4_simulate
+from i2m2_med.sources import mimic4
 from i2m2_med.sources.formats.picture import read_picture
 from i2m2_med.sources.formats.wfdb import read_header, read_waveform
+from i2m2_med.sources.source import Flow, Progress
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +54,19 @@ def test_an_ecg_is_as_its_header_says(made: Path) -> None:
     volts = read_waveform(made / "ecg" / f"{listed['path'][0]}.hea")
     assert volts.shape == (12, 5000)
     assert 0.3 < volts.max() < 2
+
+
+def test_mimic4_has_them_under_its_own_identifiers(tmp_path: Path) -> None:
+    """MIMIC-IV, its radiology reports, MIMIC-CXR-JPG and MIMIC-IV-ECG in one run."""
+    out = tmp_path / "four"
+    mimic4_simulate(out, patients=40, seed=2, studies=True)
+    settings = mimic4.Settings(
+        root=out,
+        notes={"categories": ["Radiology"]},
+        pictures=out / "cxr/mimic-cxr-2.0.0-metadata.csv.gz",
+        picture_views=("AP", "PA"),
+        ecgs=out / "ecg/record_list.csv",
+    )
+    records = mimic4.Source(settings).ingest(tmp_path, tmp_path / "cache", Flow(), Progress())
+    for modality in ("series", "notes", "picture", "ecg"):
+        assert records[f"has_{modality}"].sum() > 10, modality
