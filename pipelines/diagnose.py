@@ -53,26 +53,25 @@ def main(
     folder = out or workspace() / "runs" / f"diagnose-{Path(opened.run_id).name[:32]}-{opened.models[0].paradigm}"
     ideal = ideal_information(opened.config, opened.cohort.manifest)
     diagnosis = diagnose(opened, folder, seed, ideal)
-    table(
-        "Where the signal lies (test split)", ["label", "verdict"], [list(pair) for pair in diagnosis.verdicts.items()]
-    )
-    if ideal:
-        say(ideal)
-    say(f"page in {diagnosis.paths['diagnosis.html']}")
-    rows = (
-        diagnosis.tables["dependence"]
-        .astype(object)
-        .where(diagnosis.tables["dependence"].notna(), None)
-        .to_dict("records")
-    )
+    show(diagnosis, ideal)
+    found = diagnosis.tables["dependence"].astype(object)
     return {
         "run": opened.run_id,
         "verdict": diagnosis.verdicts["overall"],
         "ideal": ideal,
         "labels": diagnosis.verdicts,
-        "rows": rows,
+        "rows": found.where(found.notna(), None).to_dict("records"),
         "report": str(diagnosis.paths["diagnosis.html"]),
     }
+
+
+def show(diagnosis: "Diagnosis", ideal: str) -> None:
+    """Print the verdicts and where the page is."""
+    verdicts = [list(pair) for pair in diagnosis.verdicts.items()]
+    table("Where the signal lies (test split)", ["label", "verdict"], verdicts)
+    if ideal:
+        say(ideal)
+    say(f"page in {diagnosis.paths['diagnosis.html']}")
 
 
 def diagnose(opened: "Opened", folder: Path, seed: int, ideal: str) -> "Diagnosis":
