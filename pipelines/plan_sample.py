@@ -37,19 +37,10 @@ def main(
     correlation
         Of the errors that the same patients bring to two paradigms' AUROCs: 0 (nothing alike) to below 1.
     """
-    from i2m2_med.report.statistics.planning import Plan, plan_table
+    from i2m2_med.report.statistics.planning import Assumptions, plan_table
 
-    shares = {"prevalence": prevalence, "auroc": auroc, "sensitivity": sensitivity}
-    for name, value in shares.items():
-        if not 0 < value < 1:
-            raise ConfigError(f"--{name} {value:g} is no share; give a number between 0 and 1")
-    if not 0 <= correlation < 1:
-        raise ConfigError(f"--correlation {correlation:g} is not between 0 and below 1")
-    if not 0 <= seed_sd < 0.5 or seeds < 1:
-        raise ConfigError(f"--seeds {seeds} --seed-sd {seed_sd:g}: there is one seed or more, and a spread below 0.5")
-    if not patients or min(patients) < 2 or max(patients) > 1_000_000:
-        raise ConfigError("--patients takes numbers from 2 to 1,000,000")
-    plan = Plan(
+    refuse_odd(patients, seeds, seed_sd, correlation, prevalence=prevalence, auroc=auroc, sensitivity=sensitivity)
+    plan = Assumptions(
         prevalence=prevalence,
         auroc=auroc,
         sensitivity=sensitivity,
@@ -68,3 +59,16 @@ def main(
         else "A patient counts once, as if its samples were alike. With one seed the difference is of two trained models only."
     )
     return {"widths": widths.astype(object).where(widths.notna(), None).to_dict("records")}
+
+
+def refuse_odd(patients: tuple[int, ...], seeds: int, seed_sd: float, correlation: float, **shares: float) -> None:
+    """Raise ConfigError for what can't be planned with."""
+    for name, value in shares.items():
+        if not 0 < value < 1:
+            raise ConfigError(f"--{name} {value:g} is no share; give a number between 0 and 1")
+    if not 0 <= correlation < 1:
+        raise ConfigError(f"--correlation {correlation:g} is not between 0 and below 1")
+    if not 0 <= seed_sd < 0.5 or seeds < 1:
+        raise ConfigError(f"--seeds {seeds} --seed-sd {seed_sd:g}: there is one seed or more, and a spread below 0.5")
+    if not patients or min(patients) < 2 or max(patients) > 1_000_000:
+        raise ConfigError("--patients takes numbers from 2 to 1,000,000")

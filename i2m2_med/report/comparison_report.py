@@ -22,7 +22,7 @@ from i2m2_med.report.pages.trust import judge_trust
 from i2m2_med.report.pages.write import markdown, wide, write_tables
 from i2m2_med.report.statistics.compare import Comparison, compare_tables
 from i2m2_med.report.statistics.intervals import REPLICATES
-from i2m2_med.report.statistics.paired_predictions import Cohort, Model, read_cohort
+from i2m2_med.report.statistics.paired_predictions import Model, PairedPredictions, pair_predictions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         fingerprints=one.fingerprints,
         evaluation=one.evaluation,
     )
-    every = read_cohort(one.tables, prior=one.evaluation.prior)
+    every = pair_predictions(one.tables, prior=one.evaluation.prior)
     left_out = left_out_table(every, one.replicates, one.seed) if one.split == "test" else pd.DataFrame()
     draws, sensitivity = min(one.replicates, 1000), one.evaluation.sensitivity
     trust = judge_trust(
@@ -119,7 +119,9 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
     return WrittenReport(comparison, paths)
 
 
-def card_values(evidence: Evidence, every: Cohort, comparison: Comparison, facts: Mapping[str, str]) -> dict[str, Any]:
+def card_values(
+    evidence: Evidence, every: PairedPredictions, comparison: Comparison, facts: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the values that the model card's template names. every: the cohort of all splits."""
     judged = every.of(evidence.split)
     first = judged.take(judged.common).first

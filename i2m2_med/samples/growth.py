@@ -84,7 +84,7 @@ GROWTH: dict[str, Callable[[Block, Shape], int]] = {
 """By class of MONAI's, the values that it makes of an array: from its block and the array's shape, channels first."""
 
 
-class Bound:
+class SizeBound:
     """Goes before a transform that could make a sample too large: passes it on as it is, or raises SourceError."""
 
     def __init__(self, step: Any, block: Block, forecast: Callable[[Any, Block, Record], int]) -> None:
@@ -104,15 +104,15 @@ class Bound:
 
 
 def bounded(step: Any, block: Block) -> list[Any]:
-    """Return a transform, behind a `Bound` where it could make a sample larger."""
+    """Return a transform, behind a `SizeBound` where it could make a sample larger."""
     from monai.transforms.traits import LazyTrait
 
     name = type(step).__name__
     home = type(step).__module__.startswith("monai.")
     if home and name in GROWTH:
-        return [Bound(step, block, by_arguments), step]
+        return [SizeBound(step, block, by_arguments), step]
     if isinstance(step, LazyTrait) and not name.removeprefix("Rand").startswith(KEEPERS):
-        return [Bound(step, block, by_shape), step]
+        return [SizeBound(step, block, by_shape), step]
     return [step]
 
 

@@ -14,7 +14,7 @@ from monai.transforms.compose import Compose
 
 from i2m2_med.config.targets import build
 from i2m2_med.errors import SourceError, causes
-from i2m2_med.samples.growth import LARGEST, Bound, bounded, values_of
+from i2m2_med.samples.growth import LARGEST, SizeBound, bounded, values_of
 
 FLAT, SOLID = (3, 9, 7), (2, 9, 7, 5)
 
@@ -103,7 +103,7 @@ def test_a_sample_too_large_is_refused_at_once_in_a_line(
 def test_what_makes_nothing_larger_goes_unjudged(name: str) -> None:
     arguments = {"roi_size": [3, 3]} if "Crop" in name else {}
     arguments |= {"roi_center": [4, 4]} if name == "SpatialCropd" else {}
-    assert not any(isinstance(step, Bound) for step in steps(name, arguments))
+    assert not any(isinstance(step, SizeBound) for step in steps(name, arguments))
 
 
 def test_a_large_study_is_not_refused_for_what_the_config_did_not_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
-class Fitted(Strict):
+class LabelCalibration(Strict):
     """One label's numbers in one availability pattern."""
 
     scale: Annotated[float, Field(gt=0, le=1e9)]
@@ -31,7 +31,7 @@ class Pattern(Strict):
     """One availability pattern: what was fitted per label, and on how many samples."""
 
     samples: Annotated[int, Field(ge=0)]
-    labels: list[Fitted | None]
+    labels: list[LabelCalibration | None]
 
 
 class Conformal(Strict):

@@ -14,7 +14,7 @@ from i2m2_med.console import plain
 from i2m2_med.documents import NotPlain, read_start, read_yaml
 from i2m2_med.documents import read_json as parse_json
 from i2m2_med.engine.prediction.calibration_file import misfit
-from i2m2_med.engine.tracking.places import read_places, show
+from i2m2_med.engine.tracking.place_tokens import read_places, show
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.samples.normalise import State
 from i2m2_med.sources.source import Source
@@ -24,7 +24,7 @@ from i2m2_med.workspace import workspace
 def read_portable(path: Path, *, names_data: bool = False) -> RunConfig:
     """A model folder's config, typed and linted as a stranger's: `plugins` and places on this machine must be trusted (config/trust.py).
 
-    names_data: it is a run's own config in the store, which says where its data lie, by the tokens of this workspace (tracking/places.py).
+    names_data: it is a run's own config in the store, which says where its data lie, by the tokens of this workspace (tracking/place_tokens.py).
     """
     try:
         content = read_yaml(read_start(path))

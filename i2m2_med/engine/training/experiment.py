@@ -20,7 +20,7 @@ from i2m2_med.engine.prediction.build import training_of
 from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
 from i2m2_med.engine.prediction.seed import best_device, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
-from i2m2_med.engine.tracking.places import hide
+from i2m2_med.engine.tracking.place_tokens import hide
 from i2m2_med.engine.tracking.read import COST_TAG
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
@@ -268,7 +268,7 @@ def comparison_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def placed(run: RunConfig) -> dict[str, Any]:
-    """Return a config as plain values for the store, its paths and URIs as tokens (tracking/places.py).
+    """Return a config as plain values for the store, its paths and URIs as tokens (tracking/place_tokens.py).
 
     The workspace keeps the paths, absolute, so that `i2m2 verify` finds the data from any folder.
     """

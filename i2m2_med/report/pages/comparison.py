@@ -15,7 +15,7 @@ from i2m2_med.report.pages.write import SHOWN, wide, with_interval
 from i2m2_med.report.statistics.bootstrap import MACRO
 from i2m2_med.report.statistics.compare import Comparison
 from i2m2_med.report.statistics.differences import BY_PATIENT, PATIENT_AUROC
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 
 PAIRED = ("auroc", "accuracy", "nll", PATIENT_AUROC)
 HOW = (
@@ -82,7 +82,7 @@ def result_sections(comparison: Comparison, *, metric: str, ideal: Ideal | None,
     ]
 
 
-def evidence_sections(trust: Trust, judged: Cohort) -> list[Section]:
+def evidence_sections(trust: Trust, judged: PairedPredictions) -> list[Section]:
     """ROC and precision–recall curves, reliability, decision curves; the tables of calibration and conformal sets folded."""
     drawn = [name for name in judged.paradigms if name in set(trust.reliability["paradigm"])]
     models = {(name, judged.seeds(name)[0]): judged.of_paradigm(name)[0] for name in drawn}
@@ -105,7 +105,7 @@ def evidence_sections(trust: Trust, judged: Cohort) -> list[Section]:
     ]
 
 
-def detail_sections(comparison: Comparison, trust: Trust, every: Cohort, reference: str) -> list[Section]:
+def detail_sections(comparison: Comparison, trust: Trust, every: PairedPredictions, reference: str) -> list[Section]:
     """Availability patterns, operating points, subgroups, seeds; only what these data have."""
     several = comparison.patterns["pattern"].nunique() > 1 if len(comparison.patterns) else False
     again = comparison.seeds["sd"].notna().any() if "sd" in comparison.seeds else False
@@ -137,7 +137,7 @@ def detail_sections(comparison: Comparison, trust: Trust, every: Cohort, referen
     ]
 
 
-def presence(every: Cohort) -> Plot:
+def presence(every: PairedPredictions) -> Plot:
     """How many samples of each split had which modalities."""
     counts = every.first.samples.groupby(["pattern", "split"]).size().unstack(fill_value=0)
     shares = counts / counts.sum()

@@ -7,7 +7,7 @@ import pandas as pd
 from i2m2_med.config.run import Evaluation
 from i2m2_med.report.pages.html import Section
 from i2m2_med.report.statistics.consistency import consistency_table
-from i2m2_med.report.statistics.paired_predictions import Model, read_cohort
+from i2m2_med.report.statistics.paired_predictions import Model, pair_predictions
 
 
 def consistency_sections(
@@ -16,7 +16,7 @@ def consistency_sections(
     """Return the share of studies all of whose items are right, where `evaluation.consistency` asks for it; or nothing."""
     if not evaluation.consistency:
         return ()
-    judged = read_cohort(tables).of(split)
+    judged = pair_predictions(tables).of(split)
     table = consistency_table(judged.take(judged.common))
     text = ["The share of studies all of whose items are decided right; intervals by patient."]
     return (Section("Consistency", text, tables=[("Studies wholly right", table)]),)

@@ -9,7 +9,7 @@ from i2m2_med.report.pages.html import Plot
 from i2m2_med.report.pages.plots import Traces, band, line, points, rows_layout, square_layout, thinned, upright
 from i2m2_med.report.pages.write import with_interval
 from i2m2_med.report.statistics.metrics import LOWER_IS_BETTER
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 
 
 def forest(table: pd.DataFrame, reference: str, metric: str, label: str, *, wide: bool = False) -> Plot:
@@ -105,7 +105,7 @@ def decisions(table: pd.DataFrame) -> list[Plot]:
     return plots
 
 
-def discrimination(judged: Cohort) -> tuple[list[Plot], list[Plot]]:
+def discrimination(judged: PairedPredictions) -> tuple[list[Plot], list[Plot]]:
     """ROC and precision–recall curves, a figure per label of two classes; first seed of each paradigm of the cohort."""
     rocs: list[Plot] = []
     recalls: list[Plot] = []

@@ -10,7 +10,7 @@ from i2m2_med.report.pages.html import Section
 from i2m2_med.report.pages.write import with_interval
 from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube, supports_of
 from i2m2_med.report.statistics.intervals import Interval, difference_interval, draw_weights, metric_interval
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.patterns import FEWEST
 from i2m2_med.report.statistics.refits import contrast, of_draws
 from i2m2_med.report.statistics.support import Support
@@ -40,7 +40,7 @@ def held_apart(tables: Iterable[pd.DataFrame], manifest: Mapping[str, Any]) -> d
     return {name: [table[table["split"] == split] for table in every] for name, split in names.items()}
 
 
-def left_out_table(every: Cohort, replicates: int, seed: int = 0) -> pd.DataFrame:
+def left_out_table(every: PairedPredictions, replicates: int, seed: int = 0) -> pd.DataFrame:
     """Every metric of each paradigm and label on `left out` (test) and `rest`, and `left out − rest`.
 
     Empty without `rest`, and where either holds fewer than ten patients.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from i2m2_med.report.statistics.calibration import calibration_table, decision_curve
 from i2m2_med.report.statistics.intervals import draw_weights
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.reliability import reliability_table
 from i2m2_med.report.statistics.subgroups import coverage_table, subgroup_table
 
@@ -25,7 +25,9 @@ class Trust(NamedTuple):
     coverage: pd.DataFrame
 
 
-def judge_trust(every: Cohort, *, split: str, reference: str, draws: int, seed: int, sensitivity: float = 0.9) -> Trust:
+def judge_trust(
+    every: PairedPredictions, *, split: str, reference: str, draws: int, seed: int, sensitivity: float = 0.9
+) -> Trust:
     """Every table, on the samples of `split` that all models answered; first seeds of the reference and what is drawn beside it."""
     chosen = [name for name in every.paradigms if name in (*BESIDE, reference)] or every.paradigms[:1]
     first = replace(every, models={(name, every.seeds(name)[0]): every.of_paradigm(name)[0] for name in chosen})

@@ -16,7 +16,7 @@ from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
 from i2m2_med.report.statistics.calibration_floor import Floor, chance_of, mean_floor
 from i2m2_med.report.statistics.intervals import Interval, metric_interval
 from i2m2_med.report.statistics.metrics import metric_names, metrics_of
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.support import Support, mean_support, support
 
 MACRO = "macro"
@@ -25,7 +25,7 @@ Cube = Float[np.ndarray, "model label metric draw"]
 Row = dict[str, Any]
 
 
-def replicate_cube(cohort: Cohort, weights: Float[np.ndarray, "patient draw"]) -> Cube:
+def replicate_cube(cohort: PairedPredictions, weights: Float[np.ndarray, "patient draw"]) -> Cube:
     """Every metric of every model and label under every draw."""
     names = metric_names(cohort.first)
     cube = np.empty((len(cohort.models), len(cohort.first.labels), len(names), weights.shape[1]))
@@ -36,7 +36,7 @@ def replicate_cube(cohort: Cohort, weights: Float[np.ndarray, "patient draw"]) -
     return cube
 
 
-def metric_rows(cohort: Cohort, cube: Cube, seed: int = 0) -> list[Row]:
+def metric_rows(cohort: PairedPredictions, cube: Cube, seed: int = 0) -> list[Row]:
     """One row per model, label and metric, then the means over seeds; a macro mean where there are several labels. cube: with folds.
 
     Average precision is followed by the prevalence that it would be by chance, ECE by the `ece_of_chance` of calibrated models.
@@ -62,7 +62,7 @@ def metric_rows(cohort: Cohort, cube: Cube, seed: int = 0) -> list[Row]:
     return rows
 
 
-def seed_table(cohort: Cohort, cube: Cube) -> pd.DataFrame:
+def seed_table(cohort: PairedPredictions, cube: Cube) -> pd.DataFrame:
     """Per paradigm, label and metric: the mean and standard deviation over seeds, apart from one seed's sampling error."""
     rows: list[Row] = []
     for paradigm in cohort.paradigms:
@@ -76,7 +76,7 @@ def seed_table(cohort: Cohort, cube: Cube) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def supports_of(cohort: Cohort) -> dict[tuple[str, str], Support]:
+def supports_of(cohort: PairedPredictions) -> dict[tuple[str, str], Support]:
     """By label (and `macro`) and metric."""
     first = cohort.first
     supports: dict[tuple[str, str], Support] = {}
@@ -95,13 +95,13 @@ def defined(interval: Interval) -> dict[str, float | None]:
     return {name: number if np.isfinite(number) else None for name, number in interval._asdict().items()}
 
 
-def members(cohort: Cohort, paradigm: str) -> list[int]:
+def members(cohort: PairedPredictions, paradigm: str) -> list[int]:
     """Return the places of a paradigm's seeds on the model axis."""
     return [at for at, (name, _) in enumerate(cohort.models) if name == paradigm]
 
 
 def by_label(
-    cohort: Cohort, values: Float[np.ndarray, "label metric *draws"]
+    cohort: PairedPredictions, values: Float[np.ndarray, "label metric *draws"]
 ) -> Iterator[tuple[str, str, np.ndarray, int]]:
     """(label, metric, draws, labels used) of each label, then of their macro mean over the labels that define the metric."""
     labels, names = cohort.first.labels, metric_names(cohort.first)
@@ -115,13 +115,13 @@ def by_label(
             yield MACRO, metric, mean, int(defined.sum())
 
 
-def _labels(cohort: Cohort, label: str) -> list[int]:
+def _labels(cohort: PairedPredictions, label: str) -> list[int]:
     """Return the places of a label, or of all labels of the macro mean, on the label axis."""
     labels = cohort.first.labels
     return list(range(len(labels))) if label == MACRO and MACRO not in labels else [labels.index(label)]
 
 
-def _floors(cohort: Cohort, seed: int) -> dict[tuple[int, int], Floor]:
+def _floors(cohort: PairedPredictions, seed: int) -> dict[tuple[int, int], Floor]:
     """By model and label."""
     return {
         (model, label): chance_of(predictions, label, cohort.counts_for(label), seed)
@@ -130,7 +130,7 @@ def _floors(cohort: Cohort, seed: int) -> dict[tuple[int, int], Floor]:
     }
 
 
-def _prevalence(cohort: Cohort, label: str) -> Interval:
+def _prevalence(cohort: PairedPredictions, label: str) -> Interval:
     """The share of class 1, or the mean share of the classes that occur: average precision without any skill."""
     shares: list[float] = []
     for at in _labels(cohort, label):

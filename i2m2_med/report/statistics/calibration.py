@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import expit
 
 from i2m2_med.report.statistics.bootstrap import Row
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.refits import contrast, of_draws, quantile
 from i2m2_med.report.statistics.support import support
 from i2m2_med.report.statistics.table import Predictions, log_odds
@@ -93,7 +93,7 @@ def in_the_large(
     return InTheLarge(float(at[0]), float(np.sqrt(covariance[0, 0])), expected, observed, error)
 
 
-def calibration_table(cohort: Cohort) -> pd.DataFrame:
+def calibration_table(cohort: PairedPredictions) -> pd.DataFrame:
     """Intercept, slope, calibration-in-the-large and observed/expected ratio with 95 % intervals per model and label.
 
     Two classes only (class 1). Intervals are Student's t, with Welch's degrees of freedom of as many patients with and without the finding.
@@ -132,7 +132,7 @@ def _calibration_rows(
     return [*rows, {"metric": "observed / expected", "value": ratio, **ends, "remark": remark}]
 
 
-def decision_curve(cohort: Cohort, weights: Float[np.ndarray, "patient draw"]) -> pd.DataFrame:
+def decision_curve(cohort: PairedPredictions, weights: Float[np.ndarray, "patient draw"]) -> pd.DataFrame:
     """Net benefit (Vickers and Elkin 2006) per threshold, model and label, and that of treating all; treating none is 0.
 
     At threshold t: (true positives − false positives · t / (1 − t)) / samples. Two classes only.
@@ -177,7 +177,7 @@ def _benefits(predictions: Predictions, label: int, weights: np.ndarray, importa
     return rows
 
 
-def _known(cohort: Cohort, label: int) -> np.ndarray | None:
+def _known(cohort: PairedPredictions, label: int) -> np.ndarray | None:
     """Return the importance of each sample of known target; None: one each."""
     counts = cohort.counts_for(label)
     return None if counts is None else counts[cohort.first.target[:, label] >= 0]

@@ -14,7 +14,7 @@ from i2m2_med.report.statistics.fold_table import fold_table
 from i2m2_med.report.statistics.intervals import REPLICATES, draw_weights, draw_without
 from i2m2_med.report.statistics.metrics import metric_names
 from i2m2_med.report.statistics.operating import operating_points
-from i2m2_med.report.statistics.paired_predictions import Cohort, Model, read_cohort
+from i2m2_med.report.statistics.paired_predictions import Model, PairedPredictions, pair_predictions
 from i2m2_med.report.statistics.patterns import pattern_table
 from i2m2_med.report.statistics.table import Predictions
 
@@ -55,7 +55,7 @@ def compare_tables(
     evaluation: its primary comparison, operating point and class shares of the population; defaults where not given. Raises SourceError where tables can't be paired or the split is empty.
     """
     settings = evaluation or Evaluation()
-    every = read_cohort(tables, fingerprints, settings.prior)
+    every = pair_predictions(tables, fingerprints, settings.prior)
     cohort = every.of(split)
     common = cohort.take(cohort.common)
     if len(common.first.samples) == 0:
@@ -80,7 +80,7 @@ def compare_tables(
     )
 
 
-def _notes(cohort: Cohort, cube: Cube) -> list[str]:
+def _notes(cohort: PairedPredictions, cube: Cube) -> list[str]:
     """Return what a reader has to know before trusting the numbers."""
     notes: list[str] = []
     first = cohort.first

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.report.statistics.bootstrap import Row
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.shares import share_by_patient
 
 
-def consistency_table(cohort: Cohort) -> pd.DataFrame:
+def consistency_table(cohort: PairedPredictions) -> pd.DataFrame:
     """Return paradigm, label, studies, items, value, low, high: intervals by patient, mean over seeds. Unknown targets are left out."""
     rows: list[Row] = []
     for paradigm in cohort.paradigms:

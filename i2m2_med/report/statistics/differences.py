@@ -9,7 +9,7 @@ from i2m2_med.config.run import PrimaryComparison
 from i2m2_med.report.statistics.bootstrap import MACRO, Cube, Row, by_label, members, supports_of
 from i2m2_med.report.statistics.intervals import auroc_interval, difference_interval, smallest_p
 from i2m2_med.report.statistics.paired import delong, holm, mcnemar, mean_influence, patient_scores
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.refits import Estimate, Refits, contrast, of_draws, pseudo_values
 from i2m2_med.report.statistics.support import NOBODY, Support, mean_support
 from i2m2_med.report.statistics.table import Predictions, log_odds
@@ -26,7 +26,9 @@ PATIENT_AUROC = "patient_max_auroc"
 BY_PATIENT, DELONG, MCNEMAR = "t by patient", "DeLong", "McNemar by patient"
 
 
-def paired_table(cohort: Cohort, cube: Cube, reference: str, primary: PrimaryComparison | None = None) -> pd.DataFrame:
+def paired_table(
+    cohort: PairedPredictions, cube: Cube, reference: str, primary: PrimaryComparison | None = None
+) -> pd.DataFrame:
     """The reference minus each other paradigm, averaged over seeds, with p of no difference.
 
     p is of Student's t with the randomness of patients and of training (`refits.py`), never below the floor that so few patients
@@ -52,7 +54,7 @@ def paired_table(cohort: Cohort, cube: Cube, reference: str, primary: PrimaryCom
     return _with_roles(pd.DataFrame(rows, columns=COLUMNS), primary, cohort)
 
 
-def patient_table(cohort: Cohort) -> pd.DataFrame:
+def patient_table(cohort: PairedPredictions) -> pd.DataFrame:
     """AUROC of each patient's highest score, averaged over seeds; classes are macro-averaged."""
     rows: list[Row] = []
     for paradigm in cohort.paradigms if cohort.first.places is None else ():
@@ -64,7 +66,7 @@ def patient_table(cohort: Cohort) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _difference(metric: str, ours: Refits, theirs: Refits, own: Support, cohort: Cohort) -> Row:
+def _difference(metric: str, ours: Refits, theirs: Refits, own: Support, cohort: PairedPredictions) -> Row:
     """Columns of a difference between two paradigms' means over seeds."""
     estimate = contrast([(1.0, ours), (-1.0, theirs)], own.freedom)
     value, low, high = difference_interval(metric, estimate, own)
@@ -77,7 +79,7 @@ def _scope(estimate: Estimate) -> Row:
     return {"scope": PARADIGMS if estimate.repeated else THESE_MODELS, "refit_share": estimate.refit_share}
 
 
-def _with_roles(table: pd.DataFrame, primary: PrimaryComparison | None, cohort: Cohort) -> pd.DataFrame:
+def _with_roles(table: pd.DataFrame, primary: PrimaryComparison | None, cohort: PairedPredictions) -> pd.DataFrame:
     """Who is primary, and Holm's p over those; a named rival that is not there counts among the tests all the same."""
     table["role"], table["p_holm"] = EXPLORATORY, np.nan
     if primary is None:
@@ -93,7 +95,7 @@ def _with_roles(table: pd.DataFrame, primary: PrimaryComparison | None, cohort: 
     return table
 
 
-def _named_tests(cohort: Cohort, reference: str, other: str, label: str, metric: str) -> list[Row]:
+def _named_tests(cohort: PairedPredictions, reference: str, other: str, label: str, metric: str) -> list[Row]:
     """DeLong's test of patients' highest scores beside AUROC, McNemar's beside accuracy."""
     if metric == "auroc" and cohort.first.places is None:
         ours, theirs = (_patient_aurocs(cohort, name, label) for name in (reference, other))
@@ -119,7 +121,7 @@ class PatientAurocs(NamedTuple):
     patients: int
 
 
-def _patient_aurocs(cohort: Cohort, paradigm: str, label: str) -> PatientAurocs:
+def _patient_aurocs(cohort: PairedPredictions, paradigm: str, label: str) -> PatientAurocs:
     """Of a paradigm: one refit per seed, a mean over classes against the rest where there are several."""
     each = [_of_seed(predictions, label) for predictions in cohort.of_paradigm(paradigm)]
     values = np.array([one.refits.values[0] for one in each])
@@ -151,7 +153,7 @@ def _of_seed(predictions: Predictions, label: str) -> PatientAurocs:
     return PatientAurocs(Refits(np.array([estimate.value]), estimate.each[None]), own, len(scored[0][0]))
 
 
-def _hits(cohort: Cohort, paradigm: str, label: str) -> np.ndarray:
+def _hits(cohort: PairedPredictions, paradigm: str, label: str) -> np.ndarray:
     """(sample,): how many of the paradigm's seeds took the true class."""
     at = cohort.first.labels.index(label)
     right = [

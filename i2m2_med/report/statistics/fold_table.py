@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.report.statistics.bootstrap import Cube, Row, by_label, members, replicate_cube
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 
 SHOWN = ("auroc", "accuracy", "nll")
 
 
-def fold_table(cohort: Cohort, cube: Cube) -> pd.DataFrame:
+def fold_table(cohort: PairedPredictions, cube: Cube) -> pd.DataFrame:
     """Per paradigm, label and metric: pooled, each fold's own value, and their mean where all define it; means over seeds.
 
     cube: of all folds together. Empty outside of a cross-validation.

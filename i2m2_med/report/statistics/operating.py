@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from i2m2_med.quantiles import quantile_by_patient
 from i2m2_med.report.statistics.bootstrap import Row
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.shares import Calls, call_intervals
 from i2m2_med.report.statistics.table import Predictions, log_odds
 
@@ -55,7 +55,9 @@ def patients_needed(least: float) -> int:
     return int(np.ceil(least / (1 - least) - 1e-9))
 
 
-def operating_points(every: Cohort, common: Cohort, sensitivity: float) -> tuple[pd.DataFrame, list[str]]:
+def operating_points(
+    every: PairedPredictions, common: PairedPredictions, sensitivity: float
+) -> tuple[pd.DataFrame, list[str]]:
     """Thresholds from the validation samples of `every`, applied to `common`; and remarks on what could not be done."""
     if len(common.first.classes) != 2:
         return pd.DataFrame(columns=COLUMNS), []

@@ -16,7 +16,7 @@ Model = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Cohort:
+class PairedPredictions:
     """The predictions of every model, row for row over the same samples."""
 
     models: dict[Model, Predictions]
@@ -56,7 +56,7 @@ class Cohort:
         """A paradigm's predictions, one per seed."""
         return [predictions for (name, _), predictions in self.models.items() if name == paradigm]
 
-    def of(self, split: str) -> "Cohort":
+    def of(self, split: str) -> "PairedPredictions":
         """One split of every model, weighted to the population's class shares."""
         models = {model: predictions.of(split) for model, predictions in self.models.items()}
         first = next(iter(models.values()))
@@ -66,18 +66,18 @@ class Cohort:
         """Return the importance of each sample for one label; None: one each."""
         return None if self.importance is None else self.importance[:, label]
 
-    def take(self, rows: Mask) -> "Cohort":
+    def take(self, rows: Mask) -> "PairedPredictions":
         """The samples where `rows` is true."""
         kept = None if self.importance is None else self.importance[rows]
         models = {model: predictions.take(rows) for model, predictions in self.models.items()}
         return replace(self, models=models, importance=kept)
 
 
-def read_cohort(
+def pair_predictions(
     tables: Mapping[Model, pd.DataFrame],
     fingerprints: Mapping[Model, str] | None = None,
     prior: Mapping[str, Sequence[float]] | None = None,
-) -> Cohort:
+) -> PairedPredictions:
     """Read prediction tables that are to be compared. prior: by label, class shares of the population that is spoken of.
 
     Raises SourceError if their fingerprints, samples, splits, labels or targets differ: such runs can't be paired.
@@ -88,14 +88,14 @@ def read_cohort(
     read = {model: read_predictions(table, f"the table of {model_name(model)}") for model, table in tables.items()}
     first = next(iter(read.values())).samples
     models = {model: predictions.in_order_of(first) for model, predictions in read.items()}
-    cohort = Cohort(models)
+    cohort = PairedPredictions(models)
     for model, predictions in models.items():
         if difference := _difference(cohort.first, predictions):
             first = model_name(next(iter(models)))
             raise SourceError(
                 f"{first} and {model_name(model)} differ in {difference}: they can't be paired. Train both on one prepared cohort."
             )
-    return Cohort(models, tuple(_notes(cohort)), prior or {})
+    return PairedPredictions(models, tuple(_notes(cohort)), prior or {})
 
 
 def model_name(model: Model) -> str:
@@ -120,7 +120,7 @@ def _difference(one: Predictions, other: Predictions) -> str:
     return "" if np.array_equal(one.truth, other.truth) else "the true labels"
 
 
-def _notes(cohort: Cohort) -> list[str]:
+def _notes(cohort: PairedPredictions) -> list[str]:
     notes: list[str] = []
     for model, predictions in cohort.models.items():
         if refused := int((~predictions.answered).sum()):

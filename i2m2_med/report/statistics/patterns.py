@@ -9,7 +9,7 @@ from i2m2_med.report.statistics.bootstrap import MACRO, Cube, Row, by_label, mem
 from i2m2_med.report.statistics.calibration_floor import METRIC as CHANCE_OF_ECE
 from i2m2_med.report.statistics.calibration_floor import chance_of, mean_floor
 from i2m2_med.report.statistics.intervals import REPLICATES, draw_weights, metric_interval
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.table import Mask
 
 FEWEST = 10
@@ -17,7 +17,7 @@ FEWEST = 10
 PER_PATTERN = ("auroc", "accuracy", "nll", "ece", "soft_accuracy")
 
 
-def pattern_table(cohort: Cohort, cube: Cube, replicates: int = REPLICATES, seed: int = 0) -> pd.DataFrame:
+def pattern_table(cohort: PairedPredictions, cube: Cube, replicates: int = REPLICATES, seed: int = 0) -> pd.DataFrame:
     """Performance per availability pattern (mean over seeds and labels), suppressed below ten patients.
 
     Every paradigm is judged on all samples it can answer, so a unimodal one has no row where its modality is missing.
@@ -40,7 +40,7 @@ def pattern_table(cohort: Cohort, cube: Cube, replicates: int = REPLICATES, seed
     return pd.DataFrame(rows, columns=["pattern", "paradigm", "samples", "patients", "metric", "value", "low", "high"])
 
 
-def _pattern_rows(chosen: Cohort, known: Cube | None, replicates: int, seed: int) -> list[Row]:
+def _pattern_rows(chosen: PairedPredictions, known: Cube | None, replicates: int, seed: int) -> list[Row]:
     """One paradigm (mean over its seeds, and over labels) on the samples of one pattern."""
     patients = len(np.unique(chosen.first.patient))
     if patients < FEWEST:
@@ -61,7 +61,7 @@ def _pattern_rows(chosen: Cohort, known: Cube | None, replicates: int, seed: int
     return [*rows, {"patients": patients, "metric": CHANCE_OF_ECE, **mean_floor(floors)._asdict()}]
 
 
-def _rows_of(cohort: Cohort) -> dict[str, Mask]:
+def _rows_of(cohort: PairedPredictions) -> dict[str, Mask]:
     """Each pattern's samples."""
     pattern = np.asarray(cohort.first.samples["pattern"], dtype=str)
     return {str(name): pattern == name for name in np.unique(pattern)}

@@ -12,7 +12,7 @@ from i2m2_med.report.statistics.support import Support
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Assumptions:
     """The assumptions about one label of two classes; a patient counts once, as if its samples were alike."""
 
     prevalence: float
@@ -26,7 +26,7 @@ class Plan:
     """Of the errors that the same patients bring to two models' AUROCs."""
 
 
-def expected_widths(plan: Plan, patients: int) -> dict[str, float]:
+def expected_widths(plan: Assumptions, patients: int) -> dict[str, float]:
     """Return the expected width of each 95 % interval; NaN where the sample can't define it."""
     positives = round(plan.prevalence * patients)
     negatives = patients - positives
@@ -45,7 +45,7 @@ def expected_widths(plan: Plan, patients: int) -> dict[str, float]:
     }
 
 
-def plan_table(plan: Plan, patients: list[int]) -> pd.DataFrame:
+def plan_table(plan: Assumptions, patients: list[int]) -> pd.DataFrame:
     """One line per number of test patients: positives among them, and the expected widths."""
     lines = [
         {"patients": n, "positives": round(plan.prevalence * n), **expected_widths(plan, n)}
@@ -54,7 +54,7 @@ def plan_table(plan: Plan, patients: list[int]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _reach_of_difference(plan: Plan, variance: float, freedom: float) -> float:
+def _reach_of_difference(plan: Assumptions, variance: float, freedom: float) -> float:
     """Half the width for the difference of two paradigms, each trained with `seeds`; one seed: of the two trained models."""
     shared = 2 * variance * (1 - plan.correlation)
     if plan.seeds < 2:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.errors import SourceError
-from i2m2_med.report.statistics.paired_predictions import Cohort, Model, model_name, read_cohort
+from i2m2_med.report.statistics.paired_predictions import Model, PairedPredictions, model_name, pair_predictions
 from i2m2_med.report.statistics.table import Predictions
 
 
@@ -28,7 +28,7 @@ def refuse_tables(
 ) -> None:
     """Raise SourceError if no statement can be made about `split`: it lacks validation samples, or has one patient, one class
     of every label, a NaN, or one score for all from the reference."""
-    every = read_cohort(tables, fingerprints)
+    every = pair_predictions(tables, fingerprints)
     judged = every.of(split)
     if not len(judged.first.samples):
         there = ", ".join(dict.fromkeys(every.first.samples["split"]))
@@ -67,7 +67,7 @@ def _refuse_classes(split: str, seen: Mapping[str, int]) -> None:
         )
 
 
-def _refuse_constant(judged: Cohort, reference: str) -> None:
+def _refuse_constant(judged: PairedPredictions, reference: str) -> None:
     for model, predictions in judged.models.items():
         if model[0] == reference and all(map(predictions.same_for_all, range(len(predictions.labels)))):
             raise SourceError(

@@ -5,7 +5,7 @@ import pandas as pd
 
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.metrics import bin_of, confidence_and_hit
-from i2m2_med.report.statistics.paired_predictions import Cohort
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.shares import share_by_patient
 from i2m2_med.report.statistics.table import Predictions
 
@@ -15,7 +15,7 @@ FEWEST = 10
 COLUMNS = ["paradigm", "seed", "label", "confidence", "observed", "low", "high", "samples", "patients"]
 
 
-def reliability_table(cohort: Cohort) -> pd.DataFrame:
+def reliability_table(cohort: PairedPredictions) -> pd.DataFrame:
     """Ten bins of equal width per model and label: mean probability, observed share, and its 95 % interval by patient.
 
     Two classes: of class 1; more: of the likeliest class.

@@ -19,7 +19,7 @@ LOOKED_AT = 1000
 
 
 @dataclass
-class Column:
+class CellReader:
     """Reads one column into its polars type and counts. Batches may come one after another, of any size."""
 
     name: str

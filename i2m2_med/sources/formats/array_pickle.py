@@ -30,7 +30,7 @@ class Refused(pickle.UnpicklingError):
     """A name that no array needs."""
 
 
-class Kind:
+class StatedType:
     """A dtype as a pickle states it. What a stranger states is not done to NumPy's own objects: those live as long as the process."""
 
     def __init__(self, code: str | bytes, *_: object) -> None:
@@ -95,7 +95,7 @@ def from_buffer(data: object, kind: object, shape: object, order: object) -> Arr
 
 KNOWN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): "ndarray",
-    ("numpy", "dtype"): Fixed(Kind),
+    ("numpy", "dtype"): Fixed(StatedType),
     ("_codecs", "encode"): Fixed(plain_encode),
     **{(f"numpy.{core}.multiarray", "_reconstruct"): Fixed(Array) for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): Fixed(Number) for core in ("core", "_core")},
@@ -156,7 +156,7 @@ def numbers(path: Path, key: str, value: Any) -> np.ndarray:
     """One array as float64, memory of its own, if its content is as long as its shape and kind say."""
     if not isinstance(value, Array):
         raise SourceError(f"{path.name}: {key} is a {type(value).__name__}, not an array of numbers")
-    if not isinstance(value.kind, Kind) or not NUMBERS.fullmatch(value.kind.code):
+    if not isinstance(value.kind, StatedType) or not NUMBERS.fullmatch(value.kind.code):
         raise SourceError(f"{path.name}: {key} is an array of something else, not an array of numbers")
     data = value.data.encode("latin1", "replace") if isinstance(value.data, str) else value.data
     shape: Any = value.shape

@@ -20,7 +20,7 @@ from i2m2_med.sources.formats.volume import Volume, image_energies, refuse_negat
 
 
 @dataclass(frozen=True)
-class Series:
+class DicomSeries:
     """All images of a volume, by part and in the order in which slices are shown."""
 
     frames: dict[str, tuple[Frame, ...]]
@@ -91,7 +91,7 @@ def read_series(folder: Path, index: int) -> np.ndarray:
     return np.ascontiguousarray(turned(image, series.storage.turn), np.complex64)
 
 
-def _series(folder: Path) -> Series:
+def _series(folder: Path) -> DicomSeries:
     return _indexed(folder, _stamp(folder))
 
 
@@ -102,7 +102,7 @@ def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=16)
-def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Series:
+def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> DicomSeries:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's would print values of tags
         heads = [read_head(Path(name)) for name, _, _ in stamp]
@@ -126,7 +126,7 @@ def _indexed(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Series:
     shown = {part: images[::-1] if turn.reverse else images for part, images in ordered.items()}
     rows, columns = first[0].spacing[::-1] if turn.transpose else first[0].spacing
     assert turn.affine is not None
-    return Series(
+    return DicomSeries(
         shown,
         turn,
         (rows, columns, float(np.linalg.norm(turn.affine[:3, 2]))),

@@ -34,7 +34,7 @@ class Lead:
 
 
 @dataclass(frozen=True)
-class Header:
+class SignalHeader:
     """What a `.hea` says."""
 
     data: Path
@@ -44,7 +44,7 @@ class Header:
     leads: tuple[Lead, ...]
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> SignalHeader:
     """Raises SourceError for what is no header, another format than 16, several files, or a file elsewhere."""
     try:
         with path.open("rb") as file:
@@ -66,7 +66,7 @@ def read_header(path: Path) -> Header:
     name = files.pop()
     if Path(name).name != name:
         raise SourceError("the waveform's header names a file in another folder")
-    return Header(path.with_name(name), rate, n_samples, leads)
+    return SignalHeader(path.with_name(name), rate, n_samples, leads)
 
 
 def lead_of(row: list[str]) -> Lead:

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.cells.column import Column
+from i2m2_med.sources.cells.column import CellReader
 from i2m2_med.sources.formats.picture import opened
 from i2m2_med.sources.formats.wfdb import read_header
 from i2m2_med.sources.mimic3.judging import UTC, percent
@@ -92,7 +92,7 @@ def read_text(path: Path, setting: str) -> pl.DataFrame:
 def typed(rows: pl.DataFrame, text: pl.Expr, kind: Any, path: Path, settings: Settings, flow: Flow) -> pl.Series:
     """One column in its type; its unreadable cells are refused above the allowed share, reported below it."""
     cells = rows.select(text.alias("cells")).to_series()
-    column = Column("cells", kind, lambda _: cells.to_frame().lazy())
+    column = CellReader("cells", kind, lambda _: cells.to_frame().lazy())
     values, report = column.read(cells), column.report()
     what = "a time" if kind == TIME else "an id"
     if report["unreadable"]:

@@ -15,7 +15,7 @@ CAPPED_AGE = 90.0  # birth dates of patients above 89 are shifted: their ages co
 
 
 @dataclass(frozen=True)
-class Cohort:
+class SelectedStays:
     """Samples and the ICU stays they are made of."""
 
     samples: pl.DataFrame
@@ -72,7 +72,7 @@ def once(table: Ingested, key: str, what: str, flow: Flow) -> pl.DataFrame:
     return distinct
 
 
-def select(settings: Settings, stays: pl.DataFrame, admissions: pl.DataFrame, flow: Flow) -> Cohort:
+def select(settings: Settings, stays: pl.DataFrame, admissions: pl.DataFrame, flow: Flow) -> SelectedStays:
     """The samples that ids, age and the unit allow; length and survival are judged once the records are known."""
     chosen = {
         "first_stay": first_stays,
@@ -91,7 +91,7 @@ def select(settings: Settings, stays: pl.DataFrame, admissions: pl.DataFrame, fl
     rows = samples.select("row", key, reference=pl.col("INTIME"))
     ids = ["SUBJECT_ID", "HADM_ID", "ICUSTAY_ID", "INTIME", "OUTTIME", "ADMITTIME"]
     numbered = chosen.select(ids).join(rows, on=key).sort("row", "INTIME").with_row_index("stay")
-    return Cohort(samples, numbered.with_columns(pl.col("stay").cast(pl.Int32)))
+    return SelectedStays(samples, numbered.with_columns(pl.col("stay").cast(pl.Int32)))
 
 
 def in_order(chosen: pl.DataFrame, key: str, flow: Flow) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, existing_folder, replace_file, sha256_of, write_json
-from i2m2_med.sources.cells.column import Column
+from i2m2_med.sources.cells.column import CellReader
 from i2m2_med.sources.cells.empties import IN_TYPED
 from i2m2_med.sources.cells.forms import form_of
 from i2m2_med.sources.mimic3.folders import modules
@@ -46,7 +46,7 @@ class Ingested:
 
 
 @dataclass
-class Tally:
+class CellTally:
     """Counts over all rows of a file. Appended to from polars' threads: an append is whole, an addition is not."""
 
     rows: list[int] = field(default_factory=list[int])
@@ -114,7 +114,7 @@ def convert(path: Path, name: str, table: Table, items: list[int], out: Path) ->
 
 def one_pass(path: Path, name: str, table: Table, items: list[int], out: Path, *, as_text: bool) -> dict[str, Any]:
     """Read the file from first line to last into `out`; returns what was counted on the way."""
-    tally = Tally()
+    tally = CellTally()
     plain, absent = scan(path, name, table, as_text)
     if items:
         whole = not as_text and plain.collect_schema()["ITEMID"].is_integer()
@@ -122,7 +122,7 @@ def one_pass(path: Path, name: str, table: Table, items: list[int], out: Path, *
     counted = plain.map_batches(lambda rows: tick(rows, tally, bool(items)), predicate_pushdown=False, streamable=True)
     mapped = pl.col("ITEMID").is_in(items) if items else pl.lit(True)
     columns = {
-        column: Column(column, kind, lambda of: plain.filter(mapped).select(pl.col(of).cast(pl.String)))
+        column: CellReader(column, kind, lambda of: plain.filter(mapped).select(pl.col(of).cast(pl.String)))
         for column, kind in table.columns.items()
     }
     kept = counted.filter(mapped).drop("_item", strict=False) if items else counted
@@ -160,7 +160,7 @@ def item_numbers() -> pl.Expr:
     return pl.coalesce(text.cast(pl.Int32, strict=False), whole)
 
 
-def tick(rows: pl.DataFrame, tally: Tally, by_item: bool) -> pl.DataFrame:
+def tick(rows: pl.DataFrame, tally: CellTally, by_item: bool) -> pl.DataFrame:
     """Count a batch of all rows, and those whose item can't be read; drop the text that tells why."""
     tally.rows.append(rows.height)
     if "_item" in rows.columns:
@@ -176,7 +176,7 @@ def tick(rows: pl.DataFrame, tally: Tally, by_item: bool) -> pl.DataFrame:
     return rows
 
 
-def without_headers(batch: pl.DataFrame, table: Table, tally: Tally) -> pl.DataFrame:
+def without_headers(batch: pl.DataFrame, table: Table, tally: CellTally) -> pl.DataFrame:
     """A batch without header lines, which stand inside a file that was put together from several."""
     key = batch["SUBJECT_ID"]
     if key.dtype != pl.String:
@@ -193,7 +193,7 @@ def other_header(cells: pl.Series, own: str, columns: list[str]) -> bool:
     return bool(cells.is_in([column for column in columns if column not in (own, "_item")]).any())
 
 
-def write(rows: Iterator[pl.DataFrame], name: str, table: Table, out: Path, columns: dict[str, Column]) -> None:
+def write(rows: Iterator[pl.DataFrame], name: str, table: Table, out: Path, columns: dict[str, CellReader]) -> None:
     """Type the rows batch by batch into row groups of a Parquet file."""
     worded = word_items(name) if table.columns.get("VALUE") == pl.String else []
     empty = pl.DataFrame(schema=table.schema).to_arrow()

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from i2m2_med.sources.mimic3.cohort import Cohort
+from i2m2_med.sources.mimic3.cohort import SelectedStays
 from i2m2_med.sources.mimic3.gases import arterial
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.items import (
@@ -30,7 +30,7 @@ RAW_SAPS = ("gcs", "sbp", "heart_rate", "temperature", "pao2", "fio2", "urine", 
 EVENTS = ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")
 
 
-def measured(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> pl.DataFrame:
+def measured(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings, flow: Flow) -> pl.DataFrame:
     """`row`, `seconds`, `channel` (number), `value`, sorted by row, channel, seconds, value; of saps12 one per moment."""
     charted = charted_rows(tables, cohort, settings, flow)
     if settings.available == "stored":
@@ -38,7 +38,7 @@ def measured(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, fl
     return values_of(charted, settings)
 
 
-def charted_rows(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> pl.DataFrame:
+def charted_rows(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings, flow: Flow) -> pl.DataFrame:
     """The rows of all event tables that fall into a sample's time, as `rows_of` returns them."""
     return pl.concat([rows_of(tables[name], name, cohort, settings, flow) for name in EVENTS])
 
@@ -56,7 +56,7 @@ def values_of(charted: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     return values.select("row", "seconds", channel, "value").sort("row", "channel", "seconds", "value")
 
 
-def starts(charted: pl.DataFrame, cohort: Cohort, settings: Settings) -> pl.DataFrame | None:
+def starts(charted: pl.DataFrame, cohort: SelectedStays, settings: Settings) -> pl.DataFrame | None:
     """`row`, `first` (seconds): hour 0 of each sample, as the first record that was stored within a window of itself, or by the
     stay's end; None where it is the ICU admission."""
     if settings.origin == "icu_intime":
@@ -68,7 +68,7 @@ def starts(charted: pl.DataFrame, cohort: Cohort, settings: Settings) -> pl.Data
     return values_of(charted.filter(soon), settings).group_by("row").agg(first=pl.col("seconds").min())
 
 
-def rows_of(table: Ingested, name: str, cohort: Cohort, settings: Settings, flow: Flow) -> pl.DataFrame:
+def rows_of(table: Ingested, name: str, cohort: SelectedStays, settings: Settings, flow: Flow) -> pl.DataFrame:
     """The rows of one table that fall into a sample's time: `row`, `stay`, `seconds`, `concept`, `value` (null: charted, but
     unusable), `stored` (seconds; null where not known), ITEMID."""
     items = items_of(settings.channels, settings.items).filter(pl.col("table") == name)
@@ -143,7 +143,7 @@ def keys_of(name: str, settings: Settings) -> list[str]:
     return ["SUBJECT_ID", "HADM_ID"] if name == "LABEVENTS" else ["SUBJECT_ID", "HADM_ID", "ICUSTAY_ID"]
 
 
-def spans_of(name: str, cohort: Cohort, settings: Settings) -> pl.DataFrame:
+def spans_of(name: str, cohort: SelectedStays, settings: Settings) -> pl.DataFrame:
     """From when until when a table's rows count, per stay: the window only where nothing else needs more."""
     since = pl.col("INTIME")
     if name == "LABEVENTS":

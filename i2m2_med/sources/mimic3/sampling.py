@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from i2m2_med.sources.mimic3.cohort import Cohort, keep_long_enough, with_times
+from i2m2_med.sources.mimic3.cohort import SelectedStays, keep_long_enough, with_times
 from i2m2_med.sources.mimic3.grid import series
 from i2m2_med.sources.mimic3.hourly import hourly_samples, known_cells, windows
 from i2m2_med.sources.mimic3.ingest import Ingested
@@ -28,12 +28,12 @@ class Sampled(NamedTuple):
     """The rows of the cohort that have a sample."""
 
 
-def sample(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> Sampled:
+def sample(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings, flow: Flow) -> Sampled:
     """The task's samples."""
     return (hourly if settings.hourly else once)(tables, cohort, settings, flow)
 
 
-def once(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> Sampled:
+def once(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings, flow: Flow) -> Sampled:
     """One sample per stay or admission."""
     values = measured(tables, cohort, settings, flow)
     span = values.group_by("row").agg(first=pl.col("seconds").min(), last=pl.col("seconds").max())
@@ -44,7 +44,7 @@ def once(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: 
     return Sampled(samples, grid, values, kept["row"])
 
 
-def hourly(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, flow: Flow) -> Sampled:
+def hourly(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings, flow: Flow) -> Sampled:
     """A sample for every hour of a stay."""
     cells = known_cells(charted_rows(tables, cohort, settings, flow), settings)
     samples = hourly_samples(with_events(tables, cohort, settings), cells, settings, flow)

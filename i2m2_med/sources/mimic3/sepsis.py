@@ -8,7 +8,7 @@ ventilation (it parts 3 and 4 points from 2) and doses (any catecholamine infusi
 import numpy as np
 import polars as pl
 
-from i2m2_med.sources.mimic3.cohort import Cohort
+from i2m2_med.sources.mimic3.cohort import SelectedStays
 from i2m2_med.sources.mimic3.infection import suspicions
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.measure import RAW_SAPS, charted_rows, values_of
@@ -25,7 +25,7 @@ REWRITTEN = "Rewritten"
 """Of MetaVision's orders, those that were never given."""
 
 
-def onsets(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> pl.DataFrame:
+def onsets(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings) -> pl.DataFrame:
     """`row`, `event`: the time of onset of every stay that has one. cohort: of which `row` is a stay."""
     stays = cohort.samples.select("row", "SUBJECT_ID", "HADM_ID", "INTIME", "OUTTIME")
     begun = stays.join(suspicions(tables), on=["SUBJECT_ID", "HADM_ID"])
@@ -41,7 +41,7 @@ def onsets(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> p
     return both.group_by("row").agg(event=pl.max_horizontal("at", "suspected").min())
 
 
-def organ_failure(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> pl.DataFrame:
+def organ_failure(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings) -> pl.DataFrame:
     """`row`, `hour`: the hours of each stay by whose end SOFA is 2 or more."""
     points, urine = pl.concat(points_of(tables, cohort, settings)), urine_of(tables, cohort, settings)
     length = (pl.col("OUTTIME") - pl.col("INTIME")).dt.total_hours()
@@ -64,7 +64,7 @@ def organ_failure(tables: dict[str, Ingested], cohort: Cohort, settings: Setting
     return pl.concat(failing) if failing else pl.DataFrame(schema={"row": pl.Int32, "hour": pl.Int64})
 
 
-def points_of(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> list[pl.DataFrame]:
+def points_of(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings) -> list[pl.DataFrame]:
     """`row`, `hour`, `part`, `value`: 1 point, or 2 for 2 and more, of every measurement that gives any."""
     saps = values_of(charted(tables, cohort, settings, "saps12"), settings.model_copy(update={"channels": "saps12"}))
     named = saps.with_columns(
@@ -107,7 +107,7 @@ def graded(values: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts).filter(pl.col("value") > 0)
 
 
-def infusions(tables: dict[str, Ingested], cohort: Cohort) -> pl.DataFrame:
+def infusions(tables: dict[str, Ingested], cohort: SelectedStays) -> pl.DataFrame:
     """Two points for every hour in which a catecholamine ran."""
     stays = cohort.samples.lazy().select("row", "SUBJECT_ID", "INTIME", "OUTTIME")
     running: list[pl.LazyFrame] = []
@@ -130,7 +130,7 @@ def infusions(tables: dict[str, Ingested], cohort: Cohort) -> pl.DataFrame:
     )
 
 
-def urine_of(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> pl.DataFrame:
+def urine_of(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings) -> pl.DataFrame:
     """`row`, `hour`, `part` 0 and `value`: mL of each hour; and again as `part` 1, 1 where any was charted."""
     rows = charted(tables, cohort, settings, "saps12").filter(pl.col("concept") == "urine").drop_nulls("value")
     hourly = rows.group_by("row", hour=pl.col("seconds").floordiv(3600)).agg(pl.col("value").sum())
@@ -141,7 +141,7 @@ def urine_of(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) ->
     return pl.concat(kind.select("row", "hour", "part", "value") for kind in kinds)
 
 
-def charted(tables: dict[str, Ingested], cohort: Cohort, settings: Settings, channels: str) -> pl.DataFrame:
+def charted(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings, channels: str) -> pl.DataFrame:
     """Charted rows of one set of items, over the whole of each stay, whenever they were stored: a label is no input."""
     return charted_rows(tables, cohort, settings.model_copy(update={"channels": channels}), Flow())
 

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from i2m2_med.sources.mimic3.cohort import Cohort
+from i2m2_med.sources.mimic3.cohort import SelectedStays
 from i2m2_med.sources.mimic3.icd9 import code as icd9_code
 from i2m2_med.sources.mimic3.ingest import Ingested
 from i2m2_med.sources.mimic3.phenotypes import of_admissions
@@ -57,7 +57,7 @@ def within_ahead(settings: Settings) -> pl.Expr:
     return pl.when(pl.col("event_unknown")).then(-1).otherwise(near.cast(pl.Int8))
 
 
-def with_events(tables: dict[str, Ingested], cohort: Cohort, settings: Settings) -> pl.DataFrame:
+def with_events(tables: dict[str, Ingested], cohort: SelectedStays, settings: Settings) -> pl.DataFrame:
     """The cohort's samples with `event`, the time that an hourly task is about (null: none), and `event_unknown`."""
     samples = cohort.samples
     if settings.task == "decompensation":

@@ -10,7 +10,7 @@ import polars as pl
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.cells import times
-from i2m2_med.sources.cells.column import Column
+from i2m2_med.sources.cells.column import CellReader
 from i2m2_med.sources.cells.empties import emptied
 from i2m2_med.sources.cells.numbers import POINT
 from i2m2_med.sources.table.reading import column
@@ -30,7 +30,7 @@ IDENTIFIER = re.compile(r"(?:^|_|\b)(?:id|uid|guid|mrn|ssn|accession|identifier)
 
 def typed(cells: pl.Series, kind: Any) -> tuple[pl.Series, dict[str, Any]]:
     """Cells as numbers (or times), null where empty or unreadable, and what could not be read."""
-    reader = Column(cells.name, kind, lambda _: cells.to_frame().lazy())
+    reader = CellReader(cells.name, kind, lambda _: cells.to_frame().lazy())
     return reader.read(cells), reader.report()
 
 

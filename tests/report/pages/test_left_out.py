@@ -6,7 +6,7 @@ from i2m2_med.config.reader import load_config
 from i2m2_med.report.comparison_report import Evidence, write_report
 from i2m2_med.report.pages.ceiling import ideal_observer
 from i2m2_med.report.pages.left_out import held_apart, left_out_table
-from i2m2_med.report.statistics.paired_predictions import read_cohort
+from i2m2_med.report.statistics.paired_predictions import pair_predictions
 from i2m2_med.report.statistics.shifts import group_table
 from i2m2_med.report.statistics.table import read_predictions
 
@@ -29,7 +29,7 @@ def tables(make_table):
 
 
 def test_what_was_left_out_stands_beside_the_rest(tables):
-    table = left_out_table(read_cohort(tables), replicates=200)
+    table = left_out_table(pair_predictions(tables), replicates=200)
     auroc = table[(table["metric"] == "auroc") & (table["label"] == "macro")].set_index("who")
     assert auroc.loc["rest", "low"] > 0.75
     assert auroc.loc["left out", "high"] < 0.6

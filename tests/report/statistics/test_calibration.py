@@ -11,7 +11,7 @@ from i2m2_med.report.statistics.calibration import (
     in_the_large,
 )
 from i2m2_med.report.statistics.intervals import draw_weights
-from i2m2_med.report.statistics.paired_predictions import read_cohort
+from i2m2_med.report.statistics.paired_predictions import pair_predictions
 
 
 def clustered(patients: int = 50, per: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,16 +82,16 @@ def test_a_separated_slope_is_not_estimable(make_table, sign, tie):
     assert np.isnan(calibration_line(sign * score, positive, np.arange(4))).all()
     table = make_table(patients=30, labels=1)
     table["p"] = np.where(table["class"] == table["target"], 0.9, 0.1)
-    made = calibration_table(read_cohort({("i2m2", 0): table}).of("test")).set_index("metric")
+    made = calibration_table(pair_predictions({("i2m2", 0): table}).of("test")).set_index("metric")
     assert np.isnan(made.loc["slope", ["value", "low", "high"]].astype(float)).all()
     assert made.loc["slope", "remark"] == NOT_ESTIMABLE
     assert np.isfinite(made.loc["observed / expected", ["value", "low", "high"]].astype(float)).all()
 
 
 def test_tables_have_a_row_for_all(make_table):
-    cohort = read_cohort({("intra", 0): make_table(1.0, patients=30), ("i2m2", 0): make_table(2.0, 1, patients=30)}).of(
-        "test"
-    )
+    cohort = pair_predictions(
+        {("intra", 0): make_table(1.0, patients=30), ("i2m2", 0): make_table(2.0, 1, patients=30)}
+    ).of("test")
     table = calibration_table(cohort)
     assert len(table) == 2 * 3 * 4
     curve = decision_curve(cohort, draw_weights(20, 30))
@@ -102,7 +102,7 @@ def test_tables_have_a_row_for_all(make_table):
 
 
 def test_net_benefit_by_hand(make_table):
-    cohort = read_cohort({("i2m2", 0): make_table(patients=9, labels=1)}).of("test")
+    cohort = pair_predictions({("i2m2", 0): make_table(patients=9, labels=1)}).of("test")
     said = cohort.first
     curve = decision_curve(cohort, draw_weights(6, 10)).query("paradigm == 'i2m2' and threshold == 0.2")
     called, sick = said.p[:, 0, 1] >= 0.2, said.target[:, 0] == 1

@@ -20,7 +20,7 @@ from i2m2_med.report.statistics.intervals import (
 from i2m2_med.report.statistics.metrics import expected_calibration_error
 from i2m2_med.report.statistics.operating import choose_threshold
 from i2m2_med.report.statistics.paired import delong, holm
-from i2m2_med.report.statistics.planning import Plan, expected_widths
+from i2m2_med.report.statistics.planning import Assumptions, expected_widths
 from i2m2_med.report.statistics.ranking import rank_replicates
 from i2m2_med.report.statistics.refits import Estimate, contrast, of_draws, quantile
 from i2m2_med.report.statistics.shares import share_by_patient
@@ -270,7 +270,7 @@ def test_groups_without_a_difference_differ_as_rarely_as_promised():
 @pytest.mark.parametrize(("patients", "prevalence"), [(100, 0.2), (400, 0.1)])
 def test_planned_widths_are_those_that_come_out(patients, prevalence):
     rng, worlds = np.random.default_rng(13), 300
-    plan = Plan(prevalence=prevalence, auroc=0.85, sensitivity=0.9)
+    plan = Assumptions(prevalence=prevalence, auroc=0.85, sensitivity=0.9)
     expected = expected_widths(plan, patients)
     ill = np.arange(patients) < prevalence * patients
     own = support("auroc", ill.astype(np.int64), np.arange(patients))

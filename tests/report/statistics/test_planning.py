@@ -3,9 +3,9 @@ import json
 import pytest
 
 from i2m2_med.cli import main
-from i2m2_med.report.statistics.planning import Plan, expected_widths, plan_table
+from i2m2_med.report.statistics.planning import Assumptions, expected_widths, plan_table
 
-PLAN = Plan(prevalence=0.2, auroc=0.8)
+PLAN = Assumptions(prevalence=0.2, auroc=0.8)
 
 
 def test_more_patients_make_narrower_intervals():
@@ -16,13 +16,13 @@ def test_more_patients_make_narrower_intervals():
 
 
 def test_more_seeds_make_the_difference_narrower_and_nothing_else():
-    few, many = (expected_widths(Plan(prevalence=0.2, auroc=0.8, seeds=seeds), 300) for seeds in (2, 8))
+    few, many = (expected_widths(Assumptions(prevalence=0.2, auroc=0.8, seeds=seeds), 300) for seeds in (2, 8))
     assert many.pop("auroc difference") < few.pop("auroc difference")
     assert many == few
 
 
 def test_a_sample_without_positives_defines_nothing():
-    assert all(width != width for width in expected_widths(Plan(prevalence=0.01, auroc=0.8), 20).values())
+    assert all(width != width for width in expected_widths(Assumptions(prevalence=0.01, auroc=0.8), 20).values())
 
 
 def test_the_verb_prints_widths_and_refuses_what_is_no_share(capsys):

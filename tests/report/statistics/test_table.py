@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from i2m2_med.errors import SourceError
-from i2m2_med.report.statistics.paired_predictions import read_cohort
+from i2m2_med.report.statistics.paired_predictions import pair_predictions
 from i2m2_med.report.statistics.table import read_predictions
 
 
@@ -50,16 +50,16 @@ def test_models_over_other_cohorts_are_not_paired(make_table):
         (ours.assign(label="x" + ours["label"]), "labels or classes"),
     ]:
         with pytest.raises(SourceError, match=f"differ in {why}.*can't be paired"):
-            read_cohort({("intra", 0): ours, ("i2m2", 1): theirs})
+            pair_predictions({("intra", 0): ours, ("i2m2", 1): theirs})
     with pytest.raises(SourceError, match="fingerprints intra"):
-        read_cohort({("intra", 0): ours, ("i2m2", 0): ours}, {("intra", 0): "aa", ("i2m2", 0): "bb"})
+        pair_predictions({("intra", 0): ours, ("i2m2", 0): ours}, {("intra", 0): "aa", ("i2m2", 0): "bb"})
 
 
 def test_a_model_whose_rows_come_in_another_order_is_paired(make_table):
     table = make_table(patients=11)
     by_sample = dict(iter(table.groupby("item")))
     turned = pd.concat([by_sample[item] for item in sorted(by_sample, reverse=True)])
-    cohort = read_cohort({("intra", 0): table, ("i2m2", 0): turned})
+    cohort = pair_predictions({("intra", 0): table, ("i2m2", 0): turned})
     one, other = cohort.models.values()
     assert np.array_equal(one.p, other.p)
     assert one.samples.equals(other.samples)

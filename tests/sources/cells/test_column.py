@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from i2m2_med.sources.cells.column import Column
+from i2m2_med.sources.cells.column import CellReader
 from i2m2_med.sources.cells.forms import form_of
 
 TIME, NUMBER, WHOLE, MARK = pl.Datetime("us"), pl.Float64(), pl.Int64(), pl.Boolean()
@@ -16,7 +16,7 @@ AT = datetime(2150, 1, 31, 21, 5)
 def read(kind: Any, cells: list[Any], batches: int = 1) -> tuple[list[Any], dict[str, Any]]:
     """The cells as read, in so many batches, and the column's report."""
     series = pl.Series("X", cells)
-    column = Column("X", kind, lambda _: series.to_frame().lazy())
+    column = CellReader("X", kind, lambda _: series.to_frame().lazy())
     size = -(-len(cells) // batches)
     parts = [column.read(series.slice(start, size)) for start in range(0, len(cells), size)]
     return pl.concat(parts).to_list(), column.report()
@@ -95,7 +95,7 @@ def test_dates_and_zones_are_counted() -> None:
     report = read(TIME, ["2150-01-31", "2150-01-31 00:00:00", "2150-01-31 10:00:00+02:00", "2150-01-31 10:00-02:30"])[1]
     assert (report["dates"], report["zones"]) == (1, ["+02:00", "-02:30"])
     zoned = pl.Series("X", [AT]).dt.replace_time_zone("America/New_York")
-    column = Column("X", TIME, lambda _: zoned.to_frame().lazy())
+    column = CellReader("X", TIME, lambda _: zoned.to_frame().lazy())
     assert column.read(zoned).to_list() == [AT]
     assert column.report()["zones"] == ["America/New_York"]
 

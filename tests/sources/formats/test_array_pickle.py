@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.formats.array_pickle import Array, Kind, numbers, read_arrays
+from i2m2_med.sources.formats.array_pickle import Array, StatedType, numbers, read_arrays
 
 BOMBS = {
     "BINBYTES8": b"\x80\x04\x8e" + struct.pack("<Q", 20 << 30) + b"x.",
@@ -59,12 +59,12 @@ def test_arrays_are_read_from_every_protocol(protocol: int, tmp_path: Path):
 @pytest.mark.parametrize(
     "state",
     [
-        (1, (1 << 40,), Kind("f8"), False, b"\0" * 8),
-        (1, (-1,), Kind("f8"), False, b"\0" * 8),
-        (1, (1,) * 65, Kind("f8"), False, b"\0" * 8),
-        (1, (1,), Kind("(1000,1000)f8"), False, b"\0" * 8),
-        (1, (1,), Kind("O8"), False, [None]),
-        (1, (True,), Kind("f8"), False, b"\0" * 8),
+        (1, (1 << 40,), StatedType("f8"), False, b"\0" * 8),
+        (1, (-1,), StatedType("f8"), False, b"\0" * 8),
+        (1, (1,) * 65, StatedType("f8"), False, b"\0" * 8),
+        (1, (1,), StatedType("(1000,1000)f8"), False, b"\0" * 8),
+        (1, (1,), StatedType("O8"), False, [None]),
+        (1, (True,), StatedType("f8"), False, b"\0" * 8),
         (1, "a", "f8", None, None),
     ],
 )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from i2m2_med.errors import SourceError
 from i2m2_med.sources import meds, mimic4
 from i2m2_med.sources.mimic3 import Settings, Source
-from i2m2_med.sources.mimic3.cohort import Cohort, gather, select
+from i2m2_med.sources.mimic3.cohort import SelectedStays, gather, select
 from i2m2_med.sources.mimic3.infection import antibiotics, suspicions
 from i2m2_med.sources.mimic3.ingest import Ingested, ingest_table
 from i2m2_med.sources.mimic3.sepsis import oliguria, onsets, points_of, worst_of_day
@@ -27,7 +27,7 @@ LUNGS, NERVES = 0, 4
 
 
 @pytest.fixture(scope="module")
-def read(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Ingested], Cohort, Settings]:
+def read(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Ingested], SelectedStays, Settings]:
     settings = Settings(root=demo, task="sepsis3")
     cache = tmp_path_factory.mktemp("cache")
     tables = {name: ingest_table(path, name, cache, Progress()) for name, path in Source(settings).tables().items()}
@@ -35,7 +35,9 @@ def read(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str
 
 
 @pytest.mark.slow
-def test_onsets_as_another_program_finds_them(demo: Path, read: tuple[dict[str, Ingested], Cohort, Settings]) -> None:
+def test_onsets_as_another_program_finds_them(
+    demo: Path, read: tuple[dict[str, Ingested], SelectedStays, Settings]
+) -> None:
     tables, cohort, settings = read
     names = dict(cohort.samples.select("row", "ICUSTAY_ID").iter_rows())
     points = (
