@@ -40,7 +40,9 @@ def show(rows: list[dict[str, Any]], manifest: dict[str, Any], split: str = "tes
     """Values with their intervals, and what may not be claimed from them."""
     from i2m2_med.report.run_report import value
 
-    shown = [row for row in rows if row["metric"] in {"auroc", "accuracy", "nll", "ece", "ece_of_chance"}]
+    shown = [
+        row for row in rows if row["metric"] in {"auroc", "accuracy", "soft_accuracy", "nll", "ece", "ece_of_chance"}
+    ]
     cells = [[row["paradigm"], row["seed"], row["label"], row["metric"], value(row)] for row in shown]
     table(f"{split.capitalize()} split", ["paradigm", "seed", "label", "metric", "value [95 % interval]"], cells)
     for remark in manifest["remarks"]:
