@@ -77,9 +77,8 @@ def _reach(chosen: pd.DataFrame, folds: int) -> str:
     share = float(chosen["refit_share"].astype(float).max())
     if folds:
         return (
-            f"These are statements about the paradigms, each trained on {folds} folds: how the folds differ is in the intervals, with "
-            "Nadeau and Bengio's correction for the patients that training sets share, and makes up to "
-            f"{share:.0%} of a difference's variance."
+            f"These are statements about the paradigms, each trained on {folds} folds: their intervals are of how the folds differ, with "
+            "Nadeau and Bengio's correction for the patients that training sets share, and never narrower than patients alone make them."
         )
     narrower = 1 - np.sqrt(1 - share / 2)
     return (
