@@ -17,9 +17,9 @@ from i2m2_med.sources import mimic3
 from i2m2_med.sources.meds.codes import SPLITS, SPLITS_FILE
 from i2m2_med.sources.meds.shards import data_files, is_simulated
 from i2m2_med.sources.meds.tables import REMARKS, write_tables
-from i2m2_med.sources.mimic3.attached import manifests
 from i2m2_med.sources.mimic3.folders import EVENTS, refuse_other
 from i2m2_med.sources.mimic3.items import read_items
+from i2m2_med.sources.mimic3.manifest import manifests
 from i2m2_med.sources.source import Flow, Progress
 
 VERSION = 6

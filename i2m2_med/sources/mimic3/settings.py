@@ -149,7 +149,7 @@ class Settings(settings.Settings):
     notes: Notes | None = None
     """How notes are read; without it they are not a modality."""
     pictures: Path | None = None
-    """CSV that joins pictures to stays (`attached.py`), such as MIMIC-CXR-JPG's metadata; they are the modality `picture`."""
+    """CSV that joins pictures to stays (`manifest.py`), such as MIMIC-CXR-JPG's metadata; they are the modality `picture`."""
     picture_views: tuple[str, ...] = ()
     """Of a manifest with a column `ViewPosition`, the views that count, such as `[AP, PA]`; all where none is given."""
     ecgs: Path | None = None

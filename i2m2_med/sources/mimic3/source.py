@@ -11,7 +11,7 @@ import polars as pl
 from i2m2_med.errors import SourceError
 from i2m2_med.files import replace_file
 from i2m2_med.sources.mimic3 import settings as mimic3_settings
-from i2m2_med.sources.mimic3.attached import attach, files_of, manifests
+from i2m2_med.sources.mimic3.attached import attach, files_of
 from i2m2_med.sources.mimic3.audits import audit_ingest, audit_splits
 from i2m2_med.sources.mimic3.cohort import gather, select
 from i2m2_med.sources.mimic3.coverage import coverage
@@ -21,6 +21,7 @@ from i2m2_med.sources.mimic3.grid import channel_names
 from i2m2_med.sources.mimic3.ingest import Ingested, find_table, ingest_table, is_simulated
 from i2m2_med.sources.mimic3.judging import judge_table, name_unknown, name_unseen
 from i2m2_med.sources.mimic3.labels import labels_of
+from i2m2_med.sources.mimic3.manifest import manifests
 from i2m2_med.sources.mimic3.notes import read_notes
 from i2m2_med.sources.mimic3.records import records
 from i2m2_med.sources.mimic3.sampling import sample

@@ -17,10 +17,11 @@ import polars as pl
 
 from i2m2_med.documents import NotPlain, read_json, read_start
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.mimic3.attached import ATTACHED, of_study
+from i2m2_med.sources.mimic3.attached import of_study
 from i2m2_med.sources.mimic3.cohort import CAPPED_AGE
 from i2m2_med.sources.mimic3.grid import series
 from i2m2_med.sources.mimic3.items import CHANNELS
+from i2m2_med.sources.mimic3.manifest import ATTACHED
 from i2m2_med.sources.mimic3.measure import LEAST, LOOKBACK_HOURS, RAW_SAPS
 from i2m2_med.sources.mimic3.settings import Settings
 from i2m2_med.sources.mimic3.static import CANCER, STATIC
