@@ -41,5 +41,3 @@ def files_of(name: str, modality: Any) -> Iterator[str]:
         yield f"{name}.txt"
     elif isinstance(modality, Signal):
         yield f"{stems}.npy, .npz or .h5: (channel, time), channels: {modality.channels}"
-    else:
-        yield f"{stems}: raw k-space"

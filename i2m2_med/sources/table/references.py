@@ -12,7 +12,7 @@ from i2m2_med.sources.table.images import Facts, facts
 from i2m2_med.sources.table.paths import DATASET, WrongPaths, files_below, located
 from i2m2_med.sources.table.people import rows_named
 from i2m2_med.sources.table.reading import column, row_numbers
-from i2m2_med.sources.table.settings import Image, KSpace, Settings, Signal, Text
+from i2m2_med.sources.table.settings import Image, Settings, Signal, Text
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,6 @@ def path_column(modality: object) -> str | None:
         return modality.image
     if isinstance(modality, Signal):
         return modality.signal
-    if isinstance(modality, KSpace):
-        return modality.kspace
     return modality.text if isinstance(modality, Text) and modality.files else None
 
 

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from i2m2_med.config import settings
 from i2m2_med.sources.text.settings import Text as TextTokens
 
-KINDS = ("image", "columns", "series", "text", "signal", "kspace")
+KINDS = ("image", "columns", "series", "text", "signal")
 """The setting that tells what a modality is made of."""
 
 
@@ -136,15 +136,6 @@ class Signal(settings.Settings):
     """Channels of every file; as the files say where not given."""
 
 
-class KSpace(settings.Settings):
-    """Raw k-space: a column of paths to files that `sources/formats` reads; one slice of each."""
-
-    kspace: str
-    """Column of paths."""
-    slice: int | None = Field(None, ge=0)
-    """Number of the slice; the middle one where not given."""
-
-
 def kind_of(content: Any) -> str | None:
     """The kind of a modality by the setting that it names; None where it names none, or several."""
     names = content if isinstance(content, Mapping) else vars(content) if hasattr(content, "__dict__") else {}
@@ -157,8 +148,7 @@ Modality = Annotated[
     | Annotated[Columns, Tag("columns")]
     | Annotated[Series, Tag("series")]
     | Annotated[Text, Tag("text")]
-    | Annotated[Signal, Tag("signal")]
-    | Annotated[KSpace, Tag("kspace")],
+    | Annotated[Signal, Tag("signal")],
     Discriminator(
         kind_of,
         custom_error_type="modality",

@@ -20,7 +20,7 @@ from i2m2_med.sources.table.people import group_columns, identities, label_colum
 from i2m2_med.sources.table.reading import column, read_table
 from i2m2_med.sources.table.references import References, check_images, find_references, path_column, refuse_shared
 from i2m2_med.sources.table.series import key_of, long_table, series_array
-from i2m2_med.sources.table.settings import Columns, Image, KSpace, Series, Signal, Text
+from i2m2_med.sources.table.settings import Columns, Image, Series, Signal, Text
 from i2m2_med.sources.table.signals import read_signal
 from i2m2_med.sources.table.study import (
     ROW,
@@ -123,7 +123,7 @@ class Source(BaseSource):
         found: list[pl.Series] = []
         for name, modality in self.settings.modalities.items():
             there: Any
-            if isinstance(modality, Image | KSpace):
+            if isinstance(modality, Image):
                 there = [cell is not None for cell in self.references.cells[name]]
             else:
                 flat = arrays[name].reshape(len(arrays[name]), -1)
@@ -133,7 +133,7 @@ class Source(BaseSource):
 
     def paths(self, references: References) -> dict[str, pl.Series]:
         """`_<modality>` of each row: the path of its image."""
-        names = [name for name, each in self.settings.modalities.items() if isinstance(each, Image | KSpace)]
+        names = [name for name, each in self.settings.modalities.items() if isinstance(each, Image)]
         return {f"_{name}": pl.Series(references.cells[name], dtype=pl.String) for name in names}
 
     def kept_rows(self, records: pl.DataFrame, bad: set[int], flow: Flow) -> np.ndarray:
@@ -161,7 +161,7 @@ class Source(BaseSource):
         """Columns in memory, all else memory-mapped."""
         columns, pictures = (
             self.settings.of_kind(Columns),
-            {**self.settings.of_kind(Image), **self.settings.of_kind(KSpace)},
+            self.settings.of_kind(Image),
         )
         return {
             name: np.load(folder / f"{name}.npy", mmap_mode=None if name in columns else "r")
