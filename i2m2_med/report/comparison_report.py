@@ -48,7 +48,7 @@ class Evidence:
     """Where the numbers came from: runs, code, command."""
     fingerprints: Mapping[Model, str] | None = None
     """Of the data of each run, where the tables come from several: they have to be one."""
-    costs: Mapping[Model, Mapping[str, float]] = field(default_factory=dict[Model, Mapping[str, float]])
+    costs: Mapping[Model, Mapping[str, int | float]] = field(default_factory=dict[Model, Mapping[str, int | float]])
     """`parameters`, `epochs` and `seconds` of each run's training; nothing where they are not known."""
     further: tuple[Section, ...] = ()
     """Sections to add (diagnosis, shifts)."""

@@ -65,7 +65,7 @@ class StoredRuns:
     manifest: dict[str, Any]
     tables: dict[tuple[str, int], pd.DataFrame]
     fingerprints: dict[tuple[str, int], str]
-    costs: dict[tuple[str, int], dict[str, float]]
+    costs: dict[tuple[str, int], dict[str, int | float]]
     """What training took, by (paradigm, seed); empty where a run does not say."""
 
 
