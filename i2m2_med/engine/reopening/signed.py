@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from i2m2_med.engine.reopening.check import Check, names
+from i2m2_med.engine.tracking.outbox import outbox_of
 from i2m2_med.engine.tracking.read import FoundRun, artifact_names, download
 from i2m2_med.engine.tracking.record import (
     NAME,
@@ -93,5 +94,7 @@ def _same_columns(name: str, listed: Mapping[str, str], path: Any) -> Check:
 
 
 def _kept(run: FoundRun) -> Any:
-    path = kept_copy(run.tags.get("i2m2.ticket", run.run_id))
+    """The workspace's own copy of the run's list, by the run's id: in the store the ticket may have been taken out, or another's put in."""
+    outbox = outbox_of(run.run_id)
+    path = kept_copy(outbox.ticket if outbox.noted("run") else run.tags.get("i2m2.ticket", run.run_id))
     return json.loads(path.read_text()) if path.exists() else None

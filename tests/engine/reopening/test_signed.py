@@ -13,7 +13,7 @@ import pytest
 from i2m2_med.engine.reopening.seal import is_verified, write_back
 from i2m2_med.engine.reopening.signed import check_signed
 from i2m2_med.engine.tracking.read import FoundRun, artifact_names, download, find_run
-from i2m2_med.engine.tracking.record import NAME, kept_copy
+from i2m2_med.engine.tracking.record import NAME, forget_run, kept_copy
 from i2m2_med.engine.tracking.store import connect, sqlite_file
 from i2m2_med.privacy import project_key
 from i2m2_med.workspace import workspace
@@ -84,6 +84,12 @@ def sql(statement: str) -> Callable[[FoundRun], None]:
     return change
 
 
+def downgrade(run: FoundRun) -> None:
+    """Make the run look as one of an older release, which has no list."""
+    download(run, NAME).unlink()
+    connect(run.uri).delete_tag(run.run_id, "i2m2.ticket")
+
+
 def forge_all(run: FoundRun) -> None:
     """Another rate in the file and in the parameters, the list put right, and signed with a key of one's own."""
     replace_text("config.yaml", "0.001", "0.01")(run)
@@ -131,6 +137,7 @@ FORGERIES: dict[str, tuple[Callable[[FoundRun], None], set[str]]] = {
     "a tag": (lambda run: connect(run.uri).set_tag(run.run_id, "i2m2.dirty", "never"), {"tags"}),
     "what calibration did": (lambda run: connect(run.uri).delete_tag(run.run_id, "calibrated"), {"tags"}),
     "the list taken out": (lambda run: download(run, NAME).unlink(), {"signed list"}),
+    "the list and all that speaks of it taken out": (downgrade, {"signed list"}),
     "the list damaged": (lambda run: download(run, NAME).write_text("[]") and None, {"signed list"}),
     "the list put right": (replace_text(NAME, '"signature": "', '"signature": "0'), {"signed list"}),
     "all of it forged": (forge_all, {"signed list", "artifacts", "parameters"}),
@@ -168,10 +175,35 @@ def test_another_workspace_checks_the_digests_and_says_that_it_can_not_check_the
 
 
 def test_a_run_of_an_older_release_says_that_it_has_no_list(finished: FoundRun) -> None:
-    download(finished, NAME).unlink()
-    connect(finished.uri).delete_tag(finished.run_id, "i2m2.ticket")
+    downgrade(finished)
+    forget_run(finished.run_id)  # the workspace knows nothing of it either
     [check] = check_signed(find_run(finished.uri, finished.run_id))
     assert (check.recorded, check.verdict) == ("none: the run is of an older release", "noted")
+
+
+def test_a_run_that_is_given_all_of_another_is_not_that_run(
+    finished: FoundRun, opening: Callable[..., Any], store: str
+) -> None:
+    """Artifacts, parameters, metrics, tags, and the list with its good signature."""
+    with opening(config={"training": {"learning_rate": 1e-3, "epochs": 8}}) as run:
+        run.metrics({"test_auroc_macro": 0.1})
+    worse = find_run(store, run.run_id)
+    folder = download(worse, NAME).parent
+    shutil.rmtree(folder)
+    shutil.copytree(download(finished, NAME).parent, folder)
+    database = sqlite3.connect(sqlite_file(store))
+    for table in ("params", "metrics", "latest_metrics", "tags"):
+        names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+        taken = ", ".join("?" if name == "run_uuid" else name for name in names)
+        database.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (worse.run_id,))
+        database.execute(
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT {taken} FROM {table} WHERE run_uuid = ?",
+            (worse.run_id, finished.run_id),
+        )
+    database.commit()
+    database.close()
+    assert verdicts(finished) == {"same"}
+    assert caught(worse) == {"signed list": "another list"}
 
 
 def test_a_resumed_run_is_signed_as_a_whole(opening: Callable[..., Any], store: str) -> None:
