@@ -3,6 +3,8 @@
 set -eu
 for setting in $(env | sed -n 's/^\([A-Z_]*_\(PASSWORD\|KEY\)\)_FILE=.*/\1/p'); do
     eval "file=\$${setting}_FILE"
-    export "$setting=$(cat "$file")"
+    secret=$(cat "$file") # not within export, which hides that it failed
+    [ -n "$secret" ] || { echo "$file, named by ${setting}_FILE, is empty" >&2; exit 1; }
+    export "$setting=$secret"
 done
 exec "$@"

@@ -1,6 +1,7 @@
 """The server of docker/compose.yaml behind a proxy's name, and its backup on a real PostgreSQL."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -57,10 +58,21 @@ def test_a_backup_is_put_back_whole(server: Server, tmp_path: Path) -> None:
         )
         assert done.returncode == _, done.stderr
     server.query("DELETE FROM kept WHERE number > 7")
+    (server.artifacts / ".hidden").write_text("later")
     (server.artifacts / "kept.txt").write_text("changed")
     (server.artifacts / "later.txt").write_text("later")
-    subprocess.run(["sh", PROJECT / "docker" / "restore.sh", tmp_path / "backup"], env=environment, check=True)
+    restore = ["sh", PROJECT / "docker" / "restore.sh"]
+    for name in ("artifacts.tar", "database.dump"):  # cut off: refused before anything is taken away
+        shutil.copytree(tmp_path / "backup", tmp_path / name)
+        content = (tmp_path / name / name).read_bytes()
+        (tmp_path / name / name).write_bytes(content[: 1_100 if name == "artifacts.tar" else 99])
+        refused = subprocess.run([*restore, tmp_path / name], env=environment, capture_output=True, text=True)
+        assert refused.returncode == 1
+        assert f"{name} is damaged; nothing was changed" in refused.stderr
+        assert (server.artifacts / "later.txt").exists()
+        assert server.query("SELECT count(*) FROM kept").strip() == "7"
+    subprocess.run([*restore, tmp_path / "backup"], env=environment, check=True)
     assert server.query("SELECT count(*), sum(number) FROM kept").strip() == "100|5050"
     assert (server.artifacts / "kept.txt").read_text() == "kept"
-    assert not (server.artifacts / "later.txt").exists()
+    assert not any((server.artifacts / name).exists() for name in ("later.txt", ".hidden"))
     assert requests.get(f"{server.uri}/health", timeout=60).status_code == 200

@@ -122,3 +122,16 @@ def test_secrets_are_made_once_and_are_read_whatever_they_hold(tmp_path: Path) -
     assert urlsplit(said).hostname == "db"
     assert unquote(urlsplit(said).password or "") == word.read_text()
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), ("", "is empty"), ("\n", "is empty")])
+def test_a_secret_that_is_not_there_starts_nothing(content: str | None, reason: str, tmp_path: Path) -> None:
+    word = tmp_path / "word"
+    if content is not None:
+        word.write_text(content)
+    environment = {"DATABASE_PASSWORD_FILE": str(word), "PATH": "/usr/bin:/bin"}
+    command = ["sh", DOCKER / "with-secrets.sh", "echo", "started"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert said.returncode != 0
+    assert said.stdout == ""
+    assert reason in said.stderr
