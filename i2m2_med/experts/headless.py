@@ -7,12 +7,13 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2m2_med.errors import ConfigError
 
 HEADS = ("class_layers.out", "last_linear", "_fc", "fc", "classification_head")
 """Where MONAI's classifiers have their last layer: DenseNet, SENet, EfficientNet, ResNet, ViT."""
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class ImageEncoder(nn.Module):
@@ -55,7 +56,7 @@ def running_statistics(network: nn.Module, alone: bool) -> Generator[None]:
 
     Such batches come where most samples lack the modality.
     """
-    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.training] if alone else []
+    norms = [layer for layer in network.modules() if isinstance(layer, NORMS) and layer.training] if alone else []
     for norm in norms:
         norm.eval()
     try:

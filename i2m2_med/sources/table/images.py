@@ -62,15 +62,20 @@ def read_image(cell: str, path: Path, dimensions: int) -> Pixels:
     with blamed(path.name):
         array, layout, affine = opened(cell, path, pixels=True)
         known = shaped(tuple(array.shape), path.name, layout, dimensions)
-        values = np.ascontiguousarray(array, np.float32)
+        values = np.asarray(array, np.float32)  # in the order in which it is stored: turning it costs more than reading
     if known.dimensions != dimensions:
         raise SourceError(f"{path.name} is {known.dimensions}-D, the others are {dimensions}-D")
     if layout != "array":  # channels last, if at all
-        values = np.moveaxis(values.reshape(*known.shape, known.channels), -1, 0)
-    values = np.ascontiguousarray(values).reshape(known.channels, *known.shape)
-    if not np.isfinite(values).all():
+        values = (
+            values.reshape(known.shape)[None]
+            if known.channels == 1
+            else np.moveaxis(values.reshape(*known.shape, known.channels), -1, 0)
+        )
+    values = values.reshape(known.channels, *known.shape)
+    low, high = float(values.min()), float(values.max())  # NaN is both
+    if not np.isfinite([low, high]).all():
         raise SourceError(f"{path.name} holds values that are no numbers (NaN or infinite)")
-    if values.min() == values.max():
+    if low == high:
         raise SourceError(f"{path.name} is empty: all its values are the same")
     return Pixels(values, affine if dimensions == 3 else None)
 
