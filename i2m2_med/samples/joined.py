@@ -63,7 +63,8 @@ def join(records: pl.DataFrame, run: RunConfig, folder: Path, flow: Flow) -> pl.
         array = np.where(at.is_null().to_numpy()[:, None], np.nan, raw[at.fill_null(0).to_numpy()])
         with replace_file(folder / f"{name}.npy") as beside, beside.open("wb") as file:
             np.save(file, array)
-        records = records.with_columns(pl.Series(f"has_{name}", np.asarray(np.isfinite(array).any(axis=1))))
+        there: Any = np.isfinite(array).any(axis=1)
+        records = records.with_columns(pl.Series(f"has_{name}", there))
     return records
 
 

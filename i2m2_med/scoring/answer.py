@@ -103,8 +103,14 @@ class StudyPredictor:
         check_numbers("an expert's prediction", each_expert[present])
         if raw.shape[2] > MANY:
             names = self.trained.model.names
-            known = {"labels": self.trained.labels.names, "experts": names, "calibration": self.trained.calibration}
-            return rows_of_many(joined(study.outputs), study.items, study.patterns, **known)
+            return rows_of_many(
+                joined(study.outputs),
+                study.items,
+                study.patterns,
+                labels=self.trained.labels.names,
+                experts=names,
+                calibration=self.trained.calibration,
+            )
         experts = np.where(present[:, :, None, None], each_expert, np.nan)
         items = calibrate_items(raw, experts, study.patterns, self.trained.calibration)
         check_numbers("the calibrated prediction", items.p)

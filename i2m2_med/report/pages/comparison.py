@@ -67,9 +67,8 @@ def result_sections(comparison: Comparison, *, metric: str, ideal: Ideal | None,
     second = [plot for plot in dots if plot.wide], [plot for plot in dots if not plot.wide]
     table = wide(rows, (metric,))
     table = table[table["label"] == overall].drop(columns="label")
-    ceilings = (
-        [("AUROC beside the ideal observer's", ceiling_table(rows, ideal))] if any((ideal or {}).values()) else []
-    )
+    known = ideal if ideal and any(ideal.values()) else None
+    ceilings = [("AUROC beside the ideal observer's", ceiling_table(rows, known))] if known else []
     return [
         Section("Differences", plots=first[0], folded_plots={BY_LABEL: first[1]}),
         Section(
