@@ -3,6 +3,7 @@
 import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +54,18 @@ class Scorer:
         rows: list[dict[str, Any]] = []
         for number, row in enumerate(studies.to_dict("records")):
             cells = {str(name): cell for name, cell in row.items() if name not in COLUMNS and not is_empty(cell)}
-            if posted and cells:
-                rows += rows_of(self.score_row(cells, text(row.get("study")), number))
-            else:
-                rows += rows_of(self.score(text(row.get("study")), text(row.get("archive")), number))
+            rows += rows_of(self.answer(row, cells if posted else {}, number))
         optional = optional_names({name for row in rows for name in row})
         names = [*column_names(self.predictor.trained.model.names), *optional]
         return pl.DataFrame(rows, schema=polars_schema(names)).to_pandas()
 
-    def score_row(self, cells: dict[str, Any], study: str, number: int) -> dict[str, Any]:
-        """Return the result of a row that carries its cells."""
-        name, outputs = printable(study) or f"row {number}", StudyOutputs()
-        for chunk in self.reader.chunked(lambda: self.reader.samples_of(self.reader.source.posted(cells, self.root))):
-            self.predictor.add(outputs, chunk)
-        return self.predictor.result(name, "", outputs, 0.0)
-
-    def score(self, study: str, archive: str, number: int) -> dict[str, Any]:
-        """Return the result of row `number`; whatever is wrong with it refuses this study only."""
-        name = printable(study.rstrip("/").rpartition("/")[2]) or f"row {number}"
+    def answer(self, row: Mapping[Any, Any], cells: dict[str, Any], number: int) -> dict[str, Any]:
+        """Return the result of row `number`; whatever is wrong with it refuses this study only. cells: in which it carries its study."""
+        study, archive = text(row.get("study")), text(row.get("archive"))
+        name = printable(study if cells else study.rstrip("/").rpartition("/")[2]) or f"row {number}"
         try:
+            if cells:
+                return self.score_row(name, cells)
             if not archive:
                 return self.score_folder(name, self.folder_of(study))
             with tempfile.TemporaryDirectory(prefix="i2m2-study-") as temporary:
@@ -81,6 +75,13 @@ class Scorer:
         except Exception as error:  # one study must not lose the others
             why = Refusal(refusal(error).why, lasting=False)
             return self.predictor.result(name, "", StudyOutputs(refusal=why), 0.0)
+
+    def score_row(self, name: str, cells: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of a row that carries its cells."""
+        outputs = StudyOutputs()
+        for chunk in self.reader.chunked(lambda: self.reader.samples_of(self.reader.source.posted(cells, self.root))):
+            self.predictor.add(outputs, chunk)
+        return self.predictor.result(name, "", outputs, 0.0)
 
     def folder_of(self, study: str) -> Path:
         """Return the folder that a row names. Raises SourceError for any place but one below the server's root."""

@@ -13,9 +13,10 @@ from i2m2_med.config.reader import load_config
 from i2m2_med.console import Progress
 from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.errors import ModelError, SourceError
+from i2m2_med.model import Opinions
 from i2m2_med.samples.cohort import open_cohort, prepare
 from i2m2_med.scoring.output_lock import Part
-from i2m2_med.scoring.reading import Reader
+from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.run import Summary, score, source_of
 from i2m2_med.scoring.served import Scorer
 from i2m2_med.scoring.studies import find_studies
@@ -170,6 +171,24 @@ def test_what_a_study_has_to_look_like_is_said(model: Path):
     assert "t1_path, age, mmse, education, sex, apoe4, report, patient_id" in text
     assert "clinical.json: {age, mmse, education, sex, apoe4}" in text
     assert "labs.csv with hour, item, value, the first 24 hours" in text
+
+
+def test_a_row_that_the_model_fails_on_loses_no_other(
+    cohort: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = pd.DataFrame(pl.read_csv(cohort / "cohort.csv").head(3).to_dicts())[COLUMNS]
+    scorer = Scorer(model, cohort)
+    good, seen = scorer.predictor.backend, []
+
+    def fails_once(chunk: Chunk) -> Opinions:
+        seen.append(chunk)
+        if len(seen) == 2:
+            raise RuntimeError("a kernel that is not there")
+        return good(chunk)
+
+    monkeypatch.setattr(scorer.predictor, "backend", fails_once)
+    table = scorer(bare)
+    assert table.groupby("study", sort=False)["status"].first().tolist() == ["ok", "refused", "ok"]
 
 
 @pytest.mark.parametrize("wrong", ["a column less", "no levels", "nothing"])
