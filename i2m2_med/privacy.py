@@ -3,9 +3,12 @@
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
+
+from i2m2_med.errors import ConfigError
 
 
 def project_key(workspace: Path) -> bytes:
@@ -19,7 +22,12 @@ def project_key(workspace: Path) -> bytes:
         with suppress(FileExistsError):  # another process was first: its key counts
             path.hardlink_to(beside)
         beside.unlink()
-    return bytes.fromhex(path.read_text().strip())
+    text = path.read_bytes().strip()
+    if not re.fullmatch(rb"[0-9a-f]{64}", text):
+        raise ConfigError(
+            f"{path}, the workspace's key, is damaged: it should hold 64 hexadecimal digits; put it back from a backup"
+        )
+    return bytes.fromhex(text.decode())
 
 
 def pseudonym(key: bytes, kind: str, name: str) -> str:
