@@ -55,9 +55,12 @@ def overrides(config: str, folder: Path) -> list[str]:
     narrow = [
         f"experts.{name}.network.{'widen=1' if 'WideResNet' in expert['network']['_target_'] else 'width=8'}"
         for name, expert in content["experts"].items()
+        if "ResNet" in expert["network"]["_target_"]
     ]
+    columns = content["modalities"].get("columns", {})
+    small = [f"modalities.columns.{name}.table={folder / Path(one['table']).name}" for name, one in columns.items()]
     step = next(n for n, block in enumerate(transforms) if block["_target_"].endswith("Reconstructd"))
-    small = [f"modalities.transforms.{step}.size=[{SIZE},{SIZE}]", f"source.splits={folder / 'splits.csv'}"]
+    small += [f"modalities.transforms.{step}.size=[{SIZE},{SIZE}]", f"source.splits={folder / 'splits.csv'}"]
     return [
         f"source.root={folder}",
         *small,

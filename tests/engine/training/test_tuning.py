@@ -34,6 +34,7 @@ def config(folder: Path, **tune: Any) -> Path:
     return folder / "toy.yaml"
 
 
+@pytest.mark.slow
 def test_the_best_of_each_paradigm_is_written_as_a_config_that_trains_the_same(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
@@ -51,6 +52,7 @@ def test_the_best_of_each_paradigm_is_written_as_a_config_that_trains_the_same(
     assert run.tune.space == {}
 
 
+@pytest.mark.slow
 def test_a_search_that_was_cut_off_goes_on_as_it_would_have(tmp_path: Path, monkeypatch, capsys) -> None:
     path = config(tmp_path)
     assert main(["tune", str(path), "--out", str(tmp_path / "whole.yaml")]) == 0

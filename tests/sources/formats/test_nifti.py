@@ -302,6 +302,7 @@ def test_the_unit_of_the_phase_is_kept(
     assert open_study(tmp_path).records["_phase_unit"].unique().to_list() == [unit]
 
 
+@pytest.mark.slow
 def test_the_real_template_is_read(shared_data: Path) -> None:
     """Skull-stripped: slices at the ends hold nothing."""
     path = shared_data / "mr_images" / "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
