@@ -87,6 +87,7 @@ JUDGED = (
 OPTIONAL = (
     Column("score", pl.Float64, "Soft score of the class as an answer, 0 to 1, where the data set has such scores."),
     Column("log_rest", pl.Float64, "Log of the probability of all classes without a row: of a label of more than 50 classes the 20 likeliest and the target's have rows."),
+    Column("classes", pl.Int32, "How many classes the label has, where not all have rows."),
 )  # fmt: skip
 """What a table has besides where its labels have soft scores, or many classes."""
 COLUMNS = ALWAYS + JUDGED + OPTIONAL
@@ -192,6 +193,8 @@ def check_table(frame: pl.DataFrame, name: str = "the prediction table") -> pl.D
     wanted = [*column_names(experts, judged=judged, groups=groups), *optional_names(frame.columns)]
     if judged and (lost := [column for column in ("patient", "split", "target") if column not in frame.columns]):
         raise SourceError(f"{name} lacks the column(s) {', '.join(lost)}")
+    if ("log_rest" in frame.columns) != ("classes" in frame.columns):
+        raise SourceError(f"{name} has one of the columns log_rest and classes without the other; make it again")
     try:
         typed = complete(with_level(frame), wanted)
     except pl.exceptions.PolarsError as error:
@@ -224,9 +227,15 @@ def check_values(table: pl.DataFrame, name: str) -> None:
         "a negative class": pl.col("class").fill_null(0) < 0,
         "a probability outside 0 to 1": answered & ~pl.col("p").is_between(0, 1 + ROUNDING),
     }
+    if "classes" in table.columns:
+        count = pl.col("classes")
+        wrong["a class beyond the number of `classes`, or several such numbers"] = answered & (
+            (pl.col("class") >= count) | (count <= MANY) | (count != count.max())
+        )
     if "target" in table.columns:
         target, least = pl.col("target").fill_null(-1), NO_CLASS if "score" in table.columns else UNKNOWN
-        wrong["a target that is no class"] = (target < least) | (target > pl.col("class").max().fill_null(-1))
+        most = pl.col("classes").max() - 1 if "classes" in table.columns else pl.col("class").max().fill_null(-1)
+        wrong["a target that is no class"] = (target < least) | (target > most)
         wrong["no patient or split"] = pl.col("patient").is_null() | pl.col("split").is_null()
     counts = table.select(pl.any_horizontal(rule).fill_null(True).sum().alias(what) for what, rule in wrong.items())
     for what, count in counts.row(0, named=True).items():

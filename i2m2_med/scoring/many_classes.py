@@ -45,6 +45,7 @@ def rows_of_many(
         "class": spread(classes),
         "p": spread(opinions.log_probs.gather(2, classes).double().exp()),
         "log_rest": spread(log_rest(opinions.log_probs, classes, used)[..., None]),
+        "classes": opinions.log_probs.shape[2],
         "pattern": np.array(patterns)[numbers],
     }
     for name, log_probs, present in zip(experts, opinions.experts, opinions.present, strict=True):

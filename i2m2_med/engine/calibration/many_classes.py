@@ -31,7 +31,7 @@ Left = Int[np.ndarray, "sample"]
 def fit_many(table: pd.DataFrame, alpha: float, sensitivity: float) -> dict[str, Any]:
     """As `fit_calibration`, of a table with `log_rest`. Adds `classes`, the number of classes that the rest is shared among."""
     places = rows_in(table)
-    classes = int(table["class"].max()) + 1
+    classes = int(table["classes"].iloc[0])
     logs, rest = _logs(table, places)
     cls = places.dense(table["class"], -1.0).astype(np.int64)
     first = places.first()

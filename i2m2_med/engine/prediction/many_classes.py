@@ -75,6 +75,7 @@ def rows_of(
         content[f"p_{name}"] = chosen(log_probs, present)
     content["target"] = spread(target[..., None])
     content["log_rest"] = spread(log_rest(opinions.log_probs, classes, used)[..., None])
+    content["classes"] = np.full(len(sample), opinions.log_probs.shape[2])
     content["pattern"] = np.array(by_sample, dtype=object)[sample]
     refused = spread(silent[:, None, None])
     content["status"] = np.where(refused, "refused", "ok")

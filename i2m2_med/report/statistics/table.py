@@ -194,7 +194,7 @@ def _read_places(table: pd.DataFrame, name: str, places: Places, labels: "pd.Ind
         answered=_answered(p, table, head, name),
         sets=sets,
         score=places.dense(table["score"]) if "score" in table else None,
-        places=ManyClasses(cls, target, rest, int(table["class"].max()) + 1),
+        places=ManyClasses(cls, target, rest, int(table["classes"].iloc[0])),
         calibrated=is_calibrated(table),
     )
 

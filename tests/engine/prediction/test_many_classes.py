@@ -10,6 +10,7 @@ from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.engine.calibration.calibrate import calibrate_table, fit_calibration
 from i2m2_med.engine.calibration.many_classes import scaled
 from i2m2_med.engine.prediction.many_classes import table_of_many
+from i2m2_med.errors import SourceError
 from i2m2_med.model import I2M2
 from i2m2_med.predictions import KEPT, check_table, read_table, write_table
 from i2m2_med.report.statistics.compare import compare_tables
@@ -66,6 +67,23 @@ def test_it_survives_the_disk_and_a_strangers_check(made, tmp_path):
     broken = pl.from_pandas(made[0]).with_columns(log_rest=pl.lit(-0.1))
     with pytest.raises(Exception, match="add up to one"):
         check_table(broken)
+
+
+def test_the_number_of_classes_is_that_of_the_label_whichever_are_seen(made):
+    """The last classes are nobody's target and never among the likeliest: they share the rest all the same."""
+    table = made[0]
+    seen = table.groupby("study")["class"].transform("max") < C - 5
+    valid = table[seen]
+    assert valid["class"].max() < C - 5
+    assert fit_calibration(valid)["classes"] == C
+    places = read_predictions(valid).places
+    assert places is not None
+    assert (places.left[:, 0] == C - valid.groupby("study", sort=False).size().to_numpy()).all()
+    for classes in (C - 5, None):
+        with pytest.raises(SourceError, match="beyond the number of `classes`"):
+            check_table(pl.from_pandas(table).with_columns(classes=pl.lit(classes, pl.Int32)))
+    with pytest.raises(SourceError, match="without the other"):
+        check_table(pl.from_pandas(table).drop("classes"))
 
 
 def test_metrics_are_those_of_all_classes(made):
