@@ -32,6 +32,7 @@ def main(
     from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
     from i2m2_med.report.run_report import run_judge
+    from i2m2_med.report.statistics.differences import difference_rows
     from i2m2_med.report.statistics.refusals import refuse_splits
 
     run, values = load_config(config, set_)
@@ -42,7 +43,8 @@ def main(
         with experiment.as_parent() as parent:
             made = [train(experiment, paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
             report = write_comparison(experiment, made)
-            experiment.record_comparison(parent, report.rows, experiment.folder / "report")
+            rows = [*report.rows, *difference_rows(report.comparison.paired)]
+            experiment.record_comparison(parent, rows, experiment.folder / "report")
     show(report, run, experiment)
     written = copy(experiment.folder / "report", out) if out else experiment.folder / "report"
     say(f"report in {written / 'report.html'}; parent run {parent.run_id}")

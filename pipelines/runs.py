@@ -106,37 +106,49 @@ def cells(run: "FoundRun", digits: int = 8) -> list[str]:
 
 def wide_cells(run: "FoundRun", digits: int = 8) -> list[str]:
     """One line of the wide table."""
-    numbers = [
-        f"{run.metrics[f'test_{name}_macro']:.3f}" if f"test_{name}_macro" in run.metrics else "" for name in ASIDE
-    ]
+    from i2m2_med.engine.tracking.results import shown_value
+
+    values = [shown_value(run, name)[0] for name in ASIDE]
+    numbers = ["" if value is None else f"{value:.3f}" for value in values]
     tags = [run.tags.get(key, "") for key in ("calibrated", "i2m2.dirty")]
     return [*cells(run, digits), run.tags.get("task", ""), run.tags.get("data", ""), run.status, *numbers, *tags]
 
 
 def main_metric(run: "FoundRun") -> str:
     """Return the metric that a run is first judged by: its primary comparison's, else what its epochs are chosen by, AUROC or accuracy."""
-    named = run.params.get("evaluation.primary.metric")
-    return named or ("accuracy" if run.params.get("training.select") == "accuracy" else "auroc")
+    named, select = run.params.get("evaluation.primary.metric"), run.params.get("training.select", "")
+    return named or (select if select in {"accuracy", "soft_accuracy"} else "auroc")
 
 
-def main_value(run: "FoundRun", prefix: str = "") -> str:
-    """Return 'AUROC 0.812 [0.77, 0.85]'; empty where the run has none: it did not finish, or it is a comparison.
+def main_value(run: "FoundRun") -> str:
+    """Return 'AUROC 0.812 [0.77, 0.85]'; empty where the run has none: it did not finish, or it is a comparison."""
+    from i2m2_med.engine.tracking.results import shown_value
 
-    prefix: of a comparison's metrics, `<paradigm>_`.
-    """
     metric = main_metric(run)
-    value, low, high = (run.metrics.get(f"{prefix}test_{metric}_macro{end}") for end in ("", "_low", "_high"))
+    value, low, high = shown_value(run, metric)
     if value is None:
         return run.status if run.status != "FINISHED" else ""
-    interval = f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else ""
-    return f"{NAMES.get(metric, metric.replace('_', ' '))} {value:.3f}{interval}"
+    return f"{named(metric)} {with_ends(value, low, high)}"
+
+
+def named(metric: str) -> str:
+    """Return what a person calls a metric."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def with_ends(value: float, low: float | None, high: float | None) -> str:
+    """Return '0.812 [0.77, 0.85]', as far as it is defined."""
+    return f"{value:.3f}" + (f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else "")
 
 
 def as_json(run: "FoundRun") -> dict[str, Any]:
     """One run for programs: `i2m2 show RUN --json` has all of it."""
-    ends = ("", "_low", "_high")
-    kept = [f"test_{name}_macro{end}" for name in (main_metric(run), *ASIDE) for end in ends]
-    metrics = {key: run.metrics[key] for key in kept if run.metrics.get(key) == run.metrics.get(key, float("nan"))}
+    from i2m2_med.engine.tracking.results import shown_value
+
+    metrics: dict[str, float] = {}
+    for name in (main_metric(run), *ASIDE):
+        ends = zip(("", "_low", "_high"), shown_value(run, name), strict=True)
+        metrics |= {f"test/{name}{end}": value for end, value in ends if value is not None and value == value}
     tags = {key: run.tags.get(key) for key in ("paradigm", "task", "data", "seed", "calibrated", "verified")}
     tags |= {key: run.tags[key] for key in ("folds", "fold") if key in run.tags}
     return {"run": run.run_id, "name": run.name, "status": run.status, "parent": run.parent, **tags, "metrics": metrics}

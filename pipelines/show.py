@@ -8,7 +8,7 @@ from i2m2_med.console import say, table
 from i2m2_med.workspace import workspace
 
 from .arguments import Run
-from .runs import main_value
+from .runs import main_metric, main_value, named, with_ends
 
 if TYPE_CHECKING:
     from i2m2_med.engine.tracking.read import FoundRun
@@ -25,21 +25,23 @@ def main(run: Run, *, uri: str | None = None) -> dict[str, Any]:
         The store of the run; the workspace's own where not said.
     """
     from i2m2_med.engine.tracking.read import artifact_names, children, find_run
+    from i2m2_med.engine.tracking.results import comparison_values, metric_values, results_of
     from i2m2_med.engine.tracking.store import store_uri
 
     one = find_run(store_uri(workspace(), uri), run)
     members, files = children(one), artifact_names(one)
+    results = results_of(one, comparison_values if members else metric_values)
     table(f"{one.name} ({one.run_id})", ["", ""], facts(one, members))
     if members:
         lines = [[member.run_id[:8], member.name, member.status, main_value(member)] for member in members]
         table("Its runs", ["run", "name", "status", "metric [95 % interval]"], lines)
-        table("Mean over seeds", ["paradigm", "metric [95 % interval]"], paradigms(one, members))
+        table("Mean over seeds", ["paradigm", "metric [95 % interval]"], paradigms(one, members, results))
     else:
-        labels, lines = metrics(one)
+        labels, lines = metrics(results)
         table("Test split [95 % interval]", ["metric", *labels], lines)
     say(f"files: {', '.join(files)}" if files else "no files")
     say(f"next: i2m2 verify {one.run_id[:8]}; i2m2 report {one.run_id[:8]}; i2m2 diagnose {one.run_id[:8]}")
-    numbers = {key: value for key, value in one.metrics.items() if value == value}
+    numbers = {key: value for key, value in (one.metrics | results).items() if value == value}
     return {
         "run": one.run_id,
         "name": one.name,
@@ -77,22 +79,26 @@ def plus(text: str) -> str:
     return f" ({text})" if text else ""
 
 
-def paradigms(run: "FoundRun", members: "list[FoundRun]") -> list[list[str]]:
+def paradigms(run: "FoundRun", members: "list[FoundRun]", results: Mapping[str, float]) -> list[list[str]]:
     """Return the comparison's own line of each paradigm."""
-    names = dict.fromkeys(member.tags.get("paradigm", "") for member in members)
-    return [[name, main_value(run, f"{name}_")] for name in names]
+    metric = main_metric(run)
+    lines: list[list[str]] = []
+    for name in dict.fromkeys(member.tags.get("paradigm", "") for member in members):
+        value, low, high = (results.get(f"{name}_test_{metric}_macro{end}") for end in ("", *ENDS))
+        lines.append([name, "" if value is None else f"{named(metric)} {with_ends(value, low, high)}"])
+    return lines
 
 
-def metrics(run: "FoundRun") -> tuple[list[str], list[list[str]]]:
+def metrics(results: Mapping[str, float]) -> tuple[list[str], list[list[str]]]:
     """Return the labels, and by metric a line with the value for each, with its interval where it has one."""
     from i2m2_med.report.statistics.metrics import ALL_METRICS
 
     start = "test_nll_"  # every label has one
-    keys = [key for key in run.metrics if key.startswith(start) and not is_end(key, run.metrics)]
+    keys = [key for key in results if key.startswith(start) and not is_end(key, results)]
     labels = [key.removeprefix(start) for key in keys]
     if len(labels) == 2 and "macro" in labels:  # of one label the mean is that label's
         labels.remove("macro")
-    lines = [[metric, *(interval(run.metrics, f"test_{metric}_{label}") for label in labels)] for metric in ALL_METRICS]
+    lines = [[metric, *(interval(results, f"test_{metric}_{label}") for label in labels)] for metric in ALL_METRICS]
     return labels, [line for line in lines if any(line[1:])]
 
 

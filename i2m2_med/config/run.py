@@ -341,6 +341,14 @@ class RunConfig(Settings):
         """The same run on one fold of its cross-validation; None: on all of them."""
         return self.model_copy(update={"split": self.split.model_copy(update={"fold": fold})})
 
+    @property
+    def first_metric(self) -> str:
+        """The metric that a run is first judged by: of the primary comparison, else what epochs are chosen by if that is an accuracy,
+        else AUROC."""
+        if self.evaluation.primary:
+            return self.evaluation.primary.metric
+        return self.training.select if self.training.select in {"accuracy", "soft_accuracy"} else "auroc"
+
     def reference_among(self, paradigms: Collection[str]) -> str:
         """The paradigm that the others are paired with: `evaluation.reference` where it is one of them, else what `train` trains."""
         asked = self.evaluation.reference

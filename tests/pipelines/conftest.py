@@ -36,12 +36,15 @@ class Compared:
 
 @pytest.fixture(scope="session")
 def compared_once(tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    return compare_knees(tmp_path_factory.mktemp("compared"))
+
+
+def compare_knees(folder: Path) -> Compared:
     """Two unimodal paradigms of the knee demo on simulated knees, one epoch."""
     from i2m2_med.pipelines.compare import main
 
     from i2m2_med.simulate.knee.write import simulate
 
-    folder = tmp_path_factory.mktemp("compared")
     simulate(folder / "knee_data", volumes=16, slices=3, matrix="64x64", seed=2)
     settings = {
         "training.epochs": 1,

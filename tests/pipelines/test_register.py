@@ -42,10 +42,10 @@ def test_an_unverified_run_is_refused(compared) -> None:
 
 def test_a_run_changed_after_its_verification_is_refused(verified) -> None:
     client, run = connect(verified.uri), verified.run("right")
-    client.log_metric(run.run_id, "test_auroc_macro", 0.99)
+    client.log_metric(run.run_id, "test/auroc", 0.99)
     with pytest.raises(StoreError, match="was changed after its verification"):
         main(run.run_id, name="knee")
-    forget_points(verified, run.run_id, "test_auroc_macro", run.metrics["test_auroc_macro"])
+    forget_points(verified, run.run_id, "test/auroc", run.metrics["test/auroc"])
 
 
 def test_a_model_changed_after_its_verification_is_refused(verified) -> None:

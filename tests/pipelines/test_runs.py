@@ -22,7 +22,7 @@ def store(work: Path) -> str:
     with open_run(name="parent", **facts) as parent:
         for paradigm in ("intra", "i2m2"):
             with open_run(name=paradigm, parent=parent.run_id, **(facts | {"paradigm": paradigm})) as run:
-                run.metrics({"test_auroc_macro": 0.75})
+                run.metrics({"test_auroc_macro": 0.75})  # as an older release writes it
     with open_run(name="later", **(facts | {"experiment": "mimic"})):
         pass
     return uri
@@ -33,7 +33,7 @@ def test_children_stand_under_their_parent(store: str, capsys: pytest.CaptureFix
     assert [run["name"] for run in found] == ["later", "parent", "intra", "i2m2"]
     assert found[3] | {"run": "", "parent": ""} == {
         "run": "", "name": "i2m2", "status": "FINISHED", "parent": "", "paradigm": "i2m2", "task": "knee",
-        "data": "abababababab", "seed": "0", "calibrated": None, "verified": None, "metrics": {"test_auroc_macro": 0.75},
+        "data": "abababababab", "seed": "0", "calibrated": None, "verified": None, "metrics": {"test/auroc": 0.75},
     }  # fmt: skip
     assert capsys.readouterr().out.count("0.750") == 2
     assert [run["name"] for run in main(experiment="mimic", uri=store)["runs"]] == ["later"]

@@ -72,7 +72,7 @@ def test_runs_are_found_by_task_parent_and_verification(compared, capsys):
     assert max(map(len, shown.splitlines())) <= 80
     assert all(run[:8] in shown for run in compared.runs.values())
     assert "AUROC 0." in shown
-    assert set(found[1]["metrics"]) >= {"test_auroc_macro", "test_auroc_macro_low", "test_nll_macro"}
+    assert set(found[1]["metrics"]) >= {"test/auroc", "test/auroc_low", "test/nll"}
     assert runs.main(task="no such task")["runs"] == []
     assert len(runs.main(task="KNEE", wide=True)["runs"]) == 3
     assert runs.main(verified=True)["runs"] == []

@@ -6,17 +6,22 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from i2m2_med.pipelines import show
 from i2m2_med.pipelines.verify import main
 
 from i2m2_med.engine.reopening.check import Check
 from i2m2_med.engine.reopening.checks import check_metrics, locked, tolerance
 from i2m2_med.engine.reopening.seal import is_verified
 from i2m2_med.engine.tracking import provenance as tracking_provenance
+from i2m2_med.engine.tracking import results
 from i2m2_med.engine.tracking.read import download
 from i2m2_med.engine.tracking.store import connect, sqlite_file
+from i2m2_med.engine.training import experiment
 from i2m2_med.errors import SourceError
+from tests.pipelines.conftest import compare_knees
 
 pytestmark = pytest.mark.slow
 
@@ -69,21 +74,45 @@ def test_training_again_gives_every_metric_of_every_epoch(compared) -> None:
     result = main(compared.runs["left"], retrain=True)
     assert failures(result) == set()
     again = [check for check in result["runs"][0]["checks"] if check["what"].startswith("trained again: ")]
-    assert {"trained again: train_loss", "trained again: test_auroc_macro"} <= {check["what"] for check in again}
+    assert {"trained again: train/loss", "trained again: test_auroc_macro"} <= {check["what"] for check in again}
 
 
 def test_a_metric_that_was_improved_is_caught(compared) -> None:
     found = compared.run("right")
-    true = found.metrics["test_auroc_macro"]
+    true = found.metrics["test/auroc"]
     client = connect(compared.uri)
-    client.log_metric(found.run_id, "test_auroc_macro", true + 1e-9)
+    client.log_metric(found.run_id, "test/auroc", true + 1e-9)
     try:
         result = main(found.run_id)
         assert result["exit"] == 1
-        assert "test_auroc_macro" in failures(result)
+        assert "test/auroc" in failures(result)
         assert compared.run("right").tags["verified"] == "false"
     finally:
-        forget_points(compared, found.run_id, "test_auroc_macro", true)
+        forget_points(compared, found.run_id, "test/auroc", true)
+
+
+def test_a_run_as_an_older_release_recorded_it_is_verified_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All metrics in the run, under their old names, and no table of them."""
+
+    def as_before(tracker: Any, rows: Any, headline: Any, *_: Any) -> None:
+        tracker.metrics((results.metric_values if headline is results.headline else results.comparison_values)(rows))
+
+    with monkeypatch.context() as older:
+        older.setattr(experiment, "record_rows", as_before)
+        older.setattr(experiment, "epoch_key", lambda name: name)
+        before = compare_knees(tmp_path)
+    monkeypatch.setenv("I2M2_WORK", str(before.workspace))
+    monkeypatch.setattr(tracking_provenance, "source_digest", lambda: "newer")
+    found = before.run("left")
+    assert {"train_loss", "test_auroc_macro", "test_auroc_macro_low"} <= {*found.metrics}
+    assert failures(main(before.parent)) == set()
+    assert show.main(found.run_id)["metrics"] == found.metrics
+    again = main(found.run_id, retrain=True)
+    assert failures(again) == set()
+    same = {check["what"] for check in again["runs"][0]["checks"] if check["verdict"] == "same"}
+    assert {"test_auroc_macro", "trained again: train/loss", "trained again: test_auroc_macro"} <= same
 
 
 def test_a_metric_edited_in_the_database_is_caught(compared) -> None:
@@ -91,10 +120,8 @@ def test_a_metric_edited_in_the_database_is_caught(compared) -> None:
     database, run = sqlite_file(compared.uri), compared.runs["left"]
     assert database
     with sqlite3.connect(database) as store:
-        [true] = store.execute(
-            "SELECT value FROM metrics WHERE key = 'test_nll_macro' AND run_uuid = ?", (run,)
-        ).fetchone()
-        change = "UPDATE metrics SET value = ? WHERE key = 'test_nll_macro' AND run_uuid = ?"
+        [true] = store.execute("SELECT value FROM metrics WHERE key = 'test/nll' AND run_uuid = ?", (run,)).fetchone()
+        change = "UPDATE metrics SET value = ? WHERE key = 'test/nll' AND run_uuid = ?"
         store.execute(change, (true / 2, run))
     try:
         assert "curves and last values" in failures(main(run))
@@ -107,11 +134,11 @@ def test_a_metric_changed_after_the_verification_unverifies(compared) -> None:
     main(compared.runs["left"])
     client, found = connect(compared.uri), compared.run("left")
     assert is_verified(found)
-    client.log_metric(found.run_id, "test_ece_macro", 0.0)
+    client.log_metric(found.run_id, "test/ece", 0.0)
     try:
         assert not is_verified(compared.run("left"))
     finally:
-        forget_points(compared, found.run_id, "test_ece_macro", found.metrics["test_ece_macro"])
+        forget_points(compared, found.run_id, "test/ece", found.metrics["test/ece"])
 
 
 def test_another_data_file_of_the_same_size_and_time_is_caught(compared) -> None:
@@ -198,7 +225,8 @@ def test_another_prediction_is_caught(compared) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["predictions.parquet", "config.yaml", "environment.json", "model/weights.safetensors"]
+    "name",
+    ["predictions.parquet", "metrics.parquet", "config.yaml", "environment.json", "model/weights.safetensors"],
 )
 def test_an_artifact_that_is_gone_or_damaged_unverifies(compared, name: str) -> None:
     path = download(compared.run("left"), name)

@@ -12,6 +12,7 @@ from i2m2_med.engine.reopening.check import Check
 from i2m2_med.engine.reopening.checks import CODE
 from i2m2_med.engine.tracking.events import put_text
 from i2m2_med.engine.tracking.read import FoundRun, download
+from i2m2_med.engine.tracking.results import TABLE
 from i2m2_med.engine.tracking.store import Missing, connect, translated
 from i2m2_med.files import digest, sha256_of
 from i2m2_med.privacy import project_key
@@ -44,11 +45,18 @@ def is_verified(run: FoundRun) -> bool:
 
 def seal(run: FoundRun, passed: bool) -> str:
     """The keyed hash of a verification's result and of what was verified."""
-    try:
-        table = sha256_of(download(run, "predictions.parquet"))
-    except Missing:  # a comparison has none of its own
-        table = "none"
+    tables = {"predictions": hash_of(run, "predictions.parquet")}
+    if (results := hash_of(run, TABLE)) != "none":  # a run of an older release, whose seal has to hold, has none
+        tables["results"] = results
     tags = {name: run.tags.get(name, "") for name in SEALED}
-    numbers = {"metrics": digest(run.metrics), "params": digest(run.params), "predictions": table}
+    numbers = {"metrics": digest(run.metrics), "params": digest(run.params), **tables}
     content = json.dumps({"run": run.run_id, "passed": passed, **tags, **numbers}, sort_keys=True)
     return hmac.new(project_key(workspace()), f"verified|{content}".encode(), hashlib.sha256).hexdigest()
+
+
+def hash_of(run: FoundRun, name: str) -> str:
+    """The hash of one of the run's artifacts; "none" where it has none: a comparison has no predictions of its own."""
+    try:
+        return sha256_of(download(run, name))
+    except Missing:
+        return "none"

@@ -22,9 +22,18 @@ from i2m2_med.engine.reopening.signed import check_signed
 from i2m2_med.engine.reopening.table_checks import check_predictions
 from i2m2_med.engine.tracking.read import FoundRun, download, find_run, predictions
 from i2m2_med.engine.tracking.record import forget_run
+from i2m2_med.engine.tracking.results import (
+    comparison_headline,
+    comparison_values,
+    epochs_of,
+    headline,
+    is_older,
+    metric_values,
+    results_of,
+)
 from i2m2_med.engine.tracking.store import Missing, ensure_store
 from i2m2_med.engine.training.cross_validation import pool
-from i2m2_med.engine.training.experiment import Experiment, comparison_values, metric_values
+from i2m2_med.engine.training.experiment import Experiment
 from i2m2_med.errors import ModelError, SourceError, UserError
 from i2m2_med.predictions import Rows
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
@@ -102,8 +111,11 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], compare: Compare) 
     children = Check("runs verified", str(len(runs)), str(good), "same" if good == len(runs) else "DIFFERS")
     checks = [children, *check_signed(parent), *check_config(parent)]
     if all(len(table) for table in tables.values()):
-        values = comparison_values(compare(config, tables, reference))
-        checks += verify.check_metrics(parent.metrics, values, exact, same_code=verify.same_code(parent))
+        rows = compare(config, tables, reference)
+        recorded = results_of(parent, comparison_values) | parent.metrics
+        shown = {} if is_older(parent) else comparison_headline(rows, config.first_metric)
+        values = comparison_values(rows) | shown
+        checks += verify.check_metrics(recorded, values, exact, same_code=verify.same_code(parent))
     return Verified(parent, checks, "the comparison of its runs", exact, pd.DataFrame())
 
 
@@ -124,11 +136,7 @@ def verify_folds(run: FoundRun, folds: list[Verified], compare: Compare) -> Veri
     again = pool([one.table for one in folds])
     if not all(len(one.table) for one in folds):
         return Verified(run, checks, how, exact, pd.DataFrame())
-    config, paradigm = stored_config(run), run.tags["paradigm"]
-    values = metric_values(compare(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))
-    recorded = {name: run.metrics[name] for name in final_metrics(run)}
-    same = verify.same_names(kept, again), verify.same_code(run)
-    checks += [*check_predictions(kept, again, exact), *verify.check_metrics(recorded, values, exact, *same)]
+    checks += check_results(run, stored_config(run), kept, again, compare, exact)
     return Verified(run, checks, how, exact, again)
 
 
@@ -177,11 +185,19 @@ def evaluate_again(
     predictor = load_model(model)
     tables = [predictor.predict(cohort.samples(split), run.run_id) for split in cohort.splits if split != "train"]
     again = pd.concat(tables, ignore_index=True)
+    return again, check_results(run, config, kept, again, compare, exact)
+
+
+def check_results(
+    run: FoundRun, config: RunConfig, kept: pd.DataFrame, again: pd.DataFrame, compare: Compare, exact: bool
+) -> list[Check]:
+    """The predictions made again against those that were kept, then the metrics of the run's table and of its page."""
     paradigm = run.tags["paradigm"]
-    values = metric_values(compare(config, {(paradigm, int(run.tags["seed"])): again}, paradigm))
-    recorded = {name: run.metrics[name] for name in final_metrics(run)}
-    compared = verify.check_metrics(recorded, values, exact, verify.same_names(kept, again), verify.same_code(run))
-    return again, [*check_predictions(kept, again, exact), *compared]
+    rows = compare(config, {(paradigm, int(run.tags["seed"])): again}, paradigm)
+    recorded = results_of(run) | {name: run.metrics[name] for name in final_metrics(run)}
+    values = metric_values(rows) | ({} if is_older(run) else headline(rows, config.first_metric))
+    same = verify.same_names(kept, again), verify.same_code(run)
+    return [*check_predictions(kept, again, exact), *verify.check_metrics(recorded, values, exact, *same)]
 
 
 def train_again(
@@ -200,8 +216,9 @@ def train_again(
             run=config, values=values, cohort=cohort, folder=place / "runs", uri=uri, progress=progress, judge=rows
         )
         made = experiment.train(run.tags["paradigm"], int(run.tags["seed"]))
-        again = find_run(uri, made.run_id).metrics
-        checks = verify.check_metrics(run.metrics, again, exact, same_code=verify.same_code(run))
+        again = find_run(uri, made.run_id)
+        recorded, now = (results_of(one) | epochs_of(one) for one in (run, again))
+        checks = verify.check_metrics(recorded, now, exact, same_code=verify.same_code(run))
         forget_run(made.run_id)
     return [replace(check, what=f"trained again: {check.what}") for check in checks]
 
@@ -212,5 +229,5 @@ def config_name(run: FoundRun) -> str:
 
 
 def final_metrics(run: FoundRun) -> list[str]:
-    """The metrics that an evaluation makes, without those of the epochs."""
-    return [name for name in run.metrics if name.startswith("test_")]
+    """The metrics of the run's page that an evaluation makes, without those of the epochs; of an older release, all."""
+    return [name for name in run.metrics if name.startswith(("test/", "test_"))]

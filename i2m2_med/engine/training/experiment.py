@@ -9,33 +9,28 @@ from typing import Any
 
 import pandas as pd
 
-from i2m2_med.config.allow_list import places
 from i2m2_med.config.run import RunConfig
-from i2m2_med.config.trust import paths_in
 from i2m2_med.config.yaml_source import Values
 from i2m2_med.console import Progress
-from i2m2_med.engine.calibration.calibrate import NONE, OWN, calibrate_table, fit_calibration, outcome_by_pattern
+from i2m2_med.engine.calibration.calibrate import calibrate_table, fit_calibration
 from i2m2_med.engine.calibration.prior import check_prior
 from i2m2_med.engine.prediction.build import training_of
 from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
 from i2m2_med.engine.prediction.seed import best_device, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
-from i2m2_med.engine.tracking.place_tokens import hide
-from i2m2_med.engine.tracking.read import COST_TAG
+from i2m2_med.engine.tracking.results import comparison_headline, epoch_key, headline
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
 from i2m2_med.engine.training.fit import forget
 from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.paradigm import Stages, train_paradigm
+from i2m2_med.engine.training.recorded import Cost, calibration_tags, cost_tags, placed, record_rows
 from i2m2_med.files import digest, replace_file, sole_user, write_json
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
 from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.samples.unannounced import add_unannounced
 from i2m2_med.workspace import workspace
-
-Cost = dict[str, int | float]
-"""`parameters`, and the `epochs` and `seconds` that training took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +168,9 @@ class Experiment:
             yield tracker
         self.parent = None
 
-    def record_comparison(self, parent: Tracker, rows: Sequence[dict[str, Any]], report: Path) -> None:
-        """Write each paradigm's mean over seeds, and the report, into the parent run."""
-        parent.metrics(comparison_values(rows))
+    def record_comparison(self, parent: Tracker, rows: Rows, report: Path) -> None:
+        """Write each paradigm's mean over seeds, the differences between them, and the report, into the parent run."""
+        record_rows(parent, rows, comparison_headline, self.run.first_metric, self.folder)
         parent.artifact(report)
 
     def fit(self, paradigm: str, seed: int, tracker: Tracker) -> tuple[Predictor, Cost]:
@@ -190,7 +185,7 @@ class Experiment:
 
             def watch(epoch: int, metrics: dict[str, float]) -> None:
                 seen.append(epoch)
-                tracker.epoch(len(seen), metrics)
+                tracker.epoch(len(seen), {epoch_key(name): value for name, value in metrics.items()})
                 advance(", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name in SHOWN))
 
             seed_everything(seed)
@@ -227,9 +222,9 @@ class Experiment:
         judged = [predictor.predict(self.cohort.samples(split), run_id) for split in others]
         return pd.concat([valid, *judged], ignore_index=True)
 
-    def record(self, tracker: Tracker, folder: Path, rows: Sequence[dict[str, Any]], tags: dict[str, str]) -> None:
+    def record(self, tracker: Tracker, folder: Path, rows: Rows, tags: dict[str, str]) -> None:
         """Write metrics with intervals, predictions, report and model into the run."""
-        tracker.metrics(metric_values(rows))
+        record_rows(tracker, rows, headline, self.run.first_metric, folder)
         tracker.tags(tags)
         tracker.artifact(folder / "predictions.parquet")
         if (folder / "report").exists():
@@ -239,59 +234,6 @@ class Experiment:
 
 
 SHOWN = ("train_loss", "valid_nll", "valid_auroc")
-
-
-def metric_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return `test_auroc_macro` and its `_low`, `_high`, from rows of metrics; what is undefined is left out.
-
-    The mean over one label is that label's, so that MLflow's table has the same columns for every task.
-    """
-    labels = {row["label"] for row in rows}
-    values: dict[str, float] = {}
-    for row in rows:
-        for label in (row["label"], *(("macro",) if len(labels) == 1 else ())):
-            for end in ("value", "low", "high"):
-                value = row.get(end)
-                if value is not None and value == value:
-                    values[f"test_{row['metric']}_{label}{'' if end == 'value' else f'_{end}'}"] = float(value)
-    return values
-
-
-def comparison_values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return `i2m2_test_auroc_macro` and so on: each paradigm's last row of a metric, which is its mean over seeds."""
-    last = {(row["paradigm"], row["metric"], row["label"]): row for row in rows}
-    values: dict[str, float] = {}
-    for paradigm in dict.fromkeys(row["paradigm"] for row in rows):
-        own = [row for row in last.values() if row["paradigm"] == paradigm]
-        values |= {f"{paradigm}_{name}": value for name, value in metric_values(own).items()}
-    return values
-
-
-def placed(run: RunConfig) -> dict[str, Any]:
-    """Return a config as plain values for the store, its paths and URIs as tokens (tracking/place_tokens.py).
-
-    The workspace keeps the paths, absolute, so that `i2m2 verify` finds the data from any folder.
-    """
-    content = run.model_dump(mode="json")
-    named = {key: str(place.absolute()) for key, place in paths_in(run)}
-    named |= {tuple(map(str, key)): place for key, place in places(content)}
-    named |= {("source", name): value for name, value in content["source"].items() if "://" in str(value)}
-    if run.tracking.uri:
-        named["tracking", "uri"] = run.tracking.uri
-    return hide(content, named, workspace())
-
-
-def calibration_tags(calibration: dict[str, Any], table: pd.DataFrame) -> dict[str, str]:
-    """`calibrated`: true, false or partly, by what calibration did for the patterns of `table`; `i2m2.calibration` says what, each."""
-    done = outcome_by_pattern(calibration, sorted(set(table["pattern"])))
-    kinds = {*done.values()}
-    calibrated = "true" if kinds == {OWN} else "false" if kinds <= {NONE} else "partly"
-    return {"calibrated": calibrated, "i2m2.calibration": json.dumps(done)}
-
-
-def cost_tags(cost: Cost) -> dict[str, str]:
-    """What training cost, as tags that `i2m2 report` reads (`tracking/read.py`)."""
-    return {f"{COST_TAG}{name}": str(number) for name, number in cost.items()}
 
 
 def read_note(folder: Path) -> dict[str, Any]:

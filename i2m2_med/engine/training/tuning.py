@@ -80,7 +80,7 @@ def try_settings(experiment: Experiment, study: "Study", trial: "Trial", number:
             write_json(folder / "note.json", {"run": tracker.run_id})
             tracker.tags({"trial": number, **{f"tune.{key}": value for key, value in trial.params.items()}})
             value = score(one.fit(paradigm, seed, tracker)[0], one)
-            tracker.metrics({f"valid_{run.training.select}": value})
+            tracker.metrics({f"best/{run.training.select}": value})
     except UserError as error:
         trial.set_user_attr(REFUSED, str(error).splitlines()[0])
         study.tell(trial, state=fail())

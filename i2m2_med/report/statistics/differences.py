@@ -54,6 +54,23 @@ def paired_table(
     return _with_roles(pd.DataFrame(rows, columns=COLUMNS), primary, cohort)
 
 
+def difference_rows(paired: pd.DataFrame) -> list[Row]:
+    """Return the differences by patient as rows of metrics: of `auroc`, `auroc_difference` of each paradigm that is not the reference."""
+    kept = paired[paired["test"] == BY_PATIENT]
+    return [
+        {
+            "paradigm": row["paradigm"],
+            "label": row["label"],
+            "metric": f"{row['metric']}_difference",
+            "value": row["difference"],
+            "low": row["low"],
+            "high": row["high"],
+            "seed": None,
+        }
+        for row in kept.to_dict("records")
+    ]
+
+
 def patient_table(cohort: PairedPredictions) -> pd.DataFrame:
     """AUROC of each patient's highest score, averaged over seeds; classes are macro-averaged."""
     rows: list[Row] = []

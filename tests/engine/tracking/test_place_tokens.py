@@ -8,7 +8,7 @@ import pytest
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.engine.prediction.model_files import read_portable
-from i2m2_med.engine.training.experiment import placed
+from i2m2_med.engine.training.recorded import placed
 
 
 def test_no_path_or_address_of_a_config_goes_to_the_store_and_the_workspace_knows_them(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from i2m2_med.engine.training.experiment import comparison_values, metric_values
+from i2m2_med.engine.tracking.results import comparison_values, metric_values
 
 
 def row(label: str, value: float, paradigm: str = "i2m2", **more: Any) -> dict[str, Any]:
