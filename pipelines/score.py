@@ -38,7 +38,7 @@ def main(
     ----------
     studies
         A folder of study folders, a manifest (CSV or Parquet with the column `study`), or a glob in quotes; of a model that was
-        trained on a table, also a table with the same columns.
+        trained on a table, also a table with the same columns; of one on pictures with texts, also an official list (JSON).
     out
         Where `scores.parquet`, `scores.csv` and a `studies/<study>.json` each are written.
     extra
@@ -136,6 +136,9 @@ def show(summary: "Summary", out: Path) -> dict[str, Any]:
         table("Warnings", ["studies", "warning"], [[count, text] for text, count in summary.warnings])
     if summary.reasons:
         table("Refused", ["studies", "why"], [[count, why] for why, count in summary.reasons])
+    if summary.results is not None:
+        file, count = summary.results
+        say(f"{count} of them in {out / file}, as the data set's own evaluation takes them")
     say(
         f"scores in {out / 'scores.csv'}; when labels arrive: i2m2 evaluate RUN --scores {out / 'scores.parquet'} --labels LABELS.csv"
     )

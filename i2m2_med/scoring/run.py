@@ -4,13 +4,14 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
 from i2m2_med.scoring.job import Job
+from i2m2_med.scoring.official import ModelFacts, write_results
 from i2m2_med.scoring.output_lock import PRIVATE, Part, lock_output
 from i2m2_med.scoring.results import ResultStore, Tally, reasons
 from i2m2_med.scoring.studies import StudyFolder
@@ -33,6 +34,8 @@ class Summary:
     reasons: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     warnings: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     """Each warning, and how many studies have it; the most frequent first."""
+    results: tuple[str, int] | None = None
+    """The file for the data set's own evaluation, and the studies in it, where it has one and knows these studies."""
 
     @property
     def exit(self) -> int:
@@ -51,6 +54,7 @@ class Summary:
             "seconds": round(self.seconds, 3),
             "reasons": [{"why": why, "studies": count} for why, count in self.reasons],
             "warnings": [{"warning": text, "studies": count} for text, count in self.warnings],
+            "results": None if self.results is None else {"file": self.results[0], "studies": self.results[1]},
             "exit": self.exit,
         }
 
@@ -63,33 +67,45 @@ def score(job: Job, studies: Sequence[StudyFolder], engine: Engine, part: Part, 
         outcomes = progress.track(engine(job, store, share), "scoring", len(share))
         counted = Counter(outcome.status for outcome in outcomes)
         names = [study.name for study in share]
-        summary = finish(store, names, experts_of(job), part)
+        summary = finish(store, names, facts_of(job), part)
     summary.same, summary.seconds = counted["same"], time.monotonic() - began
     return summary
 
 
-def finish(store: ResultStore, names: Sequence[str], experts: Sequence[str], part: Part) -> Summary:
+def finish(store: ResultStore, names: Sequence[str], facts: ModelFacts, part: Part) -> Summary:
     """Write the tables of a whole run, or the note by which `merge` knows that a part is done."""
+    results = None
     if part.whole:
-        tally = store.tables(names, experts)
+        tally = store.tables(names, facts.experts)
+        results = write_results(store, names, facts)
     else:
         tally = Tally()
         for name in names:
             tally.add(store.read(name))
-        note = {"studies": list(names), "experts": list(experts)}
+        note = {"studies": list(names), **asdict(facts)}
         store.write(store.out / PRIVATE / f"{part.name}.json", json.dumps(note))
     status = tally.status
     counted = reasons(store, names) if status["refused"] else []
     warnings = tally.warnings.most_common()
-    return Summary(len(names), status["ok"], status["refused"], warned=tally.warned, reasons=counted, warnings=warnings)
+    return Summary(
+        len(names),
+        status["ok"],
+        status["refused"],
+        warned=tally.warned,
+        reasons=counted,
+        warnings=warnings,
+        results=results,
+    )
 
 
-def experts_of(job: Job) -> tuple[str, ...]:
-    """Return the experts of the job's model, in their order."""
+def facts_of(job: Job) -> ModelFacts:
+    """Return what the tables at the end take from the job's model."""
     from i2m2_med.engine.prediction.model_files import read_about, read_portable
 
     run = read_portable(job.model / "config.yaml")
-    return run.paradigms[read_about(job.model, run)["paradigm"]].experts
+    about = read_about(job.model, run)
+    experts = run.paradigms[about["paradigm"]].experts
+    return ModelFacts(tuple(experts), source_of(job.model).name, tuple(about["labels"]), tuple(about["classes"]))
 
 
 def source_of(model: Path) -> Source:
@@ -110,7 +126,7 @@ def merge(out: Path) -> Summary:
         models = {(result["model"], result["config_sha"]) for result in map(store.read, names)}
         if len(models) > 1:
             raise UserError(f"{out}: the {count} parts were scored with {len(models)} models; score them with one")
-        return finish(store, names, notes[0]["experts"] if notes else (), Part())
+        return finish(store, names, ModelFacts.noted(notes[0] if notes else {}), Part())
 
 
 def finished_parts(out: Path) -> tuple[int, list[dict[str, Any]]]:

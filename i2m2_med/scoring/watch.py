@@ -13,7 +13,7 @@ from i2m2_med.errors import SourceError
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.output_lock import Part, lock_output
-from i2m2_med.scoring.run import Summary, experts_of, finish, source_of
+from i2m2_med.scoring.run import Summary, facts_of, finish, source_of
 from i2m2_med.scoring.studies import StudyFolder, find_studies
 from i2m2_med.scoring.workers.engine import Engine
 from i2m2_med.sources.source import Source
@@ -68,7 +68,7 @@ def watch_studies(
     """Look every `poll` seconds; one line per study; tables after each round. Ends by KeyboardInterrupt (as SIGINT and, under
     `stoppable`, SIGTERM raise it) or `stopped`; the studies that are done by then are in the tables."""
     arrivals, counted, began = Arrivals(settle), Counter[str](), time.monotonic()
-    experts, source = experts_of(job), source_of(job.model)
+    facts, source = facts_of(job), source_of(job.model)
     with lock_output(job.out, part) as store:
         say(f"watching {where}; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
@@ -79,9 +79,9 @@ def watch_studies(
                     counted[outcome.status] += 1
                     say(line(outcome))
                 if ready:
-                    finish(store, arrivals.names(), experts, part)
+                    finish(store, arrivals.names(), facts, part)
                 wait(poll, stopped)
-        summary = finish(store, arrivals.names(), experts, part)
+        summary = finish(store, arrivals.names(), facts, part)
     summary.same, summary.seconds = counted["same"], time.monotonic() - began
     return summary
 

@@ -1,12 +1,15 @@
-"""A study folder that holds a picture and a question about it."""
+"""A study folder that holds a picture and a question about it, and the file of answers that the challenge's evaluation takes."""
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.photograph import open_photograph
-from i2m2_med.sources.source import Study
+from i2m2_med.sources.source import Results, Study
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
@@ -31,3 +34,15 @@ def open_question(folder: Path, text: str = "question") -> Study:
     }
     there = {"has_picture": bool(pictures), f"has_{text}": bool(asked)}
     return Study(pl.DataFrame([row | there], schema_overrides={"_pictures": pl.List(pl.String)}))
+
+
+def answers_file(decided: Mapping[str, str]) -> str:
+    """Return the challenge's result format: a list of question ids (numbers), each with its answer.
+
+    >>> answers_file({"524291001": "yes"})
+    '[{"question_id": 524291001, "answer": "yes"}]\\n'
+    """
+    return json.dumps([{"question_id": int(name), "answer": answer} for name, answer in decided.items()]) + "\n"
+
+
+QUESTION_RESULTS = Results("results.json", re.compile(r"[0-9]{1,18}"), answers_file)

@@ -7,8 +7,9 @@ above this layer is named by its module's path.
 """
 
 import inspect
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ import polars as pl
 from i2m2_med.console import Progress
 from i2m2_med.errors import SourceError
 
-__all__ = ["Bound", "Coverage", "Flow", "Kind", "Labels", "Progress", "Source", "Study"]
+__all__ = ["Bound", "Coverage", "Flow", "Kind", "Labels", "Progress", "Results", "Source", "Study"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,18 @@ class Kind:
     """Its words are ours, not the file's, and may stand in a warning."""
 
 
+@dataclass(frozen=True)
+class Results:
+    """The file in which a data set's own evaluation takes what was decided of each study."""
+
+    name: str
+    """Of the file, beside the scores."""
+    study: re.Pattern[str]
+    """How a study is called that the evaluation knows; others stay out of the file."""
+    text: Callable[[Mapping[str, str]], str]
+    """The file's content, from the name of the class decided on by study."""
+
+
 class Source(ABC):
     """One data set. `labels` and `modalities` are known from the settings alone."""
 
@@ -147,6 +160,8 @@ class Source(ABC):
     apart. What is learnt of them is learnt from training (`samples/normalise.py`)."""
     channels: Mapping[str, int] = MappingProxyType({})
     """By array modality whose width the settings alone decide: the size of its last axis. A model's statistics are held to it."""
+    results: Results | None = None
+    """How decisions are handed to the data set's own evaluation, where it has one."""
     complex_keys: tuple[str, ...] = ()
     """Keys of a transformed record that hold complex numbers, which no transform of real numbers may touch."""
 

@@ -1,6 +1,7 @@
 """NLVR v1 and NLVR2 as records: one per statement, with the paths of its pictures and its sentence."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +11,9 @@ from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder
 from i2m2_med.sources.formats.photograph import open_photograph
-from i2m2_med.sources.nlvr.statements import PARTS, Statement, home_of, read_part, text_file
-from i2m2_med.sources.source import Flow, Labels, Progress, Study
-from i2m2_med.sources.source import Source as BaseSource
+from i2m2_med.sources.listed import Entry, ListedSource
+from i2m2_med.sources.nlvr.statements import PARTS, Statement, home_of, listed_statements, read_part, text_file
+from i2m2_med.sources.source import Flow, Labels, Progress, Results, Study
 
 MOST_NAMED = 5
 BOXES_SIZE = (400, 100)
@@ -35,7 +36,16 @@ class Settings(ClosedSettings):
     """The parts that train: all others that lie there, where not said."""
 
 
-class Source(BaseSource):
+def predictions_file(decided: Mapping[str, str]) -> str:
+    """Return what NLVR2's evaluation reads: a line for each identifier, with True or False.
+
+    >>> predictions_file({"dev-850-0-1": "true"})
+    'dev-850-0-1,True\\n'
+    """
+    return "".join(f"{name},{truth.capitalize()}\n" for name, truth in decided.items())
+
+
+class Source(ListedSource):
     """Label `statement` (false, true); modalities `picture` and `sentence`.
 
     A patient, whom splits and intervals keep together, is a presentation (version 1) or a set of pictures (2); a study is the
@@ -44,6 +54,9 @@ class Source(BaseSource):
 
     settings: Settings
     modalities = ("picture", "sentence")
+    text = "sentence"
+    results = Results("predictions.csv", re.compile(r"[a-z0-9]+(-[0-9]+){3}"), predictions_file)
+    """Of version 2: version 1's evaluation wants six orders of the boxes of each picture."""
     pictured_by = "i2m2_med.samples.nlvr.picture"
     shifted_by = "i2m2_med.samples.nlvr.shifts"
 
@@ -104,7 +117,11 @@ class Source(BaseSource):
             return records.with_columns(pl.Series("split", [roles[one.part] for one in kept]))
         return records.with_columns(pl.Series("_official", [official[roles[one.part]] for one in kept]))
 
-    def study(self, folder: Path) -> Study:
+    def entries(self, path: Path) -> list[Entry]:
+        """The statements of a text file (JSON lines) of this version."""
+        return listed_statements(path, self.settings.version)
+
+    def study_folder(self, folder: Path) -> Study:
         """Open a statement's folder: `sentence.txt`, and `picture.png` (version 1) or `left.png` and `right.png`; either may be absent."""
         names = ("picture",) if self.settings.version == 1 else ("left", "right")
         pictures = [_picture_in(folder, name) for name in names]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.json_lines import need, read_json_lines
+from i2m2_med.sources.listed import Entry, home_above, plain, text_in
 
 PARTS = {1: ("train", "dev", "test", "hidden"), 2: ("train", "dev", "test1", "test2")}
 TRUTH = {"true": 1, "false": 0}
@@ -63,32 +64,63 @@ def read_part(home: Path, version: int, part: str) -> list[Statement]:
     return _first(home, part, examples) if version == 1 else _second(home, part, examples)
 
 
-def _first(home: Path, part: str, examples: list[dict[str, Any]]) -> list[Statement]:
-    images = home / part / "images"
+def listed_statements(path: Path, version: int) -> list[Entry]:
+    """Return a text file's statements as studies to score, labels not needed. Raises SourceError where one is ill-formed."""
+    examples = read_json_lines(path)
+    names: list[str] = []
+    for number, example in enumerate(examples, start=1):
+        need(example, ("identifier", "sentence"), f"{path.name} line {number}")
+        names.append(plain(example["identifier"], "identifier", f"{path.name} line {number}"))
+    within = ("images", *(PARTS[2] if version == 2 else ()))
+    home = home_above(path, lambda folder: any((folder / name).is_dir() for name in within))
+    pictures = _boxes(home, path.stem, examples) if version == 1 else _pairs(home, path.name, examples)
+    texts = [text_in(each["sentence"], f"{path.name} line {at}") for at, each in enumerate(examples, start=1)]
+    return [Entry(*one) for one in zip(names, texts, pictures, strict=True)]
+
+
+def _boxes(home: Path, part: str, examples: list[dict[str, Any]]) -> list[tuple[Path, ...]]:
+    """By example of version 1, where its picture lies; home: the folder that holds `images`."""
+    images = home / "images"
     found = {path.name: path for path in images.glob("*/*.png")} if any("directory" not in e for e in examples) else {}
-    statements: list[Statement] = []
+    paths: list[tuple[Path, ...]] = []
     for example in examples:
+        name = f"{part}-{plain(example['identifier'], 'identifier', part)}-0.png"
+        inside = images / plain(example["directory"], "directory", part) / name if "directory" in example else None
+        paths.append((inside or found.get(name, images / name),))
+    return paths
+
+
+def _pairs(below: Path, where: str, examples: list[dict[str, Any]]) -> list[tuple[Path, ...]]:
+    """By example of version 2, where its two pictures lie; below: the folder that holds `images`, or the parts' folders of pictures."""
+    inner = below / "images" if (below / "images").is_dir() else below
+    paths: list[tuple[Path, ...]] = []
+    for example in examples:
+        steps = plain(example["identifier"], "identifier", where).split("-")
+        if len(steps) != 4:
+            raise SourceError(f"{where}: identifier {'-'.join(steps):.40} is not split-set-pair-sentence")
+        folder = inner / steps[0]
+        if "directory" in example:
+            folder /= plain(example["directory"], "directory", where)
+        paths.append(tuple(folder / f"{'-'.join(steps[:3])}-img{side}.png" for side in (0, 1)))
+    return paths
+
+
+def _first(home: Path, part: str, examples: list[dict[str, Any]]) -> list[Statement]:
+    statements: list[Statement] = []
+    for example, pictures in zip(examples, _boxes(home / part, part, examples), strict=True):
         group, _, number = str(example["identifier"]).partition("-")
-        name = f"{part}-{example['identifier']}-0.png"
-        path = images / str(example["directory"]) / name if "directory" in example else found.get(name, images / name)
         kind = _arrangement(example.get("structured_rep"))
-        statements.append(_statement(part, (group, group, number), example, (path,), kind))
+        statements.append(_statement(part, (group, group, number), example, pictures, kind))
     return statements
 
 
 def _second(home: Path, part: str, examples: list[dict[str, Any]]) -> list[Statement]:
+    paths = _pairs(home, f"{part}.json", examples)
     pairs = [str(example["identifier"]).rpartition("-")[0] for example in examples]
     subset = subsets(zip(pairs, (str(example["label"]) for example in examples), strict=True))
-    below = home / "images" if (home / "images").is_dir() else home
     statements: list[Statement] = []
-    for example, pair in zip(examples, pairs, strict=True):
-        folder = below / part / str(example["directory"]) if "directory" in example else below / part
-        pictures = tuple(folder / f"{pair}-img{side}.png" for side in (0, 1))
+    for example, pair, pictures in zip(examples, pairs, paths, strict=True):
         steps = str(example["identifier"]).split("-")
-        if len(steps) != 4:
-            raise SourceError(
-                f"{part}.json: identifier {str(example['identifier'])!r:.40} is not split-set-pair-sentence"
-            )
         places = ("-".join(steps[:2]), "-".join([*steps[:2], f"s{steps[3]}"]), steps[2])
         statements.append(_statement(part, places, example, pictures, subset[pair]))
     return statements

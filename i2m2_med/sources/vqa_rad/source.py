@@ -20,9 +20,9 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder, write_json
 from i2m2_med.sources.formats.json_lines import need, read_json_list
 from i2m2_med.sources.formats.photograph import open_photograph
-from i2m2_med.sources.question_study import open_question
+from i2m2_med.sources.listed import Entry, ListedSource, plain, text_in
+from i2m2_med.sources.question_study import QUESTION_RESULTS, open_question
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
-from i2m2_med.sources.source import Source as BaseSource
 from i2m2_med.sources.text.answers import answer_columns, normalised, vocabulary
 
 QUESTIONS, PICTURES, ANSWERS = "VQA_RAD Dataset Public.json", "VQA_RAD Image Folder", "answers.json"
@@ -48,11 +48,13 @@ class Settings(ClosedSettings):
     """`official`: the published test part, whose pictures training shows too."""
 
 
-class Source(BaseSource):
+class Source(ListedSource):
     """Label `answer`; modalities `picture` and `question`. A patient is a group of questions that share a picture, case or link."""
 
     settings: Settings
     modalities = ("picture", "question")
+    text = "question"
+    results = QUESTION_RESULTS
     pictured_by = "i2m2_med.samples.vqa.picture"
     shifted_by = "i2m2_med.samples.vqa.shifts"
 
@@ -113,9 +115,19 @@ class Source(BaseSource):
         ).hstack(labels)
         return self._official(records, kept, flow) if self.settings.groups == "official" else records
 
-    def study(self, folder: Path) -> Study:
+    def study_folder(self, folder: Path) -> Study:
         """Open a question's folder: `question.txt` and a picture; either may be absent."""
         return open_question(folder)
+
+    def entries(self, path: Path) -> list[Entry]:
+        """The questions of a list of VQA-RAD's form, closed and open ones."""
+        entries: list[Entry] = []
+        for number, one in enumerate(read_json_list(path)):
+            where = f"{path.name} entry {number}"
+            need(one, ("qid", "image_name", "question"), where)
+            picture = path.absolute().parent / PICTURES / plain_name(one["image_name"], where)
+            entries.append(Entry(plain(one["qid"], "qid", where), text_in(one["question"], where), (picture,)))
+        return entries
 
     def _read(self) -> list[dict[str, Any]]:
         path = self.home / QUESTIONS
@@ -143,9 +155,7 @@ class Source(BaseSource):
         good: set[str] = set()
         for name in progress.track(names, "opening pictures", len(names)):
             try:
-                if Path(name).name != name:
-                    raise SourceError(f"{QUESTIONS}: image_name {name!r:.40} is no plain file name")
-                open_photograph(self.home / PICTURES / name).close()
+                open_photograph(self.home / PICTURES / plain_name(name, QUESTIONS)).close()
                 good.add(name)
             except SourceError as error:
                 flow.set_aside(name, error)
@@ -162,6 +172,13 @@ class Source(BaseSource):
         flow.remarks.append(LEAK.format(shared=shared, tested=int(test.sum())))
         parts = pl.DataFrame({"_official": ["val" if held else "train" for held in test]})
         return records.with_columns(pl.col("study").alias("patient")).hstack(parts)
+
+
+def plain_name(name: Any, where: str) -> str:
+    """Return the name of a picture's file. Raises SourceError where it leads elsewhere, or is no name."""
+    if not isinstance(name, str) or Path(name).name != name or "\0" in name:
+        raise SourceError(f"{where}: image_name {name!r:.40} is no plain file name")
+    return name
 
 
 def linked(questions: list[dict[str, Any]]) -> list[int]:

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.json_lines import need, read_json_list
+from i2m2_med.sources.listed import Entry, home_above, plain, text_in
 
 PARTS = {"train": "Training/Training", "valid": "Val/Val", "test": "IID-Test/IID-Test"}
 SHIFTS = ("QT", "KW", "KWP", "QT+KW", "KO", "KOP", "QT+KO", "KW+KO", "QT+KW+KO")
-YEARS = ("train2014", "val2014")
+YEARS = ("train2014", "val2014", "test2015")
+"""Folders of COCO's pictures; the last holds those of VQA v2's test questions."""
 
 
 class Question(NamedTuple):
@@ -83,8 +85,26 @@ def shifted(home: Path) -> dict[str, set[int]]:
     }
 
 
+def listed_questions(path: Path) -> list[Entry]:
+    """Return a list's questions as studies to score, answers not needed. Raises SourceError where one is ill-formed."""
+    questions = read_json_list(path, "questions")
+    root = home_above(
+        path, lambda folder: any((folder / "images" / year).is_dir() or (folder / year).is_dir() for year in YEARS)
+    )
+    entries: list[Entry] = []
+    for number, one in enumerate(questions):
+        where = f"{path.name} entry {number}"
+        need(one, ("question_id", "image_id", "question"), where)
+        image = plain(one["image_id"], "image_id", where)
+        if not image.isdecimal():
+            raise SourceError(f"{where}: image_id is no number")
+        name = plain(one["question_id"], "question_id", where)
+        entries.append(Entry(name, text_in(one["question"], where), (picture_of(root, int(image)),)))
+    return entries
+
+
 def picture_of(root: Path, image_id: int) -> Path:
-    """Where a picture lies: in the folder of either year (also below `images`); that of the first year where it is in none."""
+    """Where a picture lies: in the folder of a year (also below `images`); that of the first year where it is in none."""
     homes = [root / "images" if (root / "images").is_dir() else root]
     paths = [home / year / f"COCO_{year}_{image_id:012d}.jpg" for home in homes for year in YEARS]
     return next((path for path in paths if path.is_file()), paths[0])

@@ -11,11 +11,20 @@ from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder, write_json
 from i2m2_med.sources.formats.photograph import open_photograph
-from i2m2_med.sources.question_study import open_question
+from i2m2_med.sources.listed import Entry, ListedSource
+from i2m2_med.sources.question_study import QUESTION_RESULTS, open_question
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
-from i2m2_med.sources.source import Source as BaseSource
 from i2m2_med.sources.text.answers import answer_columns, scores_of, vocabulary
-from i2m2_med.sources.vqa_vs.questions import PARTS, Question, home_of, part_files, picture_of, read_questions, shifted
+from i2m2_med.sources.vqa_vs.questions import (
+    PARTS,
+    Question,
+    home_of,
+    listed_questions,
+    part_files,
+    picture_of,
+    read_questions,
+    shifted,
+)
 
 ANSWERS = "answers.json"
 MOST_NAMED = 5
@@ -33,7 +42,7 @@ class Settings(ClosedSettings):
     """No more classes than so many, the most frequent ones (VQA v2's vocabulary has 3,129)."""
 
 
-class Source(BaseSource):
+class Source(ListedSource):
     """Label `answer`, whose classes are a result of the training part; modalities `picture` and `question`.
 
     A patient, whom intervals keep together, is a picture; a study is a question. `group_<shift>` is `tail` for the questions of
@@ -42,6 +51,8 @@ class Source(BaseSource):
 
     settings: Settings
     modalities = ("picture", "question")
+    text = "question"
+    results = QUESTION_RESULTS
     pictured_by = "i2m2_med.samples.vqa.picture"
     shifted_by = "i2m2_med.samples.vqa.shifts"
 
@@ -112,9 +123,13 @@ class Source(BaseSource):
         }
         return records.with_columns(**groups).hstack(answer_columns(scores, "answer"))
 
-    def study(self, folder: Path) -> Study:
+    def study_folder(self, folder: Path) -> Study:
         """Open a question's folder: `question.txt` and `picture.jpg` (or another picture format); either may be absent."""
         return open_question(folder)
+
+    def entries(self, path: Path) -> list[Entry]:
+        """The questions of an official list (VQA-VS's, or VQA v2's object that holds one)."""
+        return listed_questions(path)
 
     def _pictures(self, parts: dict[str, list[Question]], flow: Flow, progress: Progress) -> dict[int, Path]:
         """By image id, the pictures that can be opened; the others are refused with `skip_bad`, else one SourceError names them."""
