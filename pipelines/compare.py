@@ -68,6 +68,7 @@ def write_comparison(experiment: "Experiment", made: "list[Trained]") -> "Writte
     marks = {(one.paradigm, one.seed): experiment.cohort.fingerprint for one in made}
     reference = run.reference_among(run.paradigms)
     refuse_tables(tables, "test", reference)
+    first = next(one.model.parent for one in made if one.paradigm == reference)
     evidence = Evidence(
         tables=tables,
         manifest=experiment.manifest,
@@ -75,6 +76,7 @@ def write_comparison(experiment: "Experiment", made: "list[Trained]") -> "Writte
         reference=reference,
         fingerprints=marks,
         costs={(one.paradigm, one.seed): one.cost for one in made},
+        examples=first / "report" / "examples",
     )
     return report_on(experiment.folder / "report", run, evidence)
 

@@ -76,10 +76,12 @@ def show(diagnosis: "Diagnosis", ideal: str) -> None:
 
 def diagnose(opened: "Opened", folder: Path, seed: int, ideal: str) -> "Diagnosis":
     """The diagnosis of one paradigm with all of its seeds. ideal: what an ideal observer gets, in a sentence."""
+    from i2m2_med.report.dependence.conditions import PAIRED
     from i2m2_med.report.pages.diagnosis import write_diagnosis
     from i2m2_med.report.statistics.table import read_predictions
 
     shuffled = opened.shuffled(TerminalProgress(), seed)
+    opened.draw_examples(shuffled[0][PAIRED], folder / "examples")
     seeds = [{name: read_predictions(one) for name, one in tables.items()} for tables in shuffled]
     first = opened.models[0]
     return write_diagnosis(
@@ -92,6 +94,8 @@ def diagnose(opened: "Opened", folder: Path, seed: int, ideal: str) -> "Diagnosi
         alone=trained_alone(opened),
         trained=first.run.training.mode,
         ideal=ideal,
+        examples=folder / "examples",
+        paradigm=str(first.paradigm),
     )
 
 

@@ -61,6 +61,7 @@ def main(
         metric=metric,
         fingerprints=recorded.fingerprints,
         costs=recorded.costs,
+        examples=recorded.examples.get(reference),
     )
     report = report_on(out or workspace() / "runs" / f"report-{recorded.run_id[:32]}", config, evidence)
     for note in report.comparison.notes:

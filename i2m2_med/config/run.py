@@ -170,7 +170,7 @@ class PrimaryComparison(Settings):
 class Evaluation(Settings):
     """How runs are judged."""
 
-    came_later = ("consistency",)
+    came_later = ("consistency", "pictures")
     bootstrap: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
     """Replicates, resampled by patient."""
     sensitivity: Annotated[float, Field(gt=0, lt=1)] = 0.9
@@ -187,6 +187,8 @@ class Evaluation(Settings):
     """Report on studies too: how items (slices) are put together."""
     consistency: bool = False
     """Report the share of studies all of whose items are decided right, such as one sentence on several pictures."""
+    pictures: bool = True
+    """Reports (and so the store of runs) show a handful of test samples as the model saw them; never a note, a date, or a name."""
     reference: str = "i2m2"
     """The paradigm that the others are paired with."""
     primary: PrimaryComparison | None = None

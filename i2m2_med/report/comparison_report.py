@@ -15,6 +15,7 @@ from i2m2_med.report.pages.answer import answer
 from i2m2_med.report.pages.comparison import detail_sections, evidence_sections, result_sections
 from i2m2_med.report.pages.cost import cost_sections, cost_table
 from i2m2_med.report.pages.data import cohort_sections, facts_of, provenance_section
+from i2m2_med.report.pages.examples import example_sections
 from i2m2_med.report.pages.glossary import GLOSSARY
 from i2m2_med.report.pages.html import Section, render_card, render_html
 from i2m2_med.report.pages.left_out import left_out_section, left_out_table
@@ -50,6 +51,8 @@ class Evidence:
     """Of the data of each run, where the tables come from several: they have to be one."""
     costs: Mapping[Model, Mapping[str, int | float]] = field(default_factory=dict[Model, Mapping[str, int | float]])
     """`parameters`, `epochs` and `seconds` of each run's training; nothing where they are not known."""
+    examples: Path | None = None
+    """A folder of samples to look at, with pictures (`examples.py`), of the reference's first seed."""
     further: tuple[Section, ...] = ()
     """Sections to add (diagnosis, shifts)."""
     replicates: int = REPLICATES
@@ -96,6 +99,7 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         *result_sections(comparison, metric=metric, ideal=one.ideal, reference=one.reference),
         *evidence_sections(trust, every.of(one.split)),
         *one.further,
+        *(example_sections(one.examples, one.reference) if one.split == "test" else []),
         *left_out_section(left_out, one.manifest),
         *cost_sections(one.costs),
         *detail_sections(comparison, trust, every, one.reference),

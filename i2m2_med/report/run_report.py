@@ -28,7 +28,13 @@ def run_judge(run: RunConfig) -> Judge:
             return compare_tables(
                 {(paradigm, seed): table}, reference=paradigm, replicates=judged.bootstrap, evaluation=judged
             ).rows
-        one = Evidence(tables={(paradigm, seed): table}, manifest=manifest, title=title, reference=paradigm)
+        one = Evidence(
+            tables={(paradigm, seed): table},
+            manifest=manifest,
+            title=title,
+            reference=paradigm,
+            examples=folder / "examples",
+        )
         return report_on(folder, run, one).rows
 
     return write

@@ -76,7 +76,7 @@ def draw_grid(panels: Sequence[Panel], path: Path, title: str) -> None:
     rows = [part for part in PARTS if any(part in panel.parts for panel in panels)]
     figure, axes, beside = _grid(panels[0].magnitude, panels[0].place, len(rows), len(panels))
     figure.suptitle(f"{title}\n{panels[0].place}", fontsize=10)
-    turn = ScalarMappable(Normalize(-np.pi, np.pi), "twilight")
+    turn = turns()
     for column, panel in enumerate(panels):
         for line, part in enumerate(rows):
             _draw_part(axes[line][column], panel, part, turn)
@@ -92,6 +92,18 @@ def draw_grid(panels: Sequence[Panel], path: Path, title: str) -> None:
         else:
             beside[line].set_axis_off()
     figure.savefig(path, dpi=110, format="png")
+
+
+def turns() -> ScalarMappable:
+    """The colours of angles."""
+    return ScalarMappable(Normalize(-np.pi, np.pi), "twilight")
+
+
+def draw_panel(axes: Sequence[Axes], panel: Panel) -> None:
+    """Draw the parts of one slice that were acquired, one in each of `axes`."""
+    for axis, part in zip(axes, panel.parts, strict=True):
+        _draw_part(axis, panel, part, turns())
+        axis.set_title(PARTS[part], fontsize=8)
 
 
 def _draw_part(axis: Axes, panel: Panel, part: str, turn: ScalarMappable) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 
 from i2m2_med.disk_errors import writing
 from i2m2_med.engine.prediction.predictor import Predictor
+from i2m2_med.engine.prediction.saliency import Maps, saliency_maps
 from i2m2_med.errors import UserError
 from i2m2_med.samples.study_images import StudyImages
 from i2m2_med.scoring.images import ALIGNED, Affine, centred_affine, cropped_affine, described, save_image
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.saliency import Maps, saliency_maps
 from i2m2_med.scoring.studies import StudyFolder
 
 SHOWN = 6
@@ -81,11 +81,13 @@ class Extras:
                     save_image(path, values, cropped_affine(affine, row, column), code, description)
 
     def maps(self, study: StudyFolder) -> dict[str, Maps]:
-        """Return the saliency of every slice, by expert."""
+        """Return the saliency of every slice, by expert and label, for each label's last class."""
+        labels, classes = len(self.predictor.labels.names), len(self.predictor.labels.classes)
+        answers = [label * classes + classes - 1 for label in range(labels)]
         maps: dict[str, list[Maps]] = {}
         for chunk in self.reader.chunks(study.folder):
             if isinstance(chunk, Chunk):
-                for name, part in saliency_maps(self.predictor, chunk).items():
+                for name, part in saliency_maps(self.predictor, chunk.batch(), answers).items():
                     maps.setdefault(name, []).append(part)
         return {name: np.concatenate(parts) for name, parts in maps.items()}
 

@@ -141,6 +141,8 @@ class Source(ABC):
     """Modalities that the data set can give. An expert may read only these (plus what the config's transforms add)."""
     pictured_by: str | None = None
     """The module whose `draw_prepared(source, folder)` draws a few samples for `i2m2 prepare`, and returns the picture's path."""
+    drawn_by: str | None = None
+    """The module whose `draw_example` draws one sample as its model saw it (`samples/example.py`), for reports."""
     shifted_by: str | None = None
     """The module whose `SUITE`, a `samples.shifts.Suite`, holds the shifts that fit these data (`i2m2 evaluate --shifts`)."""
     imaged_by: str | None = None

@@ -35,6 +35,8 @@ def test_it_knows_its_name(source, request):
 def test_what_draws_it_draws(source):
     if source.pictured_by is not None:
         assert callable(import_module(source.pictured_by).draw_prepared)
+    if source.drawn_by is not None:
+        assert callable(import_module(source.drawn_by).draw_example)
 
 
 def test_its_shifts_grow_and_have_a_unit(source):

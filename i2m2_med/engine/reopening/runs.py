@@ -9,9 +9,11 @@ import pandas as pd
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import Progress
+from i2m2_med.engine.prediction.examples import draw_examples
 from i2m2_med.engine.prediction.permuted import permuted_tables
 from i2m2_med.engine.prediction.predictor import Predictor, load_model, read_portable
 from i2m2_med.engine.tracking.read import FoundRun, children, download, find_run, predictions, stored_document
+from i2m2_med.engine.tracking.store import Missing
 from i2m2_med.engine.training.experiment import COMPARISON
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
@@ -50,6 +52,12 @@ class Opened:
             rounds.append({name: pd.concat([one[name] for one in tables], ignore_index=True) for name in tables[0]})
         return rounds
 
+    def draw_examples(self, table: pd.DataFrame, folder: Path) -> None:
+        """Draw examples of the first model's predictions into `folder`; of a cross-validation, of its first fold."""
+        fold = self.models[0].run.split.fold
+        own = table if fold is None else table[table["fold"] == fold]
+        draw_examples(self.models[0], self.folds[0], own, folder)
+
 
 def judged(cohort: Cohort) -> list[Samples]:
     """The samples that are judged: validation and test."""
@@ -67,6 +75,8 @@ class StoredRuns:
     fingerprints: dict[tuple[str, int], str]
     costs: dict[tuple[str, int], dict[str, int | float]]
     """What training took, by (paradigm, seed); empty where a run does not say."""
+    examples: dict[str, Path]
+    """By paradigm, the folder of its first seed's examples, where one was kept."""
 
 
 def read_runs(run: str, uri: str) -> StoredRuns:
@@ -76,7 +86,18 @@ def read_runs(run: str, uri: str) -> StoredRuns:
     manifest = stored_document(members[0], "manifest.json")
     marks = {(one.tags["paradigm"], int(one.tags["seed"])): one.tags["i2m2.fingerprint"] for one in members}
     costs = {(one.tags["paradigm"], int(one.tags["seed"])): one.cost for one in members}
-    return StoredRuns(stored_run.run_id, stored_config(stored_run), manifest, tables_of(members), marks, costs)
+    examples = {one.tags["paradigm"]: folder for one in reversed(members) if (folder := examples_of(one))}
+    return StoredRuns(
+        stored_run.run_id, stored_config(stored_run), manifest, tables_of(members), marks, costs, examples
+    )
+
+
+def examples_of(run: FoundRun) -> Path | None:
+    """The folder of a run's examples; None of a run that has none."""
+    try:
+        return download(run, "report/examples")
+    except Missing:
+        return None
 
 
 def open_run_again(

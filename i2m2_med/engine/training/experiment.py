@@ -15,6 +15,7 @@ from i2m2_med.console import Progress
 from i2m2_med.engine.calibration.calibrate import calibrate_table, fit_calibration
 from i2m2_med.engine.calibration.prior import check_prior
 from i2m2_med.engine.prediction.build import training_of
+from i2m2_med.engine.prediction.examples import draw_examples
 from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
 from i2m2_med.engine.prediction.seed import best_device, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
@@ -103,6 +104,8 @@ class Experiment:
                 save_model(predictor, folder / "model")
             with replace_file(folder / "predictions.parquet") as beside:
                 write_table(table, beside)
+            if self.reports:
+                draw_examples(predictor, self.cohort, table, folder / "report" / "examples")
             rows = self.judge(self.manifest, paradigm, seed, table, folder / "report" if self.reports else None)
             tags = calibration_tags(predictor.calibration, table) | cost_tags(cost)
             self.record(tracker, folder, rows, tags)

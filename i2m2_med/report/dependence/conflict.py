@@ -1,24 +1,10 @@
-"""Contradiction between the experts of a model: the Jensen–Shannon divergence of their probabilities per sample."""
+"""Samples whose experts contradict one another, and how much they do by label."""
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
+from i2m2_med.conflict import jensen_shannon
 from i2m2_med.report.statistics.table import Predictions
-
-
-def jensen_shannon(p: Float[np.ndarray, "expert sample classes"]) -> Float[np.ndarray, "sample"]:
-    """H(mean p) − mean H(p) over the experts that are there (not NaN), in nats; NaN where fewer than two are.
-
-    0: they agree; ln 2: two experts are sure of different classes.
-    """
-    heard = np.asarray(np.isfinite(p).all(axis=2))
-    count = heard.sum(axis=0)
-    kept = np.where(heard[:, :, None], p, 0.0)
-    divisor = np.maximum(count, 1)
-    mean = kept.sum(axis=0) / divisor[:, None]
-    divergence = _entropy(mean) - _entropy(kept).sum(axis=0) / divisor
-    return np.where(count >= 2, np.maximum(divergence, 0.0), np.nan)
 
 
 def conflict_table(predictions: Predictions, most: int = 20) -> pd.DataFrame:
@@ -64,7 +50,3 @@ def conflict_summary(predictions: Predictions) -> pd.DataFrame:
         errors = {"error rate": wrong.mean(), "error rate of the tenth that conflicts most": wrong[high].mean()}
         rows.append(row | errors)
     return pd.DataFrame(rows)
-
-
-def _entropy(p: np.ndarray) -> np.ndarray:
-    return -np.sum(p * np.log(np.maximum(p, 1e-300)), axis=-1)

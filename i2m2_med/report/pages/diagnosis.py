@@ -16,6 +16,7 @@ from i2m2_med.report.dependence.subsets import subset_tables
 from i2m2_med.report.dependence.verdict import verdicts
 from i2m2_med.report.pages.dependence_figure import dependence_figure
 from i2m2_med.report.pages.diagnosis_page import diagnosis_page
+from i2m2_med.report.pages.examples import example_sections
 from i2m2_med.report.statistics.table import Predictions
 
 
@@ -41,13 +42,15 @@ def write_diagnosis(
     alone: Mapping[str, Predictions] | None = None,
     trained: str = "joint",
     ideal: str = "",
+    examples: Path | None = None,
+    paradigm: str = "",
     draws: int = 1000,
 ) -> Diagnosis:
     """Diagnose and write diagnosis.html, dependence.png and the tables as CSV into `folder`.
 
     seeds: predictions by condition for each seed of one paradigm. alone: by modality, predictions of a model that was trained
     on it alone, where there is one (for the decomposition). trained: the mode of training, for the reader; ideal: a sentence on
-    what an ideal observer gets, where the data are simulated.
+    what an ideal observer gets, where the data are simulated; examples: a folder of samples to look at, of `paradigm`'s first seed.
     """
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
     paired = [one[PAIRED] for one in seeds]
@@ -73,6 +76,7 @@ def write_diagnosis(
         synthetic=synthetic,
         trained=trained,
         ideal=ideal,
+        shown=example_sections(examples, paradigm),
     )
     return Diagnosis(
         verdict_of, tables, _write(folder, tables, {"diagnosis.html": page.encode(), "dependence.png": picture})

@@ -1,6 +1,6 @@
 """The page of a diagnosis, with the figure of information within and between modalities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,8 +63,9 @@ def diagnosis_page(
     synthetic: bool,
     trained: str,
     ideal: str = "",
+    shown: Sequence[Section] = (),
 ) -> str:
-    """The page, self-contained."""
+    """The page, self-contained. shown: sections of examples."""
     by_label = pd.DataFrame([{"label": name, "verdict": verdict} for name, verdict in verdicts.items()])
     sections = [
         Section(
@@ -87,6 +88,7 @@ def diagnosis_page(
             ],
         ),
         *expert_sections(tables, trained),
+        *shown,
         *cohort_sections(manifest),
         provenance_section(manifest, {}),
         GLOSSARY,

@@ -35,6 +35,20 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Card:
+    """One sample: what it is, its picture, and what is said of it."""
+
+    head: str
+    table: pd.DataFrame
+    _: KW_ONLY
+    picture: bytes = b""
+    """WebP; empty: none."""
+    alt: str = ""
+    text: str = ""
+    """The sample's own words."""
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading with text, figures and tables; one without any content is not shown."""
 
@@ -45,6 +59,7 @@ class Section:
     plots: Sequence[Plot] = ()
     figures: Sequence[tuple[str, bytes]] = ()
     """(caption, PNG bytes), for pictures."""
+    cards: Sequence[Card] = ()
     steps: Sequence[Mapping[str, Any]] = ()
     """Of a flow: step, kept, dropped, why."""
     tables: Sequence[tuple[str, pd.DataFrame]] = ()
@@ -59,7 +74,7 @@ class Section:
     def is_empty(self) -> bool:
         """Whether there is nothing below the heading; an explanation alone is nothing."""
         tables = any(len(table) for _, table in (*self.tables, *self.folded))
-        parts = (self.notes, self.plots, self.figures, self.steps, self.terms, *self.folded_plots.values())
+        parts = (self.notes, self.plots, self.figures, self.cards, self.steps, self.terms, *self.folded_plots.values())
         shown = any(map(bool, parts))
         explained = bool(self.text) and not (self.tables or self.folded)
         return not (tables or shown or explained)
@@ -152,9 +167,9 @@ def number(value: float) -> str:
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
 
 
-def data_uri(image: bytes) -> str:
-    """PNG bytes as an address that needs no file."""
-    return "data:image/png;base64," + base64.b64encode(image).decode()
+def data_uri(image: bytes, kind: str = "png") -> str:
+    """The bytes of a picture as an address that needs no file."""
+    return f"data:image/{kind};base64," + base64.b64encode(image).decode()
 
 
 def _text(name: str) -> str:

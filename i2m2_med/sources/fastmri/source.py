@@ -89,6 +89,7 @@ class Source(BaseSource):
 
     settings: Settings
     pictured_by = "i2m2_med.samples.fastmri.picture"
+    drawn_by = "i2m2_med.samples.fastmri.example"
     shifted_by = "i2m2_med.samples.fastmri.shifts"
     imaged_by = "i2m2_med.samples.fastmri.study_images"
     held_apart_by = "group_acquisition"

@@ -53,6 +53,7 @@ class Source(BaseSource):
     schemas: tuple[str, ...] = ("mimiciii",)
     """Schemas that a database holds the tables in."""
     shifted_by = "i2m2_med.samples.mimic3.shifts"
+    drawn_by = "i2m2_med.samples.mimic3.example"
     held_apart_by = "group_source"
 
     def __init__(self, settings: mimic3_settings.Settings) -> None:

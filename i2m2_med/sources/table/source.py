@@ -39,6 +39,7 @@ class Source(BaseSource):
     """`source: {name: table, …}`: the modalities that the settings name."""
 
     settings: table_settings.Settings
+    drawn_by = "i2m2_med.samples.table.example"
 
     def __init__(self, settings: table_settings.Settings) -> None:
         super().__init__(settings)

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.model import I2M2
-from i2m2_med.scoring.reading import Chunk
+from i2m2_med.samples.batch import Batch
 
 OCCLUDED = 16
 """Side of the patch that occlusion hides, in pixels."""
 
-Maps = Float[np.ndarray, "item label height width"]
+Maps = Float[np.ndarray, "item answer *space"]
 
 
 class Stacked(nn.Module):
@@ -25,38 +25,41 @@ class Stacked(nn.Module):
         self.network, self.channels = network, list(channels)
 
     def forward(self, x: Tensor) -> Float[Tensor, "batch answers"]:
-        """(batch, channel, height, width) → (batch, label · classes)."""
+        """(batch, channel, …) → (batch, label · classes)."""
         return self.network(*x.split(self.channels, dim=1)).flatten(1)
 
 
-def saliency_maps(predictor: Predictor, chunk: Chunk) -> dict[str, Maps]:
-    """Return, by expert, a map per item and label for the last class; zero where the expert is absent, non-negative, no unit."""
-    batch = chunk.batch().to(predictor.device)
+def saliency_maps(predictor: Predictor, batch: Batch, answers: Sequence[int]) -> dict[str, Maps]:
+    """Return, by expert of images of one size, a map per item and answer; zero where the expert is absent, non-negative, no unit.
+
+    answers: places in a row of label · classes.
+    """
+    batch = batch.to(predictor.device)
     maps: dict[str, Maps] = {}
-    assert isinstance(predictor.model, I2M2)  # `Extras` refuses ensembles
-    experts = predictor.model.experts
+    assert isinstance(predictor.model, I2M2)  # an ensemble has no expert of its own: callers ask none
+    experts = predictor.model.to(predictor.device).experts
     for name in predictor.model.names:
         reads = predictor.model.reads[name]
         images = [batch.inputs[modality] for modality in reads]
         there = torch.stack([batch.present[modality] for modality in reads]).all(dim=0)
-        if not bool(there.any()) or any(image.ndim != 4 for image in images):
+        sizes = {tuple(image.shape[2:]) for image in images}
+        if not bool(there.any()) or len(sizes) > 1 or any(image.ndim not in {4, 5} for image in images):
             continue
         stacked = torch.cat([image[there] for image in images], dim=1)
         network = Stacked(experts[name], [image.shape[1] for image in images]).eval()
-        labels, classes = predictor.model.shape
-        each = torch.zeros((len(there), labels, *stacked.shape[2:]))
-        for label in range(labels):
-            each[there.cpu(), label] = one_map(network, stacked, label * classes + classes - 1).cpu()
+        each = torch.zeros((len(there), len(answers), *stacked.shape[2:]))
+        for at, answer in enumerate(answers):
+            each[there.cpu(), at] = one_map(network, stacked, answer).cpu()
         maps[name] = each.numpy()
     return maps
 
 
-def one_map(network: nn.Module, images: Tensor, answer: int) -> Float[Tensor, "item height width"]:
+def one_map(network: nn.Module, images: Tensor, answer: int) -> Float[Tensor, "item *space"]:
     """Return the map of one of a network's answers."""
     from monai.visualize.class_activation_maps import GradCAM
     from monai.visualize.occlusion_sensitivity import OcclusionSensitivity
 
-    convolutions = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    convolutions = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Conv3d)]
     if convolutions:
         with torch.enable_grad():
             cam = GradCAM(network, convolutions[-1], postprocessing=torch.nn.functional.relu)
