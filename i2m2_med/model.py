@@ -47,6 +47,8 @@ class I2M2(nn.Module):
         self.reads = {name: tuple(reads[name]) for name in self.names}
         self.experts = nn.ModuleDict(networks)
         self.combiner = combiner
+        self.frozen: list[nn.Module] = []
+        """Parts of experts that stay as they are."""
 
     def forward(self, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Opinions:
         """Ask each expert about the rows that hold all it reads, and combine. inputs: by modality (batch, …); present: (batch,)."""
@@ -60,12 +62,19 @@ class I2M2(nn.Module):
         )
 
     def train(self, mode: bool = True) -> "I2M2":
-        """Training mode for what is trained: an expert whose parameters are frozen stays in evaluation mode."""
+        """Training mode for what is trained: an expert, or part of one, whose parameters are frozen stays in evaluation mode."""
         super().train(mode)
         for expert in self.experts.values():
             if not any(parameter.requires_grad for parameter in expert.parameters()):
                 expert.eval()
+        for part in self.frozen:
+            part.eval()
         return self
+
+    def freeze(self, part: nn.Module) -> None:
+        """Keep a part of an expert as it is while the rest is trained: its parameters, and the running statistics of its norms."""
+        part.requires_grad_(False)
+        self.frozen.append(part)
 
     def zero(self) -> Tensor:
         """Zero as a part of the graph, so that a loss over nothing has a gradient: zero of one parameter, none of the others."""

@@ -108,6 +108,7 @@ def takes_place(key: Key, values: Values) -> bool:
         key[:-1] in {("training",), ("training", "separate")}
         or (len(key) == 4 and key[0] in {"experts", "paradigms"} and key[2] == "training")
     )
+    weights |= len(key) == 5 and (key[0], key[2], key[4]) == ("experts", "weights", "file")
     if key == ("tracking", "uri") or weights or block.get(str(key[-1])) == "place":
         return True
     return key[0] == "source" and Path in with_arguments(annotation_at(key[1:], values))
@@ -236,7 +237,7 @@ def lint_foreign(run: RunConfig, values: Values, own: Collection[str] | None = N
     named = [(key, place) for key, place in places(run.model_dump(exclude={"source"})) if not is_trusted_place(place)]
     named = [(key, place) for key, place in named if place not in (own or ())]
     if own is None:
-        read = {"source": run.source, "split": run.split, "modalities": run.modalities}
+        read = {"source": run.source, "split": run.split, "modalities": run.modalities, "experts": run.experts}
         named += [((part, *key), place) for part, settings in read.items() for key, place in foreign_places(settings)]
     if named:
         key, place = named[0]

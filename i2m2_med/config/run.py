@@ -20,6 +20,20 @@ MOST_TRANSFORMS = 200
 """Transforms of a list: each may take seconds of every sample."""
 
 
+class Pretrained(Settings):
+    """First weights of a part of a network. Only training a fresh model reads them: the trained model has weights of its own."""
+
+    file: Path
+    """A state dict (`torch.save(model.state_dict(), …)`), safetensors, or a MONAI bundle's folder (`models/model.pt` or
+    `model.safetensors`); values are read, code is never run."""
+    part: str = ""
+    """The part of `network` by its dotted name, such as `encoders.0.network`; the whole network where not given."""
+    prefix: str = ""
+    """What the file's names begin with before the part's own, such as `module.` or `backbone.`; other tensors are left out."""
+    frozen: bool = False
+    """Keep the part as it is: no parameter is trained, no running statistic of its norms moves, nothing is dropped out."""
+
+
 class Expert(Settings):
     """One predictor: the modalities it reads, and its network."""
 
@@ -31,6 +45,8 @@ class Expert(Settings):
     """Called with the modalities in the order of `reads`, → logits (batch, label, classes)."""
     training: dict[str, Any] = {}
     """Settings of `training` that this expert overrides while it is trained alone (`mode: separate`, or before a warm start)."""
+    weights: Annotated[tuple[Pretrained, ...], Field(max_length=100)] = ()
+    """First weights of parts of `network`, instead of random ones; the same in every paradigm and seed."""
 
     @property
     def needed(self) -> str:

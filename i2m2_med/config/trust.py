@@ -36,6 +36,8 @@ def paths_in(settings: Any, key: tuple[str, ...] = ()) -> list[tuple[tuple[str, 
         return [(key, settings)]
     if isinstance(settings, BaseModel):
         inside = {name: getattr(settings, name) for name in type(settings).model_fields}
+    elif isinstance(settings, tuple):
+        inside = dict(enumerate(settings))
     else:
         inside = settings if isinstance(settings, Mapping) else {}
     return [entry for name, value in inside.items() for entry in paths_in(value, (*key, str(name)))]

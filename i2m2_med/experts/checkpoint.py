@@ -1,6 +1,7 @@
 """State dicts of the published code (github divyam3897/I2M2 @ 7742765) → weights of ours, never unpickling code."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -50,15 +51,21 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"{path} is not there; name the published checkpoint (.pt, .pth).")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles' protocols, and of sparse tensors
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path.name} is a pickled module, which would run code when opened; save its state_dict() instead: "
             "torch.save(model.state_dict(), …) where the published code runs."
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # damage makes torch raise kinds of all sorts
         raise ModelError(f"{path.name} is not a whole checkpoint of torch.save; copy or save it again.") from error
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    state = content
+    if isinstance(content, Mapping):  # MONAI, MoCo and others keep it under one of these names
+        state = next(
+            (content[key] for key in ("state_dict", "model") if isinstance(content.get(key), Mapping)), content
+        )
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ModelError(f"{path.name} holds no state dict (parameter name → tensor); save model.state_dict().")
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}

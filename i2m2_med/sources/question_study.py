@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.formats.photograph import open_photograph
+from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.source import Results, Study
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -24,7 +24,7 @@ def open_question(folder: Path, text: str = "question") -> Study:
     if not pictures and not asked:
         raise SourceError(f"{folder.name} holds neither picture nor {text}.txt.")
     for path in pictures:
-        open_photograph(path).close()
+        check_photograph(path)
     row = {
         "patient": folder.name,
         "study": folder.name,

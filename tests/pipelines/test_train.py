@@ -1,14 +1,20 @@
 """Training as its user runs it: into MLflow, resumable, the same numbers again; and what stops it, said in a line."""
 
 import json
+import shutil
 import threading
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
 
 from i2m2_med.cli import main
+from i2m2_med.engine.prediction.predictor import load_model
+from i2m2_med.errors import ModelError
 from i2m2_med.files import sole_user
 
 
@@ -105,8 +111,6 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
 
 
 def test_a_truncated_table_is_refused_and_nothing_is_left(tables, tmp_path, work, capsys):
-    import shutil
-
     broken = tmp_path / "broken"
     shutil.copytree(tables, broken)
     whole = (broken / "CHARTEVENTS.csv.gz").read_bytes()
@@ -169,3 +173,33 @@ def test_of_several_learning_rates_the_best_on_validation_is_kept(tables, work, 
         nll("-s", f"training.learning_rate={rate}", "-s", "evaluation.calibrate=false") for rate in ("1e-6", "3e-3")
     ]
     assert choose == pytest.approx(min(alone), rel=1e-6)
+
+
+def test_first_weights_stay_where_frozen_and_are_never_asked_for_again(tables, tmp_path, work, monkeypatch, capsys):
+    assert main(train(tables)) == 0
+    first = shutil.copy(next((work / "runs").glob("train-*/i2m2-0/model/weights.safetensors")), tmp_path)
+    monkeypatch.setenv("OTHERS", str(tmp_path))
+    capsys.readouterr()
+    block = "{file: '${OTHERS}/weights.safetensors', part: encoder, prefix: experts.static.encoder., frozen: true}"
+    again = train(tables, "-s", f"experts.static.weights=[{block}]", "-s", "seeds=[5]", "--json")
+    assert main(again) == 0
+    said = capsys.readouterr()
+    assert "experts.static.weights.0: 4 of 4 tensors are from weights.safetensors, frozen; left out of it" in said.err
+    model = next((work / "runs").glob("train-*/i2m2-5/model"))
+    before, after = load_file(first), load_file(model / "weights.safetensors")
+    same = {name for name, tensor in after.items() if "experts." in name and torch.equal(tensor, before[name])}
+    assert same == {name for name in after if name.startswith("experts.static.encoder.")}
+    Path(first).unlink()
+    assert str(tmp_path) not in (model / "config.yaml").read_text()
+    assert main(["verify", json.loads(said.out)["run"], "--quiet"]) == 0
+    assert "weights.safetensors is not there" in refused(again, capsys)
+
+
+def test_a_model_folder_that_names_weights_on_this_machine_is_refused(tables, work):
+    assert main(train(tables)) == 0
+    model = next((work / "runs").glob("train-*/i2m2-0/model"))
+    config = yaml.safe_load((model / "config.yaml").read_text())
+    config["experts"]["static"]["weights"] = [{"file": "/net/host/secret.pt"}]
+    (model / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ModelError, match=r"experts\.static\.weights\.0\.file names a place on this machine"):
+        load_model(model)

@@ -98,6 +98,9 @@ def portable(run: RunConfig) -> dict[str, Any]:
         content["split"]["file"] = WITHHELD
     for block in content["modalities"]["columns"].values():
         block["table"] = WITHHELD
+    for block in content["experts"].values():
+        if weights := block.pop("weights"):  # came later: a config without them has the hash that it had
+            block["weights"] = [{**each, "file": WITHHELD} for each in weights]
     return content
 
 

@@ -17,6 +17,7 @@ from i2m2_med.engine.calibration.prior import check_prior
 from i2m2_med.engine.prediction.build import training_of
 from i2m2_med.engine.prediction.examples import draw_examples
 from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
+from i2m2_med.engine.prediction.pretrained import weight_digests
 from i2m2_med.engine.prediction.seed import best_device, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
 from i2m2_med.engine.tracking.results import comparison_headline, epoch_key, headline
@@ -195,6 +196,9 @@ class Experiment:
             device, folder = best_device(), self.folder / "stages"
             stages = Stages(run=self.run, cohort=self.cohort, seed=seed, folder=folder, device=device, watch=watch)
             model = train_paradigm(stages, paradigm)
+        if stages.loaded:
+            used = tuple(name for name in chosen.experts if self.run.experts[name].weights)
+            tracker.tags({"i2m2.weights": "; ".join([*stages.loaded, *weight_digests(self.run, used)])})
         train, source = self.cohort.samples("train"), open_source(self.run)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         cost = {"parameters": parameters, "epochs": stages.cost.epochs, "seconds": round(stages.cost.seconds, 2)}
@@ -264,11 +268,12 @@ def open_experiment(
     checkpoints are thrown away. Raises UserError if another process works in the same folder.
     """
     place = workspace()
+    weights = weight_digests(run, tuple(run.experts))
     cohort = open_cohort(run, prepare(run, values.name, place, progress, skip_bad=skip_bad))
     check_prior(run.evaluation.prior, cohort.labels)
     add_unannounced(run, cohort, progress)
     uri = ensure_store(place, run.tracking.uri)
-    key = digest([what, portable(run), cohort.fingerprint, *depends])[:12]
+    key = digest([what, portable(run), cohort.fingerprint, *weights, *depends])[:12]
     folder = place / "runs" / f"{what}-{values.name}-{key}"
     if cohort.manifest["synthetic"]:  # the files say so, whatever the config does
         run = run.model_copy(update={"synthetic": True})

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 
 from i2m2_med.config.run import RunConfig, Training
+from i2m2_med.console import say
 from i2m2_med.engine.prediction.build import build_model, check_shapes, give_shares, load_experts, training_of
+from i2m2_med.engine.prediction.pretrained import load_pretrained
 from i2m2_med.engine.training.fit import Fitted, Watch, fit
 from i2m2_med.engine.training.held_out import check_combiner, fit_combiner
 from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.modulation import check_experts
 from i2m2_med.engine.training.selection import HIGHER
+from i2m2_med.errors import ConfigError
 from i2m2_med.files import digest
 from i2m2_med.model import I2M2
 from i2m2_med.samples.cohort import Cohort
@@ -54,6 +57,17 @@ class Stages:
     device: str
     watch: Watch
     cost: Cost = field(default_factory=Cost)
+    loaded: list[str] = field(default_factory=list[str])
+    """Lines on the first weights that were loaded, each once."""
+
+    def fresh(self, experts: Sequence[str], combiner: dict[str, Any] | None) -> I2M2:
+        """Return a model before training: random weights, and first weights of others where the config names them."""
+        model = build_model(self.run, experts, self.cohort.labels, self.seed, combiner)
+        for line in load_pretrained(model, self.run):
+            if line not in self.loaded:
+                self.loaded.append(line)
+                say(line)
+        return model
 
     def train(self, model: I2M2, training: Training, combiner: Mapping[str, Any]) -> None:
         """Train one stage in place, with the best of its learning rates."""
@@ -87,7 +101,7 @@ class Stages:
 
     def alone(self, expert: str, training: Training, shares: Tensor) -> I2M2:
         """Return a model of one expert, trained by itself."""
-        model = build_model(self.run, [expert], self.cohort.labels, self.seed, ALONE)
+        model = self.fresh([expert], ALONE)
         give_shares(model, shares)
         self.train(model, settings_alone(self.run, training, expert), ALONE)
         return model
@@ -98,7 +112,7 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     run, cohort = stages.run, stages.cohort
     paradigm = run.paradigms[name]
     training = training_of(run, paradigm)
-    model = build_model(run, paradigm.experts, cohort.labels, stages.seed, paradigm.combiner)
+    model = stages.fresh(paradigm.experts, paradigm.combiner)
     if training.mode in CHECKS:
         CHECKS[training.mode](model)
     check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
@@ -109,6 +123,8 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
             single = stages.alone(expert, training, shares)
             model.experts[expert].load_state_dict(single.experts[expert].state_dict())
     if training.warm_start and not training.alone_first:
+        if twice := [name for name in paradigm.experts if run.experts[name].weights]:
+            raise ConfigError(f"experts.{twice[0]}.weights and training.warm_start both give first weights; keep one")
         load_experts(model, Path(training.warm_start))
     for expert in paradigm.frozen:
         model.experts[expert].requires_grad_(False)

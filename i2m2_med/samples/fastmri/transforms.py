@@ -17,7 +17,7 @@ import torch
 from monai.transforms.transform import MapTransform
 from torch import Tensor
 
-from i2m2_med.errors import ConfigError
+from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.samples.coils import reconstruct
 from i2m2_med.samples.complex_checks import complex_or_refuse
 from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
@@ -110,6 +110,10 @@ class Reconstructd(MapTransform):
             return {**record, "image": centred_fft(made) if self.domain == "kspace" else made}
         kspace = complex_or_refuse(record, key, "Reconstructd")
         if self.parity == "published":
+            if "rss_image" in record:
+                raise ConfigError(
+                    "parity: published makes other pixels than the file's own rss has; take one of the two"
+                )
             refuse_too_wide(kspace.shape[-1])
         del record[key]
         rows, columns = record.get("_step", SAME_GRID)
@@ -147,7 +151,8 @@ class Modalitiesd(MapTransform):
     """`image` → float32 tensors (channel, height, width) of the modalities named by `keys`.
 
     magnitude |x|; phase (see `phase.py`); real and imaginary; rss, the file's own root sum of squares over the coils
-    that were measured, where it has one, else that of the coils at hand. A single-coil file without one has no rss.
+    that were measured, cropped where it is larger than the image, else that of the coils at hand. A single-coil file without one has
+    no rss. Not with `parity: published`, whose pixels are others than the file's.
     """
 
     def __init__(
@@ -188,6 +193,15 @@ class Modalitiesd(MapTransform):
         if key != "rss":
             raise ConfigError(f"Modalitiesd makes magnitude, phase, rss, real and imaginary, not '{key}'.")
         if "rss_image" in record:
-            height, width = image.shape
-            return fit_centre(fit_centre(record["rss_image"], height, -2), width, -1)[None].float()
+            return cropped(record["rss_image"], *image.shape)[None].float()
         return magnitude_of(image)[None] if record["_shape"][1] > 1 else None
+
+
+def cropped(rss: Tensor, height: int, width: int) -> Tensor:
+    """The centre of a file's own reconstruction, whose pixels are those of the image that is made. Raises SourceError where it is smaller."""
+    if rss.shape[0] < height or rss.shape[1] < width:
+        raise SourceError(
+            f"the file's reconstruction_rss is {rss.shape[0]} × {rss.shape[1]}, smaller than the image of {height} × {width} "
+            "that is made; set Reconstructd's size to that, or leave rss out"
+        )
+    return fit_centre(fit_centre(rss, height, -2), width, -1)

@@ -159,7 +159,7 @@ def _inspect(files: VolumeFiles, choice: Choice) -> Volume:
 def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> Volume:
     """Facts of a volume, read once: kept in `cache` for as long as its files' names, sizes and times stay the same."""
     known = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files.content]
-    kept = cache / "volumes" / f"{digest(['volume 9', known, choice.model_dump()])[:32]}.json"
+    kept = cache / "volumes" / f"{digest(['volume 10', known, choice.model_dump()])[:32]}.json"
     if kept.exists():
         return Volume.model_validate_json(kept.read_text())
     volume = inspect(files, choice)

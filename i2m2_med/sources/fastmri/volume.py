@@ -37,7 +37,7 @@ def inspect_volume(path: Path) -> Volume:
         if header and axes
         else None,
         encoded_mm=(axes[0].pixel_mm, axes[1].pixel_mm) if axes else None,
-        has_rss=_has_rss(file, n_slices),
+        has_rss=_has_rss(file, n_slices, (readout, phase), axes),
         masked=_mask_agrees(file, phase),
         simulated=header is not None and header.simulated,
         energies=tuple(kspace_energy(kspace_slice(file, index), rows, path.name, index) for index in range(n_slices)),
@@ -97,12 +97,23 @@ def read_rss(path: Path, index: int) -> np.ndarray | None:
     )
 
 
-def _has_rss(file: OpenFile, n_slices: int) -> bool:
+def _has_rss(file: OpenFile, n_slices: int, measured: tuple[int, int], axes: tuple[Axis, Axis] | None) -> bool:
+    """Whether the file has an image of its own. Raises SourceError for one of other slices, or of other pixels than its reconstruction.
+
+    Its rows and columns are the header's reconstruction, or as much of it as was measured; without a header, at most k-space's.
+    """
     if "reconstruction_rss" not in file:
         return False
     shape = file.array("reconstruction_rss").shape
     if len(shape) != 3 or shape[0] != n_slices:
         raise SourceError(f"{file.name}: reconstruction_rss has the shape {shape}, but kspace has {n_slices} slices.")
+    own, made = shape[1:], tuple(axis.recon for axis in axes) if axes else measured
+    known = [{axis.recon, axis.shown} for axis in axes] if axes else [range(1, most + 1) for most in measured]
+    if any(size not in sizes for size, sizes in zip(own, known, strict=True)):
+        raise SourceError(
+            f"{file.name}: reconstruction_rss is {own[0]} × {own[1]}, but {made[0]} × {made[1]} "
+            f"{'is what the header reconstructs' if axes else 'is the size of kspace'}: its pixels lie elsewhere."
+        )
     return True
 
 

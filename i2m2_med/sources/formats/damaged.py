@@ -8,7 +8,7 @@ from traceback import extract_tb
 from i2m2_med.errors import SourceError, UserError
 
 LIBRARY = re.compile(
-    r"(?:^|site-packages/|python3\.\d+/)(h5py|nibabel|pydicom|ismrmrd|xsdata|xml|json|gzip|zlib)(?:/|\.py)"
+    r"(?:^|site-packages/|python3\.\d+/)(h5py|nibabel|pydicom|ismrmrd|xsdata|xml|json|gzip|zlib|zipfile|tokenize|PIL|SimpleITK|numpy/lib)(?:/|\.py)"
 )
 """Libraries that read files, by where their code lies."""
 

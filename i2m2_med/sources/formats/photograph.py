@@ -4,34 +4,31 @@ Grey, palette, 16-bit and CMYK pictures become RGB; what is transparent is laid 
 no whole picture is refused: it is never replaced, as a picture belongs to its question.
 """
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.picture import opened
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-MOST_PIXELS = 100_000_000
-"""A picture with more is refused before it is decoded."""
 GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 """Pillow's modes of 16-bit grey values."""
 
 
-def open_photograph(path: Path) -> Image.Image:
+def open_photograph(path: Path) -> AbstractContextManager[Any]:
     """Open a picture without decoding it. Raises SourceError for what is missing, empty, no picture, or too large."""
-    if not path.is_file():
-        raise SourceError(f"{path.name} is missing; put the picture where the layout wants it")
-    try:
-        picture = Image.open(path, formats=FORMATS)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError, SyntaxError) as error:
-        raise SourceError(f"{path.name} is no picture ({', '.join(FORMATS)}); get it again") from error
-    if picture.width * picture.height > MOST_PIXELS:
-        raise SourceError(f"{path.name} has {picture.width} × {picture.height} pixels; {MOST_PIXELS:,} is the most")
-    if getattr(picture, "n_frames", 1) > 1:
-        raise SourceError(f"{path.name} holds {picture.n_frames} pictures; one is asked for")  # pyright: ignore[reportAttributeAccessIssue]
-    return picture
+    return opened(path, FORMATS, path.name)
+
+
+def check_photograph(path: Path) -> None:
+    """Raise SourceError for a file that `open_photograph` refuses."""
+    with open_photograph(path):
+        pass
 
 
 def read_photograph(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "3 height width"]:
@@ -39,25 +36,20 @@ def read_photograph(path: Path, size: tuple[int, int] | None = None) -> UInt8[np
 
     Raises SourceError for a file that is no whole picture.
     """
-    with open_photograph(path) as opened:
-        try:
-            picture = in_colours(ImageOps.exif_transpose(opened))
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise SourceError(
-                f"{path.name} is a broken picture: {str(error).splitlines()[0]:.80}; get it again"
-            ) from error
+    with open_photograph(path) as stored:
+        picture = in_colours(ImageOps.exif_transpose(stored), path.name)
     if size is not None and picture.size != (size[1], size[0]):
         picture = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.ascontiguousarray(np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1))
 
 
-def in_colours(picture: Image.Image) -> Image.Image:
-    """Return a picture of any mode as RGB."""
+def in_colours(picture: Image.Image, name: str) -> Image.Image:
+    """Return a picture of any mode as RGB. Raises SourceError, with the file's `name`, for values of no known scale."""
     if picture.mode in GREY_16:
         grey = np.asarray(picture).astype(np.float64)
         return Image.fromarray(np.clip(grey / 257, 0, 255).round().astype(np.uint8)).convert("RGB")
     if picture.mode == "F":
-        raise ValueError("grey values are fractions of no known scale")
+        raise SourceError(f"{name} holds grey values that are fractions of no known scale")
     if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")

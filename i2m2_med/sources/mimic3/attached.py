@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.formats.picture import opened
+from i2m2_med.sources.formats.picture import opened_grey
 from i2m2_med.sources.formats.wfdb import read_header
 from i2m2_med.sources.mimic3.manifest import ATTACHED, IDS, located, manifests, read_manifest
 from i2m2_med.sources.mimic3.settings import Settings
@@ -117,7 +117,7 @@ def check_file(modality: str, path: Path) -> None:
     if not path.is_file():
         raise SourceError(f"the {modality} is not there")
     if modality == "picture":
-        with opened(path):
+        with opened_grey(path):
             return
     if not read_header(path).data.is_file():
         raise SourceError("the waveform's data are not there")

@@ -8,9 +8,16 @@ import numpy as np
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.npy import open_npy
+from i2m2_med.sources.formats.picture import opened as opened_picture
 from i2m2_med.sources.table.dicom_stack import dicom_stack
 from i2m2_med.sources.table.paths import DATASET
 
+PICTURE_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
+"""As Pillow calls them."""
+COLOURS = {"1": "L", "LA": "L"} | dict.fromkeys(("P", "PA", "RGBA", "CMYK", "YCbCr", "LAB", "HSV"), "RGB")
+"""By kind of picture (as Pillow calls it), the one that it is read as, where that is another."""
+ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
+"""EXIF's tag, and its values for a picture that lies on its side."""
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 NIFTI = (".nii", ".nii.gz", ".img", ".hdr", ".mgz", ".mgh")
 META = (".mha", ".mhd", ".nrrd")
@@ -102,35 +109,28 @@ def dataset(cell: str, path: Path, *, pixels: bool) -> Any:
 
 
 def picture(path: Path, *, pixels: bool) -> Any:
-    """A picture (row, column[, colour]); palettes, CMYK and YCbCr as RGB, one bit as grey."""
-    import warnings
+    """A picture (row, column[, colour]), turned as it says; palettes, CMYK and YCbCr as RGB, one bit as grey."""
+    from PIL import Image, ImageOps
 
-    from PIL import Image
+    with opened_picture(path, PICTURE_FORMATS, path.name) as stored:
+        seen = see_through(stored, path.name)
+        colours = COLOURS.get(stored.mode, stored.mode)
+        if not pixels:
+            turned = stored.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+            side = (stored.width, stored.height) if turned else (stored.height, stored.width)
+            return np.broadcast_to(np.float32(0), (*side, 3) if colours == "RGB" else side)
+        upright: Image.Image = ImageOps.exif_transpose(seen)
+        return np.asarray(upright if upright.mode == colours else upright.convert(colours))
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1:
-                raise SourceError(f"{path.name} holds {getattr(image, 'n_frames', 1)} pages; give one image")
-            mode = image.mode
-            colours = {
-                "1": "L",
-                "P": "RGB",
-                "CMYK": "RGB",
-                "YCbCr": "RGB",
-                "LAB": "RGB",
-                "HSV": "RGB",
-                "PA": "RGB",
-            }.get(mode, mode)
-            if not pixels and mode not in {"LA", "RGBA", "PA"}:
-                shape = (image.height, image.width)
-                return np.broadcast_to(np.float32(0), (*shape, 3) if colours == "RGB" else shape)
-            if mode in {"LA", "RGBA", "PA"} or "transparency" in image.info:
-                seen = image.convert("RGBA")
-                if seen.getextrema()[3][0] < 255:  # type: ignore[index]
-                    raise SourceError(f"{path.name} has transparent pixels; what lies behind them is not known")
-                colours = "L" if mode == "LA" else "RGB"
-            return np.asarray(image if image.mode == colours else image.convert(colours))
+
+def see_through(stored: Any, name: str) -> Any:
+    """The picture, as it is or with its transparency. Raises SourceError where a pixel is transparent."""
+    if stored.mode not in {"LA", "RGBA", "PA"} and "transparency" not in stored.info:
+        return stored
+    seen = stored.convert("RGBA")
+    if seen.getextrema()[3][0] < 255:
+        raise SourceError(f"{name} has transparent pixels; what lies behind them is not known")
+    return seen
 
 
 def meta_image(path: Path, *, pixels: bool) -> tuple[Any, np.ndarray]:

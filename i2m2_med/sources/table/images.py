@@ -4,14 +4,13 @@ Read completely or refused: several pages, series or images in one file, transpa
 memory holds are one line each. Palettes and CMYK become RGB, 16 bits stay 16 bits.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from i2m2_med.errors import SourceError, UserError
+from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.damaged import blamed_on
 from i2m2_med.sources.table.image_files import MOST_CHANNELS, Layout, check_size, opened
 
 
@@ -39,27 +38,16 @@ class Pixels:
     """(4, 4) from indices to mm towards right, anterior, superior; None where the format has no place."""
 
 
-@contextmanager
-def blamed(name: str) -> Generator[None]:
-    """Raise SourceError for whatever a library raises while it reads a file; our own errors pass."""
-    try:
-        yield
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:
-        raise SourceError(f"{name} is damaged or not what its name says ({type(error).__name__})") from error
-
-
 def facts(cell: str, path: Path, dimensions: int | None = None) -> Facts:
     """What an image holds, from its header alone where the format has one. Raises SourceError where it can't be read."""
-    with blamed(path.name):
+    with blamed_on(path.name):
         array, layout, _ = opened(cell, path, pixels=False)
         return shaped(tuple(array.shape), path.name, layout, dimensions)
 
 
 def read_image(cell: str, path: Path, dimensions: int) -> Pixels:
     """An image's pixels. dimensions: of space, 2 or 3. Raises SourceError where it can't be read, or holds no finite number."""
-    with blamed(path.name):
+    with blamed_on(path.name):
         array, layout, affine = opened(cell, path, pixels=True)
         known = shaped(tuple(array.shape), path.name, layout, dimensions)
         values = np.asarray(array, np.float32)  # in the order in which it is stored: turning it costs more than reading

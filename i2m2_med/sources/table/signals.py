@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.damaged import blamed_on
 from i2m2_med.sources.table.image_files import HDF5, array_file, dataset
-from i2m2_med.sources.table.images import blamed
 from i2m2_med.sources.table.paths import DATASET
 from i2m2_med.sources.table.settings import Signal
 
@@ -28,7 +28,7 @@ def read_signal(cell: str | None, settings: Signal) -> np.ndarray:
 
 def stored_signal(cell: str, path: Path) -> np.ndarray:
     """(channel, time) as the file has it. Raises SourceError for another number of axes."""
-    with blamed(path.name):
+    with blamed_on(path.name):
         name = path.name.lower()
         if not name.endswith((*HDF5, ".npy", ".npz")):
             raise SourceError(f"{path.name} is no signal; npy, npz and file.h5{DATASET}name are read")

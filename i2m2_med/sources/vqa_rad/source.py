@@ -19,7 +19,7 @@ from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder, write_json
 from i2m2_med.sources.formats.json_lines import need, read_json_list
-from i2m2_med.sources.formats.photograph import open_photograph
+from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.listed import Entry, ListedSource, plain, text_in
 from i2m2_med.sources.question_study import QUESTION_RESULTS, open_question
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
@@ -155,7 +155,7 @@ class Source(ListedSource):
         good: set[str] = set()
         for name in progress.track(names, "opening pictures", len(names)):
             try:
-                open_photograph(self.home / PICTURES / plain_name(name, QUESTIONS)).close()
+                check_photograph(self.home / PICTURES / plain_name(name, QUESTIONS))
                 good.add(name)
             except SourceError as error:
                 flow.set_aside(name, error)

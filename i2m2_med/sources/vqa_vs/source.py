@@ -10,7 +10,7 @@ from pydantic import Field
 from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder, write_json
-from i2m2_med.sources.formats.photograph import open_photograph
+from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.listed import Entry, ListedSource
 from i2m2_med.sources.question_study import QUESTION_RESULTS, open_question
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
@@ -144,7 +144,7 @@ class Source(ListedSource):
         good: dict[int, Path] = {}
         for image_id, path in progress.track(paths.items(), "opening pictures", len(paths)):
             try:
-                open_photograph(path).close()
+                check_photograph(path)
                 good[image_id] = path
             except SourceError as error:
                 flow.set_aside(path.name, error)

@@ -90,6 +90,20 @@ def test_multi_coil_magnitude_is_rss(multi: pl.DataFrame) -> None:
     torch.testing.assert_close(torch.hypot(found["real"], found["imaginary"]), found["magnitude"], rtol=1e-4, atol=1e-8)
 
 
+def test_rss_is_cropped_as_the_image_is_and_never_padded(multi: pl.DataFrame) -> None:
+    small, large = (
+        Compose([LoadSliced(rss=True), Reconstructd(size=[size, size]), Modalitiesd(keys=["magnitude", "rss"])])
+        for size in (SIZE - 4, SIZE + 8)
+    )
+    made = dict(small(multi.row(1, named=True)))
+    torch.testing.assert_close(made["rss"], made["magnitude"], rtol=1e-4, atol=1e-6)
+    with pytest.raises((SourceError, RuntimeError)) as refusal:
+        large(multi.row(1, named=True))
+    assert f"is {SIZE} × {SIZE}, smaller than the image of {SIZE + 8} × {SIZE + 8}" in str(
+        refusal.value.__cause__ or refusal.value
+    )
+
+
 def test_rss_of_a_single_coil_file_is_the_files_own(single: pl.DataFrame) -> None:
     import h5py
 

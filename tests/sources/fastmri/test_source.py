@@ -116,7 +116,23 @@ def empty_slice(kspace: np.ndarray) -> np.ndarray:
     return kspace
 
 
+def rss_of(*shape: int) -> Callable[[h5py.File], None]:
+    def edit(file: h5py.File) -> None:
+        del file["reconstruction_rss"]
+        file["reconstruction_rss"] = np.ones(shape, np.float32)
+
+    return edit
+
+
+def rss_wider_than_kspace(file: h5py.File) -> None:
+    del file["ismrmrd_header"]
+    rss_of(SLICES, ROWS, COLUMNS + 1)(file)
+
+
 BAD = [
+    (rss_of(SLICES, 30, 32), "reconstruction_rss is 30 × 32, but 32 × 32 is what the header reconstructs"),
+    (rss_of(SLICES, 64, 45), "reconstruction_rss is 64 × 45, but 32 × 32"),
+    (rss_wider_than_kspace, f"is {ROWS} × {COLUMNS + 1}, but {ROWS} × {COLUMNS} is the size of kspace"),
     (missing_kspace, "lacks 'kspace'"),
     (rewrite(put(np.nan)), "slice 1 of kspace holds NaN"),
     (rewrite(put(complex(0, np.inf))), "slice 1 of kspace holds NaN or infinite"),

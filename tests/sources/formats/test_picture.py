@@ -40,6 +40,6 @@ def test_other_files_are_refused(tmp_path: Path, kind: str) -> None:
     elif kind == "text":
         path.write_text("no picture")
     elif kind == "bomb":
-        Image.new("L", (9000, 9000)).save(path)
+        Image.new("1", (10_001, 10_000)).save(path)
     with pytest.raises(SourceError, match="picture"):
         read_picture(path)

@@ -158,7 +158,7 @@ def test_a_broken_picture_is_refused_not_replaced(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:600])
-    with pytest.raises(SourceError, match="broken picture"):
+    with pytest.raises(SourceError, match="is damaged"):
         read_photograph(path)
     path.write_text("no picture")
     with pytest.raises(SourceError, match="is no picture"):

@@ -68,6 +68,13 @@ def test_pictures_keep_their_grey_values_and_colours(tmp_path: Path):
         np.testing.assert_allclose(read(tmp_path / name, 2), colour.transpose(2, 0, 1), atol=3, err_msg=name)
 
 
+def test_a_picture_lies_as_it_says(tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.fromarray(GREY).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(read(tmp_path / "turned.png", 2)[0], np.rot90(GREY, -1))
+
+
 def write_series(folder: Path, **changed: Any) -> np.ndarray:
     """A CT series of three slices, written in another order than they lie in; changed: tags of the second file."""
     import pydicom
@@ -140,8 +147,8 @@ def bad(root: Path) -> dict[str, tuple[Path, int, str]]:
     Image.fromarray(GREY).save(root / "grey.png")
     (root / "words.docx").write_text("x")
     return {
-        "text.png": (root / "text.png", 2, "damaged or not what its name says"),
-        "empty.nii.gz": (root / "empty.nii.gz", 3, "damaged or not what its name says"),
+        "text.png": (root / "text.png", 2, "is no picture"),
+        "empty.nii.gz": (root / "empty.nii.gz", 3, "is damaged, in a way that nibabel stumbles over"),
         "zero.nii": (root / "zero.nii", 3, "is empty: all its values are the same"),
         "nan.nii": (root / "nan.nii", 3, "no numbers"),
         "complex.nii": (root / "complex.nii", 3, "one number per voxel is needed"),
@@ -151,7 +158,7 @@ def bad(root: Path) -> dict[str, tuple[Path, int, str]]:
         "flat.npy": (root / "flat.npy", 3, "an array of 1 axes"),
         "two.npz": (root / "two.npz", 2, "holds 2 arrays"),
         "clear.png": (root / "clear.png", 2, "transparent pixels"),
-        "pages.tif": (root / "pages.tif", 2, "holds 2 pages"),
+        "pages.tif": (root / "pages.tif", 2, "holds 2 pictures"),
         "two.h5": (root / "two.h5", 2, "name one of its data sets"),
         "grey.png": (root / "grey.png", 3, "is 2-D, the others are 3-D"),
         "words.docx": (root / "words.docx", 2, "is no image"),
