@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 import polars as pl
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.formats.photograph import open_photograph
+from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.source import Source, Study
 
 ENDINGS = {".json", ".jsonl"}
@@ -77,7 +77,7 @@ class ListedSource(Source):
     def opened(self, entry: Entry) -> Study:
         """An entry as one record. Raises SourceError for a broken picture."""
         for path in entry.pictures:
-            open_photograph(path).close()
+            check_photograph(path)
         row = {"patient": entry.name, "study": entry.name, "item": 0, f"_{self.text}": entry.text}
         there = {"has_picture": True, f"has_{self.text}": bool(entry.text)}
         return Study(pl.DataFrame([row | there | {"_pictures": [str(path) for path in entry.pictures]}]))
