@@ -122,7 +122,17 @@ def make_job(model: "ModelFolder", out: Path, options: ModelOptions, extra: tupl
 
     device = best_device() if options.device == "auto" else options.device
     extras = tuple(sorted(extra))
-    return Job(model.folder, model.name, model.sha, out.absolute(), device, options.threads, options.backend, extras)
+    return Job(
+        model.folder,
+        model.name,
+        model.sha,
+        out.absolute(),
+        device,
+        threads=options.threads,
+        backend=options.backend,
+        budget=options.budget,
+        extras=extras,
+    )
 
 
 def show(summary: "Summary", out: Path) -> dict[str, Any]:
@@ -132,6 +142,11 @@ def show(summary: "Summary", out: Path) -> dict[str, Any]:
     say(
         f"{summary.studies} studies: {summary.ok} scored{warned}, {summary.refused} refused{before}; {summary.seconds:.1f} s"
     )
+    if of := summary.spared:
+        say(
+            f"{of['stopped']} of {of['items']} items were decided before the last expert was asked: "
+            f"{1 - of['flops'] / max(of['of'], 1):.0%} of the operations spared"
+        )
     if summary.warnings:
         table("Warnings", ["studies", "warning"], [[count, text] for text, count in summary.warnings])
     if summary.reasons:

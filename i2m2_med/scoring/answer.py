@@ -10,10 +10,11 @@ from torch import Tensor
 
 from i2m2_med.engine.prediction.predict import joined
 from i2m2_med.engine.prediction.predictor import Predictor, load_model
-from i2m2_med.errors import ModelError, SourceError
+from i2m2_med.errors import ModelError, SourceError, UserError
 from i2m2_med.model import Opinions
 from i2m2_med.predictions import MANY, Level
 from i2m2_med.scoring.calibrated import CalibratedPredictions, calibrate_items, pool_items
+from i2m2_med.scoring.early import EarlyBackend, calibrate_asked, spared
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.many_classes import rows_of_many
 from i2m2_med.scoring.reading import Chunk, Refusal, refusal
@@ -46,7 +47,7 @@ class StudyPredictor:
         self.trained: Predictor = load_model(job.model, job.device)
         self.trained.model.to(self.trained.device)
         self.check_calibration()
-        self.backend: Backend = make_backend(self.trained, job.backend)
+        self.backend: Backend = make_backend(self.trained, job.backend, job.budget)
 
     def check_calibration(self) -> None:
         """Raise ModelError where `calibration.json` (from a stranger, perhaps) does not fit the model."""
@@ -83,11 +84,25 @@ class StudyPredictor:
         if refused is None:
             try:
                 warning = "; ".join(study.warnings)
-                return {**head, "status": "ok", "error": "", "warning": warning, "rows": self.rows(study)}
+                return {
+                    **head,
+                    "status": "ok",
+                    "error": "",
+                    "warning": warning,
+                    **self.spared(study),
+                    "rows": self.rows(study),
+                }
             except SourceError as error:
                 refused = refusal(error)
         key = head["key"] if refused.lasting else ""
         return {**head, "key": key, "status": "refused", "error": refused.why, "warning": "", "rows": []}
+
+    def spared(self, study: StudyOutputs) -> dict[str, Any]:
+        """Return what stopping early spared (`spared`), where it is asked for."""
+        if self.job.budget is None or not study.outputs:
+            return {}
+        present = torch.cat([chunk.present for chunk in study.outputs], dim=1).numpy()
+        return {"spared": spared(self.trained, present, study.patterns)}
 
     def rows(self, study: StudyOutputs) -> list[dict[str, Any]]:
         """Return rows per item, then, where the run reports on studies, rows of the study as a whole (`level`).
@@ -112,7 +127,7 @@ class StudyPredictor:
                 calibration=self.trained.calibration,
             )
         experts = np.where(present[:, :, None, None], each_expert, np.nan)
-        items = calibrate_items(raw, experts, study.patterns, self.trained.calibration)
+        items = calibrate_asked(self.trained, raw, experts, present, study.patterns)
         check_numbers("the calibrated prediction", items.p)
         rows = self.table(items, study.items, study.patterns, "item")
         how = self.trained.run.evaluation.volumes
@@ -168,8 +183,12 @@ def patterns(chunk: Chunk) -> list[str]:
     return ["+".join(name for name, known in zip(names, row, strict=True) if known) for row in there]
 
 
-def make_backend(predictor: Predictor, kind: str) -> Backend:
-    """Return the model as torch runs it, or as ONNX Runtime does (`kind` 'onnx')."""
+def make_backend(predictor: Predictor, kind: str, budget: float | None = None) -> Backend:
+    """Return the model as torch runs it, expert by expert where there is a `budget`, or as ONNX Runtime does (`kind` 'onnx')."""
+    if budget is not None:
+        if kind != "torch":
+            raise UserError("--budget asks experts one after the other by torch; leave --backend out")
+        return EarlyBackend(predictor, budget)
     if kind == "onnx":
         from i2m2_med.scoring.onnx_backend import OnnxBackend
 

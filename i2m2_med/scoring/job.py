@@ -25,12 +25,15 @@ class Job:
     threads: int = 1
     """Of one network; the same number gives the same bits."""
     backend: str = "torch"
+    budget: float | None = None
+    """The share of patients whose decision may be another one for stopping early; None: every expert is asked."""
     extras: tuple[str, ...] = ()
     """Files written beside the rows: `saliency`, `picture`, `magnitude`, `dicom`."""
 
     def key(self, content: str) -> str:
         """Return the key of a finished result: same study content, same model, same program."""
         facts = [content, self.name, self.sha, self.backend, *self.extras, __version__]
+        facts += [] if self.budget is None else [f"budget {self.budget}"]
         return hashlib.sha256("|".join(facts).encode()).hexdigest()
 
 

@@ -23,6 +23,9 @@ class ModelOptions:
     """`onnx`: ONNX Runtime, where it is faster."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs; `auto`: on GPUs where there are any."""
+    budget: float | None = None
+    """Ask experts in the order of their cost, and leave the rest out where it would hardly change the decision: the share of patients
+    whose decision may be another one than that of all experts, such as 0.01, as validation bounds it (95 %)."""
     threads: int = 1
     """Threads of one network on a CPU. The same number gives the same bits."""
 

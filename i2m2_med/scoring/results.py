@@ -113,6 +113,8 @@ class Tally:
     """Studies with a warning."""
     warnings: Counter[str] = field(default_factory=Counter[str])
     """By warning, how many studies have it."""
+    spared: Counter[str] = field(default_factory=Counter[str])
+    """Of scoring within a budget: `items`, those that `stopped` early, `flops` done, `of` all experts (early.py)."""
 
     def add(self, result: Mapping[str, Any]) -> None:
         """Count one study's result."""
@@ -120,6 +122,7 @@ class Tally:
         warnings = [text for text in str(result["warning"] or "").split("; ") if text]
         self.warned += bool(warnings)
         self.warnings.update(warnings)
+        self.spared.update(result.get("spared", {}))
 
 
 def rows_of(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -36,6 +36,8 @@ class Summary:
     """Each warning, and how many studies have it; the most frequent first."""
     results: tuple[str, int] | None = None
     """The file for the data set's own evaluation, and the studies in it, where it has one and knows these studies."""
+    spared: dict[str, int] = field(default_factory=dict[str, int])
+    """Of scoring within a budget: items, those that `stopped` early, `flops` done, `of` all experts; empty otherwise."""
 
     @property
     def exit(self) -> int:
@@ -55,6 +57,7 @@ class Summary:
             "reasons": [{"why": why, "studies": count} for why, count in self.reasons],
             "warnings": [{"warning": text, "studies": count} for text, count in self.warnings],
             "results": None if self.results is None else {"file": self.results[0], "studies": self.results[1]},
+            **({"spared": self.spared} if self.spared else {}),
             "exit": self.exit,
         }
 
@@ -95,6 +98,7 @@ def finish(store: ResultStore, names: Sequence[str], facts: ModelFacts, part: Pa
         reasons=counted,
         warnings=warnings,
         results=results,
+        spared=dict(tally.spared),
     )
 
 

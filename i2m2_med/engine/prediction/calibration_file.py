@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from i2m2_med.console import plain
+from i2m2_med.engine.calibration.early import KEPT
 from i2m2_med.predictions import MANY
 
 Limits = list[float | None]
@@ -51,26 +52,56 @@ class Calibration(Strict):
     """Of labels of many classes: how many; then there are no shifts, and no limits by class."""
 
 
+class Stop(Strict):
+    """A place where a sample may stop (engine/calibration/early.py)."""
+
+    calibration: Calibration
+    margins: Annotated[list[Annotated[float, Field(ge=0)]], Field(max_length=KEPT)]
+
+
+class Early(Strict):
+    """What `score --budget` needs."""
+
+    order: Annotated[list[str], Field(min_length=2)]
+    flops: list[Annotated[int, Field(ge=0)]]
+    patients: Annotated[int, Field(ge=1)]
+    stops: list[Stop]
+
+
+class Whole(Calibration):
+    """The file: a calibration, and where the model has several experts what stopping early needs."""
+
+    early: Early | None = None
+
+
 def misfit(about: Mapping[str, Any], calibration: dict[str, Any]) -> str | None:
     """Return the mistake in a model's calibration, beside `model.json`; None where there is none, or no calibration."""
     labels, classes = len(about["labels"]), len(about["classes"])
     if not calibration:
         return None
     try:
-        typed = Calibration.model_validate(calibration)
+        typed = Whole.model_validate(calibration)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = plain(".".join(map(str, first["loc"]))).replace("\n", " ")[:80]
         return f"is not a calibration ({place}: {first['msg']})"
-    limits, patterns = typed.conformal, typed.patterns.values()
     if (typed.classes or 0) > classes:
         return "is of more classes than model.json"
+    early = typed.early
+    if early and not len(early.order) == len(set(early.order)) == len(early.flops) == len(early.stops) + 1:
+        return "does not say of each expert when it is asked"
+    fitted = [typed, *(stop.calibration for stop in early.stops)] if early else [typed]
+    return None if all(fits(one, labels, classes) for one in fitted) else "has not the labels and classes of model.json"
+
+
+def fits(typed: Calibration, labels: int, classes: int) -> bool:
+    """Whether a calibration is of this many labels and classes."""
+    limits, patterns = typed.conformal, typed.patterns.values()
     each = classes if typed.classes is None else 0
-    right = (
+    return (
         all(len(pattern.labels) == labels for pattern in patterns)
         and all(len(one.shift) == each for pattern in patterns for one in pattern.labels if one)
         and len(limits.split) == labels
         and [len(row) for row in limits.by_class] == [each] * labels
         and len(typed.thresholds or limits.split) == labels
     )
-    return None if right else "has not the labels and classes of model.json"

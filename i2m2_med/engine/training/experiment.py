@@ -23,6 +23,7 @@ from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
 from i2m2_med.engine.tracking.results import comparison_headline, epoch_key, headline
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
+from i2m2_med.engine.training.early_stopping import judge_early, learn_early
 from i2m2_med.engine.training.fit import forget
 from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.paradigm import Stages, train_paradigm
@@ -107,6 +108,9 @@ class Experiment:
                 write_table(table, beside)
             if self.reports:
                 draw_examples(predictor, self.cohort, table, folder / "report" / "examples")
+            early = judge_early(predictor, table[table["split"] == "test"])
+            if len(early):
+                early.to_csv(folder / EARLY, index=False)
             rows = self.judge(self.manifest, paradigm, seed, table, folder / "report" if self.reports else None)
             tags = calibration_tags(predictor.calibration, table) | cost_tags(cost)
             self.record(tracker, folder, rows, tags)
@@ -225,6 +229,7 @@ class Experiment:
             asked = [(predictor, self.cohort.samples("valid"))]
             predictor.calibration["patterns"] |= fit_withheld(predictor.calibration["patterns"], asked)
             valid = calibrate_table(valid, predictor.calibration)
+            predictor.calibration |= learn_early(predictor, self.cohort.samples("valid"), valid, evaluation)
         others = [split for split in self.cohort.splits if split not in {"train", "valid"}]
         judged = [predictor.predict(self.cohort.samples(split), run_id) for split in others]
         return pd.concat([valid, *judged], ignore_index=True)
@@ -234,12 +239,16 @@ class Experiment:
         record_rows(tracker, rows, headline, self.run.first_metric, folder)
         tracker.tags(tags)
         tracker.artifact(folder / "predictions.parquet")
+        if (folder / EARLY).exists():
+            tracker.artifact(folder / EARLY)
         if (folder / "report").exists():
             tracker.artifact(folder / "report")
         posted = open_source(self.run).posted_columns
         tracker.model(folder / "model", [name for name in posted if name not in {"study", "archive"}])
 
 
+EARLY = "early_stopping.csv"
+"""The artifact that says what `score --budget` does to test samples."""
 SHOWN = ("train_loss", "valid_nll", "valid_auroc")
 
 
