@@ -7,7 +7,9 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +52,8 @@ VERBS = {
 }
 
 
-LOADING = {
-    "demo",
-    "train",
-    "compare",
-    "diagnose",
-    "evaluate",
-    "report",
-    "score",
-    "export",
-    "register",
-    "verify",
-    "reconstruct",
-    "look",
-}
-"""Verbs whose first word would come seconds after they are called: torch, MONAI or MLflow has to be imported first."""
+QUICK = {"doctor", "check", "runs"}
+"""Verbs that answer at once; the others import torch, MONAI, MLflow or polars first, and say so where a person waits."""
 
 
 def make_app() -> App:
@@ -104,9 +93,15 @@ def run(argv: Sequence[str] | None = None) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one verb and return its exit code."""
-    Terminal.results_to_stderr = as_json = "--json" in arguments
+    for stream in (sys.stdout, sys.stderr):  # a sign that the terminal's encoding lacks is written out, not an error
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     Terminal.quiet = "--quiet" in arguments
-    code, result = outcome([argument for argument in arguments if argument not in {"--json", "--quiet"}])
+    as_json = "--json" in arguments
+    with redirect_stdout(
+        sys.stderr if as_json else sys.stdout
+    ):  # tables and help too: standard output is for the one object
+        code, result = outcome([argument for argument in arguments if argument not in {"--json", "--quiet"}])
     if as_json:
         print(json.dumps(result, default=str, allow_nan=False))
     return code
@@ -114,7 +109,8 @@ def main(arguments: list[str]) -> int:
 
 def outcome(arguments: list[str]) -> tuple[int, dict[str, Any]]:
     """Run one verb; return its exit code and its one JSON object: {"error", "exit"} where it failed."""
-    if arguments[:1] and arguments[0] in LOADING and sys.stderr.isatty():
+    helps = {"--help", "-h"} & {*arguments}
+    if arguments[:1] and arguments[0] in {*VERBS, "simulate"} - QUICK and not helps and sys.stderr.isatty():
         say(f"i2m2 {arguments[0]}: loading …")
     try:
         with private(), stoppable():
@@ -127,19 +123,21 @@ def outcome(arguments: list[str]) -> tuple[int, dict[str, Any]]:
     except Exception as error:
         code, why = explain(error)
         return code, {"error": why, "exit": code}
-    if arguments[:1] == ["simulate"]:
+    if arguments[:1] == ["simulate"] and not helps:
         after_simulation(arguments)
     result = result if isinstance(result, dict) else {}
     return int(result.get("exit", 0)), result
 
 
 def after_simulation(arguments: list[str]) -> None:
-    """Say which command reads what was simulated, where a shipped config does."""
+    """Say where what was simulated lies, and which command reads it."""
     from i2m2_med.config.yaml_source import shipped
 
     kind, out = (*arguments, "", "")[1:3]
-    if f"{kind}_demo" in shipped() and not out.startswith("-"):
-        say(f"written to {out} (synthetic); next: i2m2 compare {kind}_demo -s source.root={out}")
+    config = next((name for name in (f"{kind}_demo", kind) if name in shipped()), "")
+    command = f"compare {config} -s source.root={out}" if config else f"score {out} OUT --model RUN"
+    if out and not out.startswith("-"):
+        say(f"written to {out} (synthetic); next: i2m2 {command}")
 
 
 def call(arguments: list[str]) -> Any:

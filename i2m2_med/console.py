@@ -1,11 +1,10 @@
-"""The terminal: messages and progress on standard error, results on standard output."""
+"""The terminal: messages and progress on standard error, results on standard output (`--json`: on standard error too)."""
 
 import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,9 +12,8 @@ Advance = Callable[[str], None]
 
 
 class Terminal:
-    """Where results go: standard output, or standard error while `--json` keeps standard output for its one object."""
+    """What the user wants to see."""
 
-    results_to_stderr = False
     quiet = False
     """`--quiet`: results and errors only."""
 
@@ -53,9 +51,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     drawn = Table(*(Column(Text(plain(name))) for name in columns))
     for row in rows:
         drawn.add_row(*(Text(plain(str(cell))) for cell in row))
-    stream = sys.stderr if Terminal.results_to_stderr else sys.stdout
-    print(f"\n{plain(title)}", file=stream)
-    Console(file=stream, width=terminal_width()).print(drawn)
+    print(f"\n{plain(title)}")
+    Console(width=terminal_width()).print(drawn)
 
 
 def terminal_width() -> int:
@@ -104,7 +101,7 @@ class TerminalProgress(Progress):
 
     @contextmanager
     def bar(self, what: str, total: int) -> Generator[Advance]:
-        """A bar that a call moves by one step; where there is no terminal, a line for each step that took a second or more."""
+        """A bar that a call moves by one step; where there is no terminal, a line for each step."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
@@ -120,13 +117,12 @@ class TerminalProgress(Progress):
             *columns, console=Console(stderr=True), transient=True, disable=Terminal.quiet or not sys.stderr.isatty()
         ) as bars:
             step = bars.add_task(plain(what), total=total, text="")
-            last, shown = list[str](), [monotonic()]
+            last = list[str]()
 
             def advance(text: str) -> None:
                 last[:] = [text]
                 bars.update(step, advance=1, text=plain(text))
-                if not sys.stderr.isatty() and monotonic() - shown[0] >= 1:
-                    shown[0] = monotonic()
+                if not sys.stderr.isatty():
                     say(f"{what}: {int(bars.tasks[0].completed)} of {total}, {text}")
 
             yield advance

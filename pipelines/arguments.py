@@ -1,5 +1,6 @@
 """Command-line arguments that several verbs share."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,15 @@ Overrides = Annotated[
     ),
 ]
 Run = Annotated[str, Parameter(help="A run: its MLflow id, its name, or a model folder.")]
+
+
+def as_typed(config: str, set_: tuple[str, ...]) -> str:
+    """Return a config and its changed settings as one types them after a verb.
+
+    >>> as_typed("my.yaml", ("seeds=[0, 1]",))
+    "my.yaml -s 'seeds=[0, 1]'"
+    """
+    return shlex.join([config, *(word for one in set_ for word in ("-s", one))])
 
 
 def expect_run(run: str, uri: str | None) -> None:

@@ -12,7 +12,7 @@ from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.sources import source_of
 from i2m2_med.workspace import workspace
 
-from .arguments import Config, Overrides
+from .arguments import Config, Overrides, as_typed
 from .prepare import show_coverage
 
 MOST_BESIDE = 6
@@ -32,6 +32,7 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
     if list_ or not config:
         heads = {name: path.read_text().splitlines()[0].lstrip("# ") for name, path in shipped().items()}
         table("Shipped configs", ["name", "command, cost, what to expect"], list(heads.items()))
+        say("next: i2m2 check NAME")
         return {"configs": list(heads)}
     run, _ = load_config(config, set_)
     say("ok  YAML, settings and _target_ names")
@@ -40,7 +41,10 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
     n_parameters = check_networks(run)
     say(f"ok  {len(run.experts)} experts, {n_parameters:,} parameters, keyword arguments fit")
     result: dict[str, Any] = {"config": config, "experts": list(run.experts), "parameters": n_parameters}
-    return result | (check_batch(run, Path(config).stem) if data else {})
+    result |= check_batch(run, Path(config).stem) if data else {}
+    said = as_typed(config, set_)
+    say(f"next: i2m2 train {said}, or i2m2 compare {said} for every paradigm")
+    return result
 
 
 def check_networks(run: RunConfig) -> int:
@@ -83,7 +87,6 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     if run.split.cross_validated:
         say(f"fold 0 of {run.split.folds}:")
     show_splits(cohort.manifest["splits"], cohort.labels.names)
-    say(f"next: i2m2 train {name}, or i2m2 compare {name} for every paradigm")
     facts = ("splits", "coverage", "remarks")
     return {"fingerprint": cohort.fingerprint, **{name: cohort.manifest[name] for name in facts}}
 

@@ -29,13 +29,13 @@ def main(
     out
         Also put the report, tables and figure into this folder.
     """
+    run, values = load_config(config, set_)
     from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
     from i2m2_med.report.run_report import run_judge
     from i2m2_med.report.statistics.differences import difference_rows
     from i2m2_med.report.statistics.refusals import refuse_splits
 
-    run, values = load_config(config, set_)
     with open_experiment(
         run, values, run_judge(run), TerminalProgress(), what="compare", resume=resume, skip_bad=skip_bad
     ) as experiment:

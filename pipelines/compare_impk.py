@@ -28,6 +28,7 @@ def main(im_pk: Path, config: Config = "mimic3_mortality", *, set_: Overrides = 
     titles = ["column", "cells", "max", "mean", "equal", "only im.pk", "only ours"]
     table("im.pk against our i2m2_compat", titles, [column_cells(row) for row in comparison.rows])
     say(f"{comparison.matched} samples stand in both; im.pk holds {comparison.theirs}, we made {comparison.ours}")
+    say(f"next: i2m2 train mimic3_impk -s source.root={im_pk}")
     return {
         "rows": comparison.rows,
         "matched": comparison.matched,

@@ -54,6 +54,7 @@ def main(
     ideal = ideal_information(opened.config, opened.cohort.manifest)
     diagnosis = diagnose(opened, folder, seed, ideal)
     show(diagnosis, ideal)
+    say(f"next: i2m2 evaluate {run} judges it on another split, or under --shifts")
     found = diagnosis.tables["dependence"].astype(object)
     return {
         "run": opened.run_id,

@@ -57,6 +57,7 @@ def main(first: Run, second: Run, *, uri: str | None = None) -> dict[str, Any]:
             ["label", "metric", "first minus second [95 % interval]", "p"],
             lines,
         )
+    say(f"next: i2m2 show {one.run_id[:8]} or {other.run_id[:8]} shows one of them whole")
     return {
         "runs": [one.run_id, other.run_id],
         "origins": {name: [mine, theirs] for name, mine, theirs in origins},

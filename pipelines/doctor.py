@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from i2m2_med.console import table
+from i2m2_med.console import say, table
 from i2m2_med.workspace import workspace
 
 PACKAGES = ("torch", "monai", "pytorch-ignite", "fastmri", "mlflow", "polars", "pandas", "h5py", "nibabel", "ismrmrd")
@@ -20,6 +20,10 @@ def main() -> dict[str, Any]:
     rows = [*package_rows(), *machine(), *store()]
     table("i2m2 doctor", ["what", "found", "remark"], rows)
     missing = [name for name, value, _ in package_rows() if value == "missing" and name in PACKAGES]
+    if missing:
+        say(f"missing: {', '.join(missing)}; next: install i2m2-med again, `make setup` in a checkout")
+    else:
+        say("next: i2m2 demo shows the whole story on simulated data; i2m2 init TABLE begins with your own")
     return {"found": {name: value for name, value, _ in rows}, "exit": 1 if missing else 0}
 
 

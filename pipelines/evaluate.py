@@ -84,8 +84,10 @@ def main(
     report = report_on(folder, opened.config, evidence)
     show(report.rows, opened.cohort.manifest, split)
     say(f"report in {report.paths['report.html']}")
-    result = {"run": opened.run_id, "rows": report.rows, "report": str(report.paths["report.html"])}
-    return result | (under_shifts(opened, tables, split, suite, folder) if suite else {})
+    result: dict[str, Any] = {"run": opened.run_id, "rows": report.rows, "report": str(report.paths["report.html"])}
+    result |= under_shifts(opened, tables, split, suite, folder) if suite else {}
+    say(f"next: i2m2 verify {run} proves its numbers")
+    return result
 
 
 def refuse_beside(split: str, **asked: object) -> None:

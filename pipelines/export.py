@@ -30,4 +30,5 @@ def main(
     model = open_model(run, uri, trust)
     write_bundle(model.folder, folder, model_card(run, uri))
     say(f"bundle in {folder}; {folder / 'docs' / 'README.md'} says how MONAI runs it")
+    say(f"next: i2m2 score STUDIES OUT --model {folder}")
     return {"bundle": str(folder), "model": model.name}

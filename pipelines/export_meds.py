@@ -43,4 +43,5 @@ def main(config: Config, out: Path, *, set_: Overrides = ()) -> dict[str, Any]:
         )
     table("MEDS data set", ["what", "how many"], [[name, f"{count:,}"] for name, count in counts.items()])
     say(f"written to {out}; it holds patients' data under their own identifiers: keep it where the tables may be kept")
+    say(f"next: i2m2 check mimic3_meds -s source.root={out}")
     return {"out": str(out), **counts}

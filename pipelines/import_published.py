@@ -96,4 +96,4 @@ def show(imported: "dict[str, Imported]", left_out: dict[str, str], out: Path) -
     table("Imported", ["expert", "tensors", "published, never used"], rows)
     for name, why in left_out.items():
         say(f"left out: {name}: {why}")
-    say(f"weights in {out}; use them with -s training.warm_start={out}")
+    say(f"weights in {out}; next: i2m2 train CONFIG -s training.warm_start={out}")

@@ -37,7 +37,7 @@ def main(
     table(f"{cohort.name}: what each column is taken for", ["column", "taken for", "why"], made.reasons)
     run, _ = load_config(str(config))
     say(f"written to {config}: {len(run.experts)} experts ({', '.join(run.experts)})")
-    say(f"next:\n  i2m2 check {config}\n  i2m2 compare {config}")
+    say(f"next: i2m2 check {config}; i2m2 compare {config}")
     return {
         "config": str(config),
         "experts": list(run.experts),

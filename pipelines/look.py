@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.config.reader import load_config
-from i2m2_med.console import table
+from i2m2_med.console import say, table
 from i2m2_med.errors import SourceError
 from i2m2_med.files import replace_file
 
@@ -106,5 +106,6 @@ def draw(images: list[dict[str, Any]], names: list[str], out: Path, title: str) 
         draw_rows(rows, [int(image["item"]) for image in images], beside, f"What the model sees of {title}", place)
     ranges = [[name, list(values.shape[1:]), f"{values.min():.3g} … {values.max():.3g}"] for name, values in rows]
     table("Model input", ["channel", "rows × columns", "values"], ranges)
+    say(f"picture in {out}; next: i2m2 score STUDIES OUT --model MODEL, where it looks right")
     about = {name: list(values.shape) for name, values in stacks.items()}
     return {"picture": str(out), "inputs": about, "pixel_mm": place.pixel_mm, "toward": place.toward}

@@ -58,6 +58,7 @@ def main(
         if seeds > 1
         else "A patient counts once, as if its samples were alike. With one seed the difference is of two trained models only."
     )
+    say("next: i2m2 init TABLE, or i2m2 check CONFIG, with data of that size")
     return {"widths": widths.astype(object).where(widths.notna(), None).to_dict("records")}
 
 

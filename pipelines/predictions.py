@@ -46,4 +46,5 @@ def main(run: Run, out: Path | None = None, *, uri: str | None = None) -> dict[s
     with replace_file(meaning) as beside:
         beside.write_text(data_dictionary(), encoding="utf-8")
     say(f"{len(rows):,} rows of {len(members)} runs in {path}; what the columns mean is in {meaning}")
+    say(f"next: i2m2 report {one.run_id[:8]}; i2m2 diff {one.run_id[:8]} RUN holds another run against it")
     return {"run": one.run_id, "rows": len(rows), "predictions": str(path), "dictionary": str(meaning)}

@@ -11,7 +11,7 @@ from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.files import replace_file
 from i2m2_med.workspace import workspace
 
-from .arguments import Config, Overrides
+from .arguments import Config, Overrides, as_typed
 
 
 def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dic
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     show(manifest)
     say(f"prepared in {folder}; to look at: {', '.join(map(str, draw(run, folder, manifest)))}")
-    say(f"next: i2m2 compare {config}")
+    say(f"next: i2m2 compare {as_typed(config, set_)}")
     return {
         "manifest": str(Path(folder) / "manifest.json"),
         "fingerprint": manifest["fingerprint"],

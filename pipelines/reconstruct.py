@@ -72,6 +72,7 @@ def summary(images: "Images", out: Path) -> dict[str, Any]:
     for remark in volume.remarks:
         say(f"i2m2: {remark}")
     written = {name: str(path) for name in ("magnitude", "phase") if (path := out / f"{name}.nii.gz").is_file()}
+    say(f"images in {out}; next: i2m2 look STUDY --model RUN shows what a model sees of them")
     about = {
         "coils": volume.n_coils,
         "orientation": place,

@@ -67,4 +67,5 @@ def main(
     for note in report.comparison.notes:
         say(note)
     say(f"report in {report.paths['report.html']}")
+    say(f"next: i2m2 diagnose {recorded.run_id[:8]} says where the signal lies")
     return {"run": recorded.run_id, "rows": report.rows, "report": str(report.paths["report.html"])}

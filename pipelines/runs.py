@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from i2m2_med.console import table
+from i2m2_med.console import say, table
 from i2m2_med.workspace import workspace
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def main(
     columns = ["run", "started", "paradigm", "seed", "metric [95 % interval]", "verified"]
     further = ["task", "data", "status", *(NAMES[name] for name in ASIDE), "calibrated", "uncommitted"]
     table(title, [*columns, *further] if wide else columns, lines)
+    say("next: i2m2 show RUN; i2m2 ui opens MLflow's page" if runs else "next: i2m2 train CONFIG makes the first run")
     return {"runs": [as_json(run) for run in shown]}
 
 

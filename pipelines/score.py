@@ -155,6 +155,6 @@ def show(summary: "Summary", out: Path) -> dict[str, Any]:
         file, count = summary.results
         say(f"{count} of them in {out / file}, as the data set's own evaluation takes them")
     say(
-        f"scores in {out / 'scores.csv'}; when labels arrive: i2m2 evaluate RUN --scores {out / 'scores.parquet'} --labels LABELS.csv"
+        f"scores in {out / 'scores.csv'}; next: i2m2 evaluate RUN --scores {out / 'scores.parquet'} --labels LABELS.csv, once labels arrive"
     )
     return summary.as_json(out)

@@ -43,7 +43,7 @@ def judge_scores(
             f"{step['step']}: {step['kept']}"
             + (f", without {step['dropped']} ({step['why']})" if step["dropped"] else "")
         )
-    say(f"report in {report.paths['report.html']}")
+    say(f"report in {report.paths['report.html']}; next: i2m2 diagnose {run} says what the model reads")
     flow = {step["step"]: step["kept"] for step in studies.manifest["flow"]}
     return {"run": studies.run.run_id, "rows": report.rows, "flow": flow, "report": str(report.paths["report.html"])}
 

@@ -19,11 +19,11 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
     skip_bad
         While preparing, leave bad files out instead of stopping at the first.
     """
+    run, values = load_config(config, set_)
     from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
     from i2m2_med.report.run_report import run_judge
 
-    run, values = load_config(config, set_)
     with open_experiment(
         run, values, run_judge(run), TerminalProgress(), what="train", resume=resume, skip_bad=skip_bad
     ) as experiment:

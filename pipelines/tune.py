@@ -29,13 +29,13 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, out: Pat
     out
         Where the config is written; a file of the workspace where not said.
     """
+    run, values = load_config(config, set_)
+    refuse(run, values)
     from i2m2_med.engine.training.experiment import open_experiment
     from i2m2_med.engine.training.tuning import TUNING, need_optuna, search, without_test
     from i2m2_med.report.run_report import run_judge
 
     need_optuna()
-    run, values = load_config(config, set_)
-    refuse(run, values)
     depends = [run.tune.model_dump(mode="json", exclude={"trials"})]
     with open_experiment(
         run, values, run_judge(run), TerminalProgress(), what="tune", resume=resume, depends=depends

@@ -55,6 +55,10 @@ def main(run: Run, *, retrain: bool = False, root: Path | None = None, uri: str 
         f"{len(results) - len(failed)} of {len(results)} runs verified"
         + (f"; NOT {', '.join(failed)}" if failed else "")
     )
+    after = (
+        "a model may be registered: i2m2 register RUN --name NAME" if not failed else "what failed stands in the tables"
+    )
+    say(f"next: {after}; the result is written into the run: i2m2 show {recorded.run_id[:8]}")
     return {"run": recorded.run_id, "verified": not failed, "runs": results, "exit": int(bool(failed))}
 
 

@@ -86,6 +86,9 @@ def test_a_missing_folder_and_a_missing_run_are_said_before_anything_heavy():
         ["check", "knee_demo", "-s", "source.root=/nowhere"],
         ["verify", "deadbeef"],
         ["diagnose", "deadbeef"],
+        ["train", "knee_demo", "-s", "training.epoch=1"],
+        ["compare", "knee_dem"],
+        ["tune", "knee_demo"],
     ):
         assert loaded_by(f"from i2m2_med.cli import main; assert main({call!r}) == 1") == set()
 

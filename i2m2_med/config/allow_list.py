@@ -95,8 +95,8 @@ def hint(target: str) -> str:
     """Return the hint on what to write instead of a class that is not on the list."""
     last = target.rsplit(".", 1)[-1]
     near = [name for name in allowed() if name.rsplit(".", 1)[-1] == last] or get_close_matches(target, allowed(), n=1)
-    meant = f"; did you mean '{near[0]}'?" if near else ""
-    return f"{meant}; a config names a class of i2m2_med/config/allowed, or one whose prefix stands in 'plugins'"
+    meant = f"; did you mean '{near[0]}'? Else" if near else ";"
+    return f"{meant} a config names a class of i2m2_med/config/allowed, or one whose prefix stands in 'plugins'"
 
 
 def short(value: Any) -> str:

@@ -149,7 +149,8 @@ def explain(problem: Mapping[str, Any], values: Values) -> str:
         return f"{place}: {dotted} is missing"
     if problem["type"] == "value_error":
         return f"{place}: {dotted + ': ' if key else ''}{str(problem['msg']).removeprefix('Value error, ')}"
-    return f"{place}: {dotted}: {problem['msg']}, found {problem['input']!r:.80}"
+    said = str(problem["msg"]).partition(" for <class")[0]  # of a path pydantic names its Python class too
+    return f"{place}: {dotted}: {said}, found {problem['input']!r:.80}"
 
 
 def fields_at(key: Key, values: Values) -> list[str]:

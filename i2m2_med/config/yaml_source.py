@@ -18,6 +18,7 @@ Key = tuple[str | int, ...]
 
 LONGEST_CHAIN = 20
 """Files that extend one another."""
+LISTED = "`i2m2 check --list` shows them"
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,18 @@ def find_config(config: str) -> Path:
     if path.suffix in {".yaml", ".yml"} or "/" in config:
         if is_file(path):
             return path
-        raise ConfigError(
-            f"{shown(config)} is not a file; name a YAML file or a shipped config ({', '.join(shipped())})"
-        )
+        raise ConfigError(f"{shown(config)} is not a file; name a YAML file or a shipped config ({LISTED})")
     if config in shipped():
         return shipped()[config]
+    raise ConfigError(f"no shipped config is named '{shown(config)}'; {nearest_shipped(config)}")
+
+
+def nearest_shipped(name: str) -> str:
+    """Return which shipped config was meant, or where they are listed."""
     from difflib import get_close_matches
 
-    near = get_close_matches(config[:100], shipped(), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"shipped are {', '.join(shipped())}"
-    raise ConfigError(f"no shipped config is named '{shown(config)}'; {hint}")
+    near = get_close_matches(name[:100], shipped(), n=1)
+    return f"did you mean '{near[0]}'?" if near else LISTED
 
 
 def read_chain(path: Path, below: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Key, str]]:
@@ -84,7 +87,7 @@ def read_chain(path: Path, below: tuple[Path, ...]) -> tuple[dict[str, Any], dic
     parent = beside.resolve() if is_file(beside) else shipped().get(str(base))
     if parent is None or parent in below or len(below) >= LONGEST_CHAIN:
         wrong = (
-            "neither a file beside it nor a shipped config"
+            f"neither a file beside it nor a shipped config; {nearest_shipped(str(base))}"
             if parent is None
             else "a circle"
             if parent in below

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from i2m2_med.errors import ConfigError
+from i2m2_med.errors import ConfigError, extra_hint
 from i2m2_med.experts.content_cache import ContentCache
 
 AT_ONCE = 64
@@ -94,9 +94,7 @@ def load_encoder(folder: Path) -> Any:
         from transformers import AutoModel
         from transformers.utils import logging
     except ImportError as error:
-        raise ConfigError(
-            "Hugging Face encoders need the transformers package: pip install 'i2m2-med[text]'"
-        ) from error
+        raise ConfigError(f"Hugging Face encoders need the transformers package: {extra_hint('text')}") from error
     logging.disable_progress_bar()
     if not (folder / "config.json").is_file():
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Texts, pictures, and both through a Hugging Face encoder from a local folder (`pip install i2m2-med[text]`); nothing is ever fetched."""
+"""Texts, pictures, and both through a Hugging Face encoder from a local folder (extra `text`); nothing is ever fetched."""
 
 from typing import Any
 

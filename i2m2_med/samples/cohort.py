@@ -91,12 +91,13 @@ def row_view(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def open_source(run: RunConfig) -> Source:
     """The run's data set, as its settings describe it; experts may read only what it (or a transform) gives."""
     source = source_of(run.source)
-    known = [*source.modalities, *run.modalities.columns, *made_by_transforms(run)]
+    known = list(dict.fromkeys([*source.modalities, *run.modalities.columns, *made_by_transforms(run)]))
     for expert, settings in run.experts.items():
         for modality in settings.reads:
             if modality not in known:
                 raise ConfigError(
-                    f"expert '{expert}' reads '{modality}', which {source.name} does not give{nearest(modality, known)}"
+                    f"expert '{expert}' reads '{modality}', which {source.name} does not give{nearest(modality, known)}; "
+                    "a transform that makes it says so in its `keys` or `outputs` (modalities.transforms; one of your own: plugins)"
                 )
     return source
 

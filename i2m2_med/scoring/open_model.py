@@ -57,7 +57,7 @@ def locate(reference: str, uri: str | None) -> tuple[Path, str]:
     try:
         run = find_run(uri, reference)
     except Missing as error:
-        raise ModelError(f"--model {reference} is no folder, and no run: {error}") from error
+        raise ModelError(f"{reference} is no folder, and no run: {error}") from error
     return model_folder(uri, run.run_id), run.run_id
 
 

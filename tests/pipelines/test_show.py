@@ -6,14 +6,12 @@ import pandas as pd
 import pytest
 from i2m2_med.pipelines import diff, predictions, runs, show
 
-from i2m2_med.console import Terminal
 from i2m2_med.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(Terminal, "results_to_stderr", False)
 
 
 def test_a_run_is_a_card(compared, capsys):

@@ -1,5 +1,6 @@
 """The documentation: pages made from the code are up to date, the site builds with no broken link, and nothing is fetched when it is read."""
 
+import ast
 import os
 import re
 import subprocess
@@ -15,6 +16,20 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_command_line_reference_is_up_to_date():
     assert (ROOT / "docs" / "cli.md").read_text() == reference_page(), "run `make docs`"
+
+
+def titles() -> set[str]:
+    """The titles of sections that pages of a report may have."""
+    trees = [ast.parse(place.read_text(encoding="utf-8")) for place in (ROOT / "i2m2_med/report/pages").glob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    first = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Section"]
+    return {str(title.value) for title in first if isinstance(title, ast.Constant) and title.value}
+
+
+def test_every_section_of_a_report_is_explained():
+    assert len(titles()) > 20
+    explained = " ".join((ROOT / "docs" / "reading_a_report.md").read_text(encoding="utf-8").split())
+    assert [title for title in sorted(titles()) if f"**{title}**" not in explained] == []
 
 
 @pytest.mark.slow

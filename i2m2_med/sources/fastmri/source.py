@@ -326,6 +326,10 @@ def refuse_twins(volumes: dict[str, Volume], volume_files: Mapping[str, VolumeFi
     flow.audits["volumes with the same data under two names"] = "none left"
 
 
+MOST_NAMED = 5
+"""Volumes that an error names."""
+
+
 def with_splits(records: pl.DataFrame, path: Path | None) -> pl.DataFrame:
     """Add the official split where one is given; a volume that it does not name is an error."""
     if path is None:
@@ -336,7 +340,11 @@ def with_splits(records: pl.DataFrame, path: Path | None) -> pl.DataFrame:
         raise SourceError(f"Can't read {path} as CSV with the columns file and split.") from error
     table = table.with_columns(pl.col("split").str.strip_chars().replace("val", "valid"))
     joined = records.join(table.unique(), left_on="study", right_on="file", how="left", maintain_order="left")
-    lost = joined.filter(~pl.col("split").is_in(["train", "valid", "test"]).fill_null(False))
-    if lost.height:
-        raise SourceError(f"{path.name} gives {lost['study'].n_unique()} volumes no split of train, valid, test.")
+    lost = joined.filter(~pl.col("split").is_in(["train", "valid", "test"]).fill_null(False))["study"].unique().sort()
+    if len(lost):
+        named = ", ".join(lost.head(MOST_NAMED)) + (" …" if len(lost) > MOST_NAMED else "")
+        raise SourceError(
+            f"{path.name} gives {len(lost)} of {records['study'].n_unique()} volumes no split of train, valid, test: {named}; "
+            "add a row with file and split for each"
+        )
     return joined

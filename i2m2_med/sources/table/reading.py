@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from i2m2_med.documents import NotPlain, read_json
-from i2m2_med.errors import SourceError
+from i2m2_med.errors import SourceError, extra_hint
 from i2m2_med.sources.cells.empties import emptied
 from i2m2_med.sources.cells.parts import WORDS
 
@@ -30,7 +30,9 @@ SPLIT = "split"
 def read_table(path: Path, sheet: str | None = None) -> pl.DataFrame:
     """Columns of text, blanks around cells taken off. Raises SourceError for what is no table, or can be read in two ways."""
     if not path.is_file():
-        raise SourceError(f"{path} is not there; set source.root and source.table to where the table lies")
+        raise SourceError(
+            f"{path} is not there; name the table where it lies (in a config: source.root and source.table)"
+        )
     if path.stat().st_size > LARGEST:
         raise SourceError(f"{path.name} has {path.stat().st_size / 2**30:.1f} GiB; a table has {LARGEST >> 30} at most")
     kind = path.suffix.lower()
@@ -121,9 +123,7 @@ def read_excel(path: Path, sheet: str | None) -> pl.DataFrame:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
     except ImportError as error:
-        raise SourceError(
-            "Excel sheets need openpyxl: pip install 'i2m2-med[tables]', or save the sheet as CSV"
-        ) from error
+        raise SourceError(f"Excel sheets need openpyxl: {extra_hint('tables')}; or save the sheet as CSV") from error
     try:
         book = load_workbook(path, read_only=True, data_only=True)
     except (InvalidFileException, OSError, KeyError, ValueError, EOFError) as error:

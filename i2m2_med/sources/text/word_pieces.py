@@ -1,4 +1,4 @@
-"""Text → the numbers of a Hugging Face tokenizer from a local folder (`pip install i2m2-med[text]`)."""
+"""Text → the numbers of a Hugging Face tokenizer from a local folder (extra `text`)."""
 
 from collections.abc import Sequence
 from pathlib import Path
