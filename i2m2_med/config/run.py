@@ -202,7 +202,8 @@ class Evaluation(Settings):
     volumes: Literal["none", "max", "mean", "noisy_or"] = "none"
     """Report on studies too: how items (slices) are put together."""
     consistency: bool = False
-    """Report the share of studies all of whose items are decided right, such as one sentence on several pictures."""
+    """Report the share of studies all of whose items are decided right, such as one sentence on several pictures, and of those all
+    of whose items are decided alike, such as paraphrases of one question."""
     pictures: bool = True
     """Reports (and so the store of runs) show a handful of test samples as the model saw them; never a note, a date, or a name."""
     reference: str = "i2m2"

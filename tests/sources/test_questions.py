@@ -141,6 +141,9 @@ def test_vqa_rad_is_what_was_counted(tmp_path):
     assert steps["questions"] == 2248
     assert steps["closed questions"] == 1299
     assert records["label_answer"].value_counts().sort("label_answer")["count"].to_list() == [606, 587]
+    assert records.select(pl.struct("study", "item").is_unique().all()).item()
+    assert records.group_by("study").agg(pl.col("patient").n_unique())["patient"].max() == 1
+    assert (records.group_by("study").len()["len"] > 1).sum() == 370
     opened = RadSource(RadSettings(root=SHARED, questions="open", groups="official"))
     every = opened.ingest(tmp_path, tmp_path, flow, Progress())
     assert len(every) == 949

@@ -13,10 +13,13 @@ from i2m2_med.report.statistics.paired_predictions import Model, pair_prediction
 def consistency_sections(
     evaluation: Evaluation, tables: Mapping[Model, pd.DataFrame], split: str
 ) -> tuple[Section, ...]:
-    """Return the share of studies all of whose items are right, where `evaluation.consistency` asks for it; or nothing."""
+    """Return how the items of a study are decided together, where `evaluation.consistency` asks for it; or nothing."""
     if not evaluation.consistency:
         return ()
     judged = pair_predictions(tables).of(split)
     table = consistency_table(judged.take(judged.common))
-    text = ["The share of studies all of whose items are decided right; intervals by patient."]
-    return (Section("Consistency", text, tables=[("Studies wholly right", table)]),)
+    text = [
+        "The share of studies all of whose items are decided right; intervals by patient. Alike, right or wrong, are those of several items "
+        "with one answer; accuracies of kinds of items are of studies that hold several kinds."
+    ]
+    return (Section("Consistency", text, tables=[("Studies of several items", table)]),)

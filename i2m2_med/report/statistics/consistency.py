@@ -1,29 +1,64 @@
-"""Consistency: the share of studies all of whose items are decided right (Suhr et al. 2019: one sentence on several pictures)."""
+"""Studies of several items: whether all are decided right (Suhr et al. 2019: one sentence on several pictures), whether all are decided
+alike (paraphrases of one question), and how right the kinds of items are that a study mixes (as it was asked first, paraphrased)."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float, Int
 
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.shares import share_by_patient
+from i2m2_med.report.statistics.subgroups import group_members
+from i2m2_med.report.statistics.table import Mask
+
+RIGHT, ALIKE = "all items right", "all items decided alike"
+COLUMNS = ["paradigm", "label", "metric", "studies", "items", "value", "low", "high"]
 
 
 def consistency_table(cohort: PairedPredictions) -> pd.DataFrame:
-    """Return paradigm, label, studies, items, value, low, high: intervals by patient, mean over seeds. Unknown targets are left out."""
+    """Return a row per paradigm, label and metric: intervals by patient, mean over seeds. Unknown targets are left out.
+
+    `all items decided alike` is of studies of several items with one target; an accuracy of a kind of items (a value of a group) is of
+    studies that hold other kinds too.
+    """
     rows: list[Row] = []
-    for paradigm in cohort.paradigms:
-        for at, label in enumerate(cohort.first.labels):
-            known = cohort.first.target[:, at] >= 0
-            study = np.unique(cohort.first.samples["study"].astype(str)[known], return_inverse=True)[1]
-            right = [
-                (one.p[known, at].argmax(axis=1) == one.target[known, at]).astype(np.float64)
-                for one in cohort.of_paradigm(paradigm)
-            ]
-            items = np.bincount(study)
-            whole = np.mean([np.bincount(study, weights=hit) == items for hit in right], axis=0)
-            patient = np.zeros(len(items), dtype=np.int64)
-            patient[study] = cohort.first.patient[known]
-            interval, _ = share_by_patient(whole, patient)
-            head = {"paradigm": paradigm, "label": label, "studies": len(items), "items": int(known.sum())}
-            rows.append(head | interval._asdict())
-    return pd.DataFrame(rows)
+    for at, label in enumerate(cohort.first.labels):
+        known = cohort.take(cohort.first.target[:, at] >= 0)
+        study = np.unique(known.first.samples["study"].astype(str), return_inverse=True)[1]
+        for paradigm in known.paradigms:
+            decided = np.stack([one.p[:, at].argmax(axis=1) for one in known.of_paradigm(paradigm)])
+            for metric, kept, value in _values(known, at, study, decided):
+                interval, _ = share_by_patient(value[kept], known.first.patient[kept])
+                counts = {"studies": len(np.unique(study[kept])), "items": int(np.isin(study, study[kept]).sum())}
+                rows.append({"paradigm": paradigm, "label": label, "metric": metric, **counts, **interval._asdict()})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _values(
+    cohort: PairedPredictions, label: int, study: Int[np.ndarray, "sample"], decided: Int[np.ndarray, "seed sample"]
+) -> Iterator[tuple[str, Mask, Float[np.ndarray, "sample"]]]:
+    """Yield (metric, samples that it is a mean of, its values): of a study's metric, one sample stands for the study."""
+    target = cohort.first.target[:, label]
+    one = np.zeros(len(study), dtype=bool)
+    one[np.unique(study, return_index=True)[1]] = True
+    yield RIGHT, one, _in_whole_study(decided == target, study)
+    mixed = np.bincount(study)[study] > 1
+    first = np.flatnonzero(one)[study]
+    pure = _in_whole_study((target == target[first])[None], study) == 1
+    if (mixed & pure).any():
+        yield ALIKE, one & mixed & pure, _in_whole_study(decided == decided[:, first], study)
+    for head, members in group_members(cohort.first):
+        several = np.isin(study, study[members]) & np.isin(study, study[~members])
+        if several.any():
+            kind = f"accuracy, {head['group']}: {head['value_of_group']}"
+            yield kind, members & several, (decided == target).mean(axis=0)
+
+
+def _in_whole_study(
+    hit: Bool[np.ndarray, "seed sample"], study: Int[np.ndarray, "sample"]
+) -> Float[np.ndarray, "sample"]:
+    """(seed, sample) → for each sample, in how many of the seeds its whole study is hit."""
+    missed = np.stack([np.bincount(study, weights=~one) for one in hit])
+    return (missed == 0).mean(axis=0)[study]

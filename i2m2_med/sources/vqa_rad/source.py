@@ -49,7 +49,11 @@ class Settings(ClosedSettings):
 
 
 class Source(ListedSource):
-    """Label `answer`; modalities `picture` and `question`. A patient is a group of questions that share a picture, case or link."""
+    """Label `answer`; modalities `picture` and `question`.
+
+    A patient is a group of questions that share a picture, case or link; a study is a question with its paraphrases (one link), an
+    item one of them.
+    """
 
     settings: Settings
     modalities = ("picture", "question")
@@ -103,8 +107,7 @@ class Source(ListedSource):
         records = pl.DataFrame(
             {
                 "patient": [f"group {group[id(one)]}" for one in kept],
-                "study": [f"question {one['qid']}" for one in kept],
-                "item": 0,
+                "study": [f"question {_named(one, 'qid_linked_id') or one['qid']}" for one in kept],
                 "has_picture": True,
                 "has_question": True,
                 "group_organ": [str(one.get("image_organ", "")).strip() or None for one in kept],
@@ -113,6 +116,7 @@ class Source(ListedSource):
                 "_question": [str(one["question"]) for one in kept],
             }
         ).hstack(labels)
+        records = records.with_columns(item=pl.col("study").cum_count().over("study").cast(pl.Int64) - 1)
         return self._official(records, kept, flow) if self.settings.groups == "official" else records
 
     def study_folder(self, folder: Path) -> Study:
@@ -165,7 +169,7 @@ class Source(ListedSource):
         return kept
 
     def _official(self, records: pl.DataFrame, kept: list[dict[str, Any]], flow: Flow) -> pl.DataFrame:
-        """The published parts. Each question is a patient of its own then: groups stand in both parts, which the flow says."""
+        """The published parts. Each link is a patient of its own then: groups stand in both parts, which the flow says."""
         test = pl.Series([str(one["phrase_type"]).startswith("test") for one in kept])
         train = {str(one["image_name"]) for one, held in zip(kept, test, strict=True) if not held}
         shared = sum(str(one["image_name"]) in train for one, held in zip(kept, test, strict=True) if held)
@@ -194,7 +198,12 @@ def linked(questions: list[dict[str, Any]]) -> list[int]:
     for key in ("image_name", "image_case_url", "qid_linked_id"):
         first: dict[str, int] = {}
         for at, one in enumerate(questions):
-            value = str(one.get(key) or "").strip()
-            if value and value.upper() != "NULL":
+            if value := _named(one, key):
                 parent[top(at)] = top(first.setdefault(value, at))
     return [top(at) for at in range(len(questions))]
+
+
+def _named(question: dict[str, Any], key: str) -> str:
+    """What a question says there, as text; nothing where it is empty or NULL."""
+    value = str(question.get(key) or "").strip()
+    return "" if value.upper() == "NULL" else value
