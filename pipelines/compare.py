@@ -59,6 +59,7 @@ def main(
 
 def write_comparison(experiment: "Experiment", made: "list[Trained]") -> "WrittenReport":
     """The comparison's report: tables, figure, page."""
+    from i2m2_med.curves import read_curves
     from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.refusals import refuse_tables
@@ -77,6 +78,7 @@ def write_comparison(experiment: "Experiment", made: "list[Trained]") -> "Writte
         fingerprints=marks,
         costs={(one.paradigm, one.seed): one.cost for one in made},
         examples=first / "report" / "examples",
+        curves={(one.paradigm, one.seed): read_curves(one.model.parent / "report" / "curves.csv") for one in made},
     )
     return report_on(experiment.folder / "report", run, evidence)
 

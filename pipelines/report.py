@@ -62,6 +62,8 @@ def main(
         fingerprints=recorded.fingerprints,
         costs=recorded.costs,
         examples=recorded.examples.get(reference),
+        curves=recorded.curves,
+        provenance=recorded.provenance,
     )
     report = report_on(out or workspace() / "runs" / f"report-{recorded.run_id[:32]}", config, evidence)
     for note in report.comparison.notes:

@@ -14,6 +14,7 @@ from i2m2_med.report.pages import figures
 from i2m2_med.report.pages.answer import answer
 from i2m2_med.report.pages.comparison import detail_sections, evidence_sections, result_sections
 from i2m2_med.report.pages.cost import cost_sections, cost_table
+from i2m2_med.report.pages.curves import curve_sections
 from i2m2_med.report.pages.data import cohort_sections, facts_of, provenance_section
 from i2m2_med.report.pages.examples import example_sections
 from i2m2_med.report.pages.glossary import GLOSSARY
@@ -53,6 +54,8 @@ class Evidence:
     """`parameters`, `epochs` and `seconds` of each run's training; nothing where they are not known."""
     examples: Path | None = None
     """A folder of samples to look at, with pictures (`examples.py`), of the reference's first seed."""
+    curves: Mapping[Model, pd.DataFrame] = field(default_factory=dict[Model, pd.DataFrame])
+    """What training recorded after each epoch (`curves.csv` of each run)."""
     further: tuple[Section, ...] = ()
     """Sections to add (diagnosis, shifts)."""
     replicates: int = REPLICATES
@@ -101,10 +104,11 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         *one.further,
         *(example_sections(one.examples, one.reference) if one.split == "test" else []),
         *left_out_section(left_out, one.manifest),
-        *cost_sections(one.costs),
         *detail_sections(comparison, trust, every, one.reference),
         *cohort_sections(one.manifest),
-        provenance_section(one.manifest, one.provenance),
+        *curve_sections(one.curves, one.reference),
+        *cost_sections(one.costs),
+        provenance_section(one.manifest, one.provenance, seeds=sorted({seed for _, seed in one.tables})),
         GLOSSARY,
     ]
     answered, reach = answer(comparison, metric, one.reference)

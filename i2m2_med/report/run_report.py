@@ -1,5 +1,6 @@
 """One run judged by itself: its report, and its metrics as rows; and how a metric is written for a person."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from i2m2_med.config.run import RunConfig
+from i2m2_med.curves import read_curves
 from i2m2_med.predictions import Judge, Rows
 from i2m2_med.report.comparison_report import Evidence, WrittenReport, write_report
 from i2m2_med.report.pages.ceiling import ideal_observer
@@ -34,6 +36,7 @@ def run_judge(run: RunConfig) -> Judge:
             title=title,
             reference=paradigm,
             examples=folder / "examples",
+            curves={(paradigm, seed): read_curves(folder / "curves.csv")},
         )
         return report_on(folder, run, one).rows
 
@@ -49,6 +52,7 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
             synthetic=run.synthetic or bool(evidence.manifest.get("synthetic")),
             ideal=ideal_observer(run, evidence.manifest) or None,
             metric=evidence.metric or main_metric(run),
+            provenance=dict(evidence.provenance) or read_origin(folder),
             facts=facts_of_run(run) | calibration_facts(evidence.tables) | dict(evidence.facts),
             replicates=run.evaluation.bootstrap,
             evaluation=run.evaluation,
@@ -58,6 +62,12 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
             ),
         ),
     )
+
+
+def read_origin(folder: Path) -> dict[str, str]:
+    """Return what the engine noted of a report's origin in its folder; nothing where it did not."""
+    path = folder / "provenance.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def main_metric(run: RunConfig) -> str:

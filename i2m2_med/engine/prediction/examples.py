@@ -39,7 +39,7 @@ def draw_one(
     """Return an example with its words, and its picture; without either where its data set draws none, or its files are gone."""
     if source.drawn_by is None or not predictor.run.evaluation.pictures:
         return example, b""
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Figure(figsize=SIZE, layout="compressed")
     FigureCanvasAgg(figure)
     try:
         told: Told = import_module(source.drawn_by).draw_example(source, sight_of(example, predictor, cohort), figure)

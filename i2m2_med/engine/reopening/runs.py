@@ -9,6 +9,7 @@ import pandas as pd
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import Progress
+from i2m2_med.curves import read_curves
 from i2m2_med.engine.prediction.examples import draw_examples
 from i2m2_med.engine.prediction.permuted import permuted_tables
 from i2m2_med.engine.prediction.predictor import Predictor, load_model, read_portable
@@ -77,6 +78,10 @@ class StoredRuns:
     """What training took, by (paradigm, seed); empty where a run does not say."""
     examples: dict[str, Path]
     """By paradigm, the folder of its first seed's examples, where one was kept."""
+    curves: dict[tuple[str, int], pd.DataFrame]
+    """What training recorded after each epoch, by (paradigm, seed); empty where a run kept none."""
+    provenance: dict[str, str]
+    """What the run said of its origin; empty where it did not."""
 
 
 def read_runs(run: str, uri: str) -> StoredRuns:
@@ -86,16 +91,29 @@ def read_runs(run: str, uri: str) -> StoredRuns:
     manifest = stored_document(members[0], "manifest.json")
     marks = {(one.tags["paradigm"], int(one.tags["seed"])): one.tags["i2m2.fingerprint"] for one in members}
     costs = {(one.tags["paradigm"], int(one.tags["seed"])): one.cost for one in members}
-    examples = {one.tags["paradigm"]: folder for one in reversed(members) if (folder := examples_of(one))}
+    examples = {one.tags["paradigm"]: place for one in reversed(members) if (place := kept(one, "report/examples"))}
+    curves = {
+        (one.tags["paradigm"], int(one.tags["seed"])): read_curves(kept(one, "report/curves.csv")) for one in members
+    }
+    noted = "report/provenance.json"
+    origin = stored_document(stored_run, noted) if kept(stored_run, noted) else {}
     return StoredRuns(
-        stored_run.run_id, stored_config(stored_run), manifest, tables_of(members), marks, costs, examples
+        run_id=stored_run.run_id,
+        config=stored_config(stored_run),
+        manifest=manifest,
+        tables=tables_of(members),
+        fingerprints=marks,
+        costs=costs,
+        examples=examples,
+        curves=curves,
+        provenance={name: str(text) for name, text in origin.items()},
     )
 
 
-def examples_of(run: FoundRun) -> Path | None:
-    """The folder of a run's examples; None of a run that has none."""
+def kept(run: FoundRun, path: str) -> Path | None:
+    """A run's artifact; None of a run that has none, as those of earlier releases have."""
     try:
-        return download(run, "report/examples")
+        return download(run, path)
     except Missing:
         return None
 

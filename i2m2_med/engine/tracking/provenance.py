@@ -3,7 +3,10 @@
 import getpass
 import os
 import platform
+import re
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
@@ -67,6 +70,42 @@ def hardware() -> dict[str, Any]:
 def machine_digest(machine: dict[str, Any]) -> str:
     """Equal where results must be equal to the last bit: same processor, threads, accelerators, Python."""
     return digest({key: machine[key] for key in ("processor", "threads", "gpus", "python")})[:16]
+
+
+VERSIONS = (
+    "i2m2-med",
+    "torch",
+    "monai",
+    "pytorch-ignite",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "polars",
+    "mlflow",
+)
+"""Packages that a report names; all of them are in the run's `environment.json`."""
+
+
+def origin(run: str) -> dict[str, str]:
+    """Return what a report says of its own origin: run, when, command, code, packages, machine. It differs from run to run."""
+    known, machine, there = code(), hardware(), packages()
+    dirty = {"true": ", with uncommitted changes", "false": ""}.get(known["dirty"], ", changes unknown")
+    accelerators = ", ".join(machine["gpus"]) or "no GPU"
+    return {
+        "Run": run,
+        "Date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "Command": command(sys.argv[1:]),
+        "Code": f"commit {known['commit']}{dirty}; SHA-256 of its files {known['code_sha256'][:16]}",
+        "Lock of packages": lock_digest()[:16],
+        "Versions": ", ".join(f"{name} {there[name]}" for name in VERSIONS if name in there),
+        "Machine": f"{machine['processor']}, {machine['threads']} threads, {accelerators}; Python {machine['python']}",
+    }
+
+
+def command(arguments: Sequence[str]) -> str:
+    """Return the command line as it may be shown: a path or address is `…`, since it may name what nobody should read."""
+    return " ".join(["i2m2", *(re.sub(r"[^=\s]*[/\\]\S*", "…", each) for each in arguments)])
 
 
 def user() -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import Values
 from i2m2_med.console import Progress
+from i2m2_med.curves import write_curves
 from i2m2_med.engine.calibration.calibrate import calibrate_table, fit_calibration
 from i2m2_med.engine.calibration.prior import check_prior
 from i2m2_med.engine.prediction.build import training_of
@@ -20,6 +21,7 @@ from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
 from i2m2_med.engine.prediction.pretrained import weight_digests
 from i2m2_med.engine.prediction.seed import best_device, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
+from i2m2_med.engine.tracking.provenance import origin
 from i2m2_med.engine.tracking.results import comparison_headline, epoch_key, headline
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
@@ -111,6 +113,7 @@ class Experiment:
             early = judge_early(predictor, table[table["split"] == "test"])
             if len(early):
                 early.to_csv(folder / EARLY, index=False)
+                write_json(folder / "report" / "provenance.json", origin(tracker.run_id))
             rows = self.judge(self.manifest, paradigm, seed, table, folder / "report" if self.reports else None)
             tags = calibration_tags(predictor.calibration, table) | cost_tags(cost)
             self.record(tracker, folder, rows, tags)
@@ -172,6 +175,7 @@ class Experiment:
         noted = read_note(self.folder)
         with self.tracked(paradigm, self.run.seeds[0], noted.get("run")) as tracker:
             write_json(self.folder / "note.json", {"run": tracker.run_id})
+            write_json(self.folder / "report" / "provenance.json", origin(tracker.run_id))
             self.parent = tracker
             yield tracker
         self.parent = None
@@ -203,6 +207,8 @@ class Experiment:
         if stages.loaded:
             used = tuple(name for name in chosen.experts if self.run.experts[name].weights)
             tracker.tags({"i2m2.weights": "; ".join([*stages.loaded, *weight_digests(self.run, used)])})
+        if self.reports:
+            write_curves(self.folder / f"{paradigm}-{seed}" / "report" / "curves.csv", stages.curves)
         train, source = self.cohort.samples("train"), open_source(self.run)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         cost = {"parameters": parameters, "epochs": stages.cost.epochs, "seconds": round(stages.cost.seconds, 2)}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from i2m2_med.config.run import RunConfig, Training
 from i2m2_med.console import say
+from i2m2_med.curves import Curve
 from i2m2_med.engine.prediction.build import build_model, check_shapes, give_shares, load_experts, training_of
 from i2m2_med.engine.prediction.pretrained import load_pretrained
 from i2m2_med.engine.training.fit import Fitted, Watch, fit
@@ -57,6 +58,8 @@ class Stages:
     device: str
     watch: Watch
     cost: Cost = field(default_factory=Cost)
+    curves: list[Curve] = field(default_factory=list[Curve])
+    """Of every stage and learning rate, in their order."""
     loaded: list[str] = field(default_factory=list[str])
     """Lines on the first weights that were loaded, each once."""
 
@@ -81,6 +84,7 @@ class Stages:
             model.load_state_dict(start)
             history, seconds = self.fit(model, settings, folder)
             self.cost.add(len(history), seconds)
+            self.curves.append(Curve("+".join(model.names), rate, training.select, history))
             weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             tried.append((best_score(history, training.select), weights))
         model.load_state_dict(max(tried, key=lambda one: one[0])[1])

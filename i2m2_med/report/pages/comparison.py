@@ -177,6 +177,8 @@ def fold_section(comparison: Comparison) -> list[Section]:
 
 def operating_section(comparison: Comparison, reference: str) -> Section:
     """Return the section of operating points: metrics at the reference's thresholds; those of all paradigms folded."""
+    if not len(comparison.operating):
+        return Section("Operating points")
     table = with_intervals(comparison.operating)
     own = table[(table["paradigm"] == reference) & table["metric"].isin(["sensitivity", "specificity"])]
     return Section(
@@ -186,7 +188,7 @@ def operating_section(comparison: Comparison, reference: str) -> Section:
             "that chance (the ⌈s (n + 1)⌉-th of n patients), and applied as they are; what they reach here stands beside them."
         ],
         tables=[(f"What the thresholds of {nice(reference)} reach", own)] if len(own) else [],
-        folded=[("Thresholds of every paradigm and what they do", table)] if len(table) else [],
+        folded=[("Thresholds of every paradigm and what they do", table)],
     )
 
 

@@ -1,6 +1,6 @@
 """Sections on the data of a report: what it is of, the cohort from its first count, and where the numbers came from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -54,8 +54,14 @@ def split_table(splits: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def provenance_section(manifest: Mapping[str, Any], provenance: Mapping[str, str]) -> Section:
-    """Return the section that says which runs, code, data and versions the numbers came from."""
+def provenance_section(
+    manifest: Mapping[str, Any], provenance: Mapping[str, str], seeds: Sequence[int] = ()
+) -> Section:
+    """Return the section that says which runs, code, data and versions the numbers came from.
+
+    provenance: of the run (`provenance.json`); it holds what differs from run to run, and no other section does.
+    """
     versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
-    terms = dict(provenance) | {"Data fingerprint": str(manifest.get("fingerprint", "unknown")), "Made with": versions}
+    data = {"Data fingerprint": str(manifest.get("fingerprint", "unknown")), "Data prepared with": versions}
+    terms = dict(provenance) | data | {"Seeds": ", ".join(map(str, seeds))}
     return Section("Where the numbers came from", terms={name: text for name, text in terms.items() if text})

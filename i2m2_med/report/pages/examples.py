@@ -39,7 +39,7 @@ def card(example: Example, folder: Path) -> Card:
             "says": voice.says,
             "with probability": voice.p,
         }
-        | {"and of the truth": voice.p_truth}
+        | {"gives the truth": voice.p_truth}
         for voice in example.voices
     ]
     picture = (folder / example.picture).read_bytes() if example.picture else b""

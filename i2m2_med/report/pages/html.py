@@ -17,7 +17,9 @@ from markupsafe import Markup
 LONG = 60
 """Cells of more signs than this are broken into lines."""
 FILTERED = 12
-"""Tables of more rows than this have a field that filters them."""
+"""Tables of more rows than this are folded, and have a field that filters them."""
+SMALLEST = 1e-9
+"""What is smaller is 0 to a reader."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,17 @@ class Section:
     """By the words that open them."""
     folded: Sequence[tuple[str, pd.DataFrame]] = field(default_factory=tuple)
     """Tables that open on a click."""
+
+    @property
+    def short(self) -> list[tuple[str, pd.DataFrame]]:
+        """Tables that are shown at once."""
+        return [(caption, table) for caption, table in self.tables if 0 < len(table) <= FILTERED]
+
+    @property
+    def long(self) -> list[tuple[str, pd.DataFrame]]:
+        """Tables that open on a click."""
+        rest = [(caption, table) for caption, table in self.tables if len(table) > FILTERED]
+        return [*rest, *((caption, table) for caption, table in self.folded if len(table))]
 
     @property
     def is_empty(self) -> bool:
@@ -163,8 +176,8 @@ def plot_json(figure: Mapping[str, Any]) -> Markup:
 
 
 def number(value: float) -> str:
-    """Three decimals, or two significant digits where that would show nothing."""
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
+    """Three decimals, or two significant digits where that would show nothing of what is there."""
+    return f"{value:.3f}" if abs(value) < SMALLEST or abs(value) >= 0.001 else f"{value:.1e}"
 
 
 def data_uri(image: bytes, kind: str = "png") -> str:

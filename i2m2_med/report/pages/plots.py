@@ -29,11 +29,13 @@ def points(ends: np.ndarray, names: Sequence[str], *, colour: str, text: Sequenc
     }  # fmt: skip
 
 
-def line(x: Any, y: Any, name: str, colour: str, *, dash: str = "solid", marks: bool = False) -> dict[str, Any]:
+def line(
+    x: Any, y: Any, name: str, colour: str, *, dash: str = "solid", marks: bool = False, width: float = 2
+) -> dict[str, Any]:
     """A curve."""
     return {
         "type": "scatter", "mode": "lines+markers" if marks else "lines", "x": floats(x), "y": floats(y), "name": name,
-        "line": {"color": colour, "width": 2, "dash": dash}, "marker": {"size": 6},
+        "line": {"color": colour, "width": width, "dash": dash}, "marker": {"size": 6},
     }  # fmt: skip
 
 
