@@ -42,6 +42,9 @@ class FiLMSets(nn.Module):
     torch.Size([2, 1, 2])
     """
 
+    of_sets = True
+    """Its first input is a set of pictures, boxes or objects, no image whose axes lie in space: nothing to draw a saliency map over."""
+
     def __init__(
         self, encoders: Sequence[nn.Module], blocks: int = 2, hidden: int = 64, labels: int = 1, classes: int = 2
     ) -> None:

@@ -38,7 +38,8 @@ class ListedSource(Source):
     """A source whose studies to score may also be the entries of an official list."""
 
     text: ClassVar[str]
-    """The modality that an entry's text is; its pictures are the modality `picture`."""
+    """The modality that an entry's text is; its pictures are the modality `picture`. Both are public, and reports show them."""
+    drawn_by = "i2m2_med.samples.question_sheet"
 
     @abstractmethod
     def entries(self, path: Path) -> list[Entry]:

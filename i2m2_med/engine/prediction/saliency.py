@@ -32,6 +32,8 @@ class Stacked(nn.Module):
 def saliency_maps(predictor: Predictor, batch: Batch, answers: Sequence[int]) -> dict[str, Maps]:
     """Return, by expert of images of one size, a map per item and answer; zero where the expert is absent, non-negative, no unit.
 
+    An expert of sets (`of_sets`) has none.
+
     answers: places in a row of label · classes.
     """
     batch = batch.to(predictor.device)
@@ -44,6 +46,8 @@ def saliency_maps(predictor: Predictor, batch: Batch, answers: Sequence[int]) ->
         there = torch.stack([batch.present[modality] for modality in reads]).all(dim=0)
         sizes = {tuple(image.shape[2:]) for image in images}
         if not bool(there.any()) or len(sizes) > 1 or any(image.ndim not in {4, 5} for image in images):
+            continue
+        if getattr(experts[name], "of_sets", False):
             continue
         stacked = torch.cat([image[there] for image in images], dim=1)
         network = Stacked(experts[name], [image.shape[1] for image in images]).eval()

@@ -16,7 +16,9 @@ from i2m2_med.examples import read_examples
 from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
 from i2m2_med.simulate.knee.write import simulate as simulate_knee
 from i2m2_med.simulate.mimic3.write import simulate as simulate_mimic3
+from i2m2_med.simulate.nlvr.write import simulate as simulate_nlvr
 from i2m2_med.simulate.table.write import simulate as simulate_table
+from i2m2_med.simulate.vqa_vs.write import simulate as simulate_questions
 
 LARGEST = 120_000
 """Bytes of a picture."""
@@ -32,6 +34,14 @@ def mimic3(root: Path) -> None:
 
 def table(root: Path) -> None:
     simulate_table(root, patients=60, seed=3)
+
+
+def nlvr(root: Path) -> None:
+    simulate_nlvr(root, statements=60, seed=3)
+
+
+def questions(root: Path) -> None:
+    simulate_questions(root, questions=100, seed=3)
 
 
 def untrained(config: str, root: Path, work: Path, *overrides: str) -> tuple[Predictor, Cohort]:
@@ -67,6 +77,25 @@ def test_every_data_set_draws_what_its_model_saw(
         assert one.text == ""
         assert one.study in names
         assert {voice.who for voice in one.voices} <= {"model", *predictor.model.names}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "simulated", "override"),
+    [("nlvr_demo", nlvr, "seeds=[0]"), ("vqa_vs_demo", questions, "source.least=1")],
+)
+def test_public_pictures_stand_with_their_text(
+    config: str, simulated: Callable[[Path], None], override: str, tmp_path: Path
+) -> None:
+    simulated(tmp_path / "data")
+    predictor, cohort = untrained(config, tmp_path / "data", tmp_path / "work", override)
+    draw_examples(predictor, cohort, predictor.predict(cohort.samples("test")), tmp_path / "one")
+    texts = {row.get("_sentence") or row["_question"] for row in cohort.records.to_dicts()}
+    examples = read_examples(tmp_path / "one")
+    assert examples[0].why == "conflict"
+    for one in examples:
+        assert one.text in texts
+        assert Image.open(io.BytesIO((tmp_path / "one" / one.picture).read_bytes())).width > 100
 
 
 def test_pictures_can_be_left_out(tmp_path: Path) -> None:
