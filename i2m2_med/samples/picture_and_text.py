@@ -19,10 +19,9 @@ def noisy(picture: Tensor, deviation: float, draws: torch.Generator) -> Tensor:
 
 
 def without_words(tokens: Tensor, share: float, draws: torch.Generator) -> Tensor:
-    """A share of the words is lost, never the last one."""
-    lost = (torch.rand(tokens.shape, generator=draws) < share) & (tokens != 0)
-    kept = tokens.masked_fill(lost, 0)
-    return torch.where((kept != 0).any(), kept, tokens)
+    """A share of the words is lost, but one that would be lost last stays; what a mild loss takes a severe one takes too."""
+    when = torch.rand(tokens.shape, generator=draws).masked_fill(tokens == 0, -1)
+    return tokens.masked_fill((when < share) & (when < when.max()), 0)
 
 
 def changed(samples: Samples, severity: float, *, key: str, change: Callable[..., Tensor]) -> Samples:

@@ -16,7 +16,7 @@ from i2m2_med.engine.reopening.runs import finished, stored_config
 from i2m2_med.engine.tracking.read import FoundRun, download, find_run, predictions
 from i2m2_med.errors import ModelError, SourceError
 from i2m2_med.files import digest, sha256_of
-from i2m2_med.predictions import Level, read_frame
+from i2m2_med.predictions import MANY, Level, read_frame
 from i2m2_med.privacy import project_key, pseudonym
 from i2m2_med.sources.source import Labels
 from i2m2_med.workspace import workspace
@@ -51,7 +51,7 @@ def open_scored(run: str, uri: str, scores: Path, labels: Path) -> ScoredStudies
     arrived = read_labels(labels, known)
     level = level_of(arrived, table, scores.name)
     scored, flow = with_truth(table.filter((pl.col("level") == level) | pl.col("label").is_null()), arrived, known)
-    kept = predictions(member)
+    kept = predictions(member).drop(columns="score", errors="ignore")  # labels that arrive are classes, not soft scores
     manifest = manifest_of(config, scored, flow, arrived, [scores, labels])
     return ScoredStudies(
         run=member, config=config, valid=kept[kept["split"] == "valid"], scored=scored, level=level, manifest=manifest
@@ -84,8 +84,11 @@ def config_marks(run: FoundRun) -> set[str]:
 def check_labels(table: pl.DataFrame, known: Labels, name: str) -> None:
     """Raise SourceError where scores have other labels or classes than the model."""
     there = set(table["label"].drop_nulls())
-    largest = table["class"].max()
-    if there != set(known.names) or largest != len(known.classes) - 1:
+    classes = 1 + (
+        table["class"].max() or 0
+    )  # of many classes the last one need not be among those that rows are kept of
+    fits = classes <= len(known.classes) if len(known.classes) > MANY else classes == len(known.classes)
+    if there != set(known.names) or not fits:
         raise SourceError(
             f"{name} has the labels {', '.join(sorted(there)) or 'none'}; the model's are {', '.join(known.names)} "
             f"with {len(known.classes)} classes"

@@ -157,3 +157,13 @@ def test_labels_of_other_studies_and_scores_of_other_models_are_refused(tmp_path
     for other in (Labels(("acl",), ("no", "yes")), Labels(("acl", "tear"), ("no", "mild", "torn"))):
         with pytest.raises(SourceError, match="the model's are"):
             check_labels(scores(), other, "scores")
+
+
+def test_of_many_classes_the_last_need_not_be_among_those_kept():
+    many = Labels(("answer",), tuple(map(str, range(60))))
+    kept = pl.DataFrame({"label": ["answer"] * 3, "class": [4, 17, 58]})
+    check_labels(kept, many, "scores")
+    with pytest.raises(SourceError, match="60 classes"):
+        check_labels(kept.with_columns(pl.col("class") + 2), many, "scores")
+    with pytest.raises(SourceError, match="50 classes"):
+        check_labels(kept.with_columns(pl.col("class") - 10), Labels(("answer",), many.classes[:50]), "scores")
