@@ -12,6 +12,7 @@ from i2m2_med.files import replace_file
 from i2m2_med.predictions import Rows
 from i2m2_med.report.pages import figures
 from i2m2_med.report.pages.answer import answer
+from i2m2_med.report.pages.checklists import checklist_section, checklists_markdown, facts_for, filled
 from i2m2_med.report.pages.comparison import detail_sections, evidence_sections, result_sections
 from i2m2_med.report.pages.cost import cost_sections, cost_table
 from i2m2_med.report.pages.curves import curve_sections
@@ -46,6 +47,8 @@ class Evidence:
     """{paradigm: {label: AUROC}} of an ideal observer, drawn as a ceiling."""
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     """Statements for the head of the page, such as the rule behind a label."""
+    method: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Sentences on inputs, model and training for the checklists (`method.py`)."""
     provenance: Mapping[str, str] = field(default_factory=dict[str, str])
     """Where the numbers came from: runs, code, command."""
     fingerprints: Mapping[Model, str] | None = None
@@ -98,9 +101,22 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
     )
     picture = figures.bars(comparison.rows, metric, one.title, one.ideal, one.synthetic)
     facts = facts_of(one.manifest) | dict(one.facts)
+    judged = every.of(one.split)
+    lists = filled(
+        facts_for(
+            one.manifest,
+            one.method,
+            comparison,
+            judged,
+            reference=one.reference,
+            metric=metric,
+            provenance=one.provenance,
+            synthetic=one.synthetic,
+        )
+    )
     sections = [
         *result_sections(comparison, metric=metric, ideal=one.ideal, reference=one.reference),
-        *evidence_sections(trust, every.of(one.split)),
+        *evidence_sections(trust, judged),
         *one.further,
         *(example_sections(one.examples, one.reference) if one.split == "test" else []),
         *left_out_section(left_out, one.manifest),
@@ -109,16 +125,18 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         *curve_sections(one.curves, one.reference),
         *cost_sections(one.costs),
         provenance_section(one.manifest, one.provenance, seeds=sorted({seed for _, seed in one.tables})),
+        checklist_section(lists),
         GLOSSARY,
     ]
     answered, reach = answer(comparison, metric, one.reference)
-    more = {"left_out": left_out, "cost": cost_table(one.costs)}
+    more = {"left_out": left_out, "cost": cost_table(one.costs), **lists}
     paths = write_tables(folder, comparison, trust, {name: table for name, table in more.items() if len(table)})
     page = render_html(one.title, sections, synthetic=one.synthetic, answer=answered, reach=reach, facts=facts)
     card = render_card(**card_values(one, every, comparison, facts))
     for name, content in {
         "report.html": page.encode(),
         "model_card.md": card.encode(),
+        "checklists.md": checklists_markdown(one.title, lists).encode(),
         "comparison.png": picture,
     }.items():
         paths[name] = folder / name

@@ -12,6 +12,7 @@ from i2m2_med.config.run import RunConfig
 from i2m2_med.curves import read_curves
 from i2m2_med.predictions import Judge, Rows
 from i2m2_med.report.comparison_report import Evidence, WrittenReport, write_report
+from i2m2_med.report.method import method_of
 from i2m2_med.report.pages.ceiling import ideal_observer
 from i2m2_med.report.pages.consistency import consistency_sections
 from i2m2_med.report.pages.volumes import volume_sections
@@ -52,6 +53,7 @@ def report_on(folder: Path, run: RunConfig, evidence: Evidence) -> WrittenReport
             synthetic=run.synthetic or bool(evidence.manifest.get("synthetic")),
             ideal=ideal_observer(run, evidence.manifest) or None,
             metric=evidence.metric or main_metric(run),
+            method=method_of(run),
             provenance=dict(evidence.provenance) or read_origin(folder),
             facts=facts_of_run(run) | calibration_facts(evidence.tables) | dict(evidence.facts),
             replicates=run.evaluation.bootstrap,
