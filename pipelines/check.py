@@ -70,7 +70,6 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     """Prepare the data and show what was measured, put one batch through the model, show label counts per split."""
     from i2m2_med.engine.prediction.build import build_model, check_shapes
     from i2m2_med.engine.prediction.pretrained import load_pretrained
-    from i2m2_med.engine.training.paradigm import probe_rows
     from i2m2_med.samples.cohort import open_cohort, prepare
 
     folder = prepare(run, name, workspace(), TerminalProgress())
@@ -78,11 +77,10 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     show_coverage(cohort.manifest)
     for remark in cohort.manifest["remarks"]:
         say(remark)
-    batch = cohort.samples("train").__getitems__(probe_rows(cohort))
     model = build_model(run, tuple(run.experts), cohort.labels, 0)
     for line in load_pretrained(model, run):
         say(f"ok  {line}")
-    check_shapes(model, batch)
+    check_shapes(model, cohort.samples("train"))
     say("ok  one batch through every expert")
     if run.split.cross_validated:
         say(f"fold 0 of {run.split.folds}:")

@@ -20,7 +20,7 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import replace_file
 from i2m2_med.sources.source import Flow, Study
 from i2m2_med.sources.table.columns import raw_array, refuse_suspects
-from i2m2_med.sources.table.leaks import refuse_telling, telling_columns
+from i2m2_med.sources.table.leaks import refuse_empty, refuse_telling, telling_columns
 from i2m2_med.sources.table.people import refuse_rows
 from i2m2_med.sources.table.reading import column, read_table, row_numbers
 from i2m2_med.sources.table.settings import Columns
@@ -77,6 +77,7 @@ def refuse_leaks(records: pl.DataFrame, run: RunConfig, folder: Path, labels: tu
     """Raise SourceError for a joined column that all but says a label on training samples."""
     arrays = joined_arrays(run, folder)
     for name, joined in run.modalities.columns.items():
+        refuse_empty(records, arrays, {name: columns_of(joined)}, joined.table.name)
         refuse_telling(
             telling_columns(records, arrays, {name: columns_of(joined)}, labels), joined.allow, joined.table.name
         )

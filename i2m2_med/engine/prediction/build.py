@@ -14,6 +14,7 @@ from i2m2_med.engine.prediction.seed import seed_for
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.model import I2M2
 from i2m2_med.samples.batch import Batch
+from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
 
 
@@ -38,10 +39,18 @@ def build_network(run: RunConfig, name: str, shape: tuple[int, int], seed: int) 
     return build(run.experts[name].network, "network", f"experts.{name}.network", run.plugins, offered)
 
 
-def check_shapes(model: I2M2, batch: Batch) -> None:
-    """Every expert must answer (batch, labels, classes); raises ConfigError naming the one that does not."""
+def check_shapes(model: I2M2, samples: Samples) -> None:
+    """Every expert must answer (batch, labels, classes) on training samples that hold what it reads.
+
+    Raises ConfigError naming the one that does not, or that no sample has anything for.
+    """
     model.eval()
+    batches: dict[tuple[int, ...], Batch] = {}
     for name in model.names:
+        rows = probe_rows(model, name, samples)
+        if rows not in batches:
+            batches[rows] = samples.__getitems__(rows)
+        batch = batches[rows]
         inputs = [batch.inputs[modality] for modality in model.reads[name]]
         here = torch.stack([batch.present[modality] for modality in model.reads[name]])
         also = {"present": here} if name in model.lenient else {}
@@ -56,6 +65,22 @@ def check_shapes(model: I2M2, batch: Batch) -> None:
             raise ConfigError(
                 f"expert '{name}' answers {tuple(answer.shape)}, but {wanted} = (batch, labels, classes) is asked for"
             )
+
+
+def probe_rows(model: I2M2, name: str, samples: Samples) -> tuple[int, ...]:
+    """Two training rows that hold all that an expert reads, those that hold all of every expert first; one where there is one."""
+    known = [there for modality, there in samples.presence.items() if modality in model.reads[name]]
+    holds = torch.stack([torch.ones(len(samples), dtype=torch.bool), *known]).all(dim=0)
+    if name in model.lenient and known and not holds.any():
+        holds = torch.stack(known).any(dim=0)
+    whole = torch.stack([holds, *samples.presence.values()]).all(dim=0)
+    best = whole if whole.sum() > 1 else holds
+    rows = best.nonzero()[:2, 0].tolist()
+    if not rows:
+        raise ConfigError(
+            f"no training sample has {' and '.join(model.reads[name])}, which expert '{name}' reads; leave it out"
+        )
+    return tuple(rows)
 
 
 def load_experts(model: I2M2, folder: Path) -> None:

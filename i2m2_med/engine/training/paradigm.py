@@ -119,7 +119,7 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     model = stages.fresh(paradigm.experts, paradigm.combiner)
     if training.mode in CHECKS:
         CHECKS[training.mode](model)
-    check_shapes(model, cohort.samples("train").__getitems__(probe_rows(cohort)))
+    check_shapes(model, cohort.samples("train"))
     shares = learnt_prior(cohort.samples("train"), training)
     give_shares(model, shares)
     for expert in paradigm.experts:
@@ -164,16 +164,6 @@ def best_score(history: list[dict[str, float]], select: str) -> float:
     sign = 1 if HIGHER[select] else -1
     scores = [sign * metrics.get(f"valid_{select}", math.nan) for metrics in history]
     return max((score for score in scores if not math.isnan(score)), default=-math.inf)
-
-
-def probe_rows(cohort: Cohort) -> list[int]:
-    """Return two training rows that hold every modality, if there are such; else the first two."""
-    samples = cohort.samples("train")
-    whole = torch.ones(len(samples), dtype=torch.bool)
-    for present in samples.presence.values():
-        whole &= present
-    rows = whole.nonzero()[:2, 0].tolist()
-    return rows if len(rows) == 2 else list(range(min(2, len(samples))))
 
 
 def digest_of(model: I2M2) -> str:

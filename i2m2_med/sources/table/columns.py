@@ -20,6 +20,8 @@ MOST_WORDS = 1_000
 """Different words of a column that can be a category."""
 MOSTLY = 0.9
 """Share of a column's cells that makes it one of dates, or of names that stand once."""
+LARGEST = 1e100
+"""No measurement is larger, and its square is still a number."""
 SECONDS_OF_A_YEAR = 31_557_600
 NOTHING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NaT", ".")
 """Words of a category that stand for an empty cell; "none" is a word."""
@@ -48,6 +50,8 @@ def numbers(table: pl.DataFrame, name: str, where: str, unreadable: float) -> tu
             f"{where}: {report['unreadable']} of {report['cells']} cells of '{name}' are no numbers, such as {report['form']}{why}; "
             "mend them, name the column under categories, or raise source.unreadable"
         )
+    if (read.abs().max() or 0) > LARGEST:  # type: ignore[operator]
+        raise SourceError(f"{where}: '{name}' holds a number beyond {LARGEST:.0e}; clear the cell, or mend it")
     return read, report
 
 

@@ -36,6 +36,20 @@ def telling_columns(
     return telling
 
 
+def refuse_empty(
+    records: pl.DataFrame, arrays: Mapping[str, np.ndarray], modalities: Mapping[str, Columns], where: str
+) -> None:
+    """Raise SourceError for a column that is empty in every training row: what stands in it later would be read by a guess."""
+    train = (records["split"] == "train").to_numpy()
+    for modality, settings in modalities.items():
+        known = np.isfinite(arrays[modality][train]).any(axis=0)
+        for name, there in zip((*settings.numbers, *(settings.categories or ())), known, strict=True):
+            if not there:
+                raise SourceError(
+                    f"{where}: '{name}' is empty in every training row; nothing can be learnt of it, leave it out"
+                )
+
+
 def determined(values: np.ndarray, label: np.ndarray) -> float:
     """How much of a label's entropy a column holds, 0 to 1, corrected for chance; a missing value is one of its own."""
     from sklearn.metrics import adjusted_mutual_info_score

@@ -32,8 +32,10 @@ def located(cell: str, homes: Iterable[Path], root: Path) -> Path:
                 f"lies outside of the root {root.name or root}; set source.root to the folder that holds all files"
             )
         try:
-            if path.exists():
+            if path.is_file() or path.is_dir():
                 return path
+            if path.exists():
+                raise SourceError("is no file, but a device or a pipe")
         except OSError as error:  # too long a name, links in a circle
             raise SourceError(f"can't be looked at ({error.strerror})") from error
     raise SourceError("is not there")

@@ -31,6 +31,8 @@ def identities(table: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     where, number = settings.table, row_numbers(table)
     patient = column(table, settings.patient, where)
     refuse_rows(number.filter(patient.is_null()), where, f"have no '{settings.patient}': nobody knows whose they are")
+    if settings.patient not in settings.allow:
+        refuse_alike(patient, number, settings.patient, where)
     study = column(table, settings.study, where) if settings.study else number.cast(pl.String).alias("study")
     refuse_rows(number.filter(study.is_null()), where, f"have no '{settings.study}'")
     item = (
@@ -51,6 +53,28 @@ def identities(table: pl.DataFrame, settings: Settings) -> pl.DataFrame:
         rows.filter(pl.col("study").is_in(owners.implode()))["row"], where, "give one study to several patients"
     )
     return rows.select("patient", "study", "item")
+
+
+def bare(names: pl.Series) -> pl.Series:
+    """Names without what a spreadsheet adds or takes: the case, leading zeros, a `.0` at the end, signs that nobody sees."""
+    return (
+        names.str.to_lowercase()
+        .str.replace_all(r"[\s\p{Cf}]", "")
+        .str.replace(r"^0+(.)", "$1")
+        .str.replace(r"\.0+$", "")
+    )
+
+
+def refuse_alike(names: pl.Series, rows: pl.Series, what: str, where: str) -> None:
+    """Raise SourceError for names that differ in nothing but what `bare` takes off: one patient would be two, in two splits."""
+    frame = pl.DataFrame({"name": names, "bare": bare(names), "row": rows})
+    several = frame.unique(["name", "bare"]).filter(pl.col("bare").is_duplicated())["bare"]
+    refuse_rows(
+        frame.filter(pl.col("bare").is_in(several.implode()))["row"],
+        where,
+        f"have a '{what}' that differs from another only in case, leading zeros, '.0' or blanks; write each in one way, or, "
+        f"where they are meant, source.allow: [{what}]",
+    )
 
 
 def whole_numbers(table: pl.DataFrame, name: str, where: str) -> pl.Series:

@@ -23,6 +23,8 @@ LARGEST = 4 * 2**30
 MOST_CELLS = 200_000_000
 LONGEST_CELL = 1 << 20
 """Characters of a cell: a text of more is no sentence or report."""
+CHECKED = 1 << 26
+"""Bytes of separated text of which each line's cells are counted; of larger ones a short line is filled up with empty cells."""
 SPLIT = "split"
 """The column that a datalist's lists become."""
 
@@ -84,6 +86,8 @@ def read_text(path: Path) -> pl.DataFrame:
         header = [str(name or "").strip() for name in names]
         refuse_header(header, path.name)
         table = pl.read_csv(path, infer_schema=False, separator=separator)
+        if table.height and table[:, -1].null_count() and path.stat().st_size <= CHECKED:
+            refuse_short(path, separator, len(header))
     except (pl.exceptions.PolarsError, OSError) as error:
         why = "a line has more cells than the header" if "more fields" in str(error) else "a quote or a sign is wrong"
         why = "it is not UTF-8 text" if "utf-8" in str(error).lower() else why
@@ -91,6 +95,20 @@ def read_text(path: Path) -> pl.DataFrame:
             f"{path.name} can't be read as separated text: {why}; save it again as CSV in UTF-8"
         ) from error
     return table.rename(dict(zip(table.columns, header, strict=True)))
+
+
+def refuse_short(path: Path, separator: str, width: int) -> None:
+    """Raise SourceError for a line with fewer cells than the header: often the rest of a text that a line break cut in two."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=separator)
+        try:
+            short = next((lines.line_num for cells in lines if 0 < len(cells) < width and width > 1), None)
+        except csv.Error:  # a cell longer than Python's reader takes; polars has read it
+            return
+    if short is not None:
+        raise SourceError(
+            f"{path.name}: line {short} has fewer cells than the header; put texts with line breaks into quotes, and write empty cells out"
+        )
 
 
 def separator_of(header: str) -> str:
@@ -112,9 +130,19 @@ def read_parquet(path: Path) -> pl.DataFrame:
     """Parquet, its numbers and dates as text."""
     try:
         table = pl.read_parquet(path)
-        return table.select(pl.all().cast(pl.String))
+        floats = [name for name, kind in table.schema.items() if kind.is_float()]
+        return table.select(
+            as_text(table[name]) if name in floats else table[name].cast(pl.String) for name in table.columns
+        )
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SourceError(f"{path.name} can't be read as Parquet with plain columns; write it again") from error
+
+
+def as_text(numbers: pl.Series) -> pl.Series:
+    """Floats as text, whole ones without a point as `cell_text` writes them: a name that a missing one beside it made 7.0 is 7."""
+    whole = (numbers == numbers.round()) & (numbers.abs() < 2**53)
+    exact = numbers.set(~whole | ~numbers.is_finite(), None).cast(pl.Int64).cast(pl.String)
+    return exact.zip_with(exact.is_not_null(), numbers.cast(pl.String))
 
 
 def read_excel(path: Path, sheet: str | None) -> pl.DataFrame:
@@ -136,6 +164,7 @@ def read_excel(path: Path, sheet: str | None) -> pl.DataFrame:
     finally:
         book.close()
     held = {name: rows for name, rows in held.items() if rows}
+    refuse_uncomputed(path, held)
     if len(held) != 1:
         wanted = (
             f"no sheet '{sheet}' with cells" if sheet else f"{len(held)} sheets with cells; set source.sheet to one"
@@ -150,6 +179,26 @@ def read_excel(path: Path, sheet: str | None) -> pl.DataFrame:
     return pl.DataFrame(
         {str(name).strip(): pl.Series(column, dtype=pl.String) for name, column in zip(header, columns, strict=False)}
     )
+
+
+def refuse_uncomputed(path: Path, held: Mapping[str, list[list[str | None]]]) -> None:
+    """Raise SourceError for an empty column that holds formulas: a program wrote them that computes nothing."""
+    from openpyxl import load_workbook
+
+    for name, (header, *rows) in held.items():
+        empty = [at for at, title in enumerate(header) if title and not any(row[at : at + 1] != [None] for row in rows)]
+        if not empty:
+            continue
+        book = load_workbook(path, read_only=True)
+        try:
+            for row in book[name].iter_rows(min_row=2, values_only=True):
+                wrong = [at for at in empty if at < len(row) and str(row[at]).startswith("=")]
+                if wrong:
+                    raise SourceError(
+                        f"{path.name}: '{header[wrong[0]]}' holds formulas that were never computed; open and save it in Excel"
+                    )
+        finally:
+            book.close()
 
 
 def rows_of(sheet: Any) -> list[list[str | None]]:

@@ -8,14 +8,18 @@ import numpy as np
 import polars as pl
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.cells.times import offset
 from i2m2_med.sources.source import Flow
 from i2m2_med.sources.table.columns import looks_dated, looks_numeric, numbers, typed
+from i2m2_med.sources.table.people import bare
 from i2m2_med.sources.table.reading import column, read_table
 from i2m2_med.sources.table.settings import Series, Settings
 
 MOST_ITEMS = 50
 OWN = "__own"
 """The key of a study folder's own long table, which needs none."""
+ZONE = r"(?i):\d{2}(?:[.,]\d+)? *(Z|UTC|GMT|[+-]\d{2}:?(?:\d{2})?)$"
+"""The zone behind a time of day."""
 PARTS = 3
 """Numbers of a channel in an hour: value (the last one until then), measured (0/1), hours since."""
 
@@ -66,7 +70,9 @@ def series_array(table: pl.DataFrame, settings: Settings, modality: str, flow: F
     values, report = numbers(long, series.value, where, settings.unreadable)
     frame = pl.DataFrame(
         {"key": long[key], "item": long[series.name], "value": values, "time": hours_of(long, series.time, where)}
-    ).drop_nulls()
+    )
+    timeless = frame["time"].null_count()
+    frame = frame.drop_nulls()
     main = with_starts(main, frame, table, settings, series, dated=looks_dated(long[series.time]))
     hour = (pl.col("time") - pl.col("start")).floor().cast(pl.Int64, strict=False)
     joined = frame.join(main, on="key").with_columns(hour=hour)
@@ -74,6 +80,7 @@ def series_array(table: pl.DataFrame, settings: Settings, modality: str, flow: F
     flow.audits[f"{modality}: measurements"] = {
         "read": whole.height,
         "of studies in the table": long.height,
+        "without a time": timeless,
         "in the window and of its items": inside.height,
         "unreadable": report["unreadable"],
     }
@@ -85,6 +92,12 @@ def with_starts(
 ) -> pl.DataFrame:
     """`main` with the `start` of each row, in hours: the table's column, or else the first time (hours: 0)."""
     if series.start:
+        zones = [zones_of(cells) for cells in (table[series.start], long_table(settings, series)[series.time])]
+        if zones[0] != zones[1]:
+            raise SourceError(
+                f"{series.series}: '{series.time}' is of {zone_words(zones[1])}, '{series.start}' of {settings.table} is of "
+                f"{zone_words(zones[0])}; write both in one zone"
+            )
         return main.with_columns(start=hours_of(table, series.start, settings.table))
     if not dated:
         return main.with_columns(start=pl.lit(0.0))
@@ -92,11 +105,38 @@ def with_starts(
     return main.join(firsts, on="key", how="left", maintain_order="left")
 
 
+def refuse_unmatched(table: pl.DataFrame, settings: Settings, series: Series) -> None:
+    """Raise SourceError where the long table writes a name of the table in another way: it would be left out in silence."""
+    key, long = key_of(settings, series), long_table(settings, series)
+    keys = column(table, key, settings.table).drop_nulls()
+    others = long[key].drop_nulls().unique()
+    others = others.filter(~others.is_in(keys.implode()))
+    alike = others.filter(bare(others).is_in(bare(keys).implode()))
+    if alike.len() and key not in settings.allow:
+        raise SourceError(
+            f"{Path(series.series).name}: {alike.len()} '{key}' differ from those of {settings.table} only in case, leading zeros, "
+            f"'.0' or blanks; write them alike, or, where they are meant, source.allow: [{key}]"
+        )
+
+
+def zones_of(cells: pl.Series) -> set[str | None]:
+    """The time zones that a column's times name; None stands for times without one."""
+    return {offset(zone) if zone else None for zone in cells.drop_nulls().str.extract(ZONE, 1).unique()}
+
+
+def zone_words(zones: set[str | None]) -> str:
+    """Time zones for a message."""
+    named = sorted(zone for zone in zones if zone)[:5]
+    return " and ".join([*(["no zone"] if None in zones else []), *(f"zone {zone}" for zone in named)]) or "no time"
+
+
 def hours_of(table: pl.DataFrame, name: str, where: str) -> pl.Series:
     """A column of times in hours: numbers as they are, dates and times since 1970. Raises SourceError for anything else."""
     cells = column(table, name, where)
     if looks_numeric(cells) or not cells.len():
         return typed(cells, pl.Float64)[0]
+    if len(zones := zones_of(cells)) > 1:
+        raise SourceError(f"{where}: the times of '{name}' are of {zone_words(zones)}; write them in one zone")
     read, report = typed(cells, pl.Datetime)
     if report["unreadable"]:
         why = f": {report['why']}" if report["why"] else ""

@@ -15,11 +15,11 @@ from i2m2_med.sources.source import Source as BaseSource
 from i2m2_med.sources.table import settings as table_settings
 from i2m2_med.sources.table.columns import raw_array, refuse_suspects
 from i2m2_med.sources.table.expected import described
-from i2m2_med.sources.table.leaks import refuse_telling, telling_columns
+from i2m2_med.sources.table.leaks import refuse_empty, refuse_telling, telling_columns
 from i2m2_med.sources.table.people import group_columns, identities, label_columns, splits
 from i2m2_med.sources.table.reading import column, read_table
 from i2m2_med.sources.table.references import References, check_images, find_references, path_column, refuse_shared
-from i2m2_med.sources.table.series import key_of, long_table, series_array
+from i2m2_med.sources.table.series import key_of, long_table, refuse_unmatched, series_array
 from i2m2_med.sources.table.settings import Columns, Image, Series, Signal, Text
 from i2m2_med.sources.table.signals import read_signal
 from i2m2_med.sources.table.study import (
@@ -78,6 +78,8 @@ class Source(BaseSource):
         refuse_roles(inputs, settings)
         refuse_suspects(table, inputs, settings.allow, settings.table)
         refuse_shared(self.references, who["patient"], table, settings.table)
+        for each in settings.of_kind(Series).values():
+            refuse_unmatched(table, settings, each)
         split = splits(table, who["patient"], settings)
         parts = [who, label_columns(table, settings, self.labels), group_columns(table, settings)]
         records = pl.concat([part for part in parts if part.width], how="horizontal")
@@ -172,6 +174,7 @@ class Source(BaseSource):
 
     def audits(self, records: pl.DataFrame, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Refuse columns that all but say a label, as training rows show; those that are allowed are named."""
+        refuse_empty(records, arrays, self.settings.of_kind(Columns), self.settings.table)
         telling = telling_columns(records, arrays, self.settings.of_kind(Columns), self.labels.names)
         refuse_telling(telling, self.settings.allow, self.settings.table)
         return {"input columns that all but say a label, and are allowed": telling} if telling else {}

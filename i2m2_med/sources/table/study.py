@@ -15,7 +15,7 @@ from i2m2_med.sources.formats.description import FILE, read_description
 from i2m2_med.sources.source import Flow, Study
 from i2m2_med.sources.table.reading import FORMATS, cell_text, read_table
 from i2m2_med.sources.table.references import References, find_references, path_column
-from i2m2_med.sources.table.series import OWN, key_of, long_table
+from i2m2_med.sources.table.series import OWN, key_of, long_table, refuse_unmatched
 from i2m2_med.sources.table.settings import Columns, Series, Settings, Text
 
 ROW = "row.json"
@@ -71,6 +71,7 @@ def row_names(path: Path, settings: Settings) -> list[str]:
             raise SourceError(
                 f"{modality.series} is not beside {path.name}; put the long table there, or its header alone"
             )
+        refuse_unmatched(table, settings.model_copy(update={"root": path.parent, "table": path.name}), modality)
     for name in (settings.study, settings.patient):
         names = table[name] if name is not None and name in table.columns else None
         if names is not None and not names.null_count() and names.n_unique() == table.height:
