@@ -42,9 +42,9 @@ def refuse_empty(
     """Raise SourceError for a column that is empty in every training row: what stands in it later would be read by a guess."""
     train = (records["split"] == "train").to_numpy()
     for modality, settings in modalities.items():
-        known = np.isfinite(arrays[modality][train]).any(axis=0)
-        for name, there in zip((*settings.numbers, *(settings.categories or ())), known, strict=True):
-            if not there:
+        known = np.isfinite(arrays[modality][train])
+        for at, name in enumerate((*settings.numbers, *(settings.categories or ()))):
+            if not known[:, at].any():
                 raise SourceError(
                     f"{where}: '{name}' is empty in every training row; nothing can be learnt of it, leave it out"
                 )
