@@ -48,6 +48,7 @@ def write_results(store: ResultStore, names: Sequence[str], facts: ModelFacts) -
     known = [name for name in names if results.study.fullmatch(name)]
     decided = {name: decision(result["rows"]) for name in known if (result := store.read(name))["rows"]}
     if not decided:
+        (store.out / results.name).unlink(missing_ok=True)  # of studies that were scored here before
         return None
     store.write(store.out / results.name, results.text({name: facts.classes[cls] for name, cls in decided.items()}))
     return results.name, len(decided)

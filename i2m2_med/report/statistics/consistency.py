@@ -7,28 +7,30 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from i2m2_med.predictions import UNKNOWN
 from i2m2_med.report.statistics.bootstrap import Row
 from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.shares import share_by_patient
 from i2m2_med.report.statistics.subgroups import group_members
-from i2m2_med.report.statistics.table import Mask
+from i2m2_med.report.statistics.table import Mask, Predictions
 
 RIGHT, ALIKE = "all items right", "all items decided alike"
 COLUMNS = ["paradigm", "label", "metric", "studies", "items", "value", "low", "high"]
 
 
 def consistency_table(cohort: PairedPredictions) -> pd.DataFrame:
-    """Return a row per paradigm, label and metric: intervals by patient, mean over seeds. Unknown targets are left out.
+    """Return a row per paradigm, label and metric: intervals by patient, mean over seeds. Unknown targets are left
+    out; an answer outside of the classes is wrong.
 
     `all items decided alike` is of studies of several items with one target; an accuracy of a kind of items (a value of a group) is of
     studies that hold other kinds too.
     """
     rows: list[Row] = []
     for at, label in enumerate(cohort.first.labels):
-        known = cohort.take(cohort.first.target[:, at] >= 0)
+        known = cohort.take(cohort.first.truth[:, at] != UNKNOWN)
         study = np.unique(known.first.samples["study"].astype(str), return_inverse=True)[1]
         for paradigm in known.paradigms:
-            decided = np.stack([one.p[:, at].argmax(axis=1) for one in known.of_paradigm(paradigm)])
+            decided = np.stack([_decided(one, at) for one in known.of_paradigm(paradigm)])
             for metric, kept, value in _values(known, at, study, decided):
                 interval, _ = share_by_patient(value[kept], known.first.patient[kept])
                 counts = {"studies": len(np.unique(study[kept])), "items": int(np.isin(study, study[kept]).sum())}
@@ -40,7 +42,7 @@ def _values(
     cohort: PairedPredictions, label: int, study: Int[np.ndarray, "sample"], decided: Int[np.ndarray, "seed sample"]
 ) -> Iterator[tuple[str, Mask, Float[np.ndarray, "sample"]]]:
     """Yield (metric, samples that it is a mean of, its values): of a study's metric, one sample stands for the study."""
-    target = cohort.first.target[:, label]
+    target = cohort.first.truth[:, label]
     one = np.zeros(len(study), dtype=bool)
     one[np.unique(study, return_index=True)[1]] = True
     yield RIGHT, one, _in_whole_study(decided == target, study)
@@ -54,6 +56,13 @@ def _values(
         if several.any():
             kind = f"accuracy, {head['group']}: {head['value_of_group']}"
             yield kind, members & several, (decided == target).mean(axis=0)
+
+
+def _decided(predictions: Predictions, label: int) -> Int[np.ndarray, "sample"]:
+    """The class decided on, whatever places stand for."""
+    place = predictions.p[:, label].argmax(axis=1)
+    many = predictions.places
+    return place if many is None else np.take_along_axis(many.classes[:, label], place[:, None], axis=1)[:, 0]
 
 
 def _in_whole_study(

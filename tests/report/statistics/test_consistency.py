@@ -57,3 +57,19 @@ def test_values_are_means_over_seeds():
     table = by_metric(*tables)
     assert table.loc[RIGHT, "value"] == pytest.approx(0.5)
     assert table.loc[ALIKE, "value"] == pytest.approx(0.75)
+
+
+def test_an_answer_outside_of_the_classes_is_wrong():
+    table = by_metric(table_of({"a": [1, 1], "b": [1, 1]}, {"a": [1, -2], "b": [1, 1]}))
+    assert table.loc[RIGHT, "value"] == pytest.approx(0.5)
+    assert table.loc[ALIKE, "studies"] == 1
+
+
+def test_of_many_classes_it_is_the_class_that_counts_and_not_its_place():
+    rows = [
+        {"patient": "a", "study": "a", "item": item, "split": "test", "label": "answer", "class": cls, "target": 9, "p": p,
+         "log_rest": np.log(0.1), "classes": 60}
+        for item, kept in enumerate((((3, 0.2), (9, 0.7)), ((9, 0.6), (40, 0.3)))) for cls, p in kept
+    ]  # fmt: skip
+    table = by_metric(pd.DataFrame(rows))
+    assert table.loc[[RIGHT, ALIKE], "value"].tolist() == [1, 1]
