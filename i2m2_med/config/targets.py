@@ -9,7 +9,7 @@ from typing import Any
 
 from i2m2_med.config.allow_list import allowed, is_trusted, refusals
 from i2m2_med.config.run import Target, nearest
-from i2m2_med.errors import ConfigError
+from i2m2_med.errors import ConfigError, UserError, causes
 
 KINDS = {
     "network": "torch.nn.Module",
@@ -57,7 +57,8 @@ def build(
         if name != "_target_" and name not in takes and not open_ended:
             raise ConfigError(f"{where}: {block['_target_']} takes no '{name}'{nearest(name, list(takes))}")
     for value in nested(block):
-        resolve(str(value["_target_"]), "network" if kind in {"network", "combiner"} else kind, where, plugins)
+        inner = "network" if kind in {"network", "combiner", "transform"} else kind
+        resolve(str(value["_target_"]), inner, where, plugins)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
@@ -65,7 +66,10 @@ def build(
             )  # its own defaults
             return cls(**arguments(block), **known, **given)
     except Exception as error:  # a class may raise anything at settings that don't go together
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        cause = next(
+            (each for each in causes(error) if isinstance(each, UserError)), error
+        )  # MONAI hides a block inside
+        why = (str(cause).splitlines() or [type(cause).__name__])[0]
         raise ConfigError(f"{where}: {block['_target_']}: {why:.300}") from error
 
 

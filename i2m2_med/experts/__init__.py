@@ -1,6 +1,7 @@
 """Experts: tensors of the modalities an expert reads → logits (batch, label, classes). One network per file."""
 
 from i2m2_med.experts.columns import ColumnsEncoder, ColumnsTransformer
+from i2m2_med.experts.efficientnet import EfficientNetLite
 from i2m2_med.experts.feature_head import FeatureHead
 from i2m2_med.experts.film import FiLMSets
 from i2m2_med.experts.fusion import LateFusion, LowRankFusion
@@ -10,6 +11,7 @@ from i2m2_med.experts.huggingface import (
     HuggingFaceEncoder,
     HuggingFaceJoint,
     HuggingFaceNotes,
+    HuggingFacePair,
     HuggingFacePictures,
 )
 from i2m2_med.experts.i2moe import I2MoE
@@ -29,12 +31,14 @@ __all__ = [
     "GRUD",
     "ColumnsEncoder",
     "ColumnsTransformer",
+    "EfficientNetLite",
     "FeatureHead",
     "FiLMSets",
     "GRUDEncoder",
     "HuggingFaceEncoder",
     "HuggingFaceJoint",
     "HuggingFaceNotes",
+    "HuggingFacePair",
     "HuggingFacePictures",
     "I2MoE",
     "ImageEncoder",

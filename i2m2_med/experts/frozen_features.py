@@ -1,39 +1,31 @@
-"""Features of a local Hugging Face model that is not trained: each content is encoded once, with `cache` (a file) once for all runs."""
+"""Features of an encoder that is not trained: each content is encoded once, and kept for all runs of the workspace."""
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from i2m2_med.errors import ConfigError, extra_hint
-from i2m2_med.experts.content_cache import ContentCache
+from i2m2_med.experts.feature_store import FeatureStore, Vector, store_in
+from i2m2_med.workspace import workspace
 
 AT_ONCE = 64
-Pooling = Literal["cls", "mean", "pooler"]
+Pictures = Float[Tensor, "batch picture channel rows columns"]
 
 
 class FrozenFeatures(nn.Module):
-    """A model of a local folder, or one tower of it, whose vectors are remembered by content where it is frozen.
+    """An encoder whose vectors are remembered by content where it is frozen.
 
-    pooling: of the states of a text or picture, the first (`cls`), the mean over what is there, or what the model's own pooler says.
-    normalise: divide vectors by their length. frozen: the model is not trained.
+    An encoder has `encode`, which says (some, features) of some contents. features: of each sample. frozen: the
+    encoder is not trained. how: what decides on the vectors beside the weights.
     """
 
-    def __init__(
-        self, folder: str, tower: Sequence[str], *, frozen: bool, cache: str | None, pooling: Pooling, normalise: bool
-    ) -> None:
+    def __init__(self, encoder: nn.Module, features: int, *, frozen: bool, how: str = "") -> None:
         super().__init__()
-        model = load_encoder(Path(folder))
-        self.encoder = next((getattr(model, name) for name in tower if hasattr(model, name)), model)
-        self.frozen, self.pooling, self.normalise = frozen, pooling, normalise
+        self.encoder, self.features, self.frozen, self.how = encoder, features, frozen, how
         if frozen:
             self.encoder.requires_grad_(False).eval()
-        self.cache = ContentCache(Path(cache) if cache else None)
         self.identity: bytes | None = None
 
     def train(self, mode: bool = True) -> "FrozenFeatures":
@@ -43,64 +35,55 @@ class FrozenFeatures(nn.Module):
             self.encoder.eval()
         return self
 
-    def pooled(self, output: Any, there: Tensor | None = None) -> Float[Tensor, "some features"]:
-        """One vector of each text or picture. there: (some, token), which states count for `mean`. Raises ConfigError without a pooler."""
-        states: Tensor = output.last_hidden_state
-        if self.pooling == "pooler":
-            if getattr(output, "pooler_output", None) is None:
-                raise ConfigError(f"{type(self.encoder).__name__} has no pooler; set pooling to cls or mean")
-            vectors = output.pooler_output
-        elif self.pooling == "mean":
-            weight = torch.ones_like(states[..., 0]) if there is None else there.to(states.dtype)
-            vectors = (states * weight[..., None]).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp_min(1)
-        else:
-            vectors = states[:, 0]
-        return nn.functional.normalize(vectors, dim=-1) if self.normalise else vectors
-
     @torch.no_grad()
-    def by_content(
-        self, contents: Sequence[bytes], encode: Callable[[list[int]], Tensor], features: int
-    ) -> Float[np.ndarray, "some features"]:
-        """Vectors of some contents, each of which is encoded once. encode: places in `contents` → (place, features)."""
-        keys = [hashlib.sha256(self.weights() + content).digest() for content in contents]
-        known = self.cache.get(keys)
-        places = list({key: place for place, key in enumerate(keys) if key not in known}.values())
+    def by_content(self, contents: Sequence[bytes], encode: Callable[[list[int]], Tensor]) -> list[Vector]:
+        """Vectors of some contents, on the CPU, each of which is encoded once. encode: places in `contents` → (place, features)."""
+        store = self.store()
+        keys = [hashlib.sha256(content).digest() for content in contents]
+        known = {key: store.get(key) for key in dict.fromkeys(keys)}
+        places = list({key: place for place, key in enumerate(keys) if known[key] is None}.values())
         for start in range(0, len(places), AT_ONCE):
             some = places[start : start + AT_ONCE]
-            made = {keys[place]: one for place, one in zip(some, encode(some).float().cpu().numpy(), strict=True)}
-            self.cache.put(made)
-            known |= made
-        return np.stack([known[key] for key in keys]) if keys else np.zeros((0, features), np.float32)
+            for place, vector in zip(some, encode(some).float().cpu().clone(), strict=True):
+                known[keys[place]] = vector
+                store.put(keys[place], vector)
+        return [vector for key in keys if (vector := known[key]) is not None]
 
-    def weights(self) -> bytes:
-        """A hash of the encoder's weights, and of how its states become one vector."""
+    def remembered(
+        self, contents: Sequence[bytes], encode: Callable[[list[int]], Tensor], device: torch.device
+    ) -> Float[Tensor, "some features"]:
+        """As `by_content`, as one tensor on a device."""
+        vectors = self.by_content(contents, encode)
+        return (torch.stack(vectors) if vectors else torch.zeros((0, self.features))).to(device)
+
+    def store(self) -> FeatureStore:
+        """Where this encoder's vectors are kept: by a hash of its weights and of how its states become one vector."""
         if self.identity is None:
-            hashed = hashlib.sha256()
+            hashed = hashlib.sha256(self.how.encode())
             for name, tensor in sorted(self.encoder.state_dict().items()):
-                hashed.update(name.encode())
-                hashed.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-            if (self.pooling, self.normalise) != (
-                "cls",
-                False,
-            ):  # vectors that were kept before there was a choice stay valid
-                hashed.update(f"{self.pooling} {self.normalise}".encode())
+                hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                hashed.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
             self.identity = hashed.digest()
-        return self.identity
+        return store_in(workspace() / "cache" / "features" / self.identity.hex())
 
 
-def load_encoder(folder: Path) -> Any:
-    """The model of a local folder. Raises ConfigError if it is no such folder; a hub's name is never looked up."""
-    try:
-        from transformers import AutoModel
-        from transformers.utils import logging
-    except ImportError as error:
-        raise ConfigError(f"Hugging Face encoders need the transformers package: {extra_hint('text')}") from error
-    logging.disable_progress_bar()
-    if not (folder / "config.json").is_file():
-        raise ConfigError(
-            f"{folder} holds no config.json; name the local folder of an encoder saved by save_pretrained"
-        )
-    try:
-        return AutoModel.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder} can't be loaded as an encoder: {str(error).splitlines()[0]}") from error
+class FrozenPictures(FrozenFeatures):
+    """An encoder of pictures → features, those of a sample's several pictures side by side.
+
+    width: features of each picture. pictures: of each sample.
+    """
+
+    encode: Callable[..., Float[Tensor, "some width"]]
+
+    def __init__(self, encoder: nn.Module, width: int, pictures: int, *, frozen: bool, how: str = "") -> None:
+        super().__init__(encoder, pictures * width, frozen=frozen, how=how)
+
+    def forward(self, pictures: Pictures) -> Float[Tensor, "batch features"]:
+        """(batch, picture, 3, height, width) → (batch, features)."""
+        each = pictures.flatten(0, 1)
+        if self.frozen:
+            contents = [one.tobytes() for one in each.cpu().numpy()]
+            vectors = self.remembered(contents, lambda some: self.encode(each[some]), each.device)
+        else:
+            vectors = self.encode(each)
+        return vectors.unflatten(0, pictures.shape[:2]).flatten(1)

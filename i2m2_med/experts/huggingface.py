@@ -1,40 +1,34 @@
 """Texts, pictures, and both through a Hugging Face encoder from a local folder (extra `text`); nothing is ever fetched."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from i2m2_med.errors import ConfigError
 from i2m2_med.experts.feature_head import FeatureHead
-from i2m2_med.experts.frozen_features import FrozenFeatures, Pooling, load_encoder
+from i2m2_med.experts.frozen_features import FrozenFeatures, FrozenPictures, Pictures
+from i2m2_med.experts.local_model import Pooling, load_encoder, load_tower, pooled
 from i2m2_med.experts.notes import AttentionPool, trimmed
 from i2m2_med.types import Logits, Tokens
 
-Pictures = Float[Tensor, "batch picture channel rows columns"]
-
-__all__ = ["HuggingFaceEncoder", "HuggingFaceJoint", "HuggingFaceNotes", "HuggingFacePictures", "load_encoder"]
-
 
 class HuggingFaceEncoder(FrozenFeatures):
-    """Chunks of word pieces → features: one vector of each chunk (its first state, [CLS]), attention over chunks.
+    """Chunks of word pieces → features: one vector of each chunk, attention over chunks.
 
     folder: an encoder saved by `save_pretrained` (Bio_ClinicalBERT and its kind), with its tokenizer beside it; of a model of
     pictures and texts its text tower. Tokens are the tokenizer's numbers plus 1, as `sources.word_pieces` writes them; 0 is padding.
+    pooling: of a chunk's states the first (`cls`), the mean over what is there, or what the model's own pooler says. normalise: divide
+    vectors by their length. frozen: the model is not trained, and each content is encoded once.
     """
 
-    def __init__(
-        self,
-        folder: str,
-        frozen: bool = True,
-        cache: str | None = None,
-        pooling: Pooling = "cls",
-        normalise: bool = False,
-    ) -> None:
-        super().__init__(folder, ("text_model",), frozen=frozen, cache=cache, pooling=pooling, normalise=normalise)
-        self.features = int(self.encoder.config.hidden_size)
+    def __init__(self, folder: str, frozen: bool = True, pooling: Pooling = "cls", normalise: bool = False) -> None:
+        model = load_tower(Path(folder), ("text_model",), "input_ids", pooling)
+        super().__init__(model, int(model.config.hidden_size), frozen=frozen, how=f"{pooling} {normalise}")
+        self.folder, self.normalise = folder, normalise
+        self.pooling: Pooling = pooling
         self.over_chunks = AttentionPool(self.features)
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "batch features"]:
@@ -42,22 +36,19 @@ class HuggingFaceEncoder(FrozenFeatures):
         tokens = trimmed(tokens)
         there = (tokens != 0).any(dim=-1)
         chunks = tokens[there]
-        vectors = self.remembered(chunks) if self.frozen else self.encode(chunks)
+        if self.frozen:
+            vectors = self.remembered(contents_of(chunks), lambda some: self.encode(chunks[some]), chunks.device)
+        else:
+            vectors = self.encode(chunks)
         spread = vectors.new_zeros((*there.shape, self.features))
         spread[there] = vectors
         return self.over_chunks(spread, there)
 
-    def encode(self, chunks: Int[Tensor, "some token"]) -> Float[Tensor, "some features"]:
+    def encode(self, tokens: Int[Tensor, "some token"]) -> Float[Tensor, "some features"]:
         """(chunk, token) → (chunk, features), as the encoder says."""
-        mask = (chunks != 0).long()
-        return self.pooled(self.encoder(input_ids=(chunks - 1).clamp(min=0), attention_mask=mask), mask)
-
-    def remembered(self, chunks: Int[Tensor, "some token"]) -> Float[Tensor, "some features"]:
-        """As `encode`, but each content only once."""
-        vectors = self.by_content(
-            contents_of(chunks), lambda some: self.encode(chunks[torch.tensor(some)]), self.features
-        )
-        return torch.from_numpy(vectors).to(chunks.device)
+        mask = (tokens != 0).long()
+        output = self.encoder(input_ids=(tokens - 1).clamp(min=0), attention_mask=mask)
+        return pooled(output, self.pooling, self.normalise, mask)
 
 
 def contents_of(tokens: Int[Tensor, "some token"]) -> list[bytes]:
@@ -65,87 +56,86 @@ def contents_of(tokens: Int[Tensor, "some token"]) -> list[bytes]:
     return [np.trim_zeros(row, "b").astype("<i8").tobytes() for row in tokens.cpu().numpy()]
 
 
-class HuggingFacePictures(FrozenFeatures):
+class HuggingFacePictures(FrozenPictures):
     """Pictures → features, those of a sample's several pictures side by side.
 
     folder: a ViT, Swin, CLIP, SigLIP or FLAVA saved by `save_pretrained`; of a model of pictures and texts its picture tower. Pictures
-    come in the size and scale that it was trained on (`LoadPicturesd`). pictures: of each sample.
+    come in the size and scale that it was trained on (`LoadPicturesd`). pictures: of each sample; the others as of `HuggingFaceEncoder`.
     """
 
     def __init__(
         self,
         folder: str,
         frozen: bool = True,
-        cache: str | None = None,
         pooling: Pooling = "cls",
         normalise: bool = False,
         pictures: int = 1,
     ) -> None:
-        towers = ("vision_model", "image_model")
-        super().__init__(folder, towers, frozen=frozen, cache=cache, pooling=pooling, normalise=normalise)
-        if getattr(self.encoder, "main_input_name", "") != "pixel_values":
-            raise ConfigError(f"{folder} holds a {type(self.encoder).__name__}, which reads no pictures")
-        self.width = int(self.encoder.config.hidden_size)
-        self.features = pictures * self.width
+        model = load_tower(Path(folder), ("vision_model", "image_model"), "pixel_values", pooling)
+        super().__init__(model, int(model.config.hidden_size), pictures, frozen=frozen, how=f"{pooling} {normalise}")
+        self.normalise = normalise
+        self.pooling: Pooling = pooling
 
-    def forward(self, pictures: Pictures) -> Float[Tensor, "batch features"]:
-        """(batch, picture, 3, height, width) → (batch, features)."""
-        each = pictures.flatten(0, 1)
-        if not self.frozen:
-            return self.pooled(self.encoder(pixel_values=each)).unflatten(0, pictures.shape[:2]).flatten(1)
-        contents = [one.tobytes() for one in each.cpu().numpy()]
-        vectors = self.by_content(
-            contents, lambda some: self.pooled(self.encoder(pixel_values=each[torch.tensor(some)])), self.width
-        )
-        return torch.from_numpy(vectors).to(pictures.device).unflatten(0, pictures.shape[:2]).flatten(1)
+    def encode(self, pictures: Float[Tensor, "some channel rows columns"]) -> Float[Tensor, "some width"]:
+        """(some, 3, height, width) → (some, width), as the encoder says."""
+        return pooled(self.encoder(pixel_values=pictures), self.pooling, self.normalise)
 
 
-class HuggingFaceJoint(FrozenFeatures):
-    """A picture and a text, read together by a model whose states hold both (FLAVA, ViLT) → logits, by the published head.
+class HuggingFacePair(FrozenFeatures):
+    """A picture and a text, read together by a model whose states hold both (FLAVA, ViLT) → features: the first of those states.
 
-    FLAVA's own towers give the other two kinds of features (`HuggingFacePictures`, `HuggingFaceEncoder`), from separate passes.
+    Of a sample's several pictures, each is read with the text, and the features lie side by side. FLAVA's own towers give the other two
+    kinds of features (`HuggingFacePictures`, `HuggingFaceEncoder`), from separate passes.
     """
 
-    def __init__(
-        self, folder: str, frozen: bool = True, cache: str | None = None, labels: int = 1, classes: int = 2
-    ) -> None:
-        super().__init__(folder, (), frozen=frozen, cache=cache, pooling="cls", normalise=False)
-        if not {"vilt", "flava"} & {str(self.encoder.config.model_type)}:
+    def __init__(self, folder: str, frozen: bool = True, pictures: int = 1) -> None:
+        model = load_encoder(Path(folder))
+        if str(model.config.model_type) not in {"vilt", "flava"}:
             raise ConfigError(
-                f"{folder} holds a {type(self.encoder).__name__}; ViLT and FLAVA read a picture and a text together"
+                f"{folder} holds a {type(model).__name__}; ViLT and FLAVA read a picture and a text together"
             )
-        self.features = int(self.encoder.config.hidden_size)
-        self.head = FeatureHead(self.features, labels=labels, classes=classes)
+        super().__init__(model, pictures * int(model.config.hidden_size), frozen=frozen)
+        self.folder = folder
 
-    def forward(self, pictures: Pictures, tokens: Tokens) -> Logits:
-        """(batch, 1, 3, height, width), (batch, chunk, token) → (batch, label, classes)."""
-        words = trimmed(tokens).flatten(1)
-        if not self.frozen:
-            return self.head(self.encode(pictures[:, 0], words))
-        pixels = pictures[:, 0].cpu().numpy()
-        contents = [one.tobytes() + text for one, text in zip(pixels, contents_of(words), strict=True)]
-        vectors = self.by_content(
-            contents, lambda some: self.encode(pictures[some, 0], words[torch.tensor(some)]), self.features
-        )
-        return self.head(torch.from_numpy(vectors).to(pictures.device))
+    def forward(self, pictures: Pictures, tokens: Tokens) -> Float[Tensor, "batch features"]:
+        """(batch, picture, 3, height, width), (batch, chunk, token) → (batch, features)."""
+        each = pictures.flatten(0, 1)
+        words = trimmed(tokens).flatten(1).repeat_interleave(pictures.shape[1], dim=0)
+        if self.frozen:
+            contents = [one.tobytes() + text for one, text in zip(each.cpu().numpy(), contents_of(words), strict=True)]
+            vectors = self.remembered(contents, lambda some: self.encode(each[some], words[some]), each.device)
+        else:
+            vectors = self.encode(each, words)
+        return vectors.unflatten(0, pictures.shape[:2]).flatten(1)
 
-    def encode(self, pictures: Tensor, words: Int[Tensor, "some token"]) -> Float[Tensor, "some features"]:
-        """(some, 3, height, width), (some, token) → (some, features): the first of the states that hold both."""
-        given = {"input_ids": (words - 1).clamp(min=0), "attention_mask": (words != 0).long()}
+    def encode(self, pictures: Tensor, tokens: Int[Tensor, "some token"]) -> Float[Tensor, "some width"]:
+        """(some, 3, height, width), (some, token) → (some, width): the first of the states that hold both."""
+        given = {"input_ids": (tokens - 1).clamp(min=0), "attention_mask": (tokens != 0).long()}
         output: Any = self.encoder(pixel_values=pictures, **given)
         states = getattr(output, "multimodal_embeddings", None)
         return (output.last_hidden_state if states is None else states)[:, 0]
 
 
+class HuggingFaceJoint(nn.Module):
+    """Pictures and a text → logits, through `HuggingFacePair` and the published head."""
+
+    def __init__(self, folder: str, frozen: bool = True, pictures: int = 1, labels: int = 1, classes: int = 2) -> None:
+        super().__init__()
+        self.encoder = HuggingFacePair(folder, frozen, pictures)
+        self.head = FeatureHead(self.encoder.features, labels=labels, classes=classes)
+
+    def forward(self, pictures: Pictures, tokens: Tokens) -> Logits:
+        """(batch, picture, 3, height, width), (batch, chunk, token) → (batch, label, classes)."""
+        return self.head(self.encoder(pictures, tokens))
+
+
 class HuggingFaceNotes(nn.Module):
     """Chunks of word pieces → logits, through `HuggingFaceEncoder`."""
 
-    def __init__(
-        self, folder: str, frozen: bool = True, cache: str | None = None, labels: int = 1, classes: int = 2
-    ) -> None:
+    def __init__(self, folder: str, frozen: bool = True, labels: int = 1, classes: int = 2) -> None:
         super().__init__()
         self.labels = labels
-        self.encoder = HuggingFaceEncoder(folder, frozen, cache)
+        self.encoder = HuggingFaceEncoder(folder, frozen)
         self.head = nn.Linear(self.encoder.features, labels * classes)
 
     def forward(self, tokens: Tokens) -> Logits:

@@ -21,6 +21,7 @@ from i2m2_med.report.pages.examples import example_sections
 from i2m2_med.report.pages.glossary import GLOSSARY
 from i2m2_med.report.pages.html import Section, render_card, render_html
 from i2m2_med.report.pages.left_out import left_out_section, left_out_table
+from i2m2_med.report.pages.named_sets import named_sets_section, named_sets_table
 from i2m2_med.report.pages.trust import judge_trust
 from i2m2_med.report.pages.write import markdown, wide, write_tables
 from i2m2_med.report.statistics.compare import Comparison, compare_tables
@@ -99,6 +100,7 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
     trust = judge_trust(
         every, split=one.split, reference=one.reference, draws=draws, seed=one.seed, sensitivity=sensitivity
     )
+    named = named_sets_table(every, one.manifest, one.split, draws, one.seed)
     picture = figures.bars(comparison.rows, metric, one.title, one.ideal, one.synthetic)
     facts = facts_of(one.manifest) | dict(one.facts)
     judged = every.of(one.split)
@@ -120,6 +122,7 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         *one.further,
         *(example_sections(one.examples, one.reference) if one.split == "test" else []),
         *left_out_section(left_out, one.manifest),
+        *named_sets_section(named),
         *detail_sections(comparison, trust, every, one.reference),
         *cohort_sections(one.manifest),
         *curve_sections(one.curves, one.reference),
@@ -129,7 +132,7 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         GLOSSARY,
     ]
     answered, reach = answer(comparison, metric, one.reference)
-    more = {"left_out": left_out, "cost": cost_table(one.costs), **lists}
+    more = {"left_out": left_out, "named_sets": named, "cost": cost_table(one.costs), **lists}
     paths = write_tables(folder, comparison, trust, {name: table for name, table in more.items() if len(table)})
     page = render_html(one.title, sections, synthetic=one.synthetic, answer=answered, reach=reach, facts=facts)
     card = render_card(**card_values(one, every, comparison, facts))

@@ -6,7 +6,13 @@ from typing import Any
 
 ROOMS = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__) if module.ispkg]
 """Each data set's own transforms, shifts and pictures."""
-SHARED = dict.fromkeys(("LoadPictured", "LoadWaveformd"), f"{__name__}.attached")
+SHARED = {
+    "LoadPictured": f"{__name__}.attached",
+    "LoadWaveformd": f"{__name__}.attached",
+    "LoadPicturesd": f"{__name__}.photographs",
+    "HashedWordsd": f"{__name__}.words",
+    "FrozenFeaturesd": f"{__name__}.frozen",
+}
 TRANSFORMS = SHARED | {name: place for room in ROOMS for name, place in getattr(room, "TRANSFORMS", {}).items()}
 """By public name, the module that defines it; the rooms of the data sets list theirs."""
 

@@ -77,15 +77,16 @@ NAMED: list[tuple[str, Kind | None]] = [
         r"^_|cache|device|progress|process_group|_fn$|func|writer|saver|reader|path|dir$|url|size_average|reduce$|_weight$|_random_samples",
         None,
     ),
-    (r"^(model|network|encoder_layer|decoder_layer)$", "block"),
+    (r"^(model|network|encoder|encoder_layer|decoder_layer)$", "block"),
     (r"^encoders$", "block+"),
-    (r"^folder$", "place"),
+    (r"^(folder|weights)$", "place"),
     (
         r"^(keys|label_keys|names|refer_keys|sub_keys|heatmap_keys|ref_image_keys|mask_keys|visibility_keys|output_key)$",
         "key+",
     ),
     (r"(_key|postfix|prefix|^name|meta_keys|key_dst)$", "key"),
     (r"^output_postfixes$", "key+"),
+    (r"^(picture|text)$", "key"),
     (r"^(act|act_name|acti_type|activation|last_act|out_activation)$", "act"),
     (r"^(norm|norm_name|norm_type)$", "norm"),
     (r"dtype", "dtype"),
@@ -120,7 +121,7 @@ NAMED: list[tuple[str, Kind | None]] = [
     ),
     (
         r"(features|channels|kernel_size|strides?|groups|layers|heads?|hidden.*|width|depths?|classes|filters|dilation|planes|patch_size"
-        r"|^labels|^experts|hours|rank|outputs|sizes?|^pool|widen|growth_rate|mlp_dim|d_model|dim_feedforward|embed(ding)?_dim|spatial_dims"
+        r"|^labels|^experts|^pictures$|^tokens$|hours|rank|outputs|sizes?|^pool|widen|growth_rate|mlp_dim|d_model|dim_feedforward|embed(ding)?_dim|spatial_dims"
         r"|^blocks.*|^dim_head|^num_(samples|cells|patches|bins|experts))$",
         "count",
     ),

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.experts.content_cache import ContentCache
 from i2m2_med.experts.huggingface import HuggingFaceEncoder, HuggingFaceNotes
 from i2m2_med.experts.joint import Joint, StaticEncoder
 from i2m2_med.sources.text.word_pieces import word_pieces
@@ -57,8 +56,9 @@ def test_frozen_says_the_same_and_trains_only_its_head(folder: Path, tokens: tor
 
 def test_frozen_equals_the_encoder_itself(folder: Path, tokens: torch.Tensor) -> None:
     encoder = HuggingFaceEncoder(str(folder)).eval()
-    chunks = tokens.reshape(4, 8)
-    torch.testing.assert_close(encoder.remembered(chunks), encoder.encode(chunks).detach())
+    trained = HuggingFaceEncoder(str(folder), frozen=False).eval()
+    trained.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(encoder(tokens), trained(tokens))
 
 
 def test_fine_tuned_trains_the_encoder(folder: Path, tokens: torch.Tensor) -> None:
@@ -67,31 +67,22 @@ def test_fine_tuned_trains_the_encoder(folder: Path, tokens: torch.Tensor) -> No
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in network.encoder.encoder.parameters())
 
 
-def test_each_content_is_encoded_once_also_over_runs(folder: Path, tokens: torch.Tensor, tmp_path: Path) -> None:
-    cache = tmp_path / "notes" / "embeddings.db"
-    first = HuggingFaceEncoder(str(folder), cache=str(cache))
+def test_each_content_is_encoded_once_also_over_runs(folder: Path, tokens: torch.Tensor) -> None:
+    first = HuggingFaceEncoder(str(folder))
     said = first(tokens)
-    assert len(first.cache.known) == 3  # two of the four chunks are the same text
-    second = HuggingFaceEncoder(str(folder), cache=str(cache))
+    assert len(first.store().waiting) == 3  # two of the four chunks are the same text
+    second = HuggingFaceEncoder(str(folder))
     second.load_state_dict(first.state_dict())
     second.encoder.forward = None  # the encoder is not asked again
     torch.testing.assert_close(second(tokens), said)
 
 
-def test_another_encoder_never_reads_the_other_s_vectors(folder: Path, tokens: torch.Tensor, tmp_path: Path) -> None:
-    one, other = (HuggingFaceEncoder(str(folder), cache=str(tmp_path / "c.db")) for _ in range(2))
+def test_another_encoder_never_reads_the_other_s_vectors(folder: Path, tokens: torch.Tensor) -> None:
+    one, other = (HuggingFaceEncoder(str(folder)) for _ in range(2))
     with torch.no_grad():
         other.encoder.embeddings.word_embeddings.weight.add_(1.0)
-    chunk = tokens.reshape(4, 8)[:1]
-    assert not torch.equal(one.remembered(chunk), other.remembered(chunk))
-
-
-def test_cache_holds_many(tmp_path: Path) -> None:
-    vectors = {number.to_bytes(4, "big"): np.full(3, number, np.float32) for number in range(1200)}
-    ContentCache(tmp_path / "c.db").put(vectors)
-    read = ContentCache(tmp_path / "c.db").get([*vectors, b"not there"])
-    assert read.keys() == vectors.keys()
-    assert all(np.array_equal(read[key], vectors[key]) for key in vectors)
+    assert not torch.equal(one.eval()(tokens), other.eval()(tokens))
+    assert one.store() is not other.store()
 
 
 def test_joins_other_modalities(folder: Path, tokens: torch.Tensor) -> None:

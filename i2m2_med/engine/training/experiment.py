@@ -34,6 +34,7 @@ from i2m2_med.files import digest, replace_file, sole_user, write_json
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
 from i2m2_med.samples.envelope import fit_envelope
+from i2m2_med.samples.frozen import encode_ahead
 from i2m2_med.samples.unannounced import add_unannounced
 from i2m2_med.workspace import workspace
 
@@ -287,6 +288,7 @@ def open_experiment(
     cohort = open_cohort(run, prepare(run, values.name, place, progress, skip_bad=skip_bad))
     check_prior(run.evaluation.prior, cohort.labels)
     add_unannounced(run, cohort, progress)
+    encode_ahead(cohort.transform, cohort.records, best_device(), progress)
     uri = ensure_store(place, run.tracking.uri)
     key = digest([what, portable(run), cohort.fingerprint, *weights, *depends])[:12]
     folder = place / "runs" / f"{what}-{values.name}-{key}"

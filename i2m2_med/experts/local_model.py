@@ -1,0 +1,88 @@
+"""A Hugging Face model of a local folder (extra `text`); nothing is ever fetched, no code of the folder is run."""
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from i2m2_med.errors import ConfigError, extra_hint
+
+Pooling = Literal["cls", "mean", "pooler"]
+
+
+def load_tower(
+    folder: Path, towers: Sequence[str], reads: Literal["pixel_values", "input_ids"], pooling: Pooling
+) -> Any:
+    """The model of a local folder, or the one of its towers that is listed first and there. Raises ConfigError for one that does
+    not read pictures (`pixel_values`) or texts (`input_ids`) alone.
+    """
+    model = load_encoder(folder, pooler=pooling == "pooler")
+    tower = next((getattr(model, name) for name in towers if hasattr(model, name)), model)
+    if getattr(tower, "main_input_name", "") != reads or str(model.config.model_type) == "vilt":
+        what = {"pixel_values": "pictures", "input_ids": "texts"}[reads]
+        raise ConfigError(f"{folder} holds a {type(model).__name__}, which reads no {what} alone")
+    return tower
+
+
+def load_encoder(folder: Path, *, pooler: bool = True) -> Any:
+    """The model of a local folder. Raises ConfigError where it holds no model, or not all of its weights: what a checkpoint lacks
+    would be random numbers.
+
+    pooler: whether its pooler is asked for too.
+    """
+    try:
+        from transformers import AutoModel
+        from transformers.utils import logging
+    except ImportError as error:
+        raise ConfigError(f"Hugging Face encoders need the transformers package: {extra_hint('text')}") from error
+    logging.disable_progress_bar()
+    if not (folder / "config.json").is_file():
+        raise ConfigError(
+            f"{folder} holds no config.json; name the local folder of an encoder saved by save_pretrained"
+        )
+    try:
+        model, told = AutoModel.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{folder} can't be loaded as an encoder: {why:.200}") from error
+    lacking = sorted(name for name in told["missing_keys"] if pooler or "pooler." not in name)
+    if lacking:
+        raise ConfigError(
+            f"{folder} lacks {len(lacking)} weights of a {type(model).__name__}, such as {lacking[0]}; is it of another kind?"
+        )
+    refuse_nan(model, folder)
+    return model
+
+
+def refuse_nan(model: nn.Module, place: Path) -> None:
+    """Raise ConfigError where weights are no finite numbers."""
+    broken = [name for name, tensor in model.state_dict().items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise ConfigError(f"{place}: {len(broken)} weights hold NaN or infinity, such as {broken[0]}; get it again")
+
+
+def pooled(
+    output: Any, pooling: Pooling, normalise: bool, there: Tensor | None = None
+) -> Float[Tensor, "some features"]:
+    """One vector of each text or picture: its states' first (`cls`), their mean, or what the model's own pooler says.
+
+    normalise: divide it by its length. there: (some, token), which states count for `mean`. Raises ConfigError without a pooler.
+    """
+    states: Tensor = output.last_hidden_state
+    if pooling == "pooler":
+        if getattr(output, "pooler_output", None) is None:
+            raise ConfigError("this model has no pooler; set pooling to cls or mean")
+        vectors = output.pooler_output
+    elif pooling == "mean":
+        weight = torch.ones_like(states[..., 0]) if there is None else there.to(states.dtype)
+        vectors = (states * weight[..., None]).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp_min(1)
+    else:
+        vectors = states[:, 0]
+    return nn.functional.normalize(vectors, dim=-1) if normalise else vectors

@@ -1,0 +1,67 @@
+"""Test sets that are parts of the test split, one sample in several of them perhaps: every paradigm on each, and their plain mean."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from i2m2_med.report.pages.html import Section
+from i2m2_med.report.pages.write import with_interval
+from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube, supports_of
+from i2m2_med.report.statistics.intervals import draw_weights, metric_interval
+from i2m2_med.report.statistics.paired_predictions import PairedPredictions
+from i2m2_med.report.statistics.patterns import FEWEST
+
+AUDIT = "shifted test sets"
+"""The audit in which a source names such sets: each is the samples that have a value in `group_<name>`."""
+WHOLE, MEAN = "whole split", "plain mean of the sets"
+SHOWN = ("accuracy", "soft_accuracy", "nll")
+HOW = "Each set is a part of the test split, and sets overlap: a draw of patients is used for all of them, and for their plain mean."
+
+
+def named_sets_table(
+    every: PairedPredictions, manifest: Mapping[str, Any], split: str, replicates: int, seed: int = 0
+) -> pd.DataFrame:
+    """paradigm, label, metric, set, value, low, high: the mean over seeds, intervals by patient.
+
+    Empty where the data name no sets; a set of fewer than ten patients is left out, of the mean too.
+    """
+    whole = every.of(split)
+    whole = whole.take(whole.common)
+    asked = {name: whole.first.samples[f"group_{name}"].notna() for name in manifest.get("audits", {}).get(AUDIT, {})}
+    parts = {WHOLE: whole} | {name: whole.take(inside.to_numpy()) for name, inside in asked.items()}
+    who = {name: pd.Index(part.first.samples["patient"].drop_duplicates()) for name, part in parts.items()}
+    weights = draw_weights(len(who[WHOLE]), replicates, seed)
+    cubes = {
+        name: replicate_cube(part, weights[who[WHOLE].get_indexer(who[name])])
+        for name, part in parts.items()
+        if len(who[name]) >= FEWEST
+    }
+    if not cubes.keys() - {WHOLE}:
+        return pd.DataFrame()
+    cubes[MEAN] = np.mean([cube for name, cube in cubes.items() if name != WHOLE], axis=0)
+    rows: list[Row] = []
+    for name, cube in cubes.items():
+        supports = supports_of(parts.get(name, whole))
+        for paradigm in whole.paradigms:
+            for label, metric, draws, _ in by_label(whole, np.moveaxis(cube[members(whole, paradigm)], 0, -1)):
+                head = {"paradigm": paradigm, "label": label, "metric": metric, "set": name}
+                if metric in SHOWN:
+                    rows.append(head | metric_interval(metric, draws.T, supports[label, metric])._asdict())
+    return pd.DataFrame(rows)
+
+
+def named_sets_section(table: pd.DataFrame) -> list[Section]:
+    """A table for each metric, with a row for each set and a column for each paradigm."""
+    if not len(table):
+        return []
+    numbers = table[["value", "low", "high"]].astype(float).to_numpy()
+    words = table.assign(value=[with_interval(*row) for row in numbers])
+    order = {"set": list(dict.fromkeys(table["set"])), "paradigm": list(dict.fromkeys(table["paradigm"]))}
+    shown = [
+        (metric, part.pivot(index=["label", "set"], columns="paradigm", values="value")[order["paradigm"]])
+        for metric, part in words.groupby("metric", sort=False)
+    ]
+    tables = [(str(metric), part.reindex(order["set"], level="set").reset_index()) for metric, part in shown]
+    return [Section("Named test sets", [HOW], tables=tables[:1], folded=tables[1:])]
