@@ -27,7 +27,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: setup
 	@env -u OMP_NUM_THREADS $(BIN)/i2m2 demo
 
-# Reference pages are made from the code, then the site, in build/docs; a broken link or an undocumented name ends it.
+# Reference pages are made from the code, then the site, in build/docs; a broken link or an undocumented name ends it. The output in the
+# tutorials is that of `python -m tests.tutorials`, which takes minutes.
 docs: setup
 	$(BIN)/python -m i2m2_med.config.reference > docs/settings.md
 	$(BIN)/python -m i2m2_med.predictions > docs/data_dictionary.md
@@ -40,10 +41,12 @@ test: setup
 test-all: setup
 	$(PYTEST) -m "slow and not cuda" --ignore tests/benchmarks $(addprefix --ignore ,$(NIGHTLY)) --timeout 1500
 
-# What of test-all every change has to pass: real servers, a real database, real wheels. The rest is long and rarely broken.
+# What of test-all every change has to pass: real servers, a real database, real wheels, the site (strict), the tutorials' own output, each
+# verb called. The rest is long and rarely broken.
 test-system: setup
 	$(PYTEST) -m "slow and not cuda" --timeout 1500 tests/system/test_server.py tests/system/test_mimic3_database.py \
-		tests/system/test_deployment.py tests/system/test_wheel.py
+		tests/system/test_deployment.py tests/system/test_wheel.py tests/system/test_docs.py tests/system/test_tutorials.py \
+		tests/pipelines/test_every_verb.py
 
 test-nightly: setup
 	$(PYTEST) -m "not cuda" --timeout 1500 $(NIGHTLY)

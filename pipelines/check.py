@@ -15,9 +15,6 @@ from i2m2_med.workspace import workspace
 from .arguments import Config, Overrides, as_typed
 from .prepare import show_coverage
 
-MOST_BESIDE = 6
-"""Labels whose counts have room beside each other."""
-
 
 def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data: bool = True) -> dict[str, Any]:
     """Check a config: YAML, settings, `_target_` names, networks, one batch, data.
@@ -90,10 +87,10 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
 
 
 def show_splits(splits: dict[str, Any], labels: Sequence[str]) -> None:
-    """Sizes and classes of each split: of many labels as a table of their own, a row each."""
+    """Sizes and classes of each split: of several labels as a table of their own, a row each."""
     sizes = {split: [counts["patients"], counts["studies"], counts["samples"]] for split, counts in splits.items()}
     classes = {label: [str(list(counts["classes"][label].values())) for counts in splits.values()] for label in labels}
-    if len(labels) > MOST_BESIDE:
+    if len(labels) > 1:
         table("Data", ["split", "patients", "studies", "samples"], [[split, *size] for split, size in sizes.items()])
         table("Samples per class", ["label", *splits], [[label, *cells] for label, cells in classes.items()])
         return

@@ -126,6 +126,12 @@ def test_extends_takes_a_shipped_config_by_its_name(tmp_path):
     assert run.task == load_config("knee_demo", ("source.root=.",))[0].task
 
 
+def test_extends_of_no_shipped_config_says_which_was_meant(tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: knee_dem\n")
+    with pytest.raises(ConfigError, match="nor a shipped config; did you mean 'knee_demo'"):
+        load_config(str(tmp_path / "mine.yaml"))
+
+
 def test_extends_merges_and_another_target_replaces(good, tmp_path):
     child = tmp_path / "child.yaml"
     child.write_text(

@@ -1,5 +1,6 @@
 """Laws over every data set: what its `Source` declares is there, and of the kind that shared code asks for."""
 
+import inspect
 from importlib import import_module
 from typing import Any
 
@@ -30,6 +31,11 @@ def asked(settings: type[BaseModel], name: str) -> dict[str, Any]:
 
 def test_it_knows_its_name(source, request):
     assert source.name == request.node.callspec.params["source"]
+
+
+def test_it_says_for_a_person_how_a_study_has_to_look(source):
+    assert source.expects()
+    assert inspect.getdoc(Source.study) not in source.expects()
 
 
 def test_what_draws_it_draws(source):

@@ -163,7 +163,11 @@ class Source(BaseSource):
         return records
 
     def study(self, folder: Path) -> Study:
-        """Open a study folder for scoring: one volume of any format."""
+        """One volume in a study's folder, or as a file of its own.
+
+        It may be fastMRI or ISMRMRD raw data (*.h5), k-space (*.npy, BART's *.cfl), NIfTI images (magnitude and phase, real and
+        imaginary, or the one that was acquired), or MR DICOM files. Where there are several, `study.yaml` says which counts: `kspace: FILE`.
+        """
         return open_study(folder, self.settings.ismrmrd)
 
     def _volumes(self, flow: Flow) -> list[VolumeFiles]:

@@ -103,6 +103,7 @@ class Source(source.Source):
         return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self.modalities}
 
     def study(self, folder: Path) -> source.Study:  # noqa: ARG002
+        """No folder: rows of im.pk are scored by a model that was trained on source mimic3."""
         raise SourceError("rows of im.pk are no study folders; score with a model that was trained on source mimic3")
 
 

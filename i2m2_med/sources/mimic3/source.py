@@ -138,6 +138,10 @@ class Source(BaseSource):
         return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in self.in_arrays}
 
     def study(self, folder: Path) -> Study:
+        """Any of these in a study's folder: `series.csv` (time, concept, value, unit), `static.json`, `notes/HOURS_category.txt`.
+
+        Times are hours since admission to intensive care. What is not there is an absent modality; what can't be understood is refused.
+        """
         return open_study(folder, self.settings)
 
 

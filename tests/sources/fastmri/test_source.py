@@ -77,7 +77,7 @@ def test_official_splits_are_kept(knees: Path, tmp_path: Path) -> None:
     records = ingest(knees, tmp_path, splits=official)
     assert records.filter(pl.col("split") == "test")["study"].unique().sort().to_list() == sorted(names[:2])
     official.write_text("file,split\n")
-    with pytest.raises(SourceError, match="no split of train, valid, test"):
+    with pytest.raises(SourceError, match=f"no split of train, valid, test: {sorted(names)[0]}"):
         ingest(knees, tmp_path, splits=official)
 
 
