@@ -1,6 +1,7 @@
 """Samples worth a look: which ones a prediction table points at, and the folder that keeps them with their pictures."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -126,7 +127,9 @@ def example_of(
 
 
 def write_examples(folder: Path, examples: Sequence[Example], pictures: Sequence[bytes]) -> None:
-    """Write a folder of examples and their pictures (WebP; empty: none), whole or not at all."""
+    """Write a folder of examples and their pictures (WebP; empty: none), whole or not at all, in place of an earlier one."""
+    if (folder / LISTED).is_file():  # not a stranger's folder of that name
+        shutil.rmtree(folder)
     with replace_folder(folder) as beside:
         listed: list[dict[str, Any]] = []
         for number, (one, picture) in enumerate(zip(examples, pictures, strict=True), 1):

@@ -77,6 +77,7 @@ def show(diagnosis: "Diagnosis", ideal: str) -> None:
 
 def diagnose(opened: "Opened", folder: Path, seed: int, ideal: str) -> "Diagnosis":
     """The diagnosis of one paradigm with all of its seeds. ideal: what an ideal observer gets, in a sentence."""
+    from i2m2_med.engine.tracking.provenance import origin
     from i2m2_med.report.dependence.conditions import PAIRED
     from i2m2_med.report.pages.diagnosis import write_diagnosis
     from i2m2_med.report.statistics.table import read_predictions
@@ -97,6 +98,7 @@ def diagnose(opened: "Opened", folder: Path, seed: int, ideal: str) -> "Diagnosi
         ideal=ideal,
         examples=folder / "examples",
         paradigm=str(first.paradigm),
+        provenance=origin(opened.run_id),
     )
 
 

@@ -74,6 +74,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     again = read_examples(tmp_path / "examples")
     assert again == [replace(chosen[0], picture="1_conflict.webp"), *chosen[1:]]
     assert (tmp_path / "examples" / again[0].picture).read_bytes() == b"picture"
+    write_examples(tmp_path / "examples", chosen[:1], [b""])  # an earlier call's are replaced
+    assert [path.name for path in (tmp_path / "examples").iterdir()] == [LISTED]
     assert read_examples(tmp_path / "none") == []
     assert read_examples(None) == []
 

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from i2m2_med.config.run import RunConfig
 from i2m2_med.drawing import Figure
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.engine.prediction.saliency import saliency_maps
@@ -24,10 +25,13 @@ DPI = 100
 SIMULATED = "simulated data"
 
 
-def draw_examples(predictor: Predictor, cohort: Cohort, table: pd.DataFrame, folder: Path) -> None:
-    """Choose examples from a run's predictions and write them, with pictures where the data set draws any, into `folder`."""
-    source = open_source(predictor.run)
-    synthetic = predictor.run.synthetic or bool(cohort.manifest["synthetic"])
+def draw_examples(predictor: Predictor, run: RunConfig, cohort: Cohort, table: pd.DataFrame, folder: Path) -> None:
+    """Choose examples from a run's predictions and write them, with pictures where the data set draws any, into `folder`.
+
+    run: the predictor's, with the places of its data.
+    """
+    source = open_source(run)
+    synthetic = run.synthetic or bool(cohort.manifest["synthetic"])
     chosen = choose(table, cohort.labels.classes)
     made = [draw_one(one, source, predictor, cohort, synthetic=synthetic) for one in chosen]
     write_examples(folder, [one for one, _ in made], [picture for _, picture in made])

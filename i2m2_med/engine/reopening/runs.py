@@ -39,6 +39,8 @@ class Opened:
     """The data as each model's fold divides them; one of them outside of a cross-validation."""
     tables: dict[tuple[str, int], pd.DataFrame]
     """(paradigm, seed) → predictions on validation and test, of all runs of the comparison; empty for a bare model folder."""
+    root: Path
+    """Where the data are."""
 
     def shuffled(self, progress: Progress, seed: int = 0) -> list[Shuffled]:
         """Predictions of each seed under every condition, out of fold in a cross-validation; each model meets the same shuffles."""
@@ -57,7 +59,7 @@ class Opened:
         """Draw examples of the first model's predictions into `folder`; of a cross-validation, of its first fold."""
         fold = self.models[0].run.split.fold
         own = table if fold is None else table[table["fold"] == fold]
-        draw_examples(self.models[0], self.folds[0], own, folder)
+        draw_examples(self.models[0], with_root(self.config, self.root), self.folds[0], own, folder)
 
 
 def judged(cohort: Cohort) -> list[Samples]:
@@ -139,7 +141,7 @@ def open_run_again(
     ]
     pooled = any(is_pooled(one) for one in members)
     whole = open_cohort(with_root(models[0].run.of_fold(None), place), folds[0].folder) if pooled else folds[0]
-    return Opened(run_id, models[0].run, tuple(models), whole, tuple(folds), tables_of(members))
+    return Opened(run_id, models[0].run, tuple(models), whole, tuple(folds), tables_of(members), place)
 
 
 def open_models(

@@ -110,7 +110,7 @@ class Experiment:
             with replace_file(folder / "predictions.parquet") as beside:
                 write_table(table, beside)
             if self.reports:
-                draw_examples(predictor, self.cohort, table, folder / "report" / "examples")
+                draw_examples(predictor, self.run, self.cohort, table, folder / "report" / "examples")
             early = judge_early(predictor, table[table["split"] == "test"])
             if len(early):
                 early.to_csv(folder / EARLY, index=False)

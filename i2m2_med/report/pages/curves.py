@@ -24,8 +24,12 @@ def curve_sections(curves: Mapping[Model, pd.DataFrame], reference: str) -> list
     """The reference's curves, those of other paradigms folded; none where none were recorded. curves: by (paradigm, seed)."""
     names = list(dict.fromkeys(name for (name, _), table in curves.items() if len(table)))
     plots = {name: paradigm_plots(name, curves) for name in names}
-    folded = {nice(name): each for name, each in plots.items() if name != reference}
-    return [Section("Training curves", [HOW], plots=plots.get(reference, []), folded_plots=folded)] if names else []
+    others = [plot for name, each in plots.items() if name != reference for plot in each]
+    return (
+        [Section("Training curves", [HOW], plots=plots.get(reference, []), folded_plots={"Other paradigms": others})]
+        if names
+        else []
+    )
 
 
 def paradigm_plots(paradigm: str, curves: Mapping[Model, pd.DataFrame]) -> list[Plot]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -44,13 +45,15 @@ def write_diagnosis(
     ideal: str = "",
     examples: Path | None = None,
     paradigm: str = "",
+    provenance: Mapping[str, str] = MappingProxyType({}),
     draws: int = 1000,
 ) -> Diagnosis:
     """Diagnose and write diagnosis.html, dependence.png and the tables as CSV into `folder`.
 
     seeds: predictions by condition for each seed of one paradigm. alone: by modality, predictions of a model that was trained
     on it alone, where there is one (for the decomposition). trained: the mode of training, for the reader; ideal: a sentence on
-    what an ideal observer gets, where the data are simulated; examples: a folder of samples to look at, of `paradigm`'s first seed.
+    what an ideal observer gets, where the data are simulated; examples: a folder of samples to look at, of `paradigm`'s first seed;
+    provenance: what is said of the page's origin.
     """
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
     paired = [one[PAIRED] for one in seeds]
@@ -77,6 +80,7 @@ def write_diagnosis(
         trained=trained,
         ideal=ideal,
         shown=example_sections(examples, paradigm),
+        provenance=provenance,
     )
     return Diagnosis(
         verdict_of, tables, _write(folder, tables, {"diagnosis.html": page.encode(), "dependence.png": picture})

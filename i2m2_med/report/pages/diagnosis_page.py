@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ def diagnosis_page(
     trained: str,
     ideal: str = "",
     shown: Sequence[Section] = (),
+    provenance: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The page, self-contained. shown: sections of examples."""
     by_label = pd.DataFrame([{"label": name, "verdict": verdict} for name, verdict in verdicts.items()])
@@ -90,10 +92,11 @@ def diagnosis_page(
         *expert_sections(tables, trained),
         *shown,
         *cohort_sections(manifest),
-        provenance_section(manifest, {}),
+        provenance_section(manifest, provenance),
         GLOSSARY,
     ]
-    answer = f"{title}: {verdicts['overall']}"
+    overall = verdicts["overall"]
+    answer = f"{overall[:1].upper()}{overall[1:]}."
     return render_html(title, sections, synthetic=synthetic, answer=answer, reach=ideal, facts=facts_of(manifest))
 
 

@@ -37,9 +37,9 @@ def card(example: Example, folder: Path) -> Card:
         {
             "who": voice.who if voice.who == MODEL else f"expert {voice.who}",
             "says": voice.says,
-            "with probability": voice.p,
+            "p": voice.p,
         }
-        | {"gives the truth": voice.p_truth}
+        | {"p of the truth": voice.p_truth}
         for voice in example.voices
     ]
     picture = (folder / example.picture).read_bytes() if example.picture else b""

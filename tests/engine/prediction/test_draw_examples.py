@@ -64,7 +64,7 @@ def test_every_data_set_draws_what_its_model_saw(
     predictor, cohort = untrained(config, tmp_path / "data", tmp_path / "work")
     predictions = predictor.predict(cohort.samples("test"))
     for again in ("one", "two"):
-        draw_examples(predictor, cohort, predictions, tmp_path / again)
+        draw_examples(predictor, predictor.run, cohort, predictions, tmp_path / again)
     examples = read_examples(tmp_path / "one")
     assert examples[0].why == "conflict"
     names = {str(name) for name in cohort.records["study"]}
@@ -89,7 +89,7 @@ def test_public_pictures_stand_with_their_text(
 ) -> None:
     simulated(tmp_path / "data")
     predictor, cohort = untrained(config, tmp_path / "data", tmp_path / "work", override)
-    draw_examples(predictor, cohort, predictor.predict(cohort.samples("test")), tmp_path / "one")
+    draw_examples(predictor, predictor.run, cohort, predictor.predict(cohort.samples("test")), tmp_path / "one")
     texts = {row.get("_sentence") or row["_question"] for row in cohort.records.to_dicts()}
     examples = read_examples(tmp_path / "one")
     assert examples[0].why == "conflict"
