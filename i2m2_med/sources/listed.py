@@ -21,6 +21,8 @@ from i2m2_med.sources.source import Source, Study
 ENDINGS = {".json", ".jsonl"}
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 """An identifier: it may become a part of a file's name."""
+MOST_DIGITS = 18
+"""Of a number that fits into 64 bits."""
 ABOVE = 4
 """Folders, from the list's own upwards, that its pictures are looked for in."""
 
@@ -112,6 +114,14 @@ def plain(value: Any, what: str, where: str) -> str:
     if not PLAIN.fullmatch(text):
         raise SourceError(f"{where}: {what} is no plain identifier (letters, digits, - and _)")
     return text
+
+
+def number_in(value: Any, what: str, where: str) -> int:
+    """Return an identifier that is a whole number. Raises SourceError for another one, which it doesn't repeat."""
+    text = plain(value, what, where)
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
+        raise SourceError(f"{where}: {what} is no whole number of at most {MOST_DIGITS} digits")
+    return int(text)
 
 
 def text_in(value: Any, where: str) -> str:

@@ -87,7 +87,7 @@ class Flow:
             return
         hint = "Mend it, or go on without it: --skip-bad."
         if len(self.bad) == 1:
-            raise SourceError(f"{self.bad[0]} {hint}")
+            raise SourceError(f"{self.bad[0].rstrip('.')}. {hint}")
         lines = "\n".join(f"  {why}" for why in self.bad)
         raise SourceError(f"{len(self.bad)} of {of} files can't be used:\n{lines}\n{hint.replace(' it', ' them')}")
 

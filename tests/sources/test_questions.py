@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import SourceError
 from i2m2_med.simulate.vqa_vs.world import ANSWERS, Dials, draw, evidence, observed, shifts
 from i2m2_med.simulate.vqa_vs.write import simulate
+from i2m2_med.sources.formats.json_lines import read_json_list
 from i2m2_med.sources.source import Flow
 from i2m2_med.sources.text.answers import normalised
 from i2m2_med.sources.vqa_rad import Settings as RadSettings
@@ -85,6 +87,11 @@ def test_objects_that_hold_the_lists_are_read_as_well(drawn, tmp_path):
     assert len(ingest(root, tmp_path)) == 200
 
 
+def first(content: list[dict], **values) -> list[dict]:
+    """The list with other values in its first entry."""
+    return [content[0] | values, *content[1:]]
+
+
 def changed(root: Path, name: str, change) -> None:
     path = root / name
     content = json.loads(path.read_text())
@@ -95,7 +102,36 @@ def changed(root: Path, name: str, change) -> None:
     ("name", "change", "words"),
     [
         ("Val/Val-Ans.json", lambda c: c[1:], "lacks the answers of 1 questions"),
-        ("Val/Val-Ques.json", lambda c: [*c, c[0]], "asks 1 questions twice"),
+        ("Val/Val-Ques.json", lambda c: [*c, c[0]], "asks a question twice: entry 20"),
+        ("Val/Val-Ans.json", lambda c: [*c, c[0]], "entry 20 has the question_id of an earlier one"),
+        ("Val/Val-Ques.json", lambda c: first(c, question_id=1.5), "entry 0: question_id is no plain identifier"),
+        ("Val/Val-Ques.json", lambda c: first(c, question_id=True), "entry 0: question_id is no plain identifier"),
+        ("Val/Val-Ques.json", lambda c: first(c, image_id="../../etc"), "entry 0: image_id is no plain identifier"),
+        (
+            "Val/Val-Ques.json",
+            lambda c: first(c, image_id=10**30),
+            "entry 0: image_id is no whole number of at most 18",
+        ),
+        ("Val/Val-Ques.json", lambda c: first(c, image_id=None), "entry 0: image_id is no plain identifier"),
+        ("Val/Val-Ques.json", lambda c: first(c, question=["What?"]), "entry 0: the text is a list"),
+        ("Val/Val-Ques.json", lambda c: first(c, question=" "), "entry 0: the question is empty"),
+        ("Val/Val-Ans.json", lambda c: first(c, answers=[]), "entry 0: answers is not a list of objects"),
+        ("Val/Val-Ans.json", lambda c: first(c, answers="yes"), "entry 0: answers is not a list of objects"),
+        (
+            "Val/Val-Ans.json",
+            lambda c: first(c, answers=[{"answer_id": 1}]),
+            "entry 0: answers is not a list of objects",
+        ),
+        (
+            "Val/Val-Ans.json",
+            lambda c: first(c, answers=[{"answer": None}]),
+            "entry 0: the answer is NoneType, not a text",
+        ),
+        (
+            "Val/Val-Ans.json",
+            lambda c: first(c, multiple_choice_answer=" "),
+            "entry 0: the answer is empty, not a text",
+        ),
         ("Val/Val-Ques.json", lambda c: [{"question_id": 1}, *c], "lacks image_id, question"),
         ("Val/Val-Ans.json", lambda c: str(len(c)), "is not a list"),
     ],
@@ -131,6 +167,71 @@ def test_the_ideal_joint_is_best_in_distribution_and_the_product_worst_where_bot
     both = shifts(made)["QT+KO"]
     tail = {name: hit[both].mean() for name, hit in right.items()}
     assert tail["i2m2"] < tail["inter"] < tail["shortcut_free"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[{"a": NaN}]', "NaN is no number"),
+        ('[{"a": -Infinity}]', "-Infinity is no number"),
+        ('[{"a": 1, "a": 2}]', "an object has a name twice"),
+        ('[{"a": "\\ud83d"}]', "holds half a character"),
+        ('[{"a": "\\ud83d\\ude00"}, 7]', "not a list of objects"),  # a whole character
+        (f'[{{"a": {"9" * 5000}}}]', "is no plain JSON"),
+        ("[" * 100_000, "is no plain JSON"),
+        ('[{"a": 1}', "is no JSON; get"),
+        ('[\n{"a": 1},\n}', r"is no JSON \(line 3\); get"),
+        ("", "is no JSON"),
+    ],
+)
+def test_what_is_no_plain_json_is_one_clear_line(tmp_path, text, words):
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    with pytest.raises(SourceError, match=words) as caught:
+        read_json_list(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def rad(tmp_path: Path, **values) -> tuple[Path, list[dict]]:
+    """A list of VQA-RAD's form with two questions on a picture."""
+    home = tmp_path / "rad"
+    (home / "VQA_RAD Image Folder").mkdir(parents=True)
+    Image.new("CMYK", (8, 8)).save(home / "VQA_RAD Image Folder" / "a.jpg")
+    one = {"qid": 1, "phrase_type": "freeform", "image_name": "a.jpg", "question": "Is it?", "answer": "YES ",
+           "answer_type": "Closed "}  # fmt: skip
+    content = [one | values, one | {"qid": "2", "answer": "No"}]
+    (home / "VQA_RAD Dataset Public.json").write_text(json.dumps(content))
+    return home, content
+
+
+def test_vqa_rad_reads_labels_in_any_case_and_numbers_as_answers(tmp_path):
+    home, _ = rad(tmp_path, answer=4, answer_type="OPEN")
+    records = RadSource(RadSettings(root=home)).ingest(tmp_path, tmp_path, Flow(), Progress())
+    assert records["label_answer"].to_list() == [0]
+    opened = RadSource(RadSettings(root=home, questions="open", least=1))
+    opened.ingest(tmp_path, tmp_path, Flow(), Progress())
+    assert opened.labels_in(tmp_path).classes == ("4",)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"answer": None}, "entry 0: the answer is NoneType"),
+        ({"answer": ["yes"]}, "entry 0: the answer is list"),
+        ({"answer": ""}, "entry 0: the answer is empty"),
+        ({"question": 5}, "entry 0: the text is a int"),
+        ({"question": ""}, "entry 0: the question is empty"),
+        ({"qid": "2"}, r"1 questions \(qid\) twice"),
+        ({"image_name": "../a.jpg"}, "is no plain file name"),
+        ({"image_name": "b.jpg"}, r"b\.jpg is not there"),
+    ],
+)
+def test_a_wrong_question_of_vqa_rad_is_one_clear_line(tmp_path, values, words):
+    home, _ = rad(tmp_path, **values)
+    with pytest.raises(SourceError, match=words) as caught:
+        RadSource(RadSettings(root=home)).ingest(tmp_path, tmp_path, Flow(), Progress())
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"VQA-RAD is not in {SHARED}")

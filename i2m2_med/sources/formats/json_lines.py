@@ -1,4 +1,8 @@
-"""JSON files of examples: one object a line, or one list. Bounded, and read whole or refused with the line that is wrong."""
+"""JSON files of examples: one object a line, or one list. Bounded, and read whole or refused with the line that is wrong.
+
+What Python reads beyond JSON, or reads in silence, is refused: NaN and infinity, a name given twice in an object, half a character
+(a lone surrogate), a number of thousands of digits.
+"""
 
 import json
 from pathlib import Path
@@ -15,10 +19,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(_text(path).splitlines(), start=1):
         if not line.strip():
             continue
-        try:
-            content = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise SourceError(f"{path.name} line {number} is no JSON; get the file again") from error
+        content = strict_json(line, f"{path.name} line {number}")
         if not isinstance(content, dict):
             raise SourceError(f"{path.name} line {number} is a {type(content).__name__}; an object is asked for")
         objects.append(content)
@@ -27,15 +28,38 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 def read_json_list(path: Path, inside: str | None = None) -> list[dict[str, Any]]:
     """Return the objects of a file that is one list, or an object that holds the list under the name `inside`."""
-    try:
-        content: Any = json.loads(_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise SourceError(f"{path.name} is no JSON{where}; get the file again") from error
+    content = strict_json(_text(path), path.name)
     if isinstance(content, dict) and inside in content:
         content = content[inside]
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
         raise SourceError(f"{path.name} is not a list of objects; is it the file that its name says?")
+    return content
+
+
+def strict_json(text: str, where: str) -> Any:
+    """Return what a JSON text says. Raises SourceError for anything that is not plain JSON."""
+    try:
+        content = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
+        if "\\ud" in text.lower():
+            json.dumps(content, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        line = f" (line {error.lineno})" if "\n" in text else ""
+        raise SourceError(f"{where} is no JSON{line}; get the file again") from error
+    except UnicodeEncodeError as error:
+        raise SourceError(f"{where} holds half a character (a lone surrogate); get the file again") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{where} is no plain JSON: {str(error).splitlines()[0]:.80}; get the file again") from error
+    return content
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("an object has a name twice")
     return content
 
 

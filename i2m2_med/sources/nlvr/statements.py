@@ -54,6 +54,8 @@ def read_part(home: Path, version: int, part: str) -> list[Statement]:
     examples = read_json_lines(path)
     for number, example in enumerate(examples, start=1):
         need(example, ("identifier", "sentence", "label"), f"{path.name} line {number}")
+        if not text_in(example["sentence"], f"{path.name} line {number}"):
+            raise SourceError(f"{path.name} line {number}: the sentence is empty")
         if str(example["label"]).strip().lower() not in TRUTH:
             raise SourceError(
                 f"{path.name} line {number}: the label is {str(example['label'])!r:.20}, not true or false"
@@ -152,5 +154,6 @@ def subsets(labels: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def _arrangement(scene: Any) -> str:
     """`towers`: every object stands in the middle of its box, one on the other; `scattered`."""
-    objects = [one for box in scene or [] for one in box]
+    boxes = scene if isinstance(scene, list) else []
+    objects = [one for box in boxes if isinstance(box, list) for one in box if isinstance(one, dict)]
     return "towers" if objects and all(one.get("x_loc") == 40 for one in objects) else "scattered"

@@ -4,9 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import polars as pl
 
+from i2m2_med.errors import SourceError
 from i2m2_med.predictions import NO_CLASS
 
 NUMBERS = {
@@ -39,6 +41,15 @@ def normalised(answer: str) -> str:
     text = re.sub(r"(?<!\d)\.(?!\d)", "", APART.sub(" ", text)).lower()
     words = (NUMBERS.get(word, word) for word in text.split())
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
+
+
+def answer_in(value: Any, where: str) -> str:
+    """Return an answer as text, a number too. Raises SourceError for a question that has none."""
+    if type(value) not in {str, int, float} or not str(value).strip():
+        raise SourceError(
+            f"{where}: the answer is {'empty' if isinstance(value, str) else type(value).__name__}, not a text or number"
+        )
+    return str(value)
 
 
 def vocabulary(answers: Iterable[str], least: int, most: int | None = None) -> tuple[str, ...]:

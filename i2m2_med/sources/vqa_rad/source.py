@@ -23,7 +23,7 @@ from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.listed import Entry, ListedSource, plain, text_in
 from i2m2_med.sources.question_study import QUESTION_RESULTS, open_question
 from i2m2_med.sources.source import Flow, Labels, Progress, Study
-from i2m2_med.sources.text.answers import answer_columns, normalised, vocabulary
+from i2m2_med.sources.text.answers import answer_columns, answer_in, normalised, vocabulary
 
 QUESTIONS, PICTURES, ANSWERS = "VQA_RAD Dataset Public.json", "VQA_RAD Image Folder", "answers.json"
 CLOSED = ("no", "yes")
@@ -91,11 +91,11 @@ class Source(ListedSource):
         answers = (
             CLOSED
             if self.settings.questions == "closed"
-            else vocabulary((str(e["answer"]) for e in kept), self.settings.least)
+            else vocabulary((e["answer"] for e in kept), self.settings.least)
         )
         write_json(folder / ANSWERS, answers)
         classes = {answer: at for at, answer in enumerate(answers)}
-        own = [normalised(str(one["answer"])) for one in kept]
+        own = [normalised(one["answer"]) for one in kept]
         scores = [[{"class": classes[answer], "score": 1.0}] if answer in classes else [] for answer in own]
         labels = answer_columns(scores, "answer")
         if self.settings.questions == "closed":
@@ -137,7 +137,11 @@ class Source(ListedSource):
         path = self.home / QUESTIONS
         every = read_json_list(path)
         for number, one in enumerate(every):
-            need(one, NEEDED, f"{path.name} entry {number}")
+            where = f"{path.name} entry {number}"
+            need(one, NEEDED, where)
+            one["answer"] = answer_in(one["answer"], where)
+            if not text_in(one["question"], where):
+                raise SourceError(f"{where}: the question is empty")
         twice = [name for name, count in Counter(str(one["qid"]) for one in every).items() if count > 1]
         if twice:
             raise SourceError(f"{path.name} holds {len(twice)} questions (qid) twice, such as {twice[0]:.20}")
@@ -149,7 +153,7 @@ class Source(ListedSource):
             others = [one for one in every if str(one["answer_type"]).strip().upper() != "CLOSED"]
             flow.step("open questions", len(others), len(closed), "closed")
             return others
-        kept = [one for one in closed if normalised(str(one["answer"])) in CLOSED]
+        kept = [one for one in closed if normalised(one["answer"]) in CLOSED]
         flow.step("closed questions", len(closed), len(every) - len(closed), "open")
         flow.step("answered by yes or no", len(kept), len(closed) - len(kept), "closed, with another answer")
         return kept

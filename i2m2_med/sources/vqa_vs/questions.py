@@ -7,13 +7,13 @@
 Each of the nine shifted sets is a subset of the IID test.
 """
 
-from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.json_lines import need, read_json_list
-from i2m2_med.sources.listed import Entry, home_above, plain, text_in
+from i2m2_med.sources.listed import Entry, home_above, number_in, plain, text_in
+from i2m2_med.sources.text.answers import answer_in
 
 PARTS = {"train": "Training/Training", "valid": "Val/Val", "test": "IID-Test/IID-Test"}
 SHIFTS = ("QT", "KW", "KWP", "QT+KW", "KO", "KOP", "QT+KO", "KW+KO", "QT+KW+KO")
@@ -48,30 +48,52 @@ def read_questions(home: Path, part: str) -> list[Question]:
     """Return a part's questions in the order of its list. Raises SourceError where the two lists don't belong together."""
     asked, answered = part_files(home, part)
     questions, answers = read_json_list(asked, "questions"), read_json_list(answered, "annotations")
+    by_id: dict[int, Question] = {}
     for number, one in enumerate(questions):
-        need(one, ("question_id", "image_id", "question"), f"{asked.name} entry {number}")
-    by_id: dict[int, dict[str, Any]] = {}
+        question = _asked(one, f"{asked.name} entry {number}")
+        if question.question_id in by_id:
+            raise SourceError(
+                f"{asked.name} asks a question twice: entry {number} has the question_id of an earlier one"
+            )
+        by_id[question.question_id] = question
+    answered_ids: set[int] = set()
     for number, one in enumerate(answers):
-        need(one, ("question_id", "multiple_choice_answer", "answers"), f"{answered.name} entry {number}")
-        by_id[int(one["question_id"])] = one
-    twice = [name for name, count in Counter(int(one["question_id"]) for one in questions).items() if count > 1]
-    if twice:
-        raise SourceError(f"{asked.name} asks {len(twice)} questions twice, such as {twice[0]}")
-    lacking = [int(one["question_id"]) for one in questions if int(one["question_id"]) not in by_id]
-    if lacking:
-        raise SourceError(f"{answered.name} lacks the answers of {len(lacking)} questions, such as {lacking[0]}")
-    return [_joined(one, by_id[int(one["question_id"])]) for one in questions]
+        where = f"{answered.name} entry {number}"
+        need(one, ("question_id", "multiple_choice_answer", "answers"), where)
+        question_id = number_in(one["question_id"], "question_id", where)
+        if question_id in answered_ids:
+            raise SourceError(f"{where} has the question_id of an earlier one")
+        answered_ids.add(question_id)
+        if question_id in by_id:
+            by_id[question_id] = _with_answers(by_id[question_id], one, where)
+    if lacking := len(by_id.keys() - answered_ids):
+        raise SourceError(f"{answered.name} lacks the answers of {lacking} questions")
+    return [*by_id.values()]
 
 
-def _joined(asked: dict[str, Any], answered: dict[str, Any]) -> Question:
-    given = tuple(str(one["answer"]) for one in answered["answers"])
-    return Question(
-        int(asked["question_id"]),
-        int(asked["image_id"]),
-        str(asked["question"]),
-        str(answered["multiple_choice_answer"]),
-        given,
-        str(answered.get("answer_type", "other")).strip().lower(),
+def _asked(one: dict[str, Any], where: str) -> Question:
+    """A question without its answers."""
+    need(one, ("question_id", "image_id", "question"), where)
+    question_id, image_id = (number_in(one[name], name, where) for name in ("question_id", "image_id"))
+    text = text_in(one["question"], where)
+    if not text:
+        raise SourceError(f"{where}: the question is empty")
+    return Question(question_id, image_id, text, "", (), "")
+
+
+def _with_answers(question: Question, one: dict[str, Any], where: str) -> Question:
+    """A question with the answers that were given to it."""
+    given = one["answers"]
+    if (
+        not isinstance(given, list)
+        or not given
+        or not all(isinstance(each, dict) and "answer" in each for each in given)
+    ):
+        raise SourceError(f"{where}: answers is not a list of objects that have an answer")
+    return question._replace(
+        answer=answer_in(one["multiple_choice_answer"], where),
+        given=tuple(answer_in(each["answer"], where) for each in given),
+        answer_type=str(one.get("answer_type", "other")).strip().lower(),
     )
 
 
@@ -79,7 +101,7 @@ def shifted(home: Path) -> dict[str, set[int]]:
     """By shift, the ids of its questions; shifts without a file are left out."""
     there = {name: part_files(home, name)[0] for name in SHIFTS}
     return {
-        name: {int(one["question_id"]) for one in read_json_list(path, "questions")}
+        name: {number_in(one.get("question_id"), "question_id", path.name) for one in read_json_list(path, "questions")}
         for name, path in there.items()
         if path.is_file()
     }
@@ -95,11 +117,9 @@ def listed_questions(path: Path) -> list[Entry]:
     for number, one in enumerate(questions):
         where = f"{path.name} entry {number}"
         need(one, ("question_id", "image_id", "question"), where)
-        image = plain(one["image_id"], "image_id", where)
-        if not image.isdecimal():
-            raise SourceError(f"{where}: image_id is no number")
+        image = number_in(one["image_id"], "image_id", where)
         name = plain(one["question_id"], "question_id", where)
-        entries.append(Entry(name, text_in(one["question"], where), (picture_of(root, int(image)),)))
+        entries.append(Entry(name, text_in(one["question"], where), (picture_of(root, image),)))
     return entries
 
 

@@ -102,6 +102,13 @@ def test_missing_pictures_are_counted_in_one_line_and_may_be_left_out(drawn, tmp
     [
         ('{"sentence": "x"', "is no JSON"),
         ("[1]", "is a list"),
+        ('{"sentence": "x", "sentence": "y", "identifier": "9-0", "label": "true"}', "has a name twice"),
+        ('{"sentence": "x\\ud800", "identifier": "9-0", "label": "true"}', "holds half a character"),
+        ('{"sentence": NaN, "identifier": "9-0", "label": "true"}', "NaN is no number"),
+        ('{"sentence": 7, "identifier": "9-0", "label": "true"}', "the text is a int"),
+        ('{"sentence": " ", "identifier": "9-0", "label": "true"}', "the sentence is empty"),
+        ('{"sentence": "x", "identifier": "../9-0", "label": "true"}', "no plain identifier"),
+        ('{"sentence": "x", "identifier": "9-0", "label": "true", "directory": ".."}', "no plain identifier"),
         ('{"sentence": "x", "identifier": "9-0"}', "lacks label"),
         ('{"sentence": "x", "identifier": "9-0", "label": "maybe"}', "not true or false"),
         ('{"sentence": "x", "identifier": "9-x", "label": "true"}', "does not end in a number"),
