@@ -101,6 +101,6 @@ def test_public_pictures_stand_with_their_text(
 def test_pictures_can_be_left_out(tmp_path: Path) -> None:
     knee(tmp_path / "data")
     predictor, cohort = untrained("knee_demo", tmp_path / "data", tmp_path / "work", "evaluation.pictures=false")
-    draw_examples(predictor, cohort, predictor.predict(cohort.samples("test")), tmp_path / "one")
+    draw_examples(predictor, predictor.run, cohort, predictor.predict(cohort.samples("test")), tmp_path / "one")
     assert read_examples(tmp_path / "one")
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["examples.json"]
