@@ -33,7 +33,6 @@ def main(
     from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
     from i2m2_med.report.run_report import run_judge
-    from i2m2_med.report.statistics.differences import difference_rows
     from i2m2_med.report.statistics.refusals import refuse_splits
 
     with open_experiment(
@@ -43,8 +42,7 @@ def main(
         with experiment.as_parent() as parent:
             made = [train(experiment, paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
             report = write_comparison(experiment, made)
-            rows = [*report.rows, *difference_rows(report.comparison.paired)]
-            experiment.record_comparison(parent, rows, experiment.folder / "report")
+            experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
     show(report, run, experiment)
     written = copy(experiment.folder / "report", out) if out else experiment.folder / "report"
     say(f"report in {written / 'report.html'}; parent run {parent.run_id}")
@@ -67,7 +65,7 @@ def write_comparison(experiment: "Experiment", made: "list[Trained]") -> "Writte
     run = experiment.run
     tables = {(one.paradigm, one.seed): one.table for one in made}
     marks = {(one.paradigm, one.seed): experiment.cohort.fingerprint for one in made}
-    reference = run.reference_among(run.paradigms)
+    reference = run.reference_among({one.paradigm for one in made})
     refuse_tables(tables, "test", reference)
     first = next(one.model.parent for one in made if one.paradigm == reference)
     evidence = Evidence(

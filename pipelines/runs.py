@@ -100,7 +100,7 @@ def cells(run: "FoundRun", digits: int = 8) -> list[str]:
     folds, fold = run.tags.get("folds"), run.tags.get("fold")
     indent = "    " if run.parent and fold is not None else "  " if run.parent else ""
     name = run.tags.get("paradigm", run.name)
-    seed = "" if name == "comparison" else run.tags.get("seed", "")
+    seed = run.tags.get("seeds") or ("" if name == "comparison" else run.tags.get("seed", ""))
     seed += f", fold {fold} of {folds}" if fold is not None else f", {folds} folds" if seed and folds else ""
     return [indent + run.run_id[:digits], started, name, seed, main_value(run), run.tags.get("verified", "")]
 

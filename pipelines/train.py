@@ -1,11 +1,15 @@
 """`i2m2 train CONFIG`: one paradigm, one or more seeds, into MLflow."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.console import TerminalProgress, say, table
 
 from .arguments import Config, Overrides
+from .compare import write_comparison
+
+if TYPE_CHECKING:
+    from i2m2_med.engine.training.experiment import Experiment, Trained
 
 
 def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad: bool = False) -> dict[str, Any]:
@@ -27,13 +31,29 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
     with open_experiment(
         run, values, run_judge(run), TerminalProgress(), what="train", resume=resume, skip_bad=skip_bad
     ) as experiment:
-        made = [train(experiment, run.paradigm, seed) for seed in run.seeds]
+        parent, made = (
+            train_seeds(experiment) if len(run.seeds) > 1 else ("", [train(experiment, run.paradigm, *run.seeds)])
+        )
     rows = [row for one in made for row in one.rows]
     show(rows, experiment.manifest)
     say(f"runs {', '.join(one.run_id for one in made)} in {experiment.uri}")
     best = made[0].run_id[:8]
     say(f"next: i2m2 show {best}; i2m2 diagnose {best}; i2m2 score STUDIES OUT --model {best}")
-    return {"run": made[0].run_id, "runs": [one.run_id for one in made], "rows": rows}
+    above = {"parent": parent} if parent else {}
+    return {"run": made[0].run_id, "runs": [one.run_id for one in made], **above, "rows": rows}
+
+
+def train_seeds(experiment: "Experiment") -> "tuple[str, list[Trained]]":
+    """Train every seed into a run below one that holds their mean with its interval and the report on them; return that run too."""
+    from i2m2_med.engine.training.cross_validation import train
+
+    paradigm = experiment.run.paradigm
+    with experiment.as_parent(paradigm) as parent:
+        made = [train(experiment, paradigm, seed) for seed in experiment.run.seeds]
+        report = write_comparison(experiment, made)
+        experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
+    say(f"mean over seeds in run {parent.run_id}")
+    return parent.run_id, made
 
 
 def show(rows: list[dict[str, Any]], manifest: dict[str, Any], split: str = "test") -> None:

@@ -65,11 +65,10 @@ def main(run: Run, *, retrain: bool = False, root: Path | None = None, uri: str 
 def metric_rows(config: "RunConfig", tables: "Tables", reference: str) -> list[dict[str, Any]]:
     """The metrics of prediction tables, and of several their differences, as `train` and `compare` compute them."""
     from i2m2_med.report.statistics.compare import compare_tables
-    from i2m2_med.report.statistics.differences import difference_rows
 
     judged = config.evaluation
     compared = compare_tables(tables, reference=reference, replicates=judged.bootstrap, evaluation=judged)
-    return [*compared.rows, *difference_rows(compared.paired)]
+    return compared.all_rows
 
 
 def record(one: "Verified") -> dict[str, Any]:

@@ -75,6 +75,8 @@ class WrittenReport:
     comparison: Comparison
     paths: dict[str, Path]
     """report.html, model_card.md, comparison.{csv,parquet,md,png}, and the further tables by name."""
+    verdict: str
+    """The sentence that the report begins with, and how far it reaches."""
 
     @property
     def rows(self) -> Rows:
@@ -145,7 +147,7 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         paths[name] = folder / name
         with replace_file(paths[name]) as beside:
             beside.write_bytes(content)
-    return WrittenReport(comparison, paths)
+    return WrittenReport(comparison, paths, f"**{answered}** {reach}")
 
 
 def card_values(

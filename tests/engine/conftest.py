@@ -39,6 +39,7 @@ def opening(store: str) -> Callable[..., object]:
 
 
 MANIFEST = {"fingerprint": "ab" * 32, "files": [{"name": "file1000417.h5"}], "refused": [{"file": "p1"}], "rows": 7}
+MANIFEST |= {"splits": {"train": {"samples": 4}, "test": {"samples": 3}}}
 
 
 @pytest.fixture

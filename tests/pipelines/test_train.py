@@ -14,6 +14,10 @@ from safetensors.torch import load_file
 
 from i2m2_med.cli import main
 from i2m2_med.engine.prediction.predictor import load_model
+from i2m2_med.engine.reopening.runs import read_runs
+from i2m2_med.engine.tracking.read import artifact_names, find_run
+from i2m2_med.engine.tracking.results import comparison_values, results_of
+from i2m2_med.engine.tracking.store import store_uri
 from i2m2_med.errors import ModelError
 from i2m2_med.files import sole_user
 
@@ -47,7 +51,7 @@ def test_the_same_config_data_and_seed_give_the_same_numbers(tables, work, capsy
     assert weights(work, "train-*/i2m2-0") == bits
 
 
-def test_rows_say_what_they_are(tables, capsys):
+def test_rows_say_what_they_are_and_seeds_have_a_parent(tables, work, capsys):
     assert main(train(tables, "-s", "seeds=[0,1]", "--json")) == 0
     result = json.loads(capsys.readouterr().out)
     assert len(result["runs"]) == 2
@@ -55,6 +59,13 @@ def test_rows_say_what_they_are(tables, capsys):
     keys = {"paradigm", "label", "metric", "value", "low", "high", "seed"}
     assert all(keys <= set(row) for row in result["rows"])
     assert {row["seed"] for row in result["rows"]} == {0, 1}
+    first, parent = (find_run(store_uri(work), run) for run in (result["run"], result["parent"]))
+    assert first.parent == parent.run_id
+    assert (parent.name, parent.tags["seeds"], "seed" in parent.tags) == ("mimic3_demo i2m2", "0, 1", False)
+    assert "i2m2_test_nll_macro" in results_of(parent, comparison_values)
+    assert "figure.png" in artifact_names(parent)
+    assert parent.tags["mlflow.note.content"].startswith("**I2M2: ")
+    assert len(read_runs(parent.run_id, parent.uri).tables) == 2
 
 
 def test_resume_reads_what_is_done(tables, capsys):

@@ -159,24 +159,33 @@ def open_models(
     stored_run = find_run(uri, run)
     members = finished(stored_run)
     stored = stored_config(stored_run)
-    wanted = paradigm or (stored_run.tags["paradigm"] if members == [stored_run] else stored.evaluation.reference)
+    there = list(dict.fromkeys(one.tags["paradigm"] for one in members))
+    wanted = paradigm or (there[0] if len(there) == 1 else stored.evaluation.reference)
     chosen = [one for one in members if one.tags["paradigm"] == wanted]
     chosen = [part for one in chosen for part in (folds_of(one) if by_fold and is_pooled(one) else [one])]
     models = [load_model(download(one, "model")) for one in chosen]
     if not models:
-        there = ", ".join(sorted({one.tags["paradigm"] for one in members}))
-        raise ConfigError(f"run {stored_run.run_id} has no finished model of the paradigm '{wanted}'; it has {there}")
+        names = ", ".join(sorted(there))
+        raise ConfigError(f"run {stored_run.run_id} has no finished model of the paradigm '{wanted}'; it has {names}")
     return stored_run.run_id, models, root or Path(getattr(stored.source, "root", ".")), stored_run.name.split(" ")[0]
 
 
 def finished(run: FoundRun) -> list[FoundRun]:
-    """The finished runs of a comparison, or the run itself; a cross-validation's run stands for its folds'."""
-    return [run] if is_pooled(run) else [one for one in children(run) if one.status == "FINISHED"] or [run]
+    """The finished runs of a comparison, or the run itself; a cross-validation's run stands for its folds'.
+
+    Raises ModelError where a comparison has none.
+    """
+    below = [] if is_pooled(run) else [one for one in children(run) if one.status == "FINISHED"]
+    if not below and "seed" not in run.tags:
+        raise ModelError(
+            f"run {run.run_id} stands for others, none of which is finished; start its command with --resume"
+        )
+    return below or [run]
 
 
 def is_pooled(run: FoundRun) -> bool:
     """Whether the run holds the pooled predictions and the ensemble of a cross-validation, whose folds are its children."""
-    return "folds" in run.tags and "fold" not in run.tags and run.tags["paradigm"] != COMPARISON
+    return {"folds", "seed"} <= run.tags.keys() and "fold" not in run.tags and run.tags["paradigm"] != COMPARISON
 
 
 def folds_of(run: FoundRun) -> list[FoundRun]:

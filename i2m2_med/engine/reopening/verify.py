@@ -105,7 +105,7 @@ def verify_comparison(parent: FoundRun, runs: list[Verified], compare: Compare) 
     """The numbers of a comparison, from the predictions that were made again for each of its runs."""
     config = stored_config(parent)
     tables = {(one.run.tags["paradigm"], int(one.run.tags["seed"])): one.table for one in runs}
-    reference = config.reference_among(config.paradigms)
+    reference = config.reference_among({paradigm for paradigm, _ in tables})
     exact = verify.same_machine(parent)
     good = sum(one.passed for one in runs)
     children = Check("runs verified", str(len(runs)), str(good), "same" if good == len(runs) else "DIFFERS")

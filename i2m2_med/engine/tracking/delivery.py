@@ -4,6 +4,7 @@ Every event may be sent twice: a store that was slow has perhaps carried out wha
 its ticket as a tag, and found by it again; everything else overwrites itself with the same content (events.py).
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from i2m2_med.console import say
@@ -25,6 +26,9 @@ def deliver(client: "MlflowClient", uri: str, outbox: Outbox, event: Event) -> N
             outbox.note("run", create_run(client, uri, outbox.ticket, event))
     elif event["kind"] == "resume":
         begin_resumed(client, outbox, event["tags"])
+    elif event["kind"] == "tags below":
+        with suppress(Missing), translated(uri):  # who deleted that run meanwhile wants no tags of it
+            send(client, uri, id_of(client, uri, event["run"]), event | {"kind": "tags"})
     else:
         send(client, uri, outbox.noted("run") or "", event)
 

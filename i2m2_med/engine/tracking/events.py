@@ -55,6 +55,12 @@ def _tags(client: "MlflowClient", run_id: str, event: Event) -> None:
         client.log_batch(run_id, tags=entities[first : first + 100])
 
 
+def _description(client: "MlflowClient", run_id: str, event: Event) -> None:
+    info = client.get_run(run_id).info
+    text = event["text"].replace("{run}", run_id).replace("{experiment}", info.experiment_id)
+    client.set_tag(run_id, "mlflow.note.content", text)
+
+
 def _params(client: "MlflowClient", run_id: str, event: Event) -> None:
     from mlflow.entities import Param
 
@@ -64,17 +70,24 @@ def _params(client: "MlflowClient", run_id: str, event: Event) -> None:
 
 
 def _data(client: "MlflowClient", run_id: str, event: Event) -> None:
-    """The data a run read, as `mlflow.log_input` writes it: name, fingerprint, counts; no path and no file name."""
+    """The splits a run read, each as `mlflow.log_input` writes it: name, fingerprint, counts; no path and no file name."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    dataset = Dataset(
-        event["name"],
-        event["fingerprint"][:36],
-        source_type="i2m2-manifest",
-        source=json.dumps({"fingerprint": event["fingerprint"]}),
-        profile=json.dumps(event["profile"]),
-    )
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    inputs = [
+        DatasetInput(
+            Dataset(
+                f"{event['name']} {split}",
+                event["fingerprint"][:36],
+                source_type="i2m2-manifest",
+                source=json.dumps({"fingerprint": event["fingerprint"]}),
+                profile=json.dumps(counts),
+            ),
+            [InputTag("mlflow.data.context", split)],
+        )
+        for split, counts in event["splits"].items()
+    ]
+    if inputs:
+        client.log_inputs(run_id, inputs)
 
 
 def _artifact(client: "MlflowClient", uri: str, run_id: str, event: Event) -> None:
@@ -130,6 +143,7 @@ KINDS: dict[str, Any] = {
     "metrics": _metrics,
     "tags": _tags,
     "params": _params,
+    "description": _description,
     "data": _data,
     "end": _end,
 }

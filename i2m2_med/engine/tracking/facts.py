@@ -13,21 +13,24 @@ HIDDEN = ("files", "refused", "root")
 
 
 def first_tags(
-    paradigm: str, task: str, seed: int, config: dict[str, Any], manifest: dict[str, Any], description: str
+    paradigm: str, task: str, seed: int | None, config: dict[str, Any], manifest: dict[str, Any]
 ) -> dict[str, str]:
+    """Return the tags that a run is created with."""
     code = provenance.code()
     dirty = {"true": " with uncommitted changes", "false": ""}.get(code["dirty"], ", changes unknown")
     data = str(manifest.get("fingerprint", ""))
-    sentence = f"{paradigm} on {task}, seed {seed}, data {data[:12] or 'unknown'}, code {code['commit'][:12]}{dirty}."
+    seeded = {} if seed is None else {"seed": str(seed)}
+    number = "" if seed is None else f", seed {seed}"
+    sentence = f"{paradigm} on {task}{number}, data {data[:12] or 'unknown'}, code {code['commit'][:12]}{dirty}."
     return {
-        "mlflow.note.content": description or sentence,
+        "mlflow.note.content": sentence,
         "mlflow.user": provenance.user(),
         "mlflow.source.name": "i2m2",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": code["commit"],
         "paradigm": paradigm,
         "task": task,
-        "seed": str(seed),
+        **seeded,
         "data": data[:12],
         "i2m2.fingerprint": data,
         "i2m2.config_sha256": digest(config),
@@ -39,13 +42,17 @@ def first_tags(
     }
 
 
-def facts_of(paradigm: str, task: str, seed: int, config: dict[str, Any], manifest: dict[str, Any]) -> list[Event]:
+def facts_of(
+    paradigm: str, task: str, seed: int | None, config: dict[str, Any], manifest: dict[str, Any]
+) -> list[Event]:
     """Return the events that a run begins with: columns, settings, data."""
-    public, fingerprint = public_part(manifest), str(manifest.get("fingerprint", "unknown"))
-    columns = {"paradigm": paradigm, "task": task, "seed": str(seed), "data": fingerprint[:12]}
+    fingerprint = str(manifest.get("fingerprint", "unknown"))
+    columns = {"paradigm": paradigm, "task": task, "data": fingerprint[:12]}
+    columns |= {} if seed is None else {"seed": str(seed)}
+    name = config.get("source", {}).get("name", task)
     return [
         {"kind": "params", "values": columns | settings_of(config)},
-        {"kind": "data", "name": task, "fingerprint": fingerprint, "profile": public},
+        {"kind": "data", "name": name, "fingerprint": fingerprint, "splits": manifest.get("splits", {})},
     ]
 
 

@@ -14,8 +14,8 @@ from i2m2_med.files import digest, sha256_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-NAME = "served"
-"""The logged model's name; `runs:/RUN/served` is its URI."""
+REFUSED = str.maketrans(dict.fromkeys("/:.%\"'", "_"))
+"""Signs that MLflow refuses in a logged model's name."""
 NEEDED = (
     "i2m2-med",
     "mlflow",
@@ -72,13 +72,14 @@ def save_model(folder: Path, target: Path, columns: Sequence[str] = ()) -> Path:
 
 
 def send_model(client: "MlflowClient", uri: str, run_id: str, saved: Path) -> None:
-    """Put a saved MLflow model into the store as an output of `run_id`. A model that an earlier try made is gone on with."""
+    """Put a saved MLflow model into the store as an output of `run_id`, under that run's name. A model that an earlier try made is gone on with."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
     run = client.get_run(run_id)
+    named = (run.info.run_name or run_id).translate(REFUSED)
     made = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
-    logged = made[0] if made else client.create_logged_model(run.info.experiment_id, NAME, run_id)
+    logged = made[0] if made else client.create_logged_model(run.info.experiment_id, named, run_id)
     described = Model.load(str(saved))
     described.run_id, described.model_id = run_id, logged.model_id
     described.save(str(saved / "MLmodel"))

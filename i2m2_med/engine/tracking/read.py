@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.documents import NotPlain, read_json, read_start, read_yaml
-from i2m2_med.engine.tracking.outbox import TICKET
+from i2m2_med.engine.tracking.outbox import TICKET, Outbox, spool
 from i2m2_med.engine.tracking.store import (
     Missing,
     connect,
@@ -164,7 +164,9 @@ def _moved(run: FoundRun, folder: Path) -> StoreError:
 
 
 def _by_ticket(uri: str, ticket: str) -> FoundRun:
-    sent = [run for run in _runs(uri) if run.tags.get("i2m2.ticket") == ticket and not run.deleted]
+    kept = Outbox(spool() / ticket)
+    waits = kept.holds_any() and not kept.noted("run")
+    sent = [] if waits else [run for run in _runs(uri) if run.tags.get("i2m2.ticket") == ticket and not run.deleted]
     if not sent:
         raise Missing(f"run {ticket} has not reached the store yet; it is sent when the next run starts")
     return sent[0]

@@ -54,6 +54,14 @@ class Tracker:
         """Tags of the run; one that is there is replaced."""
         self.write({"kind": "tags", "values": {name: str(value) for name, value in tags.items()}})
 
+    def tags_of(self, run: str, tags: dict[str, str]) -> None:
+        """Tags of a run below this one, which may be closed; they are not signed."""
+        self.write({"kind": "tags below", "run": run, "values": tags})
+
+    def description(self, text: str) -> None:
+        """The run's description in Markdown; `{run}` and `{experiment}` in it become the ids that the store gives."""
+        self.write({"kind": "description", "text": text})
+
     def params(self, params: dict[str, Any]) -> None:
         """Parameters, which MLflow never lets change."""
         self.write({"kind": "params", "values": {name: str(value) for name, value in params.items()}})
@@ -147,19 +155,18 @@ def open_run(
     name: str,
     paradigm: str,
     task: str,
-    seed: int,
+    seed: int | None,
     config: dict[str, Any],
     manifest: dict[str, Any],
     parent: str | None = None,
     resume: str | None = None,
-    description: str = "",
     tags: dict[str, Any] | None = None,
     origins: dict[str, str] | None = None,
 ) -> Generator[Tracker]:
     """Open a run of `experiment` (or `resume` one), yield its Tracker, and close it with what became of the body.
 
     Logs the resolved `config` (and `origins`: where each value came from), the manifest's fingerprint as the run's input, code,
-    lock, packages and machine. An exception in the body ends the run as FAILED, KeyboardInterrupt as KILLED. Before, runs of
+    lock, packages and machine. seed: None for a run that others stand below. An exception in the body ends the run as FAILED, KeyboardInterrupt as KILLED. Before, runs of
     processes that are gone are marked KILLED, and what earlier runs could not send is sent.
 
     Raises StoreError if the store refuses (password, rights, schema, full disk), if `resume` names no run, one that was deleted,
@@ -177,7 +184,7 @@ def open_run(
             begin_again(client, uri, tracker, outbox, writer)
             events = texts
         else:
-            facts = first_tags(paradigm, task, seed, config, manifest, description)
+            facts = first_tags(paradigm, task, seed, config, manifest)
             own = {key: str(value) for key, value in (tags or {}).items()} | {"i2m2.ticket": outbox.ticket}
             create: Event = {"kind": "create", "experiment": experiment, "name": name, "parent": parent, "time": _now()}
             begin(client, uri, tracker, outbox, create | {"tags": facts | own | writer})

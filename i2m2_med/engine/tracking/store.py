@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from i2m2_med.disk_errors import plain_disk_error
+from i2m2_med.engine.tracking.page import FOR_TRAINING, review_view
 from i2m2_med.errors import StoreError
 from i2m2_med.files import exclusive
 
@@ -32,10 +33,6 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Set before MLflow is imported; what the user set stays, except that telemetry is always off."""
-
-
-FOR_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
-"""Opens the experiment's page on its runs; MLflow takes it for a chat bot's otherwise."""
 
 
 class Away(StoreError):
@@ -127,13 +124,16 @@ def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name, _artifact_folder(uri, name), tags=FOR_TRAINING)
+            return client.create_experiment(name, _artifact_folder(uri, name), tags=FOR_TRAINING | review_view())
         except MlflowException as error:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:  # not the race with another process that made it in between
                 raise error
     if experiment.lifecycle_stage != "active":
         raise StoreError(f"the experiment {name!r} was deleted in {shown(uri)}; restore it there, or name another")
+    if not review_view().keys() <= experiment.tags.keys():  # an older release's, or made by hand
+        for key, value in review_view().items():
+            client.set_experiment_tag(experiment.experiment_id, key, value)
     return experiment.experiment_id
 
 

@@ -22,14 +22,23 @@ from i2m2_med.engine.prediction.pretrained import weight_digests
 from i2m2_med.engine.prediction.seed import best_device, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
 from i2m2_med.engine.tracking.provenance import origin
-from i2m2_med.engine.tracking.results import comparison_headline, epoch_key, headline
+from i2m2_med.engine.tracking.results import epoch_key, headline
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
 from i2m2_med.engine.training.early_stopping import judge_early, learn_early
 from i2m2_med.engine.training.fit import forget
 from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.paradigm import Stages, train_paradigm
-from i2m2_med.engine.training.recorded import Cost, calibration_tags, cost_tags, placed, record_rows
+from i2m2_med.engine.training.recorded import (
+    Cost,
+    calibration_tags,
+    cost_tags,
+    difference_words,
+    placed,
+    record_report,
+    record_rows,
+)
+from i2m2_med.engine.training.taken_over import note_origin, take_over
 from i2m2_med.files import digest, replace_file, sole_user, write_json
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
@@ -111,13 +120,13 @@ class Experiment:
                 write_table(table, beside)
             if self.reports:
                 draw_examples(predictor, self.run, self.cohort, table, folder / "report" / "examples")
+                write_json(folder / "report" / "provenance.json", origin(tracker.run_id))
             early = judge_early(predictor, table[table["split"] == "test"])
             if len(early):
                 early.to_csv(folder / EARLY, index=False)
-                write_json(folder / "report" / "provenance.json", origin(tracker.run_id))
             rows = self.judge(self.manifest, paradigm, seed, table, folder / "report" if self.reports else None)
             tags = calibration_tags(predictor.calibration, table) | cost_tags(cost)
-            self.record(tracker, folder, rows, tags)
+            self.record(tracker, paradigm, folder, rows, tags)
         write_json(folder / "note.json", {"run": tracker.run_id, "done": True, "rows": rows, "cost": cost})
         return Trained(
             run_id=tracker.run_id,
@@ -143,13 +152,15 @@ class Experiment:
         folder = self.folder / f"fold-{fold}"
         return replace(self, run=run, cohort=cohort, folder=folder, parent=parent, reports=False)
 
-    def words(self, paradigm: str, seed: int) -> str:
+    def words(self, paradigm: str, seed: int | None) -> str:
         """'i2m2, seed 0, fold 2 of 5' (counted from 0), for messages."""
         split = self.run.split
-        return f"{paradigm}, seed {seed}" + (f", fold {split.fold} of {split.folds}" if split.fold is not None else "")
+        seeded = "" if seed is None else f", seed {seed}"
+        return paradigm + seeded + (f", fold {split.fold} of {split.folds}" if split.fold is not None else "")
 
-    def tracked(self, paradigm: str, seed: int, resume: str | None) -> Any:
-        """Return an open MLflow run of this experiment."""
+    def tracked(self, paradigm: str, seed: int | None, resume: str | None) -> Any:
+        """Return an open MLflow run of this experiment. seed: None for a run that those of all seeds stand below."""
+        seeds = {"seeds": ", ".join(map(str, self.run.seeds))} if seed is None else {}
         return open_run(
             uri=self.uri,
             experiment=self.run.tracking.experiment or self.values.name,
@@ -161,7 +172,7 @@ class Experiment:
             manifest=self.manifest,
             parent=self.parent.run_id if self.parent else None,
             resume=resume,
-            tags=self.fold_tags(),
+            tags=self.fold_tags() | seeds,
             origins={".".join(map(str, key)): Path(place).name for key, place in self.values.origins.items() if key},
         )
 
@@ -174,17 +185,21 @@ class Experiment:
     def as_parent(self, paradigm: str = COMPARISON) -> Generator[Tracker]:
         """Yield an open run that the runs trained meanwhile become children of. paradigm: what stands in place of one."""
         noted = read_note(self.folder)
-        with self.tracked(paradigm, self.run.seeds[0], noted.get("run")) as tracker:
+        with self.tracked(paradigm, None, noted.get("run")) as tracker:
             write_json(self.folder / "note.json", {"run": tracker.run_id})
             write_json(self.folder / "report" / "provenance.json", origin(tracker.run_id))
             self.parent = tracker
             yield tracker
         self.parent = None
 
-    def record_comparison(self, parent: Tracker, rows: Rows, report: Path) -> None:
-        """Write each paradigm's mean over seeds, the differences between them, and the report, into the parent run."""
-        record_rows(parent, rows, comparison_headline, self.run.first_metric, self.folder)
-        parent.artifact(report)
+    def record_comparison(self, parent: Tracker, made: Sequence[Trained], rows: Rows, verdict: str) -> None:
+        """Write the comparison of what was `made` into the parent run, and each run's difference to the reference into that run."""
+        reference = self.run.reference_among({one.paradigm for one in made})
+        record_report(parent, self.run, rows, verdict, reference, self.folder)
+        words = difference_words(rows, self.run.first_metric, reference)
+        for one in made:
+            if one.paradigm in words:
+                parent.tags_of(one.run_id, {"difference": words[one.paradigm]})
 
     def fit(self, paradigm: str, seed: int, tracker: Tracker) -> tuple[Predictor, Cost]:
         """Return the trained model and what it cost; its epochs are shown in the run and on the terminal."""
@@ -241,9 +256,9 @@ class Experiment:
         judged = [predictor.predict(self.cohort.samples(split), run_id) for split in others]
         return pd.concat([valid, *judged], ignore_index=True)
 
-    def record(self, tracker: Tracker, folder: Path, rows: Rows, tags: dict[str, str]) -> None:
+    def record(self, tracker: Tracker, paradigm: str, folder: Path, rows: Rows, tags: dict[str, str]) -> None:
         """Write metrics with intervals, predictions, report and model into the run."""
-        record_rows(tracker, rows, headline, self.run.first_metric, folder)
+        record_rows(tracker, rows, headline, self.run.first_metric, paradigm, folder)
         tracker.tags(tags)
         tracker.artifact(folder / "predictions.parquet")
         if (folder / EARLY).exists():
@@ -279,9 +294,8 @@ def open_experiment(
 ) -> Generator[Experiment]:
     """Prepare what isn't prepared yet, open the store, and hold the experiment's folder.
 
-    what: the verb, so that `train` and `compare` of one config don't share checkpoints. depends: plain values beside the config
-    that another folder is used for. Without `resume` an earlier call's
-    checkpoints are thrown away. Raises UserError if another process works in the same folder.
+    what: the verb; each has a folder of its own, and `compare` takes over what `train` finished. depends: plain values beside the
+    config that another folder is used for. Without `resume` an earlier call's checkpoints are thrown away. Raises UserError if another process works in the same folder.
     """
     place = workspace()
     weights = weight_digests(run, tuple(run.experts))
@@ -290,12 +304,19 @@ def open_experiment(
     add_unannounced(run, cohort, progress)
     encode_ahead(cohort.transform, cohort.records, best_device(), progress)
     uri = ensure_store(place, run.tracking.uri)
-    key = digest([what, portable(run), cohort.fingerprint, *weights, *depends])[:12]
-    folder = place / "runs" / f"{what}-{values.name}-{key}"
+
+    def folder_of(verb: str) -> Path:
+        key = digest([verb, portable(run), cohort.fingerprint, *weights, *depends])[:12]
+        return place / "runs" / f"{verb}-{values.name}-{key}"
+
+    folder, trained = folder_of(what), folder_of("train")
     if cohort.manifest["synthetic"]:  # the files say so, whatever the config does
         run = run.model_copy(update={"synthetic": True})
     with sole_user(folder.with_name(f"{folder.name}.lock")):
         if not resume:
             forget(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        note_origin(folder)
+        if what == "compare" and not run.plugins and (known := take_over(trained, folder)):
+            progress.say(f"taken over from `i2m2 train`, of the same config, data and code: {', '.join(known)}")
         yield Experiment(run=run, values=values, cohort=cohort, folder=folder, uri=uri, progress=progress, judge=judge)

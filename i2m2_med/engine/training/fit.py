@@ -222,7 +222,7 @@ def write_checkpoint(stage: TrainingStage) -> None:
 
 
 def take_up(stage: TrainingStage) -> None:
-    """Continue from the last checkpoint, if there is one."""
+    """Continue from the last checkpoint, if there is one; who watches is told of its epochs again."""
     path = stage.folder / "last.pt"
     if not path.exists():
         return
@@ -233,6 +233,8 @@ def take_up(stage: TrainingStage) -> None:
         stage.scheduler.load_state_dict(content["scheduler"])
     stage.history[:] = content["history"]
     stage.seconds = content["seconds"]
+    for epoch, metrics in enumerate(stage.history, start=1):
+        stage.watch(epoch, metrics)
 
 
 def forget(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from i2m2_med.config.run import Evaluation
 from i2m2_med.errors import SourceError
 from i2m2_med.report.statistics.bootstrap import Cube, Row, metric_rows, replicate_cube, seed_table
-from i2m2_med.report.statistics.differences import paired_table, patient_table
+from i2m2_med.report.statistics.differences import difference_rows, paired_table, patient_table
 from i2m2_med.report.statistics.fold_table import fold_table
 from i2m2_med.report.statistics.intervals import REPLICATES, draw_weights, draw_without
 from i2m2_med.report.statistics.metrics import metric_names
@@ -38,6 +38,11 @@ class Comparison:
     notes: list[str]
     folds: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Of a cross-validation, each fold's values beside the pooled ones."""
+
+    @property
+    def all_rows(self) -> list[Row]:
+        """Values and differences as rows of metrics."""
+        return [*self.rows, *difference_rows(self.paired)]
 
 
 def compare_tables(

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+from i2m2_med.engine.reopening.signed import check_signed
 from i2m2_med.engine.tracking import outbox as outboxes
 from i2m2_med.engine.tracking import read as reading
 from i2m2_med.engine.tracking.events import metric_key
 from i2m2_med.engine.tracking.outbox import Outbox
+from i2m2_med.engine.tracking.page import VIEW
 from i2m2_med.engine.tracking.read import children, download, find_run, list_runs
 from i2m2_med.engine.tracking.store import Away, connect
 from i2m2_med.errors import StoreError
@@ -48,12 +50,19 @@ def test_a_run_says_where_it_came_from(store: str, opening: Opening) -> None:
 def test_the_data_are_an_input_of_the_run_and_name_no_file(store: str, opening: Opening) -> None:
     with opening() as run:
         pass
-    logged = connect(store).get_run(run.run_id).inputs.dataset_inputs[0].dataset
-    assert (logged.name, logged.digest) == ("knee", ("ab" * 32)[:36])
-    everything = logged.profile + logged.source + download(find_run(store, run.run_id), "manifest.json").read_text()
+    inputs = connect(store).get_run(run.run_id).inputs.dataset_inputs
+    logged = {one.tags[0].value: one.dataset for one in inputs}
+    assert {split: (one.name, one.digest) for split, one in logged.items()} == {
+        split: (f"knee {split}", ("ab" * 32)[:36]) for split in ("train", "test")
+    }
+    assert json.loads(logged["test"].profile) == {"samples": 3}
+    everything = (
+        "".join(one.profile + one.source for one in logged.values())
+        + download(find_run(store, run.run_id), "manifest.json").read_text()
+    )
     assert "file1000417" not in everything
     assert "p1" not in everything
-    assert json.loads(logged.profile)["n_files"] == 1
+    assert json.loads(download(find_run(store, run.run_id), "manifest.json").read_text())["n_files"] == 1
 
 
 def test_metrics_keep_their_step_and_odd_values(store: str, opening: Opening) -> None:
@@ -79,6 +88,34 @@ def test_children_of_a_comparison(store: str, opening: Opening) -> None:
     found = children(find_run(store, parent.run_id))
     assert [run.params["seed"] for run in found] == ["0", "1"]
     assert len(list_runs(store)) == 3
+
+
+def test_a_comparison_has_no_seed_a_description_with_ids_and_writes_into_its_closed_runs(
+    store: str, opening: Opening
+) -> None:
+    with opening(paradigm="comparison", seed=None, tags={"seeds": "0, 1"}) as parent:
+        with opening(parent=parent.run_id) as run:
+            pass
+        parent.description("run {run} of {experiment}")
+        parent.tags_of(run.run_id, {"difference": "+0.1"})
+    found, child = (find_run(store, one.run_id) for one in (parent, run))
+    info = connect(store).get_run(parent.run_id).info
+    assert found.tags["mlflow.note.content"] == f"run {parent.run_id} of {info.experiment_id}"
+    assert "seed" not in {**found.tags, **found.params}
+    assert found.tags["seeds"] == "0, 1"
+    assert (child.tags["difference"], child.status) == ("+0.1", "FINISHED")
+    assert "difference" not in found.tags
+    assert all(check.verdict == "same" for one in (found, child) for check in check_signed(one))
+
+
+def test_the_experiment_keeps_a_view_for_reviewers(store: str, opening: Opening, tmp_path: Path) -> None:
+    client = connect(store)
+    by_hand = client.create_experiment("by hand", tmp_path.as_uri())
+    with opening(experiment="ours"), opening(experiment="by hand"):
+        pass
+    for experiment in (client.get_experiment_by_name("ours").experiment_id, by_hand):
+        view = json.loads(client.get_experiment(experiment).tags[f"mlflow.sharedViewState.{VIEW}"])
+        assert json.loads(view["state"])["selectedColumns"][0] == "tags.`paradigm`"
     assert list_runs(store, "other") == []
 
 
