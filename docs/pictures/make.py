@@ -31,12 +31,15 @@ def main(demo: Path) -> None:
             page.wait_for_function("document.body.dataset.drawn !== undefined")
             keep(page, "report.png")
             wait_for(f"http://127.0.0.1:{port}/health")
-            page.set_viewport_size({"width": 1400, "height": 700})
+            page.set_viewport_size({"width": 1280, "height": 700})
             asked = {"experiment_name": "knee_demo"}
             address = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/get-by-name"
             experiment = requests.get(address, params=asked, timeout=20).json()["experiment"]["experiment_id"]
-            page.goto(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs")
-            page.wait_for_timeout(6000)
+            page.goto(f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?viewStateShareKey=review")
+            page.locator(".ag-row button").first.wait_for(timeout=60_000)
+            page.locator('button[aria-label="Close"]').first.click()  # the assistant's panel
+            page.locator(".ag-row button").first.click()  # the comparison's runs
+            page.wait_for_timeout(3000)
             keep(page, "mlflow.png")
             browser.close()
     finally:
