@@ -35,6 +35,11 @@ def complex_or_refuse(record: Mapping[str, Any], key: str, reader: str) -> Tenso
     return value
 
 
+def lacks_kspace(record: Mapping[str, Any]) -> bool:
+    """Whether a record's row has no k-space: a table's row may lack it, and has the columns all the same."""
+    return record.get("_format", "") is None
+
+
 def refuse_real_only(blocks: Sequence[Mapping[str, Any]], complex_keys: Sequence[str]) -> None:
     """Raise ConfigError for a transform that would drop the imaginary part of what `complex_keys` hold.
 

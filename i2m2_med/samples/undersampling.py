@@ -9,7 +9,7 @@ from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from i2m2_med.errors import ConfigError
-from i2m2_med.samples.complex_checks import complex_or_refuse
+from i2m2_med.samples.complex_checks import complex_or_refuse, lacks_kspace
 
 CENTRE = {2: 0.16, 4: 0.08, 8: 0.04}
 """Share of lines that stay fully sampled about DC, by acceleration: fastMRI's for 4× and 8×, and their rule for 2×."""
@@ -47,6 +47,8 @@ class Undersampled(MapTransform):
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         record = dict(data)
+        if lacks_kspace(record):
+            return record
         for key in map(str, self.keys):
             kspace = complex_or_refuse(record, key, "Undersampled")
             record[key] = kspace * self.columns(kspace.shape[-1], str(record["_data"]))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from i2m2_med.errors import ConfigError, SourceError
 from i2m2_med.samples.coils import reconstruct
-from i2m2_med.samples.complex_checks import complex_or_refuse
+from i2m2_med.samples.complex_checks import complex_or_refuse, lacks_kspace
 from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
 from i2m2_med.samples.physics import (
     AS_STORED,
@@ -59,6 +59,8 @@ class LoadSliced(MapTransform):
 
     def __call__(self, data: Mapping[str, Any]) -> Record:
         record = dict(data)
+        if lacks_kspace(record):
+            return record
         form, index = str(record["_format"]), int(record["_slice"])
         files = files_of(record)
         if form in IMAGES:
@@ -105,6 +107,8 @@ class Reconstructd(MapTransform):
 
     def __call__(self, data: Mapping[str, Any]) -> Record:
         record, key = dict(data), str(self.keys[0])
+        if lacks_kspace(record):
+            return record
         if key not in record and "image" in record:
             made = self.fit(complex_or_refuse(record, "image", "Reconstructd"))
             return {**record, "image": centred_fft(made) if self.domain == "kspace" else made}
@@ -168,6 +172,8 @@ class Modalitiesd(MapTransform):
 
     def __call__(self, data: Mapping[str, Any]) -> Record:
         record = dict(data)
+        if lacks_kspace(record):
+            return record
         image = complex_or_refuse(record, "image", "Modalitiesd")
         divisor = float(record["_scale"]) if self.scale == "volume" else 1.0
         for key in map(str, self.keys):

@@ -12,19 +12,14 @@ import numpy as np
 
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest, write_json
-from i2m2_med.sources.fastmri import volume as fastmri_volume
 from i2m2_med.sources.fastmri.dicom_studies import dicom_volumes
 from i2m2_med.sources.fastmri.setting import leaves_lines_out
-from i2m2_med.sources.formats import bart, dicom, ismrmrd_raw, nifti
+from i2m2_med.sources.formats import dicom, fastmri_hdf5, nifti
 from i2m2_med.sources.formats.damaged import blamed_on
 from i2m2_med.sources.formats.dicom_frames import is_dicom
-from i2m2_med.sources.formats.hdf5 import MAX_BYTES, files_behind
 from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
-from i2m2_med.sources.formats.npy import open_npy
-from i2m2_med.sources.formats.volume import Volume, energy
-
-ARRAYS = ("kspace", "reconstruction_rss", "mask", "dataset/data")
-"""Arrays of HDF5 files that are read."""
+from i2m2_med.sources.formats.kspace import ENDINGS, behind_of, header_of, inspect_kspace, read_kspace
+from i2m2_med.sources.formats.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -54,8 +49,7 @@ class VolumeFiles:
     @property
     def content(self) -> list[Path]:
         """Every file that the volume's data lie in: also those that virtual arrays are put together from."""
-        raw = [path for path in self.paths if path.suffix.lower() == ".h5"]
-        return self.paths + [behind for path in raw for behind in files_behind(path, ARRAYS)]
+        return self.paths + [behind for path in self.paths for behind in behind_of(path)]
 
     @property
     def name(self) -> str:
@@ -67,12 +61,6 @@ class VolumeFiles:
         return nifti.volume_name(first) if nifti.is_nifti(first) else first.stem
 
 
-def header_of(path: Path) -> Path | None:
-    """The `.hdr` that an `.img` or `.cfl` comes with; None for other files, or where it is missing."""
-    header = path.with_suffix(".hdr")
-    return header if path.suffix.lower() in (".img", ".cfl") and header.is_file() else None
-
-
 def find_volumes(folder: Path) -> list[VolumeFiles]:
     """Every volume below a folder, by name of its first file."""
     return group_volumes(path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
@@ -81,7 +69,7 @@ def find_volumes(folder: Path) -> list[VolumeFiles]:
 def group_volumes(paths: Iterable[Path]) -> list[VolumeFiles]:
     """Raw files each for itself, images by what they show, DICOM files by examination; other files are left alone."""
     files = sorted(paths)
-    raw = [VolumeFiles(path) for path in files if path.suffix.lower() in (".h5", ".npy", ".cfl")]
+    raw = [VolumeFiles(path) for path in files if path.suffix.lower() in ENDINGS]
     series = dicom_volumes(path for path in files if is_dicom(path))
     folders = [VolumeFiles(one.folder, members=one.files, called=one.name) for one in series]
     return sorted(raw + folders + _images(files), key=lambda volume: volume.paths[0])
@@ -147,13 +135,7 @@ def _inspect(files: VolumeFiles, choice: Choice) -> Volume:
         return dicom.inspect_series(path)
     if nifti.is_nifti(path):
         return nifti.inspect_pair(files.data, files.phase, files.imaginary)
-    if path.suffix.lower() == ".cfl":
-        return bart.inspect_cfl(path)
-    if path.suffix.lower() == ".npy":
-        return _inspect_npy(path)
-    if ismrmrd_raw.is_ismrmrd(path):
-        return ismrmrd_raw.inspect_raw(path, choice)
-    return fastmri_volume.inspect_volume(path)
+    return inspect_kspace(path, choice)
 
 
 def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> Volume:
@@ -167,13 +149,6 @@ def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> 
     return volume
 
 
-def read_kspace(path: Path, form: str, index: int, choice: Choice = ONLY_IMAGE) -> np.ndarray:
-    """One slice of k-space, (coil, readout, phase) complex64."""
-    if form in ("npy", "cfl"):
-        return _load_npy(path, index) if form == "npy" else bart.read_cfl(path, index)
-    return ismrmrd_raw.read_raw(path, index, choice) if form == "ismrmrd" else fastmri_volume.read_kspace(path, index)
-
-
 def read_image(files: VolumeFiles, index: int) -> np.ndarray:
     """One slice of images that were reconstructed already, (height, width) complex64."""
     if files.data is not None and files.data.is_dir():
@@ -183,40 +158,4 @@ def read_image(files: VolumeFiles, index: int) -> np.ndarray:
 
 def read_rss(path: Path, form: str, index: int) -> np.ndarray | None:
     """The file's own root-sum-of-squares image of a slice, (height, width); None where it has none."""
-    return fastmri_volume.read_rss(path, index) if form == "fastmri" else None
-
-
-def _inspect_npy(path: Path) -> Volume:
-    n_slices, n_coils, readout, phase = _npy_shape(_open_npy(path))
-    energies = tuple(energy(_load_npy(path, index), path.name, index, "kspace") for index in range(n_slices))
-    recon = (readout, phase)
-    return Volume(
-        format="npy", n_slices=n_slices, n_coils=n_coils, readout=readout, phase=phase, recon=recon, energies=energies
-    )
-
-
-def _load_npy(path: Path, index: int) -> np.ndarray:
-    """(coil, readout, phase) complex64 of one slice; infinite where single precision ends."""
-    mapped = _open_npy(path)
-    shape = _npy_shape(mapped)
-    if not 0 <= index < shape[0]:
-        raise SourceError(f"{path.name} has {shape[0]} slices, not a slice {index}. Run `i2m2 prepare` again.")
-    with np.errstate(over="ignore"):  # what becomes infinite is refused where a volume is inspected
-        return np.array(mapped.reshape(shape)[index], np.complex64)
-
-
-def _npy_shape(mapped: np.ndarray) -> tuple[int, int, int, int]:
-    """(slice, coil, readout, phase): two axes are one coil of one slice, three are one slice."""
-    readout, phase = mapped.shape[-2:]
-    return (mapped.shape[0] if mapped.ndim == 4 else 1, mapped.shape[-3] if mapped.ndim > 2 else 1, readout, phase)
-
-
-def _open_npy(path: Path) -> np.ndarray:
-    """The array as it lies on disk. Raises SourceError for what is no k-space, or more of a slice than can be read at once."""
-    mapped = open_npy(path, "c", path.name)
-    right = mapped.dtype.itemsize in (8, 16) and mapped.ndim in (2, 3, 4) and 0 not in mapped.shape
-    if not right or mapped.nbytes > MAX_BYTES * (mapped.shape[0] if mapped.ndim == 4 else 1):
-        raise SourceError(
-            f"{path.name} holds {mapped.dtype} of shape {mapped.shape}; expected complex k-space ([slice,] coil, readout, phase)."
-        )
-    return mapped
+    return fastmri_hdf5.read_rss(path, index) if form == "fastmri" else None

@@ -10,6 +10,7 @@ from i2m2_med.sources.fastmri.setting import anatomy_of, lines_of, phase_source_
 from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect
 from i2m2_med.sources.formats.description import read_description
 from i2m2_med.sources.formats.ismrmrd_counters import ONLY_IMAGE, Choice
+from i2m2_med.sources.formats.kspace import slice_columns
 from i2m2_med.sources.formats.nifti import part_of
 from i2m2_med.sources.formats.orientation import letters
 from i2m2_med.sources.formats.volume import Volume
@@ -83,16 +84,13 @@ def named_files(folder: Path) -> dict[str, Path]:
 def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE) -> pl.DataFrame:
     """One row per slice that holds something, with what the transforms read.
 
-    `_data`, `_phase` and `_imaginary` (paths, null where there is no such file), `_format`, `_slice`, `_shape` (slice, coil,
-    readout, phase), `_recon` (rows and columns), `_encoded_mm` (row and column spacing of k-space's
-    image) and `_voxel_mm` (row, column and slice spacing of the images; null where not known), `_toward` (letters of where columns, rows and slices
-    go; null where nominal), `_step` and `_turn` (of `Volume`), `_choice` (of `Choice`), `_scale` (`Volume.scale`), `_masked`, and
+    `_data`, `_phase` and `_imaginary` (paths, null where there is no such file), `_slice`, those of `slice_columns`, `_toward` (letters
+    of where columns, rows and slices go; null where nominal), and
     what `setting.py` tells: `_anatomy`, `_plane`, `_lines`, `_phase_source`; `_phase_unit` (of `Volume`),
     `_reading` (its remarks); and the subgroups `group_acquisition`,
     `group_field_strength`.
     """
     strength = volume.field_strength_t
-    shape = [volume.n_slices, volume.n_coils, volume.readout, volume.phase]
     return pl.DataFrame(
         {"study": files.name, "item": volume.filled, "_slice": volume.filled},
         schema_overrides={"item": pl.Int64, "_slice": pl.Int64},
@@ -105,19 +103,10 @@ def volume_rows(files: VolumeFiles, volume: Volume, choice: Choice = ONLY_IMAGE)
         _data=pl.lit(str(files.data.resolve()) if files.data else None, pl.String),
         _phase=pl.lit(str(files.phase.resolve()) if files.phase else None, pl.String),
         _imaginary=pl.lit(str(files.imaginary.resolve()) if files.imaginary else None, pl.String),
-        _format=pl.lit(volume.format),
-        _shape=pl.lit(shape, pl.List(pl.Int64)),
-        _recon=pl.lit(list(volume.recon), pl.List(pl.Int64)),
-        _step=pl.lit(list(volume.step), pl.List(pl.Float64)),
-        _encoded_mm=pl.lit(None if volume.encoded_mm is None else list(volume.encoded_mm), pl.List(pl.Float64)),
+        **slice_columns(volume, choice),
         _toward=pl.lit(
             None if volume.affine is None else list(letters(np.reshape(volume.affine, (4, 4)))), pl.List(pl.String)
         ),
-        _turn=pl.lit(list(volume.turn), pl.List(pl.Boolean)),
-        _choice=pl.lit(list(choice.model_dump().values()), pl.List(pl.Int64)),
-        _scale=pl.lit(volume.scale, pl.Float64),
-        _masked=pl.lit(volume.masked),
-        _voxel_mm=pl.lit(list(volume.voxel_mm) if volume.voxel_mm else None, pl.List(pl.Float64)),
         _anatomy=pl.lit(anatomy_of(volume, files.name), pl.String),
         _plane=pl.lit(plane_of(volume), pl.String),
         _lines=pl.lit(lines_of(volume), pl.String),

@@ -17,7 +17,7 @@ from i2m2_med.sources.table.images import Facts, facts
 from i2m2_med.sources.table.paths import file_of, located
 from i2m2_med.sources.table.reading import column, read_table
 from i2m2_med.sources.table.series import items_of
-from i2m2_med.sources.table.settings import Columns, Image, Series, Settings, Signal, Text
+from i2m2_med.sources.table.settings import MADE, Columns, Image, KSpace, Series, Settings, Signal, Text
 from i2m2_med.sources.table.signals import stored_signal
 
 LOOKED_AT = 16
@@ -71,7 +71,9 @@ def unsaid(settings: Settings) -> bool:
 
 def wants_transforms(content: Mapping[str, Any], settings: Settings) -> bool:
     """Whether there are images, and no transforms that read them."""
-    return bool(settings.of_kind(Image)) and not (content.get("modalities") or {}).get("transforms")
+    return bool(settings.of_kind(Image) or settings.of_kind(KSpace)) and not (content.get("modalities") or {}).get(
+        "transforms"
+    )
 
 
 def missing_facts(table: pl.DataFrame, settings: Settings, name: str) -> dict[str, Any]:
@@ -153,7 +155,7 @@ def image_facts(table: pl.DataFrame, settings: Settings, name: str) -> tuple[tup
 
 
 def transforms(settings: Settings, sizes: Mapping[str, tuple[int, ...]]) -> list[dict[str, Any]]:
-    """Load, turn to RAS, bring to one size, scale the 1st to the 99th percentile to 0 … 1."""
+    """Load, turn to RAS, bring to one size, scale the 1st to the 99th percentile to 0 … 1; of k-space make magnitude and phase."""
     made: list[dict[str, Any]] = []
     for name, image in settings.of_kind(Image).items():
         common = {"keys": [name], "allow_missing_keys": True}
@@ -164,12 +166,19 @@ def transforms(settings: Settings, sizes: Mapping[str, tuple[int, ...]]) -> list
         made.append({"_target_": "monai.transforms.Resized", **common, "spatial_size": list(sizes[name]), "mode": mode})
         scale = {"lower": 1, "upper": 99, "b_min": 0, "b_max": 1, "clip": True, "channel_wise": True}
         made.append({"_target_": "monai.transforms.ScaleIntensityRangePercentilesd", **common, **scale})
+    for scan in settings.of_kind(KSpace).values():
+        made.append({"_target_": "i2m2_med.samples.LoadSliced"})
+        made.append({"_target_": "i2m2_med.samples.Reconstructd", "size": list(scan.size)})
+        made.append({"_target_": "i2m2_med.samples.Modalitiesd", "keys": list(MADE)})
     return made
 
 
 def experts(settings: Settings) -> dict[str, Any]:
     """One expert per modality, and, of several, the joint one."""
-    encoders = {name: encoder(modality) for name, modality in settings.modalities.items()}
+    seen = {name: modality for name, modality in settings.modalities.items() if not isinstance(modality, KSpace)}
+    if settings.of_kind(KSpace):
+        seen |= dict.fromkeys(MADE, Image(image="", dimensions=2, channels=1))
+    encoders = {name: encoder(modality) for name, modality in seen.items()}
     made = {name: expert([name], [block]) for name, block in encoders.items()}
     return made if len(made) < 2 else {**made, "joint": expert(list(encoders), list(encoders.values()))}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from i2m2_med.sources.table.references import path_column
-from i2m2_med.sources.table.settings import Columns, Image, Series, Settings, Signal, Text
+from i2m2_med.sources.table.settings import Columns, Image, KSpace, Series, Settings, Signal, Text
 from i2m2_med.sources.table.study import ROW, input_columns
 
 
@@ -39,5 +39,8 @@ def files_of(name: str, modality: Any) -> Iterator[str]:
         yield f"{name}.csv with {modality.time}, {modality.name}, {modality.value}, the first {modality.hours} hours{start}"
     elif isinstance(modality, Text):
         yield f"{name}.txt"
+    elif isinstance(modality, KSpace):
+        said = f"; the slice as {modality.slice} in {ROW}" if isinstance(modality.slice, str) else ""
+        yield f"{stems}.h5 (fastMRI, ISMRMRD), .cfl with .hdr, or .npy: k-space{said}"
     elif isinstance(modality, Signal):
         yield f"{stems}.npy, .npz or .h5: (channel, time), channels: {modality.channels}"

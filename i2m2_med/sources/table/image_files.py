@@ -119,7 +119,8 @@ def picture(path: Path, *, pixels: bool) -> Any:
             turned = stored.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
             side = (stored.width, stored.height) if turned else (stored.height, stored.width)
             return np.broadcast_to(np.float32(0), (*side, 3) if colours == "RGB" else side)
-        upright: Image.Image = ImageOps.exif_transpose(seen)
+        lies = stored.getexif().get(ORIENTATION, 1) != 1
+        upright: Image.Image = ImageOps.exif_transpose(seen) if lies else seen  # which copies what stands upright, too
         return np.asarray(upright if upright.mode == colours else upright.convert(colours))
 
 

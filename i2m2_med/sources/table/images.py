@@ -50,6 +50,7 @@ def read_image(cell: str, path: Path, dimensions: int) -> Pixels:
     with blamed_on(path.name):
         array, layout, affine = opened(cell, path, pixels=True)
         known = shaped(tuple(array.shape), path.name, layout, dimensions)
+        low, high = float(np.min(array)), float(np.max(array))  # NaN is both; bytes are looked at faster than floats
         values = np.asarray(array, np.float32)  # in the order in which it is stored: turning it costs more than reading
     if known.dimensions != dimensions:
         raise SourceError(f"{path.name} is {known.dimensions}-D, the others are {dimensions}-D")
@@ -60,7 +61,6 @@ def read_image(cell: str, path: Path, dimensions: int) -> Pixels:
             else np.moveaxis(values.reshape(*known.shape, known.channels), -1, 0)
         )
     values = values.reshape(known.channels, *known.shape)
-    low, high = float(values.min()), float(values.max())  # NaN is both
     if not np.isfinite([low, high]).all():
         raise SourceError(f"{path.name} holds values that are no numbers (NaN or infinite)")
     if low == high:

@@ -12,7 +12,8 @@ from i2m2_med.sources.table.images import Facts, facts
 from i2m2_med.sources.table.paths import DATASET, WrongPaths, files_below, located
 from i2m2_med.sources.table.people import rows_named
 from i2m2_med.sources.table.reading import column, row_numbers
-from i2m2_med.sources.table.settings import Image, Settings, Signal, Text
+from i2m2_med.sources.table.scans import scan_files
+from i2m2_med.sources.table.settings import Image, KSpace, Settings, Signal, Text
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ def path_column(modality: object) -> str | None:
         return modality.image
     if isinstance(modality, Signal):
         return modality.signal
+    if isinstance(modality, KSpace):
+        return modality.kspace
     return modality.text if isinstance(modality, Text) and modality.files else None
 
 
@@ -51,7 +54,7 @@ def find_references(table: pl.DataFrame, settings: Settings) -> References:
             asked += 1
             try:
                 path = located(cell, homes, settings.root)
-                files |= dict.fromkeys(files_below(path))
+                files |= dict.fromkeys(scan_files(path) if isinstance(modality, KSpace) else files_below(path))
             except SourceError as error:
                 wrong.add(row, wanted, str(error))
             else:

@@ -9,8 +9,12 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from i2m2_med.config import settings
 from i2m2_med.sources.text.settings import Text as TextTokens
 
-KINDS = ("image", "columns", "series", "text", "signal")
+KINDS = ("image", "columns", "series", "text", "signal", "kspace")
 """The setting that tells what a modality is made of."""
+
+
+MADE = ("magnitude", "phase")
+"""The modalities that are made of k-space."""
 
 
 def as_word(value: Any) -> Any:
@@ -136,6 +140,17 @@ class Signal(settings.Settings):
     """Channels of every file; as the files say where not given."""
 
 
+class KSpace(settings.Settings):
+    """K-space: a column of paths; one slice of each file becomes the modalities `magnitude` and `phase`."""
+
+    kspace: str
+    """Column of paths: fastMRI's HDF5, ISMRMRD (.h5), BART (.cfl with its .hdr), or .npy, ([slice,] coil, readout, phase)."""
+    slice: Annotated[int, Field(ge=0)] | str | None = None
+    """The slice, counted from 0, or the column that says it; the middle one where not given."""
+    size: Annotated[tuple[Annotated[int, Field(ge=8, le=1_024)], ...], Field(min_length=2, max_length=2)] = (320, 320)
+    """Height and width of the images that are made of it where `modalities.transforms` says nothing."""
+
+
 def kind_of(content: Any) -> str | None:
     """The kind of a modality by the setting that it names; None where it names none, or several."""
     names = content if isinstance(content, Mapping) else vars(content) if hasattr(content, "__dict__") else {}
@@ -148,7 +163,8 @@ Modality = Annotated[
     | Annotated[Columns, Tag("columns")]
     | Annotated[Series, Tag("series")]
     | Annotated[Text, Tag("text")]
-    | Annotated[Signal, Tag("signal")],
+    | Annotated[Signal, Tag("signal")]
+    | Annotated[KSpace, Tag("kspace")],
     Discriminator(
         kind_of,
         custom_error_type="modality",
@@ -203,10 +219,14 @@ class Settings(settings.Settings):
             raise ValueError("labels have different numbers of classes; give each number a config of its own")
         if len({label.classes for label in self.labels.values()}) > 1 and len(self.labels) > 1:
             raise ValueError("labels of one config have the same classes, in the same order")
-        reserved = {"study", "patient", "item", "split", "target"} & set(self.modalities)
+        scans = self.of_kind(KSpace)
+        if len(scans) > 1:
+            raise ValueError("one modality is of k-space: magnitude and phase can be made of one")
+        reserved = {"study", "patient", "item", "split", "target", *(MADE if scans else ())} & set(self.modalities)
         if reserved or not all(name.isidentifier() for name in (*self.modalities, *self.labels)):
             raise ValueError(
-                "names of labels and modalities are plain words (letters, digits, _), none of them study, patient, item or split"
+                "names of labels and modalities are plain words (letters, digits, _), none of them study, patient, item or split, "
+                "nor magnitude or phase beside k-space"
             )
         return self
 

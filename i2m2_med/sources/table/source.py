@@ -1,6 +1,6 @@
 """A table on disk → records and arrays. Images stay where they are: records carry their paths, transforms read them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from i2m2_med.sources.table import settings as table_settings
 from i2m2_med.sources.table.columns import raw_array, refuse_suspects
 from i2m2_med.sources.table.expected import described
 from i2m2_med.sources.table.leaks import refuse_empty, refuse_telling, telling_columns
-from i2m2_med.sources.table.people import group_columns, identities, label_columns, splits
-from i2m2_med.sources.table.reading import column, read_table
+from i2m2_med.sources.table.people import group_columns, identities, label_columns, splits, whole_numbers
+from i2m2_med.sources.table.reading import column, read_table, row_numbers
 from i2m2_med.sources.table.references import References, check_images, find_references, path_column, refuse_shared
+from i2m2_med.sources.table.scans import scan_columns
 from i2m2_med.sources.table.series import key_of, long_table, refuse_unmatched, series_array
-from i2m2_med.sources.table.settings import Columns, Image, Series, Signal, Text
+from i2m2_med.sources.table.settings import MADE, Columns, Image, KSpace, Series, Signal, Text
 from i2m2_med.sources.table.signals import read_signal
 from i2m2_med.sources.table.study import (
     ROW,
@@ -45,7 +46,9 @@ class Source(BaseSource):
         super().__init__(settings)
         first = next(iter(settings.labels.values()))
         self.labels = Labels(tuple(settings.labels), first.classes)
-        self.modalities = tuple(settings.modalities)
+        scans = settings.of_kind(KSpace)
+        self.modalities = (*(name for name in settings.modalities if name not in scans), *(MADE if scans else ()))
+        self.complex_keys = ("kspace", "image") if scans else ()
         columns: dict[str, Columns] = settings.of_kind(Columns)
         self.posted_columns = tuple(input_columns(settings))
         self.columns = {name: (len(each.categories or ()), each.levels) for name, each in columns.items()}
@@ -91,7 +94,8 @@ class Source(BaseSource):
                 raise SourceError(
                     f"{series.series}: no measurement falls into the first {series.hours} hours of any study; look at time, start and by"
                 )
-        records = records.with_columns(*self.presence(arrays), **self.paths(self.references))
+        scans = self.checked_scans(table, flow, bad)
+        records = records.with_columns(*self.presence(arrays), *scans, **self.paths(self.references))
         kept = self.kept_rows(records, bad, flow)
         for name, array in arrays.items():
             with replace_file(folder / f"{name}.npy") as beside, beside.open("wb") as file:
@@ -126,6 +130,8 @@ class Source(BaseSource):
         found: list[pl.Series] = []
         for name, modality in self.settings.modalities.items():
             there: Any
+            if isinstance(modality, KSpace):  # `scans` says it
+                continue
             if isinstance(modality, Image):
                 there = [cell is not None for cell in self.references.cells[name]]
             else:
@@ -138,6 +144,30 @@ class Source(BaseSource):
         """`_<modality>` of each row: the path of its image."""
         names = [name for name, each in self.settings.modalities.items() if isinstance(each, Image)]
         return {f"_{name}": pl.Series(references.cells[name], dtype=pl.String) for name in names}
+
+    def scans(
+        self, table: pl.DataFrame, references: References, refuse: Callable[[int, SourceError], None]
+    ) -> pl.DataFrame:
+        """The columns that transforms read of each row's k-space; none without such a modality. refuse: as of `scan_columns`."""
+        made = pl.DataFrame()
+        for name, scan in self.settings.of_kind(KSpace).items():
+            slices: list[int | None] = [scan.slice if isinstance(scan.slice, int) else None] * table.height
+            if isinstance(scan.slice, str):
+                slices = whole_numbers(table, scan.slice, self.settings.table).to_list()
+            made = scan_columns(references.cells[name], slices, refuse)
+        return made
+
+    def checked_scans(self, table: pl.DataFrame, flow: Flow, bad: set[int]) -> pl.DataFrame:
+        """As `scans`; bad files are listed all at once, and their rows noted in `bad` (with --skip-bad)."""
+        numbers, where = row_numbers(table).to_list(), self.settings.table
+
+        def set_aside(at: int, error: SourceError) -> None:
+            flow.set_aside(f"row {numbers[at]}", SourceError(f"{where} row {numbers[at]}: {error}"))
+            bad.add(at)
+
+        made = self.scans(table, self.references, set_aside)
+        flow.stop_where_bad(table.height)
+        return made
 
     def kept_rows(self, records: pl.DataFrame, bad: set[int], flow: Flow) -> np.ndarray:
         """The rows that are samples; who is left out stands in the cohort flow."""
@@ -164,11 +194,11 @@ class Source(BaseSource):
         """Columns in memory, all else memory-mapped."""
         columns, pictures = (
             self.settings.of_kind(Columns),
-            self.settings.of_kind(Image),
+            {**self.settings.of_kind(Image), **self.settings.of_kind(KSpace)},
         )
         return {
             name: np.load(folder / f"{name}.npy", mmap_mode=None if name in columns else "r")
-            for name in self.modalities
+            for name in self.settings.modalities
             if name not in pictures
         }
 

@@ -12,11 +12,12 @@ from i2m2_med.documents import NotPlain, read_json, read_start
 from i2m2_med.errors import SourceError
 from i2m2_med.files import digest
 from i2m2_med.sources.formats.description import FILE, read_description
+from i2m2_med.sources.formats.kspace import ENDINGS
 from i2m2_med.sources.source import Flow, Study
 from i2m2_med.sources.table.reading import FORMATS, cell_text, read_table
 from i2m2_med.sources.table.references import References, find_references, path_column
 from i2m2_med.sources.table.series import OWN, key_of, long_table, refuse_unmatched
-from i2m2_med.sources.table.settings import Columns, Series, Settings, Text
+from i2m2_med.sources.table.settings import Columns, KSpace, Series, Settings, Text
 
 ROW = "row.json"
 """A file of a study folder that gives cells by column."""
@@ -40,6 +41,8 @@ def input_columns(settings: Settings) -> list[str]:
         )
         if isinstance(modality, Series):
             named += [key_of(settings, modality), modality.start]
+        if isinstance(modality, KSpace) and isinstance(modality.slice, str):
+            named.append(modality.slice)
     return list(dict.fromkeys(name for name in named if name))
 
 
@@ -118,13 +121,18 @@ def one_study(table: pl.DataFrame, settings: Settings, source: Any, name: str) -
         inside(find_references(table, settings), settings.root),
     )
     arrays = known.make_arrays(table, known.references, Flow())
-    there = known.presence(arrays)
-    if not any(column[0] for column in there):
+    there = [*known.presence(arrays), *known.scans(table, known.references, refused)]
+    if not any(column[0] for column in there if column.name.startswith("has_")):
         raise SourceError(f"the study holds none of {', '.join(settings.modalities)}; nothing can be said of it")
     patient = table[settings.patient][0] if settings.patient in table.columns else None
     who = pl.DataFrame({"patient": [patient or name], "study": [name], "item": [0]})
     groups = [table[one].alias(f"group_{one}") for one in settings.groups if one in table.columns]
     return Study(who.with_columns(*there, *groups, **known.paths(known.references)), arrays)
+
+
+def refused(_: int, error: SourceError) -> None:
+    """Refuse the study for its k-space."""
+    raise error
 
 
 def row_table(cells: Mapping[str, str | None], settings: Settings) -> pl.DataFrame:
@@ -174,7 +182,10 @@ def folder_of(folder: Path, settings: Settings) -> tuple[pl.DataFrame, Settings]
             modalities[name] = modality.model_copy(update={"files": True}) if found else modality
             cells.setdefault(modality.text, found)
         elif column is not None:
-            cells.setdefault(column, given.get(name) or given.get(column) or file_called(folder, (name, column)))
+            endings = ENDINGS if isinstance(modality, KSpace) else ()
+            cells.setdefault(
+                column, given.get(name) or given.get(column) or file_called(folder, (name, column), endings)
+            )
     refuse_strangers(cells, settings)
     return row_table(cells, settings), settings.model_copy(
         update={"root": folder, "table": ROW, "modalities": modalities}
