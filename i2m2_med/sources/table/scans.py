@@ -51,13 +51,14 @@ def columns_of(path: Path, volume: Volume, index: int | None) -> pl.DataFrame:
     index = volume.n_slices // 2 if index is None else index
     if index >= volume.n_slices:
         raise SourceError(f"{path.name} has {volume.n_slices} slices, not a slice {index}")
-    return pl.select(
-        has_magnitude=pl.lit(True),
-        has_phase=pl.lit(True),
-        has_rss=pl.lit(volume.has_rss or volume.n_coils > 1),
-        _data=pl.lit(str(path)),
-        _phase=pl.lit(None, pl.String),
-        _imaginary=pl.lit(None, pl.String),
-        _slice=pl.lit(index, pl.Int64),
+    columns = {
+        "has_magnitude": pl.lit(True),
+        "has_phase": pl.lit(True),
+        "has_rss": pl.lit(volume.has_rss or volume.n_coils > 1),
+        "_data": pl.lit(str(path)),
+        "_phase": pl.lit(None, pl.String),
+        "_imaginary": pl.lit(None, pl.String),
+        "_slice": pl.lit(index, pl.Int64),
         **slice_columns(volume),
-    )
+    }
+    return pl.select([expression.alias(name) for name, expression in columns.items()])
