@@ -44,10 +44,11 @@ def _values(
     """Yield (metric, samples that it is a mean of, its values): of a study's metric, one sample stands for the study."""
     target = cohort.first.truth[:, label]
     one = np.zeros(len(study), dtype=bool)
-    one[np.unique(study, return_index=True)[1]] = True
+    starts = np.unique(study, return_index=True)[1]
+    one[starts] = True
     yield RIGHT, one, _in_whole_study(decided == target, study)
     mixed = np.bincount(study)[study] > 1
-    first = np.flatnonzero(one)[study]
+    first = starts[study]
     pure = _in_whole_study((target == target[first])[None], study) == 1
     if (mixed & pure).any():
         yield ALIKE, one & mixed & pure, _in_whole_study(decided == decided[:, first], study)

@@ -42,6 +42,14 @@ def test_items_are_alike_though_wrong_and_only_where_their_answer_is_one():
     assert table.loc[RIGHT, "value"] == pytest.approx(0.25)
 
 
+def test_the_order_of_studies_makes_no_difference():
+    decided = {"z": [0, 0], "a": [0, 1], "m": [1, 1]}
+    targets = {"z": [0, 0], "a": [1, 1], "m": [1, 1]}
+    table = by_metric(table_of(decided, targets))
+    assert table.loc[ALIKE, ["studies", "items"]].tolist() == [3, 6]
+    assert table.loc[[ALIKE, RIGHT], "value"].tolist() == pytest.approx([2 / 3, 2 / 3])
+
+
 def test_kinds_of_items_are_compared_within_studies_that_mix_them():
     decided = {"a": [1, 0], "b": [1, 1], "c": [0]}
     kinds = {"a": ["first", "again"], "b": ["first", "again"], "c": ["first"]}
