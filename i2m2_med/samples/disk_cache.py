@@ -61,9 +61,8 @@ class DiskCache:
 def identity(record: Sample) -> list[Any]:
     """What a sample is made of: the record's private columns, what was acquired, its item, and the state of its files."""
     kept = {name: value for name, value in record.items() if name.startswith(("_", "has_")) or name == "item"}
-    paths = sorted(
-        {value.partition(INSIDE)[0] for value in kept.values() if isinstance(value, str) and os.sep in value}
-    )
+    texts = (text for value in kept.values() for text in (value if isinstance(value, list) else [value]))
+    paths = sorted({text.partition(INSIDE)[0] for text in texts if isinstance(text, str) and os.sep in text})
     return [kept, [(path, stamp(Path(path))) for path in paths]]
 
 

@@ -1,39 +1,24 @@
-"""A study folder that holds a picture and a question about it, and the file of answers that the challenge's evaluation takes."""
+"""Questions about pictures, whatever data set they are of: a study folder that holds one, and the file of answers that the challenge's
+evaluation takes.
+"""
 
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.photograph import check_photograph
-from i2m2_med.sources.source import Results, Study
+from i2m2_med.sources.listed import ListedSource
+from i2m2_med.sources.source import Labels, Results, Study
 
+ANSWERS = "answers.json"
+"""In the prepared folder: the classes, in their order."""
+CLOSED = ("no", "yes")
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-
-
-def open_question(folder: Path, text: str = "question") -> Study:
-    """One record of `picture.<ending>` and `<text>.txt`, either of which may be absent. Raises SourceError where both are."""
-    pictures = sorted(path for path in folder.glob("picture.*") if path.suffix.lower() in ENDINGS)
-    if len(pictures) > 1:
-        raise SourceError(f"{folder.name} holds {len(pictures)} pictures; one is asked for")
-    file = folder / f"{text}.txt"
-    asked = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-    if not pictures and not asked:
-        raise SourceError(f"{folder.name} holds neither picture nor {text}.txt.")
-    for path in pictures:
-        check_photograph(path)
-    row = {
-        "patient": folder.name,
-        "study": folder.name,
-        "item": 0,
-        f"_{text}": asked,
-        "_pictures": [*map(str, pictures)],
-    }
-    there = {"has_picture": bool(pictures), f"has_{text}": bool(asked)}
-    return Study(pl.DataFrame([row | there], schema_overrides={"_pictures": pl.List(pl.String)}))
 
 
 def answers_file(decided: Mapping[str, str]) -> str:
@@ -46,3 +31,45 @@ def answers_file(decided: Mapping[str, str]) -> str:
 
 
 QUESTION_RESULTS = Results("results.json", re.compile(r"[0-9]{1,18}"), answers_file)
+
+
+class QuestionSource(ListedSource):
+    """Questions about pictures. Label `answer`, whose classes are a result of the data; modalities `picture` and `question`."""
+
+    modalities = ("picture", "question")
+    text = "question"
+    results = QUESTION_RESULTS
+    pictured_by = "i2m2_med.samples.vqa.picture"
+    shifted_by = "i2m2_med.samples.vqa.shifts"
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.labels = Labels(("answer",), CLOSED)
+
+    def labels_in(self, folder: Path) -> Labels:
+        """The answers that were given often enough, as `ingest` wrote them."""
+        return Labels(("answer",), tuple(json.loads((folder / ANSWERS).read_text(encoding="utf-8"))))
+
+    def study_folder(self, folder: Path) -> Study:
+        """Open a question's folder: `question.txt` and `picture.jpg` (or another picture format); either may be absent."""
+        pictures = sorted(path for path in folder.glob("picture.*") if path.suffix.lower() in ENDINGS)
+        if len(pictures) > 1:
+            raise SourceError(f"{folder.name} holds {len(pictures)} pictures; one is asked for")
+        file = folder / "question.txt"
+        try:
+            asked = file.read_text(encoding="utf-8-sig").strip() if file.is_file() else ""
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{file.name} is not UTF-8 text; write it again") from error
+        if not pictures and not asked:
+            raise SourceError(f"{folder.name} holds neither picture nor question.txt.")
+        for path in pictures:
+            check_photograph(path)
+        row = {
+            "patient": folder.name,
+            "study": folder.name,
+            "item": 0,
+            "_question": asked,
+            "_pictures": [*map(str, pictures)],
+        }
+        there = {"has_picture": bool(pictures), "has_question": bool(asked)}
+        return Study(pl.DataFrame([row | there], schema_overrides={"_pictures": pl.List(pl.String)}))

@@ -4,6 +4,8 @@ Features are random numbers of the true sizes, in the store and the samples that
 """
 
 import hashlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from i2m2_med.sources.source import Labels
 from i2m2_med.sources.text.answers import SCORES
 
 CLASSES, BATCH, HIDDEN = 3129, 512, 1536
+BATCHES = 4
 SIZES = {"picture": 768, "question": 768, "pair": 1536}
 READS = {name: (name,) for name in SIZES}
 TRAINING, TESTED = 461_124, 164_264
@@ -97,12 +100,66 @@ def products(batches: int) -> float:
 
 def test_an_epoch_of_heads(benchmark: Any, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    rows = 16 * BATCH
+    rows = BATCHES * BATCH
     given, model = samples(tmp_path, rows), i2m2()
     first = epoch(model, given)
     ours = benchmark.pedantic(lambda: epoch(model, given), rounds=1)
-    bare = products(16)
+    bare = products(BATCHES)
     print(
         f"\nI2M2, 3 heads × 3,129 classes, batch 512: first epoch {first:.1f} s, later {ours:.1f} s, bare products {bare:.1f} s, "
         f"ratio {ours / bare:.2f} (at most 1.3); {ours / rows * TRAINING / 60:.1f} CPU minutes for {TRAINING:,} questions"
+    )
+
+
+JUDGE = """
+import resource, sys, time
+from pathlib import Path
+import numpy as np
+from i2m2_med.predictions import KEPT, build_table, read_table, write_table
+from i2m2_med.report.pages.named_sets import AUDIT, named_sets_table
+from i2m2_med.report.statistics.compare import compare_tables
+from i2m2_med.report.statistics.paired_predictions import pair_predictions
+
+folder, rows, classes, draws = Path(sys.argv[1]), *map(int, sys.argv[2:])
+rng = np.random.default_rng(0)
+each = KEPT + 1
+steps = rng.integers(1, classes // each, (rows, each))
+cls = steps.cumsum(axis=1) - 1
+p = rng.dirichlet(np.full(each, 0.2), rows) * 0.95
+target = np.where(rng.random(rows) < 0.6, cls[np.arange(rows), p.argmax(axis=1)], cls[:, 0])
+of_row = lambda values: np.repeat(values, each)
+names = lambda kind, count: np.array([f"{kind}{at}" for at in range(count)], dtype=object)
+content = {
+    "patient": of_row(names("p", rows // 2 + 1)[np.arange(rows) // 2]), "study": of_row(names("q", rows)), "item": of_row(np.zeros(rows, np.int64)),
+    "split": of_row(np.full(rows, "test", object)), "label": of_row(np.full(rows, "answer", object)), "class": cls.ravel(), "p": p.ravel(),
+    "p_picture": p.ravel(), "p_question": p.ravel(), "p_joint": p.ravel(), "target": of_row(target), "uncalibrated": p.ravel(),
+    "log_rest": of_row(np.full(rows, np.log(0.05))), "classes": of_row(np.full(rows, classes)),
+    "score": (cls == target[:, None]).ravel() * 1.0, "pattern": of_row(np.full(rows, "picture+question", object)),
+    **{f"group_{at}": of_row(np.where(rng.random(rows) < 0.15, "tail", None)) for at in range(9)},
+}
+write_table(build_table(content, ["picture", "question", "joint"]), folder / "predictions.parquet")
+del content, cls, p, steps
+manifest = {"audits": {AUDIT: {str(at): 1 for at in range(9)}}}
+began, used = time.perf_counter(), time.process_time()
+table = read_table(folder / "predictions.parquet")
+compare_tables({("i2m2", 0): table}, replicates=draws)
+found = named_sets_table(pair_predictions({("i2m2", 0): table}), manifest, "test", min(draws, 1000))
+assert found["set"].nunique() == 11
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print((folder / "predictions.parquet").stat().st_size / 1e6, time.process_time() - used, time.perf_counter() - began, peak)
+"""
+
+
+def test_evaluation_of_many_classes(benchmark: Any, tmp_path: Path) -> None:
+    """One paradigm's predictions of the IID test, and their evaluation on it and on nine sets, in a process of its own."""
+    (tmp_path / "judge.py").write_text(JUDGE)
+    call = [sys.executable, "-W", "ignore", str(tmp_path / "judge.py"), str(tmp_path)]
+    sizes = [str(one) for one in (TESTED, CLASSES, 1000)]
+    done = benchmark.pedantic(
+        lambda: subprocess.run([*call, *sizes], check=True, capture_output=True, text=True), rounds=1
+    )
+    size, cpu, wall, peak = map(float, done.stdout.split())
+    print(
+        f"\n{TESTED:,} questions × {CLASSES:,} answers: predictions {size:.0f} MB (at most 200); evaluation of IID and nine sets "
+        f"{cpu:.0f} s of CPU, {wall:.0f} s by the clock (at most 120); {peak:.2f} GB at the peak, making the table included (at most 4)"
     )

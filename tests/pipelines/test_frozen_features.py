@@ -29,7 +29,7 @@ def test_heads_on_frozen_features_are_trained_and_score(work, tmp_path, monkeypa
     (tmp_path / "backbone.yaml").write_text(config)
     monkeypatch.setenv("PICTURE_WEIGHTS", str(EFFICIENTNET))
     monkeypatch.setenv("TEXT_FOLDER", str(MINILM))
-    settings = ("training.epochs=2", "evaluation.bootstrap=20", "evaluation.primary=null", "source.least=1")
+    settings = ("training.epochs=1", "evaluation.bootstrap=20", "evaluation.primary=null", "source.least=1")
     given = [part for one in (f"source.root={tmp_path / 'vqa'}", *settings) for part in ("-s", one)]
     assert main(["train", str(tmp_path / "backbone.yaml"), "--json", *given]) == 0
     first = json.loads(capsys.readouterr().out)

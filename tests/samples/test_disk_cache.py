@@ -78,6 +78,16 @@ def test_a_folder_counts_by_its_files(tmp_path: Path):
     assert identity({"_x": str(folder)}) != before
 
 
+def test_each_file_of_a_list_counts(tmp_path: Path):
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in paths:
+        path.write_text("x")
+    record = {"_pictures": [*map(str, paths)]}
+    before = identity(record)
+    paths[1].write_text("xy")
+    assert identity(record) != before
+
+
 def test_labels_splits_and_names_are_no_part_of_the_key(records: pl.DataFrame):
     record = records.row(0, named=True)
     assert identity(record) == identity(record | {"label_l": 1, "split": "test", "patient": "z", "group_g": "q"})

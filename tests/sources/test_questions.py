@@ -258,3 +258,11 @@ def test_vqa_rad_has_312_groups():
     from i2m2_med.sources.vqa_rad.source import QUESTIONS, linked
 
     assert len(set(linked(read_json_list(SHARED / "input" / QUESTIONS)))) == 312
+
+
+def test_a_question_in_another_encoding_is_one_clear_line(tmp_path):
+    (tmp_path / "question.txt").write_bytes("Où?".encode("latin-1"))
+    with pytest.raises(SourceError, match=r"question\.txt is not UTF-8 text"):
+        Source(Settings(root=tmp_path)).study(tmp_path)
+    (tmp_path / "question.txt").write_text("\ufeffWhere?", encoding="utf-8")
+    assert Source(Settings(root=tmp_path)).study(tmp_path).records["_question"].to_list() == ["Where?"]

@@ -7,7 +7,6 @@ The official test part shows pictures of training (446 of its 451 questions): a 
 one picture, one case and one link of paraphrases are kept together.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,13 +19,12 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder, write_json
 from i2m2_med.sources.formats.json_lines import need, read_json_list
 from i2m2_med.sources.formats.photograph import check_photograph
-from i2m2_med.sources.listed import Entry, ListedSource, plain, text_in
-from i2m2_med.sources.question_study import QUESTION_RESULTS, open_question
-from i2m2_med.sources.source import Flow, Labels, Progress, Study
+from i2m2_med.sources.listed import Entry, plain, text_in
+from i2m2_med.sources.question_study import ANSWERS, CLOSED, QuestionSource
+from i2m2_med.sources.source import Flow, Progress
 from i2m2_med.sources.text.answers import answer_columns, answer_in, normalised, vocabulary
 
-QUESTIONS, PICTURES, ANSWERS = "VQA_RAD Dataset Public.json", "VQA_RAD Image Folder", "answers.json"
-CLOSED = ("no", "yes")
+QUESTIONS, PICTURES = "VQA_RAD Dataset Public.json", "VQA_RAD Image Folder"
 NEEDED = ("qid", "phrase_type", "image_name", "question", "answer", "answer_type")
 LEAK = (
     "The official test part shows pictures of training ({shared} of its {tested} questions here): what is reached on it says nothing "
@@ -48,7 +46,7 @@ class Settings(ClosedSettings):
     """`official`: the published test part, whose pictures training shows too."""
 
 
-class Source(ListedSource):
+class Source(QuestionSource):
     """Label `answer`; modalities `picture` and `question`.
 
     A patient is a group of questions that share a picture, case or link; a study is a question with its paraphrases (one link), an
@@ -56,19 +54,6 @@ class Source(ListedSource):
     """
 
     settings: Settings
-    modalities = ("picture", "question")
-    text = "question"
-    results = QUESTION_RESULTS
-    pictured_by = "i2m2_med.samples.vqa.picture"
-    shifted_by = "i2m2_med.samples.vqa.shifts"
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.labels = Labels(("answer",), CLOSED)
-
-    def labels_in(self, folder: Path) -> Labels:
-        """No and yes; of open questions the answers that were given often enough."""
-        return Labels(("answer",), tuple(json.loads((folder / ANSWERS).read_text(encoding="utf-8"))))
 
     @property
     def home(self) -> Path:
@@ -118,10 +103,6 @@ class Source(ListedSource):
         ).hstack(labels)
         records = records.with_columns(item=pl.col("study").cum_count().over("study").cast(pl.Int64) - 1)
         return self._official(records, kept, flow) if self.settings.groups == "official" else records
-
-    def study_folder(self, folder: Path) -> Study:
-        """Open a question's folder: `question.txt` and a picture; either may be absent."""
-        return open_question(folder)
 
     def entries(self, path: Path) -> list[Entry]:
         """The questions of a list of VQA-RAD's form, closed and open ones."""

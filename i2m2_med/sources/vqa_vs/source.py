@@ -1,6 +1,5 @@
 """VQA-VS as records: one per question, with its picture's path, its text, and ten annotators' answers as soft scores."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,9 +10,9 @@ from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder, write_json
 from i2m2_med.sources.formats.photograph import check_photograph
-from i2m2_med.sources.listed import Entry, ListedSource
-from i2m2_med.sources.question_study import QUESTION_RESULTS, open_question
-from i2m2_med.sources.source import Flow, Labels, Progress, Study
+from i2m2_med.sources.listed import Entry
+from i2m2_med.sources.question_study import ANSWERS, QuestionSource
+from i2m2_med.sources.source import Flow, Progress
 from i2m2_med.sources.text.answers import answer_columns, scores_of, vocabulary
 from i2m2_med.sources.vqa_vs.questions import (
     PARTS,
@@ -26,7 +25,6 @@ from i2m2_med.sources.vqa_vs.questions import (
     shifted,
 )
 
-ANSWERS = "answers.json"
 MOST_NAMED = 5
 
 
@@ -42,7 +40,7 @@ class Settings(ClosedSettings):
     """No more classes than so many, the most frequent ones (VQA v2's vocabulary has 3,129)."""
 
 
-class Source(ListedSource):
+class Source(QuestionSource):
     """Label `answer`, whose classes are a result of the training part; modalities `picture` and `question`.
 
     A patient, whom intervals keep together, is a picture; a study is a question. `group_<shift>` is `tail` for the questions of
@@ -50,19 +48,6 @@ class Source(ListedSource):
     """
 
     settings: Settings
-    modalities = ("picture", "question")
-    text = "question"
-    results = QUESTION_RESULTS
-    pictured_by = "i2m2_med.samples.vqa.picture"
-    shifted_by = "i2m2_med.samples.vqa.shifts"
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self.labels = Labels(("answer",), ("no", "yes"))
-
-    def labels_in(self, folder: Path) -> Labels:
-        """The answers that training gave often enough."""
-        return Labels(("answer",), tuple(json.loads((folder / ANSWERS).read_text(encoding="utf-8"))))
 
     @property
     def home(self) -> Path:
@@ -122,10 +107,6 @@ class Source(ListedSource):
             for name, tail in tails.items()
         }
         return records.with_columns(**groups).hstack(answer_columns(scores, "answer"))
-
-    def study_folder(self, folder: Path) -> Study:
-        """Open a question's folder: `question.txt` and `picture.jpg` (or another picture format); either may be absent."""
-        return open_question(folder)
 
     def entries(self, path: Path) -> list[Entry]:
         """The questions of an official list (VQA-VS's, or VQA v2's object that holds one)."""
