@@ -98,9 +98,8 @@ def main(arguments: list[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     Terminal.quiet = "--quiet" in arguments
     as_json = "--json" in arguments
-    with redirect_stdout(
-        sys.stderr if as_json else sys.stdout
-    ):  # tables and help too: standard output is for the one object
+    place = sys.stderr if as_json else sys.stdout  # of tables and help too: standard output is for the one object
+    with redirect_stdout(place):
         code, result = outcome([argument for argument in arguments if argument not in {"--json", "--quiet"}])
     if as_json:
         print(json.dumps(result, default=str, allow_nan=False))

@@ -27,7 +27,9 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
         Also prepare the data and look at them (`--no-data` stops before).
     """
     if list_ or not config:
-        heads = {name: path.read_text().splitlines()[0].lstrip("# ") for name, path in shipped().items()}
+        heads = {
+            name: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for name, path in shipped().items()
+        }
         table("Shipped configs", ["name", "command, cost, what to expect"], list(heads.items()))
         say("next: i2m2 check NAME")
         return {"configs": list(heads)}
