@@ -3,7 +3,7 @@
 unimodal {x1} · intra {x1}, {x2} · inter {x1+x2} · I2M2 {x1}, {x2}, {x1+x2} · ensembles: the same expert with other seeds.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,10 @@ class Opinions(NamedTuple):
     present: Present
     own_loss: Tensor = torch.zeros(())
     """What experts add to the loss by themselves while they are trained, summed; zero in evaluation."""
+
+
+Answer = tuple[Tensor, Tensor, Tensor]
+"""One expert's log-probabilities (batch, label, classes), zero where it is absent; where it is there, (batch,); its own loss."""
 
 
 class I2M2(nn.Module):
@@ -51,12 +55,19 @@ class I2M2(nn.Module):
         """Parts of experts that stay as they are."""
 
     def forward(self, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Opinions:
-        """Ask each expert about the rows that hold all it reads, and combine. inputs: by modality (batch, …); present: (batch,)."""
-        answers = [self.ask(name, inputs, present) for name in self.names]
+        """Ask each expert about the rows that hold all it reads, and combine. inputs: by modality (batch, …); present: (batch,),
+        best on the CPU, where it can be looked at without waiting for a GPU."""
+        return self.combined([self.ask(name, inputs, present) for name in self.names])
+
+    def combined(self, answers: Sequence[Answer], elsewhere: bool = False) -> Opinions:
+        """Combine what `ask` returned of each expert, in the order of `names`; elsewhere: others can read rows of the same step."""
         stacked = torch.stack([log_probs for log_probs, _, _ in answers])
         heard = torch.stack([there for _, there, _ in answers])
-        if self.training and torch.is_grad_enabled() and not bool(heard.any()):
-            stacked = stacked + self.zero()  # nobody can read this batch, which is stepped on all the same
+        nobody = self.training and torch.is_grad_enabled() and not bool(heard.any())
+        heard = heard.to(stacked.device, non_blocking=True)
+        if nobody:
+            # nobody can read this batch, which is stepped on all the same
+            stacked = stacked + (torch.zeros((), requires_grad=True) if elsewhere else self.zero())
         return Opinions(
             self.combiner(stacked, heard), stacked, heard, torch.stack([own for _, _, own in answers]).sum()
         )
@@ -87,20 +98,23 @@ class I2M2(nn.Module):
         there = [modality in modalities for modality in self.reads[name]]
         return any(there) if name in self.lenient else all(there)
 
-    def ask(
-        self, name: str, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One expert's log-probabilities (batch, label, classes), zero where it is absent; where it is there (batch,); its own loss."""
+    def heard(self, name: str, present: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Which of the modalities that an expert reads are there, (modality, batch), and where it can judge, (batch,)."""
+        acquired = torch.stack([present[modality] for modality in self.reads[name]])
+        return acquired, acquired.any(dim=0) if name in self.lenient else acquired.all(dim=0)
+
+    def ask(self, name: str, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Answer:
+        """What one expert says."""
         reads = self.reads[name]
-        acquired = torch.stack([present[modality] for modality in reads])
-        there = acquired.any(dim=0) if name in self.lenient else acquired.all(dim=0)
-        nothing = torch.zeros((), device=there.device)
+        acquired, there = self.heard(name, present)
+        device = inputs[reads[0]].device
+        nothing = torch.zeros((), device=device)
         if not bool(there.any()):
-            return torch.zeros((len(there), *self.shape), device=there.device), there, nothing
-        rows = there.nonzero()[:, 0]
+            return torch.zeros((len(there), *self.shape), device=device), there, nothing
+        rows = there.nonzero()[:, 0].to(device, non_blocking=True)
         some = len(rows) < len(there)
         given = [inputs[modality][rows] if some else inputs[modality] for modality in reads]
-        also = {"present": acquired[:, rows]} if name in self.lenient else {}
+        also = {"present": acquired.to(device)[:, rows]} if name in self.lenient else {}
         log_probs, own = self.answer(self.experts[name], given, **also)
         if some:
             log_probs = log_probs.new_zeros((len(there), *log_probs.shape[1:])).index_copy(0, rows, log_probs)

@@ -49,6 +49,7 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
 def check_networks(run: RunConfig) -> int:
     """Build every expert of every paradigm; raises ConfigError where one can't be."""
     from i2m2_med.engine.prediction.build import build_model
+    from i2m2_med.engine.training.devices import check_execution
     from i2m2_med.engine.training.loss import check_loss
     from i2m2_med.engine.training.paradigm import settings_of_stages
     from i2m2_med.samples.cohort import compose, open_source
@@ -58,6 +59,7 @@ def check_networks(run: RunConfig) -> int:
         compose(run, which)
     for name, paradigm in run.paradigms.items():
         for training in settings_of_stages(run, name):
+            check_execution(run, training)
             resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", run.plugins)
             check_loss(training, len(source.labels.names), len(source.labels.classes), run.plugins)
         build_model(run, paradigm.experts[:1], source.labels, 0, paradigm.combiner)

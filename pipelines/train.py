@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from i2m2_med.engine.training.experiment import Experiment, Trained
 
 
-def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad: bool = False) -> dict[str, Any]:
+def main(
+    config: Config,
+    *,
+    set_: Overrides = (),
+    resume: bool = False,
+    skip_bad: bool = False,
+    gpus: int | None = None,
+    processes: int | None = None,
+) -> dict[str, Any]:
     """Train the run's `paradigm` for each of its seeds (and each fold of a cross-validation), evaluate on validation and test, and
-    record it.
+    record it. In several processes with --gpus or --processes, or under `torchrun --nproc-per-node N -m i2m2_med train CONFIG`.
 
     Parameters
     ----------
@@ -22,15 +30,30 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad
         Go on with what an interrupted call of the same config left; ends with the same weights, bit for bit.
     skip_bad
         While preparing, leave bad files out instead of stopping at the first.
+    gpus
+        GPUs of this machine that share every batch, each a process of its own.
+    processes
+        Processes that share every batch on this machine's CPUs.
     """
     run, values = load_config(config, set_)
+    if gpus is not None or processes is not None:
+        return in_processes(config, set_, resume, skip_bad, gpus, processes)
     from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
+    from i2m2_med.engine.training.follow import follow
+    from i2m2_med.engine.training.processes import joined, leads
     from i2m2_med.report.run_report import run_judge
 
-    with open_experiment(
-        run, values, run_judge(run), TerminalProgress(), what="train", resume=resume, skip_bad=skip_bad
-    ) as experiment:
+    with (
+        joined(run.training.device),
+        open_experiment(
+            run, values, run_judge(run), TerminalProgress(), what="train", resume=resume, skip_bad=skip_bad
+        ) as experiment,
+    ):
+        if not leads():
+            for seed in run.seeds:
+                follow(experiment, run.paradigm, seed)
+            return {}
         parent, made = (
             train_seeds(experiment) if len(run.seeds) > 1 else ("", [train(experiment, run.paradigm, *run.seeds)])
         )
@@ -54,6 +77,19 @@ def train_seeds(experiment: "Experiment") -> "tuple[str, list[Trained]]":
         experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
     say(f"mean over seeds in run {parent.run_id}")
     return parent.run_id, made
+
+
+def in_processes(
+    config: str, overrides: Overrides, resume: bool, skip_bad: bool, gpus: int | None, processes: int | None
+) -> dict[str, Any]:
+    """The same verb in each of several processes."""
+    from i2m2_med.engine.training.launch import check_count, launch
+
+    count = check_count(gpus, processes)
+    device = "cpu" if gpus is None else "cuda"
+    settings = [word for one in (*overrides, f"training.device={device}") for word in ("-s", one)]
+    flags = [flag for flag, asked in (("--resume", resume), ("--skip-bad", skip_bad)) if asked]
+    return launch(["train", config, *settings, *flags], count)
 
 
 def show(rows: list[dict[str, Any]], manifest: dict[str, Any], split: str = "test") -> None:

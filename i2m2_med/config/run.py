@@ -158,8 +158,26 @@ class Training(Settings):
     `auroc` nor `average_precision`. `soft_accuracy`: mean score of the class decided on, where labels have soft scores."""
     workers: Annotated[int, Field(ge=0, le=1_024)] = 0
     """Processes that read samples; arrays in memory need none."""
-    amp: bool = True
-    """Mixed precision on a GPU; CPUs always compute in float32."""
+    memory: Literal["all", "one_expert"] = "all"
+    """What is kept for the gradient: `all` activations, or `one_expert`'s at a time: the same gradients, and experts are computed twice."""
+    accumulate: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Parts in which a `batch` is computed, one after another, so that memory is a part's: the same gradients, and parts are computed
+    twice. Batch norms see a part."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it is trained; `auto`: on a GPU where there is one. Processes that share a training have one each."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of networks on a GPU; `auto`: `fp16` with scaled gradients. CPUs compute in `fp32`, and refuse to be asked for less."""
+    compile: bool = False
+    """Let torch compile each expert's network: minutes at first, then faster steps on a GPU."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _amp(cls, content: Any) -> Any:
+        """`amp: true` and `false` of older configs are `precision: auto` and `fp32`."""
+        if isinstance(content, dict) and isinstance(content.get("amp"), bool):
+            content = {**content}
+            content["precision"] = "auto" if content.pop("amp") else "fp32"
+        return content
 
     @property
     def alone_first(self) -> bool:

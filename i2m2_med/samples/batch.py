@@ -22,7 +22,11 @@ class Batch:
     """Row numbers in the records table that the samples come from."""
 
     def to(self, device: str) -> "Batch":
-        """Return the same batch on a device."""
+        """Return the same batch on a device; which modalities are present stays here, where it is looked at without waiting for a GPU."""
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
-        present = {name: tensor.to(device) for name, tensor in self.present.items()}
-        return Batch(inputs, present, self.target.to(device), self.rows)
+        return Batch(inputs, self.present, self.target.to(device, non_blocking=True), self.rows)
+
+    def pin_memory(self) -> "Batch":
+        """Return the same batch in memory that a GPU can fetch by itself; a DataLoader asks for it."""
+        inputs = {name: tensor.pin_memory() for name, tensor in self.inputs.items()}
+        return Batch(inputs, self.present, self.target.pin_memory(), self.rows)

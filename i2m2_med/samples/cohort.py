@@ -113,7 +113,7 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
     run = run.of_fold(None)
     source = open_source(run)
     files = data_files(run, source)
-    folder = workspace / "prepared" / f"{name}-{key_of(run, files)}"
+    folder = prepared_folder(run, name, workspace, files)
     if (folder / "manifest.json").exists():
         return folder
     busy = f"another run is preparing {name}; waiting for it"
@@ -123,6 +123,11 @@ def prepare(run: RunConfig, name: str, workspace: Path, progress: Progress, *, s
             with replace_folder(folder) as beside:
                 fill(beside, run, source, files=files, workspace=workspace, progress=progress, skip_bad=skip_bad)
     return folder
+
+
+def prepared_folder(run: RunConfig, name: str, workspace: Path, files: Sequence[Path]) -> Path:
+    """Return where the prepared data of these files and settings lie, or will."""
+    return workspace / "prepared" / f"{name}-{key_of(run, files)}"
 
 
 def key_of(run: RunConfig, files: Sequence[Path]) -> str:

@@ -70,7 +70,7 @@ def bare(amp: bool) -> float:
 def ours(folder: Path, amp: bool) -> float:
     """Slices per second of an epoch of `fit` (the second one), without its validation of a few slices."""
     ends: list[float] = []
-    training = Training(epochs=3, batch=BATCH, learning_rate=1e-4, amp=amp)
+    training = Training(epochs=3, batch=BATCH, learning_rate=1e-4, precision="fp16" if amp else "fp32")
     few = slices(BATCH)
     fit(
         model(), slices(SLICES), few, training, seed=0, folder=folder, device="cuda",

@@ -140,7 +140,7 @@ def fitted(folder: Path, device: str, epochs: int = 4, **settings: object) -> tu
     seed_everything("on_gpu", "toy")
     networks = {"a": nn.Linear(3, 2), "b": nn.Linear(2, 2), "joint": Joint()}
     model = I2M2(networks, {"a": ("a",), "b": ("b",), "joint": ("a", "b")}, ProductOfExperts(), (1, 2))
-    training = Training(epochs=epochs, batch=16, learning_rate=0.01, **{"amp": False, **settings})
+    training = Training(epochs=epochs, batch=16, learning_rate=0.01, **{"precision": "fp32", **settings})
     history = fit(
         model, toy(200, 0), toy(90, 1), training, seed=3, folder=folder, device=device, watch=lambda *_: None
     ).history
@@ -153,8 +153,9 @@ def test_training_goes_as_on_a_cpu(tmp_path: Path) -> None:
         assert there == pytest.approx(here, rel=1e-3)
 
 
-def test_mixed_precision_learns_the_same_thing(tmp_path: Path) -> None:
-    exact, mixed = (fitted(tmp_path / str(amp), "cuda", amp=amp)[1][-1] for amp in (False, True))
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_learns_the_same_thing(tmp_path: Path, precision: str) -> None:
+    exact, mixed = (fitted(tmp_path / kind, "cuda", precision=kind)[1][-1] for kind in ("fp32", precision))
     assert mixed["valid_nll"] == pytest.approx(exact["valid_nll"], rel=0.05)
 
 

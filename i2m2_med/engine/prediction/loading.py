@@ -7,15 +7,16 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from i2m2_med.engine.prediction.seed import seed_for
+from i2m2_med.engine.prediction.shards import ALONE, Shards
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.dataset import Samples
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Rows in batches, shuffled anew each epoch by (seed, epoch); set `epoch` before iterating."""
+    """Rows in batches, shuffled anew each epoch by (seed, epoch); set `epoch` before iterating. Of each batch this process's shard."""
 
-    def __init__(self, n_samples: int, batch: int, seed: int | None) -> None:
-        self.n_samples, self.batch, self.seed, self.epoch = n_samples, batch, seed, 0
+    def __init__(self, n_samples: int, batch: int, seed: int | None, shards: Shards = ALONE) -> None:
+        self.n_samples, self.batch, self.seed, self.epoch, self.shards = n_samples, batch, seed, 0, shards
 
     def __len__(self) -> int:
         return -(-self.n_samples // self.batch)
@@ -27,7 +28,11 @@ class EpochBatches(Sampler[list[int]]):
             order = torch.randperm(
                 self.n_samples, generator=torch.Generator().manual_seed(seed_for(self.seed, "order", self.epoch))
             )
-        yield from (rows.tolist() for rows in order.split(self.batch))
+        yield from (self.shards.rows(rows.tolist()) for rows in order.split(self.batch))
+
+    def n_rows(self, at: int) -> int:
+        """How many rows the whole batch number `at` of an epoch has."""
+        return min(self.batch, self.n_samples - at * self.batch)
 
 
 def same(batch: Any) -> Any:
@@ -35,8 +40,17 @@ def same(batch: Any) -> Any:
     return batch
 
 
-def loader(samples: Samples, batch: int, workers: int = 0, seed: int | None = None) -> DataLoader[Batch]:
-    """Batches of `samples`; in file order where no seed is given."""
-    batches = EpochBatches(len(samples), batch, seed)
+def loader(
+    samples: Samples,
+    batch: int,
+    workers: int = 0,
+    seed: int | None = None,
+    shards: Shards = ALONE,
+    pin: bool = False,
+) -> DataLoader[Batch]:
+    """Batches of `samples`; in file order where no seed is given. pin: for a GPU to fetch."""
+    batches = EpochBatches(len(samples), batch, seed, shards)
     generator = torch.Generator().manual_seed(seed_for(seed, "workers"))
-    return DataLoader(samples, batch_sampler=batches, collate_fn=same, num_workers=workers, generator=generator)
+    return DataLoader(
+        samples, batch_sampler=batches, collate_fn=same, num_workers=workers, generator=generator, pin_memory=pin
+    )

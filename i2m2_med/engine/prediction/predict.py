@@ -9,33 +9,45 @@ import torch
 from torch import Tensor
 
 from i2m2_med.engine.prediction.loading import loader
+from i2m2_med.engine.prediction.shards import ALONE, Shards
 from i2m2_med.ensemble import FoldEnsemble
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.predictions import build_table
 from i2m2_med.samples.dataset import Samples
 
+ROWS = (0, 1, 1)
+"""The axis of samples in `Opinions`: log_probs, experts, present."""
 REFUSED = "none of the modalities that the experts read is there"
 
 
-def run_model(model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, workers: int = 0) -> Opinions:
+def run_model(
+    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, workers: int = 0, shards: Shards = ALONE
+) -> Opinions:
     """Return what the model says of every sample, in their order, on the CPU.
 
     Where no expert is present the answer means nothing: `Opinions.present` says so.
     """
-    return joined([answer for _, answer in answers(model, samples, batch, device, workers)])
+    return joined([answer for _, answer in answers(model, samples, batch, device, workers, shards)])
 
 
 def answers(
-    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, workers: int = 0
+    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, workers: int = 0, shards: Shards = ALONE
 ) -> Iterator[tuple[slice, Opinions]]:
-    """Yield what the model says batch by batch, on the CPU, with the place of each batch in `samples`."""
+    """Yield what the model says batch by batch, on the CPU, with the place of each batch in `samples`.
+
+    shards: of the processes that all call this, each for its part of every batch; each yields what all of them say.
+    """
     model.to(device).eval()
     start = 0
-    for one in loader(samples, batch, workers):
+    for one in loader(samples, batch, workers, shards=shards):
         with torch.no_grad():
             answer = model(one.to(device).inputs, one.to(device).present)
-        stop = start + len(one.rows)
-        yield slice(start, stop), Opinions(*(tensor.cpu() for tensor in answer))
+        stop = min(start + batch, len(samples))
+        whole = [shards.gathered(tensor, axis) for tensor, axis in zip(answer, ROWS, strict=False)]
+        log_probs, experts, present = (
+            tensor.narrow(axis, 0, stop - start).cpu() for tensor, axis in zip(whole, ROWS, strict=True)
+        )
+        yield slice(start, stop), Opinions(log_probs, experts, present)
         start = stop
 
 

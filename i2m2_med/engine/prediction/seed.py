@@ -7,6 +7,8 @@ import random
 import numpy as np
 import torch
 
+from i2m2_med.errors import UserError
+
 
 def seed_for(*parts: object) -> int:
     """A seed (31 bits) for a named purpose, such as (seed, 'weights', expert) or (seed, 'epoch', 3).
@@ -33,3 +35,18 @@ def seed_everything(*parts: object) -> None:
 def best_device() -> str:
     """`cuda` where there is one, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_for(asked: str) -> str:
+    """The device of this process: `training.device` is `auto`, `cpu` or `cuda`. Of processes that share a training each has a GPU of
+    its own. Raises UserError where there is none."""
+    device = best_device() if asked == "auto" else asked
+    if device == "cpu":
+        return device
+    count, own = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
+    if own >= count:
+        raise UserError(
+            f"training.device: {asked} asks for GPU {own} of this machine, which has {count}; take fewer processes, or "
+            "training.device: cpu"
+        )
+    return f"cuda:{own}" if "LOCAL_RANK" in os.environ else device

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,18 @@ from i2m2_med.engine.prediction.build import training_of
 from i2m2_med.engine.prediction.examples import draw_examples
 from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
 from i2m2_med.engine.prediction.pretrained import weight_digests
-from i2m2_med.engine.prediction.seed import best_device, seed_everything
+from i2m2_med.engine.prediction.seed import device_for, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
 from i2m2_med.engine.tracking.provenance import origin
 from i2m2_med.engine.tracking.results import epoch_key, headline
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
+from i2m2_med.engine.training.devices import EXECUTION
 from i2m2_med.engine.training.early_stopping import judge_early, learn_early
-from i2m2_med.engine.training.fit import forget
+from i2m2_med.engine.training.fit import Watch, forget
 from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.paradigm import Stages, train_paradigm
+from i2m2_med.engine.training.processes import as_the_leader_says, leads, prepare_together, started
 from i2m2_med.engine.training.recorded import (
     Cost,
     calibration_tags,
@@ -39,9 +41,11 @@ from i2m2_med.engine.training.recorded import (
     record_rows,
 )
 from i2m2_med.engine.training.taken_over import note_origin, take_over
+from i2m2_med.errors import UserError
 from i2m2_med.files import digest, replace_file, sole_user, write_json
+from i2m2_med.model import I2M2
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
-from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
+from i2m2_med.samples.cohort import Cohort, open_cohort, open_source
 from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.samples.frozen import encode_ahead
 from i2m2_med.samples.unannounced import add_unannounced
@@ -100,7 +104,7 @@ class Experiment:
         """Record what `make` makes of one paradigm and seed as a run; what an interrupted call finished is read again."""
         folder = self.folder / f"{paradigm}-{seed}"
         noted = read_note(folder)
-        if noted.get("done"):
+        if as_the_leader_says(bool(noted.get("done"))):
             self.progress.say(f"{self.words(paradigm, seed)}: done before")
             return Trained(
                 run_id=noted["run"],
@@ -143,7 +147,7 @@ class Experiment:
         predictor, cost = self.fit(paradigm, seed, tracker)
         return predictor, self.predict(predictor, tracker.run_id), cost
 
-    def of_fold(self, fold: int, parent: Tracker) -> "Experiment":
+    def of_fold(self, fold: int, parent: Tracker | None = None) -> "Experiment":
         """Return the same experiment on one fold of its cross-validation, whose runs become children of `parent`."""
         run = self.run.of_fold(fold)
         cohort = self.folds.get(fold) or open_cohort(run, self.cohort.folder)
@@ -216,10 +220,7 @@ class Experiment:
                 tracker.epoch(len(seen), {epoch_key(name): value for name, value in metrics.items()})
                 advance(", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name in SHOWN))
 
-            seed_everything(seed)
-            device, folder = best_device(), self.folder / "stages"
-            stages = Stages(run=self.run, cohort=self.cohort, seed=seed, folder=folder, device=device, watch=watch)
-            model = train_paradigm(stages, paradigm)
+            model, stages = self.train_model(paradigm, seed, watch)
         if stages.loaded:
             used = tuple(name for name in chosen.experts if self.run.experts[name].weights)
             tracker.tags({"i2m2.weights": "; ".join([*stages.loaded, *weight_digests(self.run, used)])})
@@ -238,9 +239,16 @@ class Experiment:
             shares=learnt_prior(train, training).tolist(),
             fingerprint=self.cohort.fingerprint,
             envelope=fit_envelope(train, source.bounds, source.kinds),
-            device=device,
+            device=stages.device,
         )
         return predictor, cost
+
+    def train_model(self, paradigm: str, seed: int, watch: Watch) -> tuple[I2M2, Stages]:
+        """Return the trained model and the stages that made it; `watch` is called after each epoch."""
+        seed_everything(seed)
+        device, folder = device_for(self.run.training.device), self.folder / "stages"
+        stages = Stages(run=self.run, cohort=self.cohort, seed=seed, folder=folder, device=device, watch=watch)
+        return train_paradigm(stages, paradigm), stages
 
     def predict(self, predictor: Predictor, run_id: str) -> pd.DataFrame:
         """Return the prediction table over all that training did not see; calibration is fitted on validation and kept in the predictor."""
@@ -295,28 +303,37 @@ def open_experiment(
     """Prepare what isn't prepared yet, open the store, and hold the experiment's folder.
 
     what: the verb; each has a folder of its own, and `compare` takes over what `train` finished. depends: plain values beside the
-    config that another folder is used for. Without `resume` an earlier call's checkpoints are thrown away. Raises UserError if another process works in the same folder.
+    config that another folder is used for. Without `resume` an earlier call's checkpoints are thrown away. Raises UserError if another process works in the same folder, unless torchrun
+    started both.
     """
+    if started() > 1 and what != "train":
+        raise UserError(f"{what} runs in one process, and torchrun started {started()}; `train` is what they can share")
     place = workspace()
     weights = weight_digests(run, tuple(run.experts))
-    cohort = open_cohort(run, prepare(run, values.name, place, progress, skip_bad=skip_bad))
+    progress = progress if leads() else Progress()
+    cohort = open_cohort(run, prepare_together(run, values.name, progress, skip_bad=skip_bad))
     check_prior(run.evaluation.prior, cohort.labels)
     add_unannounced(run, cohort, progress)
-    encode_ahead(cohort.transform, cohort.records, best_device(), progress)
-    uri = ensure_store(place, run.tracking.uri)
+    if leads():
+        encode_ahead(cohort.transform, cohort.records, device_for(run.training.device), progress)
+    as_the_leader_says(True)  # that what is computed once lies there
+    uri = ensure_store(place, run.tracking.uri) if leads() else ""
+    settings = portable(run)
+    settings["training"] = {name: value for name, value in settings["training"].items() if name not in EXECUTION}
 
     def folder_of(verb: str) -> Path:
-        key = digest([verb, portable(run), cohort.fingerprint, *weights, *depends])[:12]
+        key = digest([verb, settings, cohort.fingerprint, *weights, *depends])[:12]
         return place / "runs" / f"{verb}-{values.name}-{key}"
 
     folder, trained = folder_of(what), folder_of("train")
     if cohort.manifest["synthetic"]:  # the files say so, whatever the config does
         run = run.model_copy(update={"synthetic": True})
-    with sole_user(folder.with_name(f"{folder.name}.lock")):
-        if not resume:
+    with sole_user(folder.with_name(f"{folder.name}.lock")) if leads() else nullcontext():
+        if leads() and not resume:
             forget(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        note_origin(folder)
+        if leads():
+            note_origin(folder)
         if what == "compare" and not run.plugins and (known := take_over(trained, folder)):
             progress.say(f"taken over from `i2m2 train`, of the same config, data and code: {', '.join(known)}")
         yield Experiment(run=run, values=values, cohort=cohort, folder=folder, uri=uri, progress=progress, judge=judge)

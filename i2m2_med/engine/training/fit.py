@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +18,15 @@ from torch import Tensor, nn
 from i2m2_med.config.run import Training
 from i2m2_med.config.targets import build
 from i2m2_med.engine.prediction.loading import EpochBatches, loader
-from i2m2_med.engine.prediction.seed import seed_everything
+from i2m2_med.engine.prediction.seed import seed_everything, seed_for
+from i2m2_med.engine.prediction.shards import Shards
+from i2m2_med.engine.training.batch_norm import share_statistics
+from i2m2_med.engine.training.devices import brain_float, fused, on_gpu, scaled_half, settle, within_memory
 from i2m2_med.engine.training.loss import Objective, build_loss, class_weights
 from i2m2_med.engine.training.modulation import SHARE_OF_EPOCHS, modulate
+from i2m2_med.engine.training.processes import agree, as_the_leader_says, leads, sum_gradients, this_shard
 from i2m2_med.engine.training.selection import HIGHER, SCORED, validation_metrics
+from i2m2_med.engine.training.step import Asking, ask, take
 from i2m2_med.errors import ConfigError, UserError
 from i2m2_med.files import replace_file
 from i2m2_med.model import I2M2, Opinions
@@ -50,6 +55,7 @@ class TrainingStage:
     seed: int
     device: str
     watch: Watch
+    shards: Shards
     optimizer: torch.optim.Optimizer
     scheduler: Any
     objective: Objective
@@ -98,10 +104,24 @@ def fit(
             f"training.select: {training.select} is of labels with soft scores, which these data have not"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    model.to(device)
+    shards = this_shard()
+    if training.batch < shards.size:
+        raise ConfigError(f"training.batch {training.batch} leaves some of {shards.size} processes without a row")
+    as_the_leader_says(True)  # that nothing of an earlier stage is left to be written
+    if shards.size > 1:
+        share_statistics(model)
+    settle(model, training, device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rate = training.learning_rates[0]
-    optimizer = build(training.optimizer, "optimizer", "training.optimizer", plugins, params=learnt, lr=rate)
+    optimizer = build(
+        training.optimizer,
+        "optimizer",
+        "training.optimizer",
+        plugins,
+        fused(training, device, plugins),
+        params=learnt,
+        lr=rate,
+    )
     block = training.scheduler
     scheduler = build(block, "scheduler", "training.scheduler", plugins, optimizer=optimizer) if block else None
     weights = class_weights(train) if training.class_weights else None
@@ -114,13 +134,17 @@ def fit(
         seed=seed,
         device=device,
         watch=watch,
+        shards=shards,
         optimizer=optimizer,
         scheduler=scheduler,
         objective=Objective(loss, training.aux_weight if training.mode == "joint+aux" else 0.0).to(device),
     )
     take_up(stage)
+    agree("training state", f"{folder.name}, epoch {len(stage.history)}")
     if not stage.finished:
-        make_trainer(stage, train, learnt).run()
+        with within_memory(training):
+            make_trainer(stage, train, learnt).run()
+    as_the_leader_says(True)  # that the best epoch is written
     model.load_state_dict(load_file(folder / "best.safetensors"))
     return Fitted(stage.history, stage.seconds)
 
@@ -128,7 +152,21 @@ def fit(
 def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter]) -> SupervisedTrainer:
     """Return MONAI's trainer with our epochs: seeds, clipping, validation, checkpoint, early stopping."""
     training = stage.training
-    batches = loader(train, training.batch, training.workers, stage.seed)
+    shards = stage.shards
+    batches = loader(train, training.batch, training.workers, stage.seed, shards, on_gpu(stage.device))
+    sampler = batches.batch_sampler
+    assert isinstance(sampler, EpochBatches)
+    forget = training.memory == "one_expert" or training.accumulate > 1
+    how = Asking(shards, training.accumulate, forget)
+
+    def prepare(batch: Batch, device: Any, *_: Any, **__: Any) -> tuple[Batch, Tensor]:
+        n_rows = sampler.n_rows((trainer.state.iteration - 1) % len(batches))
+        return take(batch.to(str(device)), n_rows, training.modality_dropout, shards)
+
+    def answer(batch: Batch, network: I2M2) -> Opinions:
+        with brain_float(training):
+            return ask(batch, network, how, seed_for(stage.seed, "draws", trainer.state.iteration))
+
     trainer = SupervisedTrainer(
         device=stage.device,
         max_epochs=training.epochs,
@@ -136,23 +174,23 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
         network=stage.model,
         optimizer=stage.optimizer,
         loss_function=stage.objective,
-        prepare_batch=lambda batch, device, *_, **__: drop(batch.to(str(device)), training.modality_dropout),
-        inferer=ask,  # pyright: ignore[reportArgumentType]  (any callable will do)
+        prepare_batch=prepare,
+        inferer=answer,  # pyright: ignore[reportArgumentType]  (any callable will do)
         decollate=False,
-        amp=training.amp and stage.device.startswith("cuda"),
+        amp=scaled_half(training, stage.device),
         optim_set_to_none=True,
     )
     trainer.state.epoch = len(stage.history)
     trainer.state.iteration = len(stage.history) * len(batches)
-    sampler = batches.batch_sampler
-    assert isinstance(sampler, EpochBatches)
 
     def start(engine: Engine) -> None:
         train.epoch = sampler.epoch = engine.state.epoch
         stage.losses, stage.began = [], time.perf_counter()
         seed_everything(stage.seed, "epoch", engine.state.epoch)
 
-    def clip(engine: Engine) -> None:
+    def mend_gradients(engine: Engine) -> None:
+        if shards.size > 1:
+            sum_gradients(learnt)
         if trainer.scaler is not None:
             trainer.scaler.unscale_(stage.optimizer)
         if training.mode == "ogm-ge" and engine.state.epoch <= SHARE_OF_EPOCHS * training.epochs:
@@ -162,29 +200,12 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
             nn.utils.clip_grad_norm_(learnt, training.clip)
 
     trainer.add_event_handler(Events.EPOCH_STARTED, start)
-    trainer.add_event_handler(IterationEvents.BACKWARD_COMPLETED, clip)
+    trainer.add_event_handler(IterationEvents.BACKWARD_COMPLETED, mend_gradients)
     trainer.add_event_handler(
         Events.ITERATION_COMPLETED, lambda engine: stage.losses.append(engine.state.output["loss"].detach())
     )
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: end_epoch(stage, engine))
     return trainer
-
-
-def ask(batch: Batch, network: I2M2) -> Opinions:
-    """Return the model's answer on a batch (the trainer calls this an inferer)."""
-    return network(batch.inputs, batch.present)
-
-
-def drop(batch: Batch, probability: float) -> tuple[Batch, Tensor]:
-    """Silence each modality of each sample with `probability`, never a sample's last one; return (inputs, target)."""
-    if probability:
-        names = list(batch.present)
-        there = torch.stack([batch.present[name] for name in names])
-        keep = there & (torch.rand(there.shape) >= probability).to(there.device)
-        lost = ~keep.any(dim=0)
-        keep[:, lost] = there[:, lost]
-        batch = replace(batch, present=dict(zip(names, keep, strict=True)))
-    return batch, batch.target
 
 
 def end_epoch(stage: TrainingStage, engine: Engine) -> None:
@@ -194,15 +215,17 @@ def end_epoch(stage: TrainingStage, engine: Engine) -> None:
         raise UserError(
             f"training diverged in epoch {engine.state.epoch}: the loss is not a number; lower training.learning_rate"
         )
-    metrics = validation_metrics(stage.model, stage.valid, stage.training.batch * 4, stage.device)
+    metrics = validation_metrics(stage.model, stage.valid, stage.training.batch * 4, stage.device, stage.shards)
     stage.history.append({"train_loss": loss, **{f"valid_{name}": value for name, value in metrics.items()}})
     if stage.scheduler is not None:
         stage.scheduler.step()
     stage.seconds += time.perf_counter() - stage.began
-    if stage.best_epoch == len(stage.history):
-        with replace_file(stage.folder / "best.safetensors") as beside:
-            save_file({name: tensor.contiguous().cpu() for name, tensor in stage.model.state_dict().items()}, beside)
-    write_checkpoint(stage)
+    if leads():
+        if stage.best_epoch == len(stage.history):
+            with replace_file(stage.folder / "best.safetensors") as beside:
+                state = stage.model.state_dict()
+                save_file({name: tensor.contiguous().cpu() for name, tensor in state.items()}, beside)
+        write_checkpoint(stage)
     stage.watch(len(stage.history), stage.history[-1])
     if stage.finished:
         engine.terminate()
@@ -216,6 +239,7 @@ def write_checkpoint(stage: TrainingStage) -> None:
         "scheduler": stage.scheduler.state_dict() if stage.scheduler is not None else None,
         "history": stage.history,
         "seconds": stage.seconds,
+        "processes": stage.shards.size,
     }
     with replace_file(stage.folder / "last.pt") as beside:
         torch.save(content, beside)
@@ -227,6 +251,11 @@ def take_up(stage: TrainingStage) -> None:
     if not path.exists():
         return
     content = torch.load(path, map_location=stage.device, weights_only=True)
+    if (before := content.get("processes", 1)) != stage.shards.size:
+        raise UserError(
+            f"this training was begun by {before} processes and {stage.shards.size} would end it differently; go on with "
+            f"{before}, or leave --resume out to begin anew"
+        )
     stage.model.load_state_dict(content["model"])
     stage.optimizer.load_state_dict(content["optimizer"])
     if stage.scheduler is not None:

@@ -15,6 +15,7 @@ from i2m2_med.console import say
 from i2m2_med.curves import Curve
 from i2m2_med.engine.prediction.build import build_model, check_shapes, give_shares, load_experts, training_of
 from i2m2_med.engine.prediction.pretrained import load_pretrained
+from i2m2_med.engine.training.devices import EXECUTION, check_execution
 from i2m2_med.engine.training.fit import Fitted, Watch, fit
 from i2m2_med.engine.training.held_out import check_combiner, fit_combiner
 from i2m2_med.engine.training.loss import learnt_prior
@@ -80,7 +81,7 @@ class Stages:
         tried: list[tuple[float, dict[str, Tensor]]] = []
         for rate in training.learning_rates:
             settings = training.model_copy(update={"learning_rate": rate})
-            folder = self.folder / digest([*depends, settings.model_dump(mode="json")])[:16]
+            folder = self.folder / digest([*depends, settings.model_dump(mode="json", exclude=set(EXECUTION))])[:16]
             model.load_state_dict(start)
             history, seconds = self.fit(model, settings, folder)
             self.cost.add(len(history), seconds)
@@ -117,6 +118,8 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     paradigm = run.paradigms[name]
     training = training_of(run, paradigm)
     model = stages.fresh(paradigm.experts, paradigm.combiner)
+    for settings in settings_of_stages(run, name):
+        check_execution(run, settings)
     if training.mode in CHECKS:
         CHECKS[training.mode](model)
     check_shapes(model, cohort.samples("train"))

@@ -6,6 +6,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from i2m2_med.engine.prediction.predict import answers, run_model
+from i2m2_med.engine.prediction.shards import ALONE, Shards
 from i2m2_med.ensemble import FoldEnsemble
 from i2m2_med.errors import UserError
 from i2m2_med.model import I2M2
@@ -19,14 +20,16 @@ SCORED = {"soft_accuracy": True}
 HIGHER = HIGHER_IS_BETTER | SCORED
 
 
-def validation_metrics(model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str) -> dict[str, float]:
+def validation_metrics(
+    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, shards: Shards = ALONE
+) -> dict[str, float]:
     """Return `selection_metrics` over samples that some expert could read; of many classes (`MANY`) batch by batch, without ranking.
 
     Raises UserError where the model's answers are not numbers.
     """
     if len(samples.labels.classes) > MANY:
-        return metrics_of_many(model, samples, batch, device)
-    predicted = run_model(model, samples, batch, device)
+        return metrics_of_many(model, samples, batch, device, shards)
+    predicted = run_model(model, samples, batch, device, shards=shards)
     answered = predicted.present.any(dim=0)
     if bool(predicted.log_probs[answered].isnan().any()):
         raise UserError(
@@ -40,12 +43,14 @@ def validation_metrics(model: I2M2 | FoldEnsemble, samples: Samples, batch: int,
     return metrics
 
 
-def metrics_of_many(model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str) -> dict[str, float]:
+def metrics_of_many(
+    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, shards: Shards
+) -> dict[str, float]:
     """Return nll, accuracy (and soft accuracy): means over samples and labels that are known, kept as two numbers of each."""
     own: list[Tensor] = []
     top: list[Tensor] = []
     there: list[Tensor] = []
-    for rows, one in answers(model, samples, batch, device):
+    for rows, one in answers(model, samples, batch, device, shards=shards):
         index = samples.target[rows].clamp_min(0)[..., None]
         own.append(one.log_probs.gather(2, index)[..., 0])
         top.append(one.log_probs.argmax(dim=-1))

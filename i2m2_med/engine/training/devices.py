@@ -1,0 +1,94 @@
+"""What a device changes about training, not about what is learnt: precision, memory layout, fused steps; and running out of memory."""
+
+import inspect
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+from i2m2_med.config.run import RunConfig, Training
+from i2m2_med.config.targets import resolve
+from i2m2_med.engine.prediction.seed import device_for
+from i2m2_med.errors import ConfigError, UserError
+from i2m2_med.model import I2M2
+
+EXECUTION = frozenset({"device", "memory", "accumulate", "compile"})
+"""Settings of `training` that say how it is computed: an interrupted training may go on with others."""
+
+
+def check_execution(run: RunConfig, training: Training) -> None:
+    """Raise ConfigError for settings that cancel each other, or that this machine has no device for."""
+    if run.modalities.cache is True and training.workers:
+        raise ConfigError(
+            "modalities.cache: true keeps samples in the memory of the process that trains, and training.workers read them in "
+            "others, which start empty each epoch: take modalities.cache: disk, or training.workers: 0"
+        )
+    if training.accumulate > training.batch:
+        raise ConfigError(
+            f"training.accumulate: {training.accumulate} parts of a batch of {training.batch}; take fewer"
+        )
+    if training.compile and (training.memory == "one_expert" or training.accumulate > 1):
+        raise ConfigError("training.compile goes with neither memory: one_expert nor accumulate; keep one of them")
+    if training.precision in {"bf16", "fp16"} and not on_gpu(device_for(training.device)):
+        raise ConfigError(f"training.precision: {training.precision} is for a GPU; take auto, or fp32")
+
+
+def on_gpu(device: str) -> bool:
+    """Whether a device is a GPU."""
+    return device.startswith("cuda")
+
+
+def scaled_half(training: Training, device: str) -> bool:
+    """Whether losses are computed in float16, whose gradients have to be scaled (MONAI's `amp`); `auto` is that on a GPU."""
+    return on_gpu(device) and training.precision in {"auto", "fp16"}
+
+
+def brain_float(training: Training) -> AbstractContextManager[Any]:
+    """The context in which networks compute in bfloat16, which needs no scaling, where that is asked for."""
+    return torch.autocast("cuda", torch.bfloat16) if training.precision == "bf16" else nullcontext()
+
+
+def settle(model: I2M2, training: Training, device: str) -> None:
+    """Move a model to its device; on a GPU images get the layout that its convolutions want. Compile experts where that is asked for."""
+    model.to(device)
+    if on_gpu(device):
+        channels_last(model)
+    if training.compile:
+        for expert in model.experts.values():
+            expert.compile(dynamic=True)
+
+
+def channels_last(model: torch.nn.Module) -> None:
+    """Let the weights of 2-D and 3-D convolutions lie channel by channel last, which is how the inputs then come out of them."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if isinstance(module, torch.nn.Conv3d):
+            module.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+
+
+def fused(training: Training, device: str, plugins: tuple[str, ...]) -> dict[str, bool]:
+    """Return `{"fused": True}` for an optimizer that updates all parameters in one kernel of a GPU, where nothing else is asked for."""
+    kind = resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", plugins)
+    takes = inspect.signature(kind).parameters
+    chosen = {"fused", "foreach", "capturable", "differentiable"} & training.optimizer.keys()
+    return {"fused": True} if on_gpu(device) and "fused" in takes and not chosen else {}
+
+
+@contextmanager
+def within_memory(training: Training) -> Generator[None]:
+    """Raise UserError, with what needs less, where memory runs out; the last whole epoch is on disk by then."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one, and CPUs raise no other
+        if not (isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)):
+            raise
+        less = [
+            f"training.accumulate={training.accumulate * 2}",
+            *(["training.memory=one_expert"] if training.memory == "all" else []),
+        ]
+        raise UserError(
+            f"out of memory with a batch of {training.batch}: the same training needs less with -s {' or -s '.join(less)}; "
+            "the last whole epoch is kept: go on with --resume"
+        ) from error

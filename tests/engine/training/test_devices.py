@@ -1,0 +1,96 @@
+"""Settings of how training is computed: what cancels each other is refused, what is learnt stays the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from i2m2_med.config.run import Modalities, RunConfig, Training, apply_training
+from i2m2_med.config.settings import Settings
+from i2m2_med.engine.training.devices import channels_last, check_execution, fused, scaled_half, within_memory
+from i2m2_med.errors import UserError
+
+from . import sharded
+
+GPU = torch.cuda.is_available()
+
+
+def run(cache: Any = False) -> RunConfig:
+    expert = {"reads": ["a"], "network": {"_target_": "torch.nn.Linear"}}
+    return RunConfig(task="t", source=Settings(), experts={"a": expert}, modalities=Modalities(cache=cache))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "cache", "words"),
+    [
+        ({"workers": 2}, True, "modalities.cache: disk, or training.workers: 0"),
+        ({"accumulate": 5, "batch": 4}, False, "5 parts of a batch of 4"),
+        ({"compile": True, "memory": "one_expert"}, False, "training.compile goes with neither"),
+        ({"compile": True, "accumulate": 2}, False, "training.compile goes with neither"),
+        ({"precision": "bf16", "device": "cpu"}, False, "bf16 is for a GPU"),
+        pytest.param(
+            {"device": "cuda", "precision": "fp16"}, False, "which has 0", marks=pytest.mark.skipif(GPU, reason="a GPU")
+        ),
+    ],
+)
+def test_settings_that_cancel_each_other_are_refused(settings: dict[str, Any], cache: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        check_execution(run(cache), Training(**settings))
+    check_execution(run("disk"), Training(workers=2, accumulate=2, memory="one_expert"))
+
+
+def test_amp_of_older_configs_is_a_precision() -> None:
+    assert Training.model_validate({"amp": True}).precision == "auto"
+    assert Training.model_validate({"amp": False}).precision == "fp32"
+    assert apply_training(Training(), {"amp": False}).precision == "fp32"
+    with pytest.raises(ValidationError):
+        Training.model_validate({"amp": "yes"})
+
+
+def test_a_cpu_computes_in_float32_and_steps_as_before() -> None:
+    for precision in ("auto", "fp32"):
+        assert not scaled_half(Training(precision=precision), "cpu")
+    assert scaled_half(Training(), "cuda:1")
+    assert not scaled_half(Training(precision="bf16"), "cuda")
+    assert fused(Training(), "cpu", ()) == {}
+    assert fused(Training(), "cuda", ()) == {"fused": True}
+    assert fused(Training(optimizer={"_target_": "torch.optim.AdamW", "foreach": True}), "cuda", ()) == {}
+    assert fused(Training(optimizer={"_target_": "torch.optim.Rprop"}), "cuda", ()) == {}
+
+
+def test_channels_last_says_the_same() -> None:
+    torch.manual_seed(0)
+    for convolution, shape in ((nn.Conv2d, (2, 3, 9, 8)), (nn.Conv3d, (2, 3, 5, 6, 7))):
+        network, images = nn.Sequential(convolution(3, 4, 3), nn.ReLU()), torch.randn(shape)
+        before = network(images)
+        channels_last(network)
+        torch.testing.assert_close(network(images), before)
+        assert not next(network.parameters()).is_contiguous()
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_names_what_needs_less(error: RuntimeError) -> None:
+    with (
+        pytest.raises(UserError, match=r"accumulate=2 or -s training.memory=one_expert; .* --resume"),
+        within_memory(Training()),
+    ):
+        raise error
+    with pytest.raises(RuntimeError, match="shape"), within_memory(Training()):
+        raise RuntimeError("shape")
+
+
+def test_fp32_is_what_auto_is_on_a_cpu(tmp_path: Path) -> None:
+    auto, fp32 = (sharded.trained(tmp_path / kind, epochs=1, precision=kind)[1] for kind in ("auto", "fp32"))
+    assert auto == fp32
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_experts_learn_the_same(tmp_path: Path) -> None:
+    plain, compiled = (sharded.trained(tmp_path / str(kind), epochs=1, compile=kind)[1] for kind in (False, True))
+    assert compiled == pytest.approx(plain, abs=1e-4)

@@ -1,0 +1,103 @@
+"""`training.memory` and `training.accumulate`: the same gradients out of one expert's activations at a time."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from i2m2_med.combiners import ProductOfExperts
+from i2m2_med.engine.prediction.seed import seed_everything
+from i2m2_med.engine.training.loss import MaskedNLL, Objective
+from i2m2_med.engine.training.step import Asking, ask
+from i2m2_med.model import I2M2
+
+from . import sharded
+
+WHOLE, ONE_EXPERT = Asking(), Asking(forget=True)
+PARTS = Asking(parts=3, forget=True)
+
+
+class Noisy(nn.Module):
+    """A network that draws while it is trained."""
+
+    def __init__(self, channels: int, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(49 * channels, 8), nn.Dropout(dropout), nn.Linear(8, 6))
+
+    def forward(self, *pictures: Tensor) -> Tensor:
+        """(batch, 1, 7, 7) each → (batch, 6)."""
+        return self.net(torch.cat(pictures, dim=1))
+
+
+def noisy(dropout: float) -> I2M2:
+    """Experts without batch norms."""
+    seed_everything("noisy")
+    networks = {"b": Noisy(1, dropout), "c": nn.Linear(5, 6), "joint": Noisy(2, dropout)}
+    return I2M2(networks, {"b": ("b",), "c": ("c",), "joint": ("a", "b")}, ProductOfExperts(), (2, 3))
+
+
+def stepped(model: I2M2, how: Asking) -> dict[str, Tensor]:
+    """Gradients and buffers after one step's backward pass on 14 samples, and the random number that comes next."""
+    batch = sharded.samples(14, 0).__getitems__(range(14))
+    model.train()
+    seed_everything("step")
+    Objective(MaskedNLL(torch.rand(2, 3)), 0.5)(ask(batch, model, how, seed=0), batch.target).backward()
+    slopes = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
+    return slopes | dict(model.named_buffers()) | {"next": torch.rand(())}
+
+
+def test_one_expert_at_a_time_gives_the_same_gradients_and_batch_norms_count_once() -> None:
+    for make in (sharded.model, lambda: noisy(0.3)):
+        torch.testing.assert_close(stepped(make(), ONE_EXPERT), stepped(make(), WHOLE), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 14, 100])
+def test_parts_give_the_gradients_of_the_whole_batch(parts: int) -> None:
+    torch.testing.assert_close(
+        stepped(noisy(0.0), Asking(parts=parts, forget=True)), stepped(noisy(0.0), WHOLE), atol=1e-6, rtol=0
+    )
+
+
+def test_training_in_parts_ends_as_training_whole_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharded, "model", lambda: noisy(0.0))
+    changes = {"": {}, "parts": {"accumulate": 4}, "one": {"memory": "one_expert", "accumulate": 2}}
+    models = [sharded.trained(tmp_path / name, epochs=1, **settings)[0] for name, settings in changes.items()]
+    for other in models[1:]:
+        torch.testing.assert_close(other.state_dict(), models[0].state_dict(), atol=1e-5, rtol=0)
+
+
+def large(n_experts: int) -> I2M2:
+    """Experts whose activations are far larger than their parameters."""
+
+    def one() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 6),
+        )  # fmt: skip
+
+    networks = {f"e{at}": one() for at in range(n_experts)}
+    return I2M2(networks, dict.fromkeys(networks, ("a",)), ProductOfExperts(), (2, 3))
+
+
+def peak(model: I2M2, how: Asking) -> int:
+    """The most bytes that a forward and a backward pass hold at once, beyond model and batch, as torch's allocator counts them."""
+    batch = sharded.samples(4, 0).__getitems__(range(4))
+    batch.inputs["a"] = torch.randn(4, 1, 96, 96)  # type: ignore[index]
+    model.train()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        Objective(MaskedNLL())(ask(batch, model, how, seed=0), batch.target).backward()
+    held = most = 0
+    events = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
+    for event in sorted((one for one in events if one.name() == "[memory]"), key=lambda one: one.start_ns()):
+        held += event.nbytes()  # type: ignore[attr-defined]
+        most = max(most, held)
+    return most
+
+
+def test_memory_is_flat_from_one_expert_to_six() -> None:
+    largest = peak(large(1), WHOLE)
+    assert peak(large(6), WHOLE) > 3 * largest
+    for n_experts in (2, 6):
+        assert peak(large(n_experts), ONE_EXPERT) < 1.15 * largest
+    assert peak(large(6), Asking(parts=2, forget=True)) < 0.65 * largest

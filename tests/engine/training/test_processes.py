@@ -1,0 +1,45 @@
+"""Three processes that share every batch learn what one process learns, step by step."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from . import sharded
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).with_name("sharded.py")
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What three processes trained."""
+    folder = tmp_path_factory.mktemp("three")
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "3",
+        str(SCRIPT),
+        str(folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize("name", sorted(sharded.SETTINGS))
+def test_three_processes_learn_what_one_learns(name: str, three: Path, tmp_path: Path) -> None:
+    made, losses, history = sharded.trained(tmp_path, **sharded.SETTINGS[name])
+    theirs = json.loads((three / f"{name}.json").read_text())
+    assert len(losses) >= sharded.STEPS
+    assert theirs["losses"] == pytest.approx(losses, abs=1e-5)
+    for here, there in zip(history, theirs["history"], strict=True):
+        assert there == pytest.approx(here, abs=1e-5)
+    for key, tensor in made.state_dict().items():
+        assert theirs["weights"][key] == pytest.approx(tensor.double().flatten().tolist(), abs=1e-4), key
