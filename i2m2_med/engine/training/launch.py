@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def launch(arguments: Sequence[str], n_processes: int) -> dict[str, Any]:
             logs_specs=DefaultLogsSpecs(log_dir=f"{folder}/logs", redirects=silent),
         )
         try:
-            done = elastic_launch(config, work)(list(arguments), Terminal.quiet, Terminal.results_to_stderr, folder)
+            done = elastic_launch(config, work)(list(arguments), Terminal.quiet, sys.stdout is sys.stderr, folder)
         except SignalException as error:
             raise KeyboardInterrupt from error
         except ChildFailedError as error:
@@ -58,9 +58,9 @@ def work(arguments: list[str], quiet: bool, as_json: bool, folder: str) -> dict[
     from i2m2_med.files import private
     from i2m2_med.signals import stoppable
 
-    Terminal.quiet, Terminal.results_to_stderr = quiet, as_json
+    Terminal.quiet = quiet
     try:
-        with private(), stoppable():
+        with private(), stoppable(), redirect_stdout(sys.stderr if as_json else sys.stdout):
             result = cli.call(arguments)
     except KeyboardInterrupt:
         sys.exit(EXIT)
