@@ -67,8 +67,8 @@ def main(
 
 
 def show(diagnosis: "Diagnosis", ideal: str) -> None:
-    """Print the verdicts and where the page is."""
-    verdicts = [list(pair) for pair in diagnosis.verdicts.items()]
+    """Print the verdicts and where the page is; of one label its own only, which the mean over labels would repeat."""
+    verdicts = [list(pair) for pair in diagnosis.verdicts.items()][-1 if len(diagnosis.verdicts) == 2 else 0 :]
     table("Where the signal lies (test split)", ["label", "verdict"], verdicts)
     if ideal:
         say(ideal)

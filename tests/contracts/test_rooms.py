@@ -33,7 +33,7 @@ NAMED = re.compile(rf"(?<![a-z0-9])({'|'.join(map(re.escape, NAMES))})s?(?![a-z]
 VERBS = {
     "i2m2_med/cli.py": "lists the verbs, two of which are of one data set",
     "pipelines/compare_impk.py": "a verb of one data set",
-    "pipelines/demo.py": "runs the whole story on two simulated data sets",
+    "pipelines/demo.py": "runs the whole story on three simulated data sets",
     "pipelines/export_meds.py": "a verb of one data set",
     "pipelines/reconstruct.py": "a verb of k-space",
 }

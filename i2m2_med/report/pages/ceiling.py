@@ -30,8 +30,8 @@ def ideal_information(run: RunConfig, manifest: Mapping[str, Any]) -> str:
         f"{name.removeprefix('unimodal_')} {nats:.3f}" for name, nats in mean.items() if name.startswith("unimodal_")
     ]
     return (
-        f"An ideal observer of these simulated data gets {mean['inter']:.3f} nats together; alone: {', '.join(alone)} "
-        "(mean over labels): no model can do better."
+        f"An ideal observer of these simulated data gets {mean['inter']:.3f} nats together; alone: {', '.join(alone)}"
+        f"{' (mean over labels)' if len(known) > 1 else ''}: no model can do better."
     )
 
 

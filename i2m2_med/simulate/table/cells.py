@@ -15,7 +15,7 @@ def clinical(evidence: float, sign: int, rng: np.random.Generator) -> dict[str, 
     cells = {
         "age": f"{rng.normal(72, 6):.1f}",
         "sex": "f" if rng.random() < 0.5 else "m",
-        "mmse": f"{np.clip(25 - 2 * evidence, 0, 30):.1f}",
+        "mmse": f"{np.clip(24 - 1.5 * evidence, 0, 30):.1f}",
         "apoe4": "carrier" if sign > 0 else "none",
         "education": str(int(rng.integers(8, 19))),
     }
@@ -23,9 +23,9 @@ def clinical(evidence: float, sign: int, rng: np.random.Generator) -> dict[str, 
 
 
 def report(evidence: float, sign: int, rng: np.random.Generator) -> str:
-    """A few sentences: how many words speak for the illness grows with the evidence, the hand is the sign."""
-    share = 1 / (1 + np.exp(-evidence))
-    words = [str(rng.choice(FOR if rng.random() < share else AGAINST)) for _ in range(MENTIONS)]
+    """A few sentences: how many words speak for the illness is as high as the evidence, the hand is the sign."""
+    speak_for = rng.permutation(MENTIONS) < round(MENTIONS / (1 + np.exp(-evidence)))
+    words = [str(rng.choice(FOR if one else AGAINST)) for one in speak_for]
     hand = "right" if sign > 0 else "left"
     parts = [
         f"Patient {rng.choice(TEMPERS)}",

@@ -1,4 +1,7 @@
-"""T1-like volumes of a made head, or of a template: ventricles as wide as the evidence, a bright spot on the side of the sign."""
+"""T1-like volumes of a made head, or of a template: ventricles as wide as the evidence, deep tissue dark or not by the sign.
+
+Both change many voxels: what a small network averages over its last map shows them, in a few hundred volumes.
+"""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,14 +14,14 @@ from i2m2_med.errors import SourceError
 FIELD_MM = (160.0, 200.0, 160.0)
 """Of view: left to right, back to front, foot to head."""
 NOISE = 0.04
-WIDENING = 0.012
-"""Change of the ventricles' half width per unit of evidence, as a share of the field."""
-SPOT = 0.5
-"""Brightness of the spot over the tissue around."""
+HALF_WIDTH, WIDENING = 0.08, 0.02
+"""Of a ventricle, and its change per unit of evidence, as shares of the field."""
+DARKENING = 0.3
+"""Share of its brightness that the tissue around the ventricles lacks where the sign is negative."""
 
 
 class Head(NamedTuple):
-    """A head without ventricles, and where they and the spots lie."""
+    """A head without ventricles, and where they lie."""
 
     tissue: np.ndarray
     """(x, y, z) 0 … 1."""
@@ -59,12 +62,12 @@ def resampled(template: Path, matrix: tuple[int, int, int]) -> np.ndarray:
 def volume(shape: Head, evidence: float, sign: int, rng: np.random.Generator) -> np.ndarray:
     """(x, y, z) int16 of one patient; nobody's head lies exactly where the others' do."""
     x, y, z = (axis + rng.uniform(-0.01, 0.01) for axis in shape.grid)
-    half = np.clip(0.07 + WIDENING * evidence, 0.02, 0.16)
+    half = np.clip(HALF_WIDTH + WIDENING * evidence, 0.02, 0.16)
     image = shape.tissue.copy()
+    if sign < 0:
+        image[(x / 0.3) ** 2 + (y / 0.34) ** 2 + (z / 0.3) ** 2 < 1] *= 1 - DARKENING
     for side in (-1, 1):
-        image[((x - 0.06 * side) / half) ** 2 + (y / 0.16) ** 2 + ((z - 0.02) / 0.09) ** 2 < 1] = 0.12
-    spot = ((x - 0.2 * sign) / 0.07) ** 2 + ((y - 0.14) / 0.07) ** 2 + ((z - 0.12) / 0.07) ** 2 < 1
-    image[spot] += SPOT
+        image[((x - 0.07 * side) / half) ** 2 + (y / 0.16) ** 2 + ((z - 0.02) / 0.09) ** 2 < 1] = 0.12
     gain = rng.uniform(0.9, 1.1)
     noisy = np.hypot(image * gain + rng.normal(0, NOISE, image.shape), rng.normal(0, NOISE, image.shape))
     return (1000 * noisy).astype(np.int16)

@@ -9,6 +9,7 @@ from i2m2_med.documents import Dumper
 from i2m2_med.sources.table.drafting import Draft
 
 COLUMNS = "clinical"
+EPOCHS = 20
 
 
 def config_text(made: Draft, out: Path) -> str:
@@ -55,10 +56,13 @@ def source(made: Draft) -> Iterator[str]:
 
 def rest(made: Draft) -> Iterator[str]:
     """Experts, transforms and training."""
-    if any("image" in block for block in made.modalities.values()):
+    images = any("image" in block for block in made.modalities.values())
+    if images:
         yield "modalities: {cache: disk}  # images: RAS, one size, 1st to 99th percentile to 0 … 1; say transforms to read them otherwise"
     yield "experts: auto  # one per modality, and the joint one; the recorded config has them in full"
-    yield "training: {epochs: 30, patience: 6, batch: 16, learning_rate: 1e-3}"
+    yield "training:"
+    yield f"  {{epochs: {EPOCHS}, batch: {8 if images else 16}, learning_rate: 1e-3, clip: 1,"
+    yield f"   scheduler: {{_target_: torch.optim.lr_scheduler.CosineAnnealingLR, T_max: {EPOCHS}}}}}"
     yield "evaluation: {primary: {metric: auroc}}"
     yield "seeds: [0, 1, 2]"
 
