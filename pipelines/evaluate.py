@@ -63,6 +63,7 @@ def main(
         refuse_beside(split, root=root, paradigm=paradigm, shifts=shifts, without=without)
         return judge_scores(str(run), scores, labels, out, uri)
     from i2m2_med.engine.reopening.external_data import open_data, open_models_for
+    from i2m2_med.engine.tracking.provenance import origin
     from i2m2_med.engine.tracking.store import store_uri
     from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
@@ -80,7 +81,14 @@ def main(
     tables, reference = opened.predictions(split, lost), opened.models[0].paradigm
     refuse_tables(tables, split, reference)
     title = f"{opened.config.task}: {reference} on {split}{taken.replace('-', ' ')}"
-    evidence = Evidence(tables=tables, manifest=opened.cohort.manifest, title=title, reference=reference, split=split)
+    evidence = Evidence(
+        tables=tables,
+        manifest=opened.cohort.manifest,
+        title=title,
+        reference=reference,
+        split=split,
+        provenance=origin(opened.run_id),
+    )
     report = report_on(folder, opened.config, evidence)
     show(report.rows, opened.cohort.manifest, split)
     say(f"report in {report.paths['report.html']}")
@@ -106,6 +114,7 @@ def under_shifts(
 ) -> dict[str, Any]:
     """The models on shifted samples: severity curves, areas under them, and groups apart or left out."""
     from i2m2_med.engine.prediction.shifted import group_predictions, shifted_predictions
+    from i2m2_med.engine.tracking.provenance import origin
     from i2m2_med.report.pages.left_out import held_apart
     from i2m2_med.report.pages.shifts import write_shifts
     from i2m2_med.report.statistics.shifts import Shifted, shift_tables
@@ -133,6 +142,7 @@ def under_shifts(
         manifest=manifest,
         synthetic=opened.config.synthetic or manifest["synthetic"],
         skipped=skipped,
+        provenance=origin(opened.run_id),
     )
     say(f"shifts in {paths['shifts.html']}")
     areas = shift_results[1][shift_results[1]["metric"] == "auroc"]

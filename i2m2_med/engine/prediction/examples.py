@@ -1,6 +1,7 @@
 """Examples of a run, with pictures: drawn by the data set as the model saw them, kept for reports that open neither."""
 
 import io
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def draw_one(
 
 def sight_of(example: Example, predictor: Predictor, cohort: Cohort) -> Sight:
     """Return the sample as the model reads it, and where each expert of images looks; an ensemble's models are not asked."""
+    if predictor.members:  # samples of the whole cross-validation have no statistics of their own
+        cohort = replace(cohort, state=predictor.state, opened={})
     where = (pl.col("study") == example.study) & (pl.col("item") == example.item)
     row = int(cohort.records.with_row_index("row").filter(where)["row"][0])
     samples = cohort.samples("test")

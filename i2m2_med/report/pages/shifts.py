@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 from i2m2_med.drawing import Figure
 from i2m2_med.files import replace_file
 from i2m2_med.report.pages.comparison import with_intervals
-from i2m2_med.report.pages.data import facts_of
+from i2m2_med.report.pages.data import cohort_sections, facts_of, provenance_section
 from i2m2_med.report.pages.figures import COLOURS, nice, png
+from i2m2_med.report.pages.glossary import GLOSSARY
 from i2m2_med.report.pages.html import Plot, Section, render_html
 from i2m2_med.report.pages.plots import band, line, square_layout
+from i2m2_med.report.pages.write import with_interval
 from i2m2_med.report.statistics.shifts import MODEL
 from i2m2_med.report.statistics.subgroups import SUPPRESSED
 
@@ -39,6 +42,7 @@ def write_shifts(
     manifest: Mapping[str, Any],
     synthetic: bool,
     skipped: Sequence[str] = (),
+    provenance: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Path]:
     """shifts.html, shifts.png, shifts.csv, shift_areas.csv and shift_groups.csv in `folder`; the paths by name."""
     picture = severity_curves(table, title, synthetic)
@@ -57,10 +61,13 @@ def write_shifts(
             folded=[("Every metric, and each expert", with_intervals(groups))],
         )
         if len(groups)
-        else Section("One acquisition or database alone, or left out", ["These samples are all of one kind."]),
+        else Section("One acquisition or database alone, or left out"),
         Section("Every value", folded=[("By shift and severity", with_intervals(table))]),
+        *cohort_sections(manifest),
+        provenance_section(manifest, provenance),
+        GLOSSARY,
     ]
-    page = render_html(title, sections, synthetic=synthetic, facts=facts_of(manifest))
+    page = render_html(title, sections, synthetic=synthetic, answer=worst_shift(areas), facts=facts_of(manifest))
     contents = {"shifts.html": page.encode(), "shifts.png": picture}
     contents |= {
         f"{name}.csv": one.to_csv(index=False).encode()
@@ -71,6 +78,20 @@ def write_shifts(
         with replace_file(paths[name]) as beside:
             beside.write_bytes(content)
     return paths
+
+
+def worst_shift(areas: pd.DataFrame) -> str:
+    """The sentence that the page begins with: under which shift the model's AUROC changes most for the worse; empty without one."""
+    if not len(areas):
+        return ""
+    own = areas[(areas["who"] == MODEL) & (areas["metric"] == "auroc") & (areas["what"] == "worst minus none")]
+    own = own.dropna(subset="value").sort_values("value", kind="stable")
+    if not len(own):
+        return ""
+    first = own.iloc[0]
+    words = with_interval(*own[["value", "low", "high"]].astype(float).to_numpy()[0])
+    others = f", the furthest down of {len(own)} shifts" if len(own) > 1 else ""
+    return f"At its worst, {nice(str(first['shift']))} moves the model's AUROC by {words}{others}."
 
 
 def main_groups(groups: pd.DataFrame) -> pd.DataFrame:
