@@ -54,11 +54,11 @@ def main(checkpoint: Path, out: Path, /, *, network: str, expert: str | None = N
 
 
 def bare(experts: "tuple[PublishedExpert, ...]", network: str, expert: str) -> "PublishedExpert":
-    """Return the published expert of that name, in a checkpoint that holds it alone, without prefix."""
+    """Return the published expert of that name, in a checkpoint that holds it alone."""
     known = {published.expert: published for published in experts}
     if expert not in known:
         raise ModelError(f"--expert {expert}: the {network} network has {', '.join(known)}.")
-    return known[expert]._replace(prefix="")
+    return known[expert]._replace(prefix=known[expert].alone)
 
 
 def import_experts(

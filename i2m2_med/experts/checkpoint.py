@@ -27,6 +27,8 @@ class PublishedExpert(NamedTuple):
     """Bias of its last layer: its length is the number of classes."""
     network: Target
     """Our network but for the number of classes."""
+    alone: str = ""
+    """Before each of its parameters' names in a checkpoint that holds it alone."""
 
 
 def published_systems() -> dict[str, tuple[PublishedExpert, ...]]:

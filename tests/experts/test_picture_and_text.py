@@ -3,7 +3,9 @@
 import pytest
 import torch
 from i2m2_med.pipelines.import_published import main
+from safetensors.torch import load_file
 
+from i2m2_med.errors import UserError
 from i2m2_med.experts import FeatureHead, FiLMSets, ObjectParts, PictureParts, WordsGRU
 
 
@@ -88,3 +90,43 @@ def test_published_heads_are_imported_bit_by_bit(tmp_path, network, start, sizes
     torch.save({"state_dict": state}, tmp_path / "head.ckpt")
     result = main(tmp_path / "head.ckpt", tmp_path / "out", network=network)
     assert len(result["experts"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("network", "start", "expert", "size"),
+    [("vqa_vs", "vqa", "joint", 1536), ("vqa_vs", "vqa", "question", 768), ("nlvr2", "nlvr2", "picture", 1536)],
+)
+def test_a_head_that_was_trained_alone_is_called_model(tmp_path, network, start, expert, size):
+    head = FeatureHead(size, classes=7)
+    state = {f"{start}_classifier.model.{head.published_names()[ours]}": one for ours, one in head.state_dict().items()}
+    torch.save({"state_dict": state | {"queue": torch.zeros(2)}}, tmp_path / "head.ckpt")
+    result = main(tmp_path / "head.ckpt", tmp_path / "out", network=network, expert=expert)
+    assert list(result["experts"]) == [expert]
+    weights = load_file(tmp_path / "out" / f"{expert}.safetensors")
+    assert all(torch.equal(weights[name], one) for name, one in head.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state | {"vqa_classifier.text_model.0.weight": torch.zeros(1536, 5)}, "where the network has"),
+        (
+            lambda state: {n: t for n, t in state.items() if not n.endswith("text_model.1.bias")},
+            "lacks .*text_model.1.bias",
+        ),
+        (lambda state: {n.replace("vqa", "nlvr2"): t for n, t in state.items()}, "no parameter begins with"),
+        (lambda state: state | {"vqa_classifier.text_model.0.weight": "a word"}, "holds no state dict"),
+        (lambda state: [*state.values()], "holds no state dict"),
+        (lambda _: FeatureHead(768, classes=3), "pickled module"),
+    ],
+)
+def test_a_wrong_checkpoint_of_heads_is_one_clear_line(tmp_path, change, words):
+    head = FeatureHead(768, classes=3)
+    state = {
+        f"vqa_classifier.text_model.{head.published_names()[ours]}": one for ours, one in head.state_dict().items()
+    }
+    torch.save(change(state), tmp_path / "head.ckpt")
+    with pytest.raises(UserError, match=words) as caught:
+        main(tmp_path / "head.ckpt", tmp_path / "out", network="vqa_vs")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
