@@ -96,7 +96,7 @@ def show(report: "WrittenReport", run: RunConfig, experiment: "Experiment") -> N
     for paradigm in run.paradigms:
         lines.append([paradigm, *(value(row_of[paradigm, label]) for label in labels)])
         best = ceiling.get(paradigm, {})
-        if best:
+        if any(label in best for label in labels):
             lines.append(["  ideal observer", *(f"{best[label]:.3f}" if label in best else "" for label in labels)])
     named = "synthetic data, " if experiment.run.synthetic else ""
     shown = {"auroc": "AUROC"}.get(metric, metric)
