@@ -87,6 +87,11 @@ VERSIONS = (
 """Packages that a report names; all of them are in the run's `environment.json`."""
 
 
+PLACE = re.compile(r"^((?:source|tracking|split)\b[^=]*=).*")
+"""A setting of where things are; what else such settings say stands in the run's config."""
+PATH = re.compile(r"[^=\s]*[/\\]\S*")
+
+
 def origin(run: str) -> dict[str, str]:
     """Return what a report says of its own origin: run, when, command, code, packages, machine. It differs from run to run."""
     known, machine, there = code(), hardware(), packages()
@@ -104,8 +109,12 @@ def origin(run: str) -> dict[str, str]:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """Return the command line as it may be shown: a path or address is `…`, since it may name what nobody should read."""
-    return " ".join(["i2m2", *(re.sub(r"[^=\s]*[/\\]\S*", "…", each) for each in arguments)])
+    """Return the command line as it may be shown: where data and stores lie is `…`, since a path may name what nobody should read."""
+    shown: list[str] = []
+    for before, each in zip(["", *arguments], arguments, strict=False):
+        place = before in {"--root", "--out", "--uri"}
+        shown.append("…" if place else PATH.sub("…", PLACE.sub(r"\1…", each)))
+    return " ".join(["i2m2", *shown])
 
 
 def user() -> str:

@@ -76,7 +76,9 @@ def test_a_table_of_a_stranger_is_refused(tmp_path: Path) -> None:
         (["compare", "-s", "source.root=/home/jane/doe"], "i2m2 compare -s source.root=…"),
         (["train", "own/cohort.yaml", "--out", r"C:\patients"], "i2m2 train … --out …"),
         (["train", "-s", "tracking.uri=http://user:secret@host"], "i2m2 train -s tracking.uri=…"),
-        (["train", "-s", "source={root: /data/x, name: knee}"], "i2m2 train -s source={root: … name: knee}"),
+        (["train", "-s", "source={root: jane doe, name: knee}"], "i2m2 train -s source=…"),
+        (["compare", "-s", "source.root=jane"], "i2m2 compare -s source.root=…"),
+        (["diagnose", "0a1b2c3d", "--root", "jane"], "i2m2 diagnose 0a1b2c3d --root …"),
     ],
 )
 def test_a_command_shows_no_path(arguments: list[str], shown: str) -> None:
