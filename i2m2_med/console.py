@@ -48,7 +48,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     from rich.table import Column, Table
     from rich.text import Text
 
-    drawn = Table(*(Column(Text(plain(name))) for name in columns))
+    drawn = Table(*(Column(Text(plain(name)), overflow="fold") for name in columns))  # nothing is cut off
     for row in rows:
         drawn.add_row(*(Text(plain(str(cell))) for cell in row))
     print(f"\n{plain(title)}")
