@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from i2m2_med.console import say, table
+from i2m2_med.console import say, table, terminal_width
 from i2m2_med.workspace import workspace
 
 if TYPE_CHECKING:
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 NAMES = {"auroc": "AUROC", "average_precision": "average precision", "nll": "NLL", "ece": "ECE"}
 """Of metrics, where a person does not call them by their key."""
+ROOM = 96
+"""Columns of a terminal from which on the table says when a run began."""
 ASIDE = ("nll", "ece")
 """Metrics that `--wide` and `--json` show beside the main one."""
 
@@ -65,7 +67,11 @@ def main(
     title = f"{len(runs)} runs{more}"
     columns = ["run", "started", "paradigm", "seed", "metric [95 % interval]", "verified"]
     further = ["task", "data", "status", *(NAMES[name] for name in ASIDE), "calibrated", "uncommitted"]
-    table(title, [*columns, *further] if wide else columns, lines)
+    if wide:
+        columns += further
+    elif terminal_width() < ROOM:  # a result on one line is worth more than when it began
+        columns, *lines = [[line[0], *line[2:]] for line in (columns, *lines)]
+    table(title, columns, lines)
     say("next: i2m2 show RUN; i2m2 ui opens MLflow's page" if runs else "next: i2m2 train CONFIG makes the first run")
     return {"runs": [as_json(run) for run in shown]}
 
@@ -127,8 +133,14 @@ def main_value(run: "FoundRun") -> str:
 
     metric = main_metric(run)
     value, low, high = shown_value(run, metric)
+    if value is None and run.status == "FINISHED":  # of several seeds their mean
+        return (
+            ""
+            if run.tags.get("paradigm") == "comparison"
+            else run.tags.get("result", "").replace(metric, named(metric), 1)
+        )
     if value is None:
-        return run.status if run.status != "FINISHED" else ""
+        return run.status
     return f"{named(metric)} {with_ends(value, low, high)}"
 
 

@@ -69,7 +69,7 @@ def test_runs_are_found_by_task_parent_and_verification(compared, capsys):
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     assert all(run[:8] in shown for run in compared.runs.values())
-    assert "AUROC 0." in shown
+    assert sum("AUROC 0." in line and "]" in line for line in shown.splitlines()) == 2  # on one line each
     assert set(found[1]["metrics"]) >= {"test/auroc", "test/auroc_low", "test/nll"}
     assert runs.main(task="no such task")["runs"] == []
     assert len(runs.main(task="KNEE", wide=True)["runs"]) == 3

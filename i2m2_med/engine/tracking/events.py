@@ -73,6 +73,7 @@ def _data(client: "MlflowClient", run_id: str, event: Event) -> None:
     """The splits a run read, each as `mlflow.log_input` writes it: name, fingerprint, counts; no path and no file name."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    splits = event["splits"] if "splits" in event else {"train": event["profile"]}  # one that an older release kept
     inputs = [
         DatasetInput(
             Dataset(
@@ -84,7 +85,7 @@ def _data(client: "MlflowClient", run_id: str, event: Event) -> None:
             ),
             [InputTag("mlflow.data.context", split)],
         )
-        for split, counts in event["splits"].items()
+        for split, counts in splits.items()
     ]
     if inputs:
         client.log_inputs(run_id, inputs)

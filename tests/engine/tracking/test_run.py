@@ -19,6 +19,7 @@ import yaml
 from i2m2_med.engine.reopening.signed import check_signed
 from i2m2_med.engine.tracking import outbox as outboxes
 from i2m2_med.engine.tracking import read as reading
+from i2m2_med.engine.tracking.delivery import send_left_over
 from i2m2_med.engine.tracking.events import metric_key
 from i2m2_med.engine.tracking.outbox import Outbox
 from i2m2_med.engine.tracking.page import VIEW
@@ -106,6 +107,29 @@ def test_a_comparison_has_no_seed_a_description_with_ids_and_writes_into_its_clo
     assert (child.tags["difference"], child.status) == ("+0.1", "FINISHED")
     assert "difference" not in found.tags
     assert all(check.verdict == "same" for one in (found, child) for check in check_signed(one))
+
+
+def test_what_a_comparison_says_is_kept_while_the_store_is_away_and_then_sent_once(
+    store: str, opening: Opening, free_port: int
+) -> None:
+    """Opened for a server that is not there; sent to a store that is."""
+    away = {"uri": f"http://127.0.0.1:{free_port}"}
+    with opening(**away, paradigm="comparison", seed=None) as parent:
+        with opening(**away, parent=parent.run_id) as run:
+            run.metrics({"test/auroc": 0.75})
+        parent.description("run {run}")
+        parent.tags_of(run.run_id, {"difference": "+0.1"})
+    tickets = [parent.run_id, run.run_id]
+    assert all(ticket.startswith("spooled-") for ticket in tickets)
+    for ticket in tickets:
+        Outbox(outboxes.spool() / ticket).note("store", store)
+    for _ in range(2):
+        send_left_over(connect(store), store)
+    found, child = (find_run(store, ticket) for ticket in tickets)
+    assert found.tags["mlflow.note.content"] == f"run {found.run_id}"
+    assert (child.parent, child.tags["difference"], child.metrics) == (found.run_id, "+0.1", {"test/auroc": 0.75})
+    assert [one.status for one in (found, child)] == ["FINISHED"] * 2
+    assert len(list_runs(store)) == 2
 
 
 def test_the_experiment_keeps_a_view_for_reviewers(store: str, opening: Opening, tmp_path: Path) -> None:
