@@ -107,10 +107,9 @@ class I2M2(nn.Module):
         """What one expert says."""
         reads = self.reads[name]
         acquired, there = self.heard(name, present)
-        device = inputs[reads[0]].device
-        nothing = torch.zeros((), device=device)
         if not bool(there.any()):
-            return torch.zeros((len(there), *self.shape), device=device), there, nothing
+            return self.silent(name, inputs, present)
+        device = inputs[reads[0]].device
         rows = there.nonzero()[:, 0].to(device, non_blocking=True)
         some = len(rows) < len(there)
         given = [inputs[modality][rows] if some else inputs[modality] for modality in reads]
@@ -118,7 +117,12 @@ class I2M2(nn.Module):
         log_probs, own = self.answer(self.experts[name], given, **also)
         if some:
             log_probs = log_probs.new_zeros((len(there), *log_probs.shape[1:])).index_copy(0, rows, log_probs)
-        return log_probs, there, nothing if own is None else own.float()
+        return log_probs, there, torch.zeros((), device=device) if own is None else own.float()
+
+    def silent(self, name: str, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Answer:
+        """What an expert says that is not asked: zeros, and where it could have judged."""
+        there, device = self.heard(name, present)[1], inputs[self.reads[name][0]].device
+        return torch.zeros((len(there), *self.shape), device=device), there, torch.zeros((), device=device)
 
     def answer(self, network: nn.Module, modalities: list[Tensor], **also: Tensor) -> tuple[LogProbs, Tensor | None]:
         """A network's log-probabilities, in float32, and the loss that it adds while it is trained, if it does."""

@@ -160,6 +160,9 @@ class Training(Settings):
     """Processes that read samples; arrays in memory need none."""
     memory: Literal["all", "one_expert"] = "all"
     """What is kept for the gradient: `all` activations, or `one_expert`'s at a time: the same gradients, and experts are computed twice."""
+    parallel: Literal["data", "experts"] = "data"
+    """What several processes share: `data`, each a part of every batch, or `experts`, each computing some of them on the whole batch, so
+    that only what experts say travels in a step."""
     accumulate: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Parts in which a `batch` is computed, one after another, so that memory is a part's: the same gradients, and parts are computed
     twice. Batch norms see a part."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from i2m2_med.engine.prediction.shards import ALONE, Shards
 from i2m2_med.engine.training.batch_norm import norms_of
+from i2m2_med.engine.training.expert_parallel import exchanged
 from i2m2_med.engine.training.loss import known_where
 from i2m2_med.engine.training.memory import forgotten
 from i2m2_med.model import I2M2, Answer, Opinions
@@ -54,6 +55,8 @@ class Asking(NamedTuple):
     """In how many parts a shard is computed, one after another."""
     forget: bool = False
     """Keep the activations of one expert on one part at a time (`memory.py`)."""
+    own: tuple[str, ...] | None = None
+    """The experts that this process computes, where others compute others (`expert_parallel.py`); None: all."""
 
 
 def ask(batch: Batch, network: I2M2, how: Asking, seed: int) -> Opinions:
@@ -63,7 +66,7 @@ def ask(batch: Batch, network: I2M2, how: Asking, seed: int) -> Opinions:
     """
     if how == Asking():
         return network(batch.inputs, batch.present)
-    with drawing(seed + how.shards.rank) if how.shards.size > 1 else nullcontext():
+    with drawing(seed + idist.get_rank()) if idist.get_world_size() > 1 else nullcontext():
         own = ask_parts(batch, network, how)
     gathered = how.shards.gathered
     return Opinions(
@@ -115,6 +118,9 @@ def ask_experts(
     asked, absent = anywhere(here, how.shards), anywhere(~here, how.shards)
     answers: list[Answer] = []
     for at, name in enumerate(network.names):
+        if how.own is not None and name not in how.own:
+            answers.append(network.silent(name, inputs, present))
+            continue
         expert, reads = network.experts[name], network.reads[name]
         blank: list[Tensor] = []
         if how.shards.size > 1 and bool(asked[at] & absent[at]) and norms_of(expert):
@@ -124,9 +130,11 @@ def ask_experts(
             question, given = partial(stand_in, network, name, blank, there), blank
         else:
             question, given = partial(network.ask, name, inputs, present), [inputs[modality] for modality in reads]
-        kept = last_part and name == network.names[-1]  # its gradient is due before anything else is computed
+        kept = (
+            last_part and name == (how.own or network.names)[-1]
+        )  # its gradient is due before anything else is computed
         answers.append(question() if kept or not how.forget else forgotten(question, expert, given))
-    return answers
+    return answers if how.own is None else exchanged(answers, network.names, how.own)
 
 
 def blank_row(tensor: Tensor, present: Tensor) -> Tensor:

@@ -24,6 +24,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "dropped": {"modality_dropout": 0.6, "batch": 4, "epochs": 2},
     "weighted": {"class_weights": True, "clip": 0.5, "mode": "joint+aux"},
+    "experts": {
+        "parallel": "experts",
+        "clip": 0.5,
+        "modality_dropout": 0.3,
+        "class_weights": True,
+        "mode": "joint+aux",
+    },
     "modulated": {"loss": {"_target_": "torch.nn.CrossEntropyLoss", "label_smoothing": 0.1}, "mode": "ogm-ge"},
 }
 """By name, what differs from batches of 16 of 157 samples (the last has 13) for 5 epochs of 10 steps. `dropped`: batches of 4, of
@@ -94,12 +101,14 @@ def trained(folder: Path, **settings: Any) -> tuple[I2M2, list[float], list[dict
     return made, losses, history
 
 
-def main(folder: Path) -> None:
-    """Run every training of `SETTINGS`; process 0 writes what came out."""
+def main(folder: Path, *names: str) -> None:
+    """Run every training of `SETTINGS`, or those named; process 0 writes what came out."""
     from i2m2_med.engine.training.processes import joined, leads
 
     with joined("cpu"):
         for name, settings in SETTINGS.items():
+            if names and name not in names:
+                continue
             made, losses, history = trained(folder / name, **settings)
             if leads():
                 weights = {key: tensor.double().flatten().tolist() for key, tensor in made.state_dict().items()}
@@ -108,4 +117,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

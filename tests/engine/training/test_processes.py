@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from i2m2_med.config.run import Training
+from i2m2_med.engine.training.expert_parallel import check_experts_parallel
+from i2m2_med.errors import ConfigError
+
 from . import sharded
 
 pytestmark = pytest.mark.slow
@@ -43,3 +47,14 @@ def test_three_processes_learn_what_one_learns(name: str, three: Path, tmp_path:
         assert there == pytest.approx(here, abs=1e-5)
     for key, tensor in made.state_dict().items():
         assert theirs["weights"][key] == pytest.approx(tensor.double().flatten().tolist(), abs=1e-4), key
+
+
+def test_experts_that_cannot_be_shared_are_refused() -> None:
+    network = sharded.model()
+    for n_processes, device, settings, words in (
+        (5, "cpu", {}, "4 experts leave some of 5 processes"),
+        (2, "cpu", {"mode": "ogm-ge"}, "take parallel: data"),
+        (2, "cuda:0", {}, "take precision: bf16"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            check_experts_parallel(network, Training(parallel="experts", **settings), device, n_processes)
