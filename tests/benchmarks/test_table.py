@@ -66,6 +66,7 @@ def epoch(data: Samples) -> None:
 def test_decoding_beside_a_bare_loop(benchmark, tmp_path: Path, ending: str):
     paths = images(tmp_path, ending, VOLUMES if ending == ".nii.gz" else PICTURES)
     dimensions = 3 if ending == ".nii.gz" else 2
+    epoch(samples(paths[:1], LoadFiled(["x"], dimensions)))  # imports, on both sides
     bare = seconds(lambda: [torch.stack([one(path) for path in paths[at : at + 8]]) for at in range(0, len(paths), 8)])
     ours = benchmark.pedantic(seconds, (lambda: epoch(samples(paths, LoadFiled(["x"], dimensions))),), rounds=1)
     print(f"\ndecoding {len(paths)} {ending}: bare {bare:.2f} s, ours {ours:.2f} s, {100 * bare / ours:.0f} % of bare")
