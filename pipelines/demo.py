@@ -16,7 +16,7 @@ from .report import main as report
 from .score import main as score
 
 MARK = "made by i2m2 demo"
-TITLES = {"knee": "fastMRI-format knees", "mimic3": "MIMIC-III-format tables", "table": "a table of one's own"}
+TITLES = {"knee": "fastMRI-format knees", "mimic3": "MIMIC-III-format tables", "table": "A table of one's own"}
 COHORT: dict[str, Any] = {"t1": 0.6, "clinical": 0.6, "report": 0.0, "labs": 0.4, "between": 1.0, "missing": 0.05}
 """Dials of the third track: something within three modalities, much between two of them."""
 SHORT = ("seeds=[0]", "training.epochs=12", "training.scheduler.T_max=12", "evaluation.bootstrap=500")
