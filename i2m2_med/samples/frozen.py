@@ -53,6 +53,8 @@ class FrozenFeaturesd(MapTransform):
             raise ConfigError("encoder has to be a frozen one, such as i2m2_med.experts.HuggingFacePictures")
         if picture is None and text is None:
             raise ConfigError("name what the encoder reads: picture, text, or both")
+        if text is not None and not hasattr(encoder, "folder"):
+            raise ConfigError(f"{type(encoder).__name__} has no tokenizer: it reads no text")
         self.encoder: Any = encoder
         self.picture, self.text, self.tokens = picture, text, tokens
         self.load = LoadPicturesd(("picture",), size, standardise)

@@ -120,6 +120,7 @@ def test_a_picture_that_can_t_be_read_is_refused_not_remembered(tmp_path, pictur
         (PICTURES | {"frozen": False}, {"picture": "picture"}, "has to be a frozen one"),
         ({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}, {"text": "q"}, "has to be a frozen one"),
         (PICTURES, {}, "name what the encoder reads"),
+        (PICTURES, {"text": "question"}, "EfficientNetLite has no tokenizer"),
         (PICTURES | {"variant": "lite3"}, {"picture": "picture"}, "holds no weights of EfficientNet-lite3"),
         (PICTURES | {"weights": str(MINILM)}, {"picture": "picture"}, "is not there"),
     ],

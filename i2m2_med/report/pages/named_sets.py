@@ -33,8 +33,8 @@ def named_sets_table(
     parts = {WHOLE: whole} | {name: whole.take(inside.to_numpy()) for name, inside in asked.items()}
     who = {name: pd.Index(part.first.samples["patient"].drop_duplicates()) for name, part in parts.items()}
     weights = draw_weights(len(who[WHOLE]), replicates, seed)
-    cubes = {
-        name: replicate_cube(part, weights[who[WHOLE].get_indexer(who[name])])
+    cubes = {  # of many patients the draws are the largest thing there is: the whole split's are not copied
+        name: replicate_cube(part, weights if name == WHOLE else weights[who[WHOLE].get_indexer(who[name])])
         for name, part in parts.items()
         if len(who[name]) >= FEWEST
     }
