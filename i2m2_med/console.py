@@ -4,7 +4,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from time import monotonic
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -76,6 +77,11 @@ class Progress:
         return items
 
     @contextmanager
+    def together(self) -> Generator[None]:
+        """Let several bars be open at once."""
+        yield
+
+    @contextmanager
     def bar(self, what: str, total: int) -> Generator[Advance]:  # noqa: ARG002
         """Yield what is called once per step with a short text."""
         yield lambda _: None
@@ -86,6 +92,10 @@ class Progress:
 
 class TerminalProgress(Progress):
     """Progress bars on standard error; plain lines where it is not a terminal."""
+
+    def __init__(self) -> None:
+        self.bars: Any = None
+        """Rich's display, while bars are shown."""
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         """Pass `items` on and show how many are done."""
@@ -100,8 +110,8 @@ class TerminalProgress(Progress):
         yield from track(items, escape(plain(what)), total, console=Console(stderr=True), transient=True)
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Generator[Advance]:
-        """A bar that a call moves by one step; where there is no terminal, a line for each step."""
+    def together(self) -> Generator[None]:
+        """Let several bars be open at once, one below the other."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
@@ -115,17 +125,31 @@ class TerminalProgress(Progress):
         )
         with Bars(
             *columns, console=Console(stderr=True), transient=True, disable=Terminal.quiet or not sys.stderr.isatty()
-        ) as bars:
-            step = bars.add_task(plain(what), total=total, text="")
-            last = list[str]()
+        ) as self.bars:
+            try:
+                yield
+            finally:
+                self.bars = None
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Generator[Advance]:
+        """A bar that a call moves by one step; where there is no terminal, a line for each step that took a second or more."""
+        with self.together() if self.bars is None else nullcontext():
+            step = self.bars.add_task(plain(what), total=total, text="")
+            done, last, shown = [0], list[str](), [monotonic()]
 
             def advance(text: str) -> None:
+                done[0] += 1
                 last[:] = [text]
-                bars.update(step, advance=1, text=plain(text))
-                if not sys.stderr.isatty():
-                    say(f"{what}: {int(bars.tasks[0].completed)} of {total}, {text}")
+                self.bars.update(step, advance=1, text=plain(text))
+                if not sys.stderr.isatty() and monotonic() - shown[0] >= 1:
+                    shown[0] = monotonic()
+                    say(f"{what}: {done[0]} of {total}, {text}")
 
-            yield advance
+            try:
+                yield advance
+            finally:
+                self.bars.remove_task(step)
         say(f"{what}: {last[0] if last else 'nothing was left to do'}")
 
     def say(self, message: str) -> None:

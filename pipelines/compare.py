@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import TerminalProgress, say, table
+from i2m2_med.errors import ConfigError
 
 from .arguments import Config, Overrides
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def main(
-    config: Config, *, set_: Overrides = (), resume: bool = False, skip_bad: bool = False, out: Path | None = None
+    config: Config,
+    *,
+    set_: Overrides = (),
+    resume: bool = False,
+    skip_bad: bool = False,
+    out: Path | None = None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
     """Train every paradigm of the config with every seed on the same data and budget, and compare them on the test split.
 
@@ -28,10 +35,16 @@ def main(
         While preparing, leave bad files out instead of stopping at the first.
     out
         Also put the report, tables and figure into this folder.
+    jobs
+        Trainings at a time, each (a paradigm with a seed) in a process of its own, on the GPUs in turn where there are any. On a CPU
+        the cores are shared out; with OMP_NUM_THREADS=1 numbers are those of one after the other, bit for bit.
     """
+    if jobs < 1:
+        raise ConfigError(f"--jobs is how many trainings run at a time, at least 1; it is {jobs}")
     run, values = load_config(config, set_)
     from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
+    from i2m2_med.engine.training.side_by_side import assign, train_side_by_side, unfinished, units
     from i2m2_med.report.run_report import run_judge
     from i2m2_med.report.statistics.refusals import refuse_splits
 
@@ -40,6 +53,9 @@ def main(
     ) as experiment:
         refuse_splits(experiment.manifest)
         with experiment.as_parent() as parent:
+            if jobs > 1:
+                assignment = assign(experiment, parent.run_id, run_judge)
+                train_side_by_side(assignment, unfinished(experiment, units(run)), jobs, experiment.progress)
             made = [train(experiment, paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
             report = write_comparison(experiment, made)
             experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)

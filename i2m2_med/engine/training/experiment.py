@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -65,6 +65,12 @@ class Trained:
     cost: Cost
 
 
+class Parent(NamedTuple):
+    """A run that another process has open."""
+
+    run_id: str
+
+
 COMPARISON = "comparison"
 """The paradigm of a run that stands for all paradigms."""
 Made = tuple[Predictor, pd.DataFrame, Cost]
@@ -85,7 +91,7 @@ class Experiment:
     uri: str
     progress: Progress
     judge: Judge
-    parent: Tracker | None = None
+    parent: Tracker | Parent | None = None
     reports: bool = True
     """False: runs get their metrics, and no report of their own."""
     folds: dict[int, Cohort] = field(default_factory=dict[int, Cohort])
@@ -286,6 +292,11 @@ def read_note(folder: Path) -> dict[str, Any]:
     """Return the note that an earlier call left of a paradigm and seed; empty where there was none."""
     path = folder / "note.json"
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def is_done(folder: Path, paradigm: str, seed: int) -> bool:
+    """Whether an experiment's folder holds a paradigm with a seed, trained and recorded."""
+    return bool(read_note(folder / f"{paradigm}-{seed}").get("done"))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.modulation import check_experts
 from i2m2_med.engine.training.selection import HIGHER
 from i2m2_med.errors import ConfigError
-from i2m2_med.files import digest
+from i2m2_med.files import digest, sole_user
 from i2m2_med.model import I2M2
 from i2m2_med.samples.cohort import Cohort
 
@@ -83,7 +83,8 @@ class Stages:
             settings = training.model_copy(update={"learning_rate": rate})
             folder = self.folder / digest([*depends, settings.model_dump(mode="json", exclude=set(EXECUTION))])[:16]
             model.load_state_dict(start)
-            history, seconds = self.fit(model, settings, folder)
+            with sole_user(folder, lambda: say("another process trains the same stage; waiting for it")):
+                history, seconds = self.fit(model, settings, folder)
             self.cost.add(len(history), seconds)
             self.curves.append(Curve("+".join(model.names), rate, training.select, history))
             weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
