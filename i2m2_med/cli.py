@@ -142,9 +142,13 @@ def after_simulation(arguments: list[str]) -> None:
 def call(arguments: list[str]) -> Any:
     """Return the verb's result; a mistake on the command line is printed and raised."""
     app = make_app()
-    if arguments[:2] == ["score", "merge"]:  # a verb of two words, with a help of its own
-        app, arguments = App("i2m2 score"), arguments[1:]
-        app.command("i2m2_med.pipelines.score:merge_parts", name="merge")
+    if arguments[1:2] == ["merge"] and arguments[0] in {
+        "score",
+        "compare",
+    }:  # verbs of two words, with a help of their own
+        verb, *arguments = arguments
+        app = App(f"i2m2 {verb}")
+        app.command(f"i2m2_med.pipelines.{verb}:merge_parts", name="merge")
     return app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
 
 

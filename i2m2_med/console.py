@@ -123,25 +123,26 @@ class TerminalProgress(Progress):
             TimeElapsedColumn(),
             TextColumn("{task.fields[text]}", markup=False),
         )
-        with Bars(
-            *columns, console=Console(stderr=True), transient=True, disable=Terminal.quiet or not sys.stderr.isatty()
-        ) as self.bars:
-            try:
+        silent = Terminal.quiet or not sys.stderr.isatty()
+        self.bars = Bars(*columns, console=Console(stderr=True), transient=True, disable=silent)
+        try:
+            with self.bars:
                 yield
-            finally:
-                self.bars = None
+        finally:
+            self.bars = None
 
     @contextmanager
     def bar(self, what: str, total: int) -> Generator[Advance]:
         """A bar that a call moves by one step; where there is no terminal, a line for each step that took a second or more."""
         with self.together() if self.bars is None else nullcontext():
-            step = self.bars.add_task(plain(what), total=total, text="")
+            bars: Any = self.bars
+            step = bars.add_task(plain(what), total=total, text="")
             done, last, shown = [0], list[str](), [monotonic()]
 
             def advance(text: str) -> None:
                 done[0] += 1
                 last[:] = [text]
-                self.bars.update(step, advance=1, text=plain(text))
+                bars.update(step, advance=1, text=plain(text))
                 if not sys.stderr.isatty() and monotonic() - shown[0] >= 1:
                     shown[0] = monotonic()
                     say(f"{what}: {done[0]} of {total}, {text}")
@@ -149,7 +150,7 @@ class TerminalProgress(Progress):
             try:
                 yield advance
             finally:
-                self.bars.remove_task(step)
+                bars.remove_task(step)
         say(f"{what}: {last[0] if last else 'nothing was left to do'}")
 
     def say(self, message: str) -> None:

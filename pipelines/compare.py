@@ -1,19 +1,41 @@
 """`i2m2 compare CONFIG`: all paradigms × seeds under one parent run, one table, one figure."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from cyclopts import Group, Parameter
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.errors import ConfigError
 
-from .arguments import Config, Overrides
+from .arguments import Config, Overrides, as_typed
 
 if TYPE_CHECKING:
+    from i2m2_med.engine.tracking.run import Tracker
     from i2m2_med.engine.training.experiment import Experiment, Trained
+    from i2m2_med.engine.training.side_by_side import Unit
     from i2m2_med.report.comparison_report import WrittenReport
+
+
+@Parameter(name="*", group=Group("Who does the work", sort_key=2))
+@dataclass(frozen=True)
+class Work:
+    """Processes and machines."""
+
+    jobs: int = 1
+    """Trainings at a time, each (a paradigm with a seed) in a process of its own, on the GPUs in turn where there are any. On a CPU the
+    cores are shared out; with OMP_NUM_THREADS=1 numbers are those of one after the other, bit for bit."""
+    engine: Literal["local", "ray"] = "local"
+    """`ray`: `jobs` tasks at a time on a Ray cluster; workspace, data and store lie where every node sees them."""
+    num_parts: int = 1
+    """Share the trainings among this many calls, on one or several machines with one workspace. On Slurm: `sbatch --array=0-9 --wrap
+    'i2m2 compare CONFIG --num-parts 10 --part-id $SLURM_ARRAY_TASK_ID'`, then `i2m2 compare merge CONFIG`."""
+    part_id: int = 0
+    """Which of the parts this call is, from 0."""
 
 
 def main(
@@ -23,7 +45,7 @@ def main(
     resume: bool = False,
     skip_bad: bool = False,
     out: Path | None = None,
-    jobs: int = 1,
+    work: Work = Work(),
 ) -> dict[str, Any]:
     """Train every paradigm of the config with every seed on the same data and budget, and compare them on the test split.
 
@@ -35,30 +57,96 @@ def main(
         While preparing, leave bad files out instead of stopping at the first.
     out
         Also put the report, tables and figure into this folder.
-    jobs
-        Trainings at a time, each (a paradigm with a seed) in a process of its own, on the GPUs in turn where there are any. On a CPU
-        the cores are shared out; with OMP_NUM_THREADS=1 numbers are those of one after the other, bit for bit.
     """
-    if jobs < 1:
-        raise ConfigError(f"--jobs is how many trainings run at a time, at least 1; it is {jobs}")
+    check_work(work)
     run, values = load_config(config, set_)
-    from i2m2_med.engine.training.cross_validation import train
     from i2m2_med.engine.training.experiment import open_experiment
-    from i2m2_med.engine.training.side_by_side import assign, train_side_by_side, unfinished, units
     from i2m2_med.report.run_report import run_judge
     from i2m2_med.report.statistics.refusals import refuse_splits
 
+    shared = work.num_parts > 1
     with open_experiment(
-        run, values, run_judge(run), TerminalProgress(), what="compare", resume=resume, skip_bad=skip_bad
+        run,
+        values,
+        run_judge(run),
+        TerminalProgress(),
+        what="compare",
+        resume=resume or shared,
+        skip_bad=skip_bad,
+        part=f"part-{work.part_id}-of-{work.num_parts}" if shared else "",
     ) as experiment:
         refuse_splits(experiment.manifest)
+        if shared:
+            return train_part(experiment, work, as_typed(config, set_))
         with experiment.as_parent() as parent:
-            if jobs > 1:
-                assignment = assign(experiment, parent.run_id, run_judge)
-                train_side_by_side(assignment, unfinished(experiment, units(run)), jobs, experiment.progress)
-            made = [train(experiment, paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
-            report = write_comparison(experiment, made)
-            experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
+            if work.jobs > 1 or work.engine != "local":
+                train_units(experiment, parent.run_id, work)
+            return compare(experiment, parent, out)
+
+
+def merge_parts(config: Config, *, set_: Overrides = (), out: Path | None = None) -> dict[str, Any]:
+    """Compare what `i2m2 compare CONFIG --num-parts N --part-id i` trained.
+
+    Parameters
+    ----------
+    out
+        Also put the report, tables and figure into this folder.
+    """
+    run, values = load_config(config, set_)
+    from i2m2_med.engine.training.experiment import open_experiment
+    from i2m2_med.engine.training.side_by_side import check_whole
+    from i2m2_med.report.run_report import run_judge
+
+    judge = run_judge(run)
+    with open_experiment(run, values, judge, TerminalProgress(), what="compare", resume=True) as experiment:
+        check_whole(experiment)
+        with experiment.as_parent() as parent:
+            return compare(experiment, parent, out)
+
+
+def check_work(work: Work) -> None:
+    """Raise ConfigError for numbers of processes or parts that can't be."""
+    if work.jobs < 1:
+        raise ConfigError(f"--jobs is how many trainings run at a time, at least 1; it is {work.jobs}")
+    if not 0 <= work.part_id < work.num_parts:
+        raise ConfigError(
+            f"--part-id {work.part_id} of --num-parts {work.num_parts}: parts are numbered 0 to {work.num_parts - 1}"
+        )
+
+
+def train_units(experiment: "Experiment", parent: str, work: Work) -> "list[Unit]":
+    """Train this call's share in other processes, several at a time; return it."""
+    from i2m2_med.engine.training.side_by_side import assign, train_side_by_side, unfinished, units
+    from i2m2_med.report.run_report import run_judge
+
+    share = units(experiment.run)[work.part_id :: work.num_parts]
+    assignment, waiting = assign(experiment, parent, run_judge), unfinished(experiment, share)
+    if work.engine == "ray":
+        from i2m2_med.engine.training.on_ray import train_on_ray
+
+        train_on_ray(assignment, waiting, work.jobs, experiment.progress)
+    else:
+        train_side_by_side(assignment, waiting, work.jobs, experiment.progress)
+    return share
+
+
+def train_part(experiment: "Experiment", work: Work, config: str) -> dict[str, Any]:
+    """Train one part of a comparison; the last step is `merge`."""
+    parent = experiment.shared_parent()
+    share = train_units(experiment, parent, work)
+    say(f"part {work.part_id} of {work.num_parts}: {len(share)} trainings are done")
+    say(f"next, once all parts are: i2m2 compare merge {config}")
+    return {"run": parent, "part": work.part_id, "trainings": [list(unit) for unit in share]}
+
+
+def compare(experiment: "Experiment", parent: "Tracker", out: Path | None) -> dict[str, Any]:
+    """Train what is not trained yet, compare, record, and say what came out."""
+    from i2m2_med.engine.training.cross_validation import train
+
+    run = experiment.run
+    made = [train(experiment, paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
+    report = write_comparison(experiment, made)
+    experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
     show(report, run, experiment)
     written = copy(experiment.folder / "report", out) if out else experiment.folder / "report"
     say(f"report in {written / 'report.html'}; parent run {parent.run_id}")

@@ -21,7 +21,7 @@ from i2m2_med.engine.prediction.predictor import Predictor, portable, save_model
 from i2m2_med.engine.prediction.pretrained import weight_digests
 from i2m2_med.engine.prediction.seed import device_for, seed_everything
 from i2m2_med.engine.prediction.withheld_modalities import fit_withheld
-from i2m2_med.engine.tracking.provenance import origin
+from i2m2_med.engine.tracking.provenance import origin, source_digest
 from i2m2_med.engine.tracking.results import epoch_key, headline
 from i2m2_med.engine.tracking.run import Tracker, open_run
 from i2m2_med.engine.tracking.store import ensure_store
@@ -137,7 +137,8 @@ class Experiment:
             rows = self.judge(self.manifest, paradigm, seed, table, folder / "report" if self.reports else None)
             tags = calibration_tags(predictor.calibration, table) | cost_tags(cost)
             self.record(tracker, paradigm, folder, rows, tags)
-        write_json(folder / "note.json", {"run": tracker.run_id, "done": True, "rows": rows, "cost": cost})
+        finished = {"run": tracker.run_id, "done": True, "code": source_digest(), "rows": rows, "cost": cost}
+        write_json(folder / "note.json", finished)
         return Trained(
             run_id=tracker.run_id,
             paradigm=paradigm,
@@ -201,6 +202,14 @@ class Experiment:
             self.parent = tracker
             yield tracker
         self.parent = None
+
+    def shared_parent(self) -> str:
+        """Return the run that all parts of the work stand below; the first part that asks opens it."""
+        with sole_user(self.folder / "parent.lock", lambda: None):
+            if not read_note(self.folder):
+                with self.as_parent():
+                    pass
+            return str(read_note(self.folder)["run"])
 
     def record_comparison(self, parent: Tracker, made: Sequence[Trained], rows: Rows, verdict: str) -> None:
         """Write the comparison of what was `made` into the parent run, and each run's difference to the reference into that run."""
@@ -294,6 +303,18 @@ def read_note(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+@contextmanager
+def lock_part(folder: Path, part: str) -> Generator[None]:
+    """Hold an experiment's folder alone (no `part`), or one part of the work in it. Raises UserError where another process does."""
+    whole, parts = folder.with_name(f"{folder.name}.lock"), folder.parent.glob(f"{folder.name}.part-*.lock")
+    own = folder.with_name(f"{folder.name}.{part}.lock") if part else whole
+    with sole_user(own):
+        for rival in [whole] if part else sorted(parts):
+            with sole_user(rival):
+                pass
+        yield
+
+
 def is_done(folder: Path, paradigm: str, seed: int) -> bool:
     """Whether an experiment's folder holds a paradigm with a seed, trained and recorded."""
     return bool(read_note(folder / f"{paradigm}-{seed}").get("done"))
@@ -310,12 +331,14 @@ def open_experiment(
     resume: bool = False,
     skip_bad: bool = False,
     depends: Sequence[Any] = (),
+    part: str = "",
 ) -> Generator[Experiment]:
     """Prepare what isn't prepared yet, open the store, and hold the experiment's folder.
 
     what: the verb; each has a folder of its own, and `compare` takes over what `train` finished. depends: plain values beside the
-    config that another folder is used for. Without `resume` an earlier call's checkpoints are thrown away. Raises UserError if another process works in the same folder, unless torchrun
-    started both.
+    config that another folder is used for. part: the name of a part of the work, which others may do in the same folder at the same
+    time. Without `resume` an earlier call's checkpoints are thrown away. Raises UserError if another process works in the same folder,
+    or at the same part, unless torchrun started both.
     """
     if started() > 1 and what != "train":
         raise UserError(f"{what} runs in one process, and torchrun started {started()}; `train` is what they can share")
@@ -339,7 +362,7 @@ def open_experiment(
     folder, trained = folder_of(what), folder_of("train")
     if cohort.manifest["synthetic"]:  # the files say so, whatever the config does
         run = run.model_copy(update={"synthetic": True})
-    with sole_user(folder.with_name(f"{folder.name}.lock")) if leads() else nullcontext():
+    with lock_part(folder, part) if leads() else nullcontext():
         if leads() and not resume:
             forget(folder)
         folder.mkdir(parents=True, exist_ok=True)

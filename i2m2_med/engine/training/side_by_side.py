@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import Values
 from i2m2_med.console import Advance, Progress
 from i2m2_med.engine.training.cross_validation import train
-from i2m2_med.engine.training.experiment import Experiment, Parent, is_done
+from i2m2_med.engine.training.experiment import Experiment, Parent, is_done, read_note
 from i2m2_med.errors import UserError
 from i2m2_med.files import private
 from i2m2_med.forkserver import start_server
@@ -71,7 +70,7 @@ class Child:
     process: BaseProcess
     slot: int
     shown: ExitStack = field(default_factory=ExitStack)
-    advance: Advance = str
+    advance: Advance = print
     done: bool = False
 
 
@@ -89,6 +88,19 @@ def units(run: RunConfig) -> list[Unit]:
 def unfinished(experiment: Experiment, among: Sequence[Unit]) -> list[Unit]:
     """Return those units that are not trained and recorded yet."""
     return [unit for unit in among if not is_done(experiment.folder, *unit)]
+
+
+def check_whole(experiment: Experiment) -> None:
+    """Raise UserError where parts of a comparison have not trained everything, or were trained by other versions of the code."""
+    whole = units(experiment.run)
+    if missing := unfinished(experiment, whole):
+        named = "; ".join(f"{paradigm}, seed {seed}" for paradigm, seed in missing)
+        raise UserError(f"{len(missing)} of {len(whole)} trainings are not done yet: {named}. Train them, then merge")
+    codes = {read_note(experiment.folder / f"{paradigm}-{seed}").get("code") for paradigm, seed in whole}
+    if len(codes) > 1:
+        raise UserError(
+            f"{experiment.folder} was trained by {len(codes)} versions of the code; train all parts with one"
+        )
 
 
 def train_side_by_side(assignment: Assignment, waiting: Sequence[Unit], jobs: int, progress: Progress) -> None:
@@ -116,6 +128,11 @@ def train_side_by_side(assignment: Assignment, waiting: Sequence[Unit], jobs: in
                 assert isinstance(pipe, Connection)
                 if not hear(pipe, running[pipe], progress, failed):
                     free.append(running.pop(pipe).slot)
+    left_out(failed)
+
+
+def left_out(failed: Sequence[str]) -> None:
+    """Raise UserError where trainings failed. failed: a line on each."""
     if failed:
         raise UserError("\n".join([*failed, "the others are trained and kept: --resume trains what is missing"]))
 
