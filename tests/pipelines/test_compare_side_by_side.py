@@ -16,7 +16,7 @@ SETTINGS = ("training.epochs=1", "evaluation.bootstrap=20", "tracking.experiment
 TABLES = ("metrics.csv", "paired.csv")
 
 
-def command(tables: Path, work: Path, *words: str) -> list[str]:
+def command(tables: Path, *words: str) -> list[str]:
     head, tail = (words[:1], words[1:]) if words[:1] == ("merge",) else ((), words)
     sets = [word for one in (*SETTINGS, f"source.root={tables}") for word in ("-s", one)]
     return [sys.executable, "-W", "ignore", "-m", "i2m2_med", "compare", *head, "mimic3_demo", *sets, *tail]
@@ -25,7 +25,7 @@ def command(tables: Path, work: Path, *words: str) -> list[str]:
 def call(tables: Path, work: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """One call of the verb in a process of its own, with one thread."""
     env = os.environ | {"I2M2_WORK": str(work), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command(tables, work, *words), env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(command(tables, *words), env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_ray_ends_with_the_same_tables(tables: Path, alone: Path, tmp_path: Path
 def test_a_process_that_is_killed_is_named_and_taken_up(tables: Path, alone: Path, tmp_path: Path):
     work = tmp_path / "work"
     env = os.environ | {"I2M2_WORK": str(work), "OMP_NUM_THREADS": "1"}
-    running = subprocess.Popen(command(tables, work, "--jobs", "2"), env=env, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command(tables, "--jobs", "2"), env=env, stderr=subprocess.PIPE, text=True)
     killed = threading.Thread(target=kill_one, args=(running.pid, work))
     killed.start()
     _, told = running.communicate()

@@ -368,6 +368,6 @@ def open_experiment(
         folder.mkdir(parents=True, exist_ok=True)
         if leads():
             note_origin(folder)
-        if what == "compare" and not run.plugins and (known := take_over(trained, folder)):
+        if what == "compare" and not (part or run.plugins) and (known := take_over(trained, folder)):
             progress.say(f"taken over from `i2m2 train`, of the same config, data and code: {', '.join(known)}")
         yield Experiment(run=run, values=values, cohort=cohort, folder=folder, uri=uri, progress=progress, judge=judge)
