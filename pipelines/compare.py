@@ -60,7 +60,7 @@ def main(
     """
     check_work(work)
     run, values = load_config(config, set_)
-    from i2m2_med.engine.training.experiment import open_experiment
+    from i2m2_med.engine.training.opening import open_experiment
     from i2m2_med.report.run_report import run_judge
     from i2m2_med.report.statistics.refusals import refuse_splits
 
@@ -93,7 +93,7 @@ def merge_parts(config: Config, *, set_: Overrides = (), out: Path | None = None
         Also put the report, tables and figure into this folder.
     """
     run, values = load_config(config, set_)
-    from i2m2_med.engine.training.experiment import open_experiment
+    from i2m2_med.engine.training.opening import open_experiment
     from i2m2_med.engine.training.side_by_side import check_whole
     from i2m2_med.report.run_report import run_judge
 

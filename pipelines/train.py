@@ -39,8 +39,8 @@ def main(
     if gpus is not None or processes is not None:
         return in_processes(config, set_, resume, skip_bad, gpus, processes)
     from i2m2_med.engine.training.cross_validation import train
-    from i2m2_med.engine.training.experiment import open_experiment
     from i2m2_med.engine.training.follow import follow
+    from i2m2_med.engine.training.opening import open_experiment
     from i2m2_med.engine.training.processes import joined, leads
     from i2m2_med.report.run_report import run_judge
 

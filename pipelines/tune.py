@@ -31,7 +31,7 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, out: Pat
     """
     run, values = load_config(config, set_)
     refuse(run, values)
-    from i2m2_med.engine.training.experiment import open_experiment
+    from i2m2_med.engine.training.opening import open_experiment
     from i2m2_med.engine.training.tuning import TUNING, need_optuna, search, without_test
     from i2m2_med.report.run_report import run_judge
 

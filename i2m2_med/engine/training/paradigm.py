@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from i2m2_med.engine.training.fit import Fitted, Watch, fit
 from i2m2_med.engine.training.held_out import check_combiner, fit_combiner
 from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.modulation import check_experts
+from i2m2_med.engine.training.processes import leads
 from i2m2_med.engine.training.selection import HIGHER
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import digest, sole_user
@@ -83,7 +85,11 @@ class Stages:
             settings = training.model_copy(update={"learning_rate": rate})
             folder = self.folder / digest([*depends, settings.model_dump(mode="json", exclude=set(EXECUTION))])[:16]
             model.load_state_dict(start)
-            with sole_user(folder, lambda: say("another process trains the same stage; waiting for it")):
+            with (
+                sole_user(folder, lambda: say("another process trains this stage; waiting for it"))
+                if leads()
+                else nullcontext()
+            ):
                 history, seconds = self.fit(model, settings, folder)
             self.cost.add(len(history), seconds)
             self.curves.append(Curve("+".join(model.names), rate, training.select, history))

@@ -13,7 +13,7 @@ from i2m2_med.console import Progress
 from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.engine.tracking.read import children, find_run
 from i2m2_med.engine.training.cross_validation import train
-from i2m2_med.engine.training.experiment import open_experiment
+from i2m2_med.engine.training.opening import open_experiment
 from i2m2_med.predictions import check_table
 
 ROWS = 60

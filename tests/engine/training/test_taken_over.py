@@ -10,7 +10,8 @@ from i2m2_med.console import Progress
 from i2m2_med.engine.tracking import provenance
 from i2m2_med.engine.tracking.read import find_run
 from i2m2_med.engine.tracking.results import epochs_of
-from i2m2_med.engine.training.experiment import Trained, open_experiment
+from i2m2_med.engine.training.experiment import Trained
+from i2m2_med.engine.training.opening import open_experiment
 from i2m2_med.files import sole_user
 from tests.engine.training.test_cross_validation import write_arrays
 
