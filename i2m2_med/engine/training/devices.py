@@ -44,7 +44,7 @@ def scaled_half(training: Training, device: str) -> bool:
     return on_gpu(device) and training.precision in {"auto", "fp16"}
 
 
-def brain_float(training: Training) -> AbstractContextManager[Any]:
+def bfloat16(training: Training) -> AbstractContextManager[Any]:
     """The context in which networks compute in bfloat16, which needs no scaling, where that is asked for."""
     return torch.autocast("cuda", torch.bfloat16) if training.precision == "bf16" else nullcontext()
 

@@ -21,7 +21,7 @@ from i2m2_med.engine.prediction.loading import EpochBatches, loader
 from i2m2_med.engine.prediction.seed import seed_everything, seed_for
 from i2m2_med.engine.prediction.shards import ALONE, Shards
 from i2m2_med.engine.training.batch_norm import share_statistics
-from i2m2_med.engine.training.devices import brain_float, fused, on_gpu, scaled_half, settle, within_memory
+from i2m2_med.engine.training.devices import bfloat16, fused, on_gpu, scaled_half, settle, within_memory
 from i2m2_med.engine.training.expert_parallel import check_experts_parallel, clip_together, collect, owned
 from i2m2_med.engine.training.loss import Objective, build_loss, class_weights
 from i2m2_med.engine.training.modulation import SHARE_OF_EPOCHS, modulate
@@ -171,7 +171,7 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
         return take(batch.to(str(device)), n_rows, training.modality_dropout, shards)
 
     def answer(batch: Batch, network: I2M2) -> Opinions:
-        with brain_float(training):
+        with bfloat16(training):
             return ask(batch, network, how, seed_for(stage.seed, "draws", trainer.state.iteration))
 
     trainer = SupervisedTrainer(
