@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 SETTINGS = ("training.epochs=1", "evaluation.bootstrap=20", "tracking.experiment=small")
-TABLES = ("metrics.csv", "paired.csv")
+TABLES = ("comparison.csv", "paired.csv")
 
 
 def command(tables: Path, *words: str) -> list[str]:

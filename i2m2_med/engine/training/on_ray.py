@@ -31,7 +31,8 @@ def train_on_ray(assignment: Assignment, waiting: Sequence[Unit], jobs: int, pro
         with progress.bar("trainings", len(left)) as advance:
             while left or running:
                 while left and len(running) < jobs:
-                    running[task.remote(assignment, left[0])] = left.pop(0)
+                    unit = left.pop(0)
+                    running[task.remote(assignment, unit)] = unit
                 for done in ray.wait(list(running))[0]:
                     unit = running.pop(done)
                     failed += outcome(ray, done, unit)
