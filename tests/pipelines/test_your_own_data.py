@@ -45,7 +45,7 @@ def test_the_config_of_the_page_is_yaml_of_this_source(tmp_path: Path):
     from i2m2_med.sources.table import Settings
 
     settings = Settings.model_validate(read_values(str(tmp_path / "page.yaml")).content["source"])
-    assert list(settings.modalities) == ["t1", "clinical", "labs", "report", "ecg"]
+    assert list(settings.modalities) == ["t1", "clinical", "labs", "report", "ecg", "scan"]
 
 
 @pytest.mark.slow

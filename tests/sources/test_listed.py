@@ -78,7 +78,7 @@ def test_a_list_of_radiology_questions_finds_its_pictures(tmp_path):
         ([QUESTION | {"question_id": "../x"}], "no plain identifier"),
         ([QUESTION | {"image_id": "../../etc/passwd"}], "no plain identifier"),
         ([QUESTION | {"image_id": 1.5}], "no plain identifier"),
-        ([QUESTION | {"image_id": "four"}], "no number"),
+        ([QUESTION | {"image_id": "four"}], "no whole number"),
     ],
 )
 def test_an_ill_formed_list_is_refused_in_a_line(tmp_path, content, words):
