@@ -365,8 +365,8 @@ class RunConfig(Settings):
             apply_training(self.training, paradigm.training)
         for rival in self.evaluation.primary.rivals if self.evaluation.primary else ():
             if rival not in self.paradigms:
-                others = f"{nearest(rival, self.paradigms)}, or leave it out: evaluation.primary=null"
-                raise ValueError(f"evaluation.primary.rivals names '{rival}'{others}")
+                choice = nearest(rival, self.paradigms)
+                raise ValueError(f"evaluation.primary.rivals names '{rival}' (none: evaluation.primary=null){choice}")
             if rival == self.evaluation.reference:
                 raise ValueError(f"evaluation.primary.rivals names '{rival}', which is the reference itself")
         for expert in self.experts.values():

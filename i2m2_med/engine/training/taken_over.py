@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from i2m2_med.engine.tracking import provenance
+from i2m2_med.engine.training.processes import started
 from i2m2_med.errors import UserError
 from i2m2_med.files import digest, sole_user, write_json
 
@@ -20,9 +21,9 @@ def note_origin(folder: Path) -> None:
 
 
 def made_by() -> str:
-    """Return one hash over all beside config, data and seed that moves a number: code, packages, machine."""
+    """Return one hash over all beside config, data and seed that moves a number: code, packages, machine, how many processes train."""
     machine = provenance.machine_digest(provenance.hardware())
-    return digest([provenance.source_digest(), provenance.packages(), machine])
+    return digest([provenance.source_digest(), provenance.packages(), machine, started()])
 
 
 def take_over(trained: Path, folder: Path) -> list[str]:
