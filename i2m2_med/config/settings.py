@@ -5,6 +5,9 @@ from typing import Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+Target = dict[str, Any]
+"""A block with `_target_` and keyword arguments: a network, transform, combiner, optimizer or scheduler."""
+
 
 class Settings(BaseModel):
     """Frozen and closed: a key that is not a field is refused. The documentation of settings is made from the fields."""

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from i2m2_med.config.reader import lint_targets, validate
-from i2m2_med.config.run import RunConfig, Training, nearest
+from i2m2_med.config.run import RunConfig, nearest
+from i2m2_med.config.training import Training
 from i2m2_med.config.tuning import ROOTS, own_space, with_settings
 from i2m2_med.config.yaml_source import Values
 from i2m2_med.errors import ConfigError

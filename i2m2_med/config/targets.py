@@ -8,7 +8,8 @@ from pydoc import locate
 from typing import Any
 
 from i2m2_med.config.allow_list import allowed, is_trusted, refusals
-from i2m2_med.config.run import Target, nearest
+from i2m2_med.config.run import nearest
+from i2m2_med.config.settings import Target
 from i2m2_med.errors import ConfigError, UserError, causes
 
 KINDS = {

@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from i2m2_med.config.run import Target
+from i2m2_med.config.settings import Target
 from i2m2_med.config.targets import build
 from i2m2_med.errors import ModelError
 

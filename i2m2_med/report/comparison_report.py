@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from i2m2_med.config.run import Evaluation
+from i2m2_med.config.evaluation import Evaluation
 from i2m2_med.files import replace_file
 from i2m2_med.predictions import Rows
 from i2m2_med.report.pages import figures

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from i2m2_med.config.run import JoinedColumns, RunConfig
+from i2m2_med.config.modalities import JoinedColumns
+from i2m2_med.config.run import RunConfig
 from i2m2_med.errors import SourceError
 from i2m2_med.files import replace_file
 from i2m2_med.sources.source import Flow, Study

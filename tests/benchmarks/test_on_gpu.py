@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.config.run import Training
+from i2m2_med.config.training import Training
 from i2m2_med.engine.training.fit import fit
 from i2m2_med.experts import PreActResNet18
 from i2m2_med.model import I2M2

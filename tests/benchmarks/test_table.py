@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.config.run import Training
+from i2m2_med.config.training import Training
 from i2m2_med.engine.training.fit import fit
 from i2m2_med.experts import ColumnsEncoder, Joint, SeriesGRU, StaticMLP, StaticSeriesJoint
 from i2m2_med.model import I2M2

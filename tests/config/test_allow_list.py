@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from i2m2_med.config.allow_list import allowed, refusals
 from i2m2_med.config.kinds import judge
 from i2m2_med.config.reader import load_config
-from i2m2_med.config.run import Training
 from i2m2_med.config.targets import build
+from i2m2_med.config.training import Training
 from i2m2_med.config.trust import VARIABLE
 from i2m2_med.console import plain
 from i2m2_med.engine.prediction.model_files import read_portable

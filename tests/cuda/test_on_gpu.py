@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from i2m2_med import combiners
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.config.run import Training
+from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_everything
 from i2m2_med.engine.training.fit import fit

@@ -15,7 +15,7 @@ import yaml
 
 from i2m2_med import cli
 from i2m2_med.config.allow_list import allowed
-from i2m2_med.config.run import MOST_TRANSFORMS
+from i2m2_med.config.modalities import MOST_TRANSFORMS
 from i2m2_med.console import plain
 from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.errors import ConfigError, ModelError

@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from i2m2_med.config.run import Paradigm, RunConfig, Training
+from i2m2_med.config.experts import Paradigm
+from i2m2_med.config.run import RunConfig
 from i2m2_med.config.targets import build
+from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.seed import seed_for
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.model import I2M2

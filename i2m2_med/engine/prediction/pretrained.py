@@ -9,7 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from i2m2_med.config.run import Pretrained, RunConfig
+from i2m2_med.config.experts import Pretrained
+from i2m2_med.config.run import RunConfig
 from i2m2_med.console import plain
 from i2m2_med.engine.prediction.allotment import check_header
 from i2m2_med.errors import ConfigError, ModelError

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from i2m2_med.config.run import RunConfig, Training
+from i2m2_med.config.run import RunConfig
 from i2m2_med.config.targets import resolve
+from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.seed import device_for
 from i2m2_med.errors import ConfigError, UserError
 from i2m2_med.model import I2M2

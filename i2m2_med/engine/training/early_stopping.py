@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from i2m2_med.config.run import Evaluation
+from i2m2_med.config.evaluation import Evaluation
 from i2m2_med.engine.calibration.calibrate import fit_calibration
 from i2m2_med.engine.calibration.early import fit_early, follow
 from i2m2_med.engine.prediction.cost import expert_flops

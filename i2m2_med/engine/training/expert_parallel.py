@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from i2m2_med.config.run import Training
+from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.shards import Shards
 from i2m2_med.engine.training.devices import on_gpu
 from i2m2_med.engine.training.processes import patient

@@ -15,8 +15,8 @@ from monai.utils.enums import CommonKeys
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from i2m2_med.config.run import Training
 from i2m2_med.config.targets import build
+from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.loading import EpochBatches, loader
 from i2m2_med.engine.prediction.seed import seed_everything, seed_for
 from i2m2_med.engine.prediction.shards import ALONE, Shards

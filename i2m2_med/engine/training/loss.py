@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2m2_med.config.run import Training
 from i2m2_med.config.targets import build, resolve
+from i2m2_med.config.training import Training
 from i2m2_med.errors import ConfigError
 from i2m2_med.model import Opinions
 from i2m2_med.samples.dataset import Samples

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2m2_med.config.run import RunConfig, Training
+from i2m2_med.config.run import RunConfig
+from i2m2_med.config.training import Training
 from i2m2_med.console import say
 from i2m2_med.curves import Curve
 from i2m2_med.engine.prediction.build import build_model, check_shapes, give_shares, load_experts, training_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from i2m2_med.config.run import Evaluation
+from i2m2_med.config.evaluation import Evaluation
 from i2m2_med.report.pages.html import Section
 from i2m2_med.report.statistics.consistency import consistency_table
 from i2m2_med.report.statistics.paired_predictions import Model, pair_predictions

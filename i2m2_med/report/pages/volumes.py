@@ -5,7 +5,7 @@ from typing import Literal
 
 import pandas as pd
 
-from i2m2_med.config.run import Evaluation
+from i2m2_med.config.evaluation import Evaluation
 from i2m2_med.report.pages.html import Section
 from i2m2_med.report.pages.write import wide
 from i2m2_med.report.statistics.compare import compare_tables

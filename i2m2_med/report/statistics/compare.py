@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from i2m2_med.config.run import Evaluation
+from i2m2_med.config.evaluation import Evaluation
 from i2m2_med.errors import SourceError
 from i2m2_med.report.statistics.bootstrap import Cube, Row, metric_rows, replicate_cube, seed_table
 from i2m2_med.report.statistics.differences import difference_rows, paired_table, patient_table

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from i2m2_med.config.run import PrimaryComparison
+from i2m2_med.config.evaluation import PrimaryComparison
 from i2m2_med.report.statistics.bootstrap import MACRO, Cube, Row, by_label, members, supports_of
 from i2m2_med.report.statistics.intervals import auroc_interval, difference_interval, smallest_p
 from i2m2_med.report.statistics.paired import delong, holm, mcnemar, mean_influence, patient_scores

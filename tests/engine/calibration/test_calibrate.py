@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import log_softmax
 
-from i2m2_med.config.run import Evaluation
+from i2m2_med.config.evaluation import Evaluation
 from i2m2_med.engine.calibration.calibrate import (
     arrays_of,
     calibrate,

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.config.run import Expert, RunConfig
+from i2m2_med.config.experts import Expert
+from i2m2_med.config.run import RunConfig
 from i2m2_med.config.settings import Settings
 from i2m2_med.engine.prediction.additive import additive_tables, lenders
 from i2m2_med.engine.prediction.predictor import Predictor

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from i2m2_med.config.run import Pretrained, RunConfig
+from i2m2_med.config.experts import Pretrained
+from i2m2_med.config.run import RunConfig
 from i2m2_med.config.settings import Settings
 from i2m2_med.engine.prediction.pretrained import load_part, load_pretrained, weight_digests
 from i2m2_med.errors import ConfigError, UserError

@@ -8,8 +8,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from i2m2_med.config.run import Modalities, RunConfig, Training, apply_training
+from i2m2_med.config.modalities import Modalities
+from i2m2_med.config.run import RunConfig
 from i2m2_med.config.settings import Settings
+from i2m2_med.config.training import Training, apply_training
 from i2m2_med.engine.training.devices import channels_last, check_execution, fused, scaled_half, within_memory
 from i2m2_med.errors import UserError
 

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.config.run import Expert, RunConfig, Training
+from i2m2_med.config.experts import Expert
+from i2m2_med.config.run import RunConfig
 from i2m2_med.config.settings import Settings
+from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.permuted import permuted_tables
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.engine.training.fit import fit

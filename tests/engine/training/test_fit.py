@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.config.run import Training
+from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_for
 from i2m2_med.engine.training.fit import fit

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.config.run import Training
+from i2m2_med.config.training import Training
 from i2m2_med.engine.training.fit import fit
 from i2m2_med.engine.training.loss import MaskedNLL, Objective, build_loss, check_loss
 from i2m2_med.errors import ConfigError

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from i2m2_med.combiners import ProductOfExperts
-from i2m2_med.config.run import Training
+from i2m2_med.config.training import Training
 from i2m2_med.engine.training.fit import fit
 from i2m2_med.engine.training.modulation import check_experts, coefficients, modulate, scores
 from i2m2_med.errors import ConfigError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from i2m2_med.config.run import Training
+from i2m2_med.config.training import Training
 from i2m2_med.engine.training.expert_parallel import check_experts_parallel
 from i2m2_med.errors import ConfigError
 

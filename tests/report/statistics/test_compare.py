@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from i2m2_med.config.run import Evaluation
+from i2m2_med.config.evaluation import Evaluation
 from i2m2_med.errors import SourceError
 from i2m2_med.privacy import pseudonym
 from i2m2_med.report.statistics.compare import compare_tables
