@@ -74,7 +74,9 @@ def diagnosis_page(
             "Information",
             [TOGETHER],
             plots=[stacked_amounts(tables["interaction"])],
-            tables=[("By label", by_label)],
+            tables=[("By label", by_label)]
+            if len(by_label) > 2
+            else [],  # overall and one label say the same, at the head
             folded=[("In nats", with_intervals(tables["interaction"]))],
         ),
         Section(
