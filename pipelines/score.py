@@ -79,9 +79,9 @@ def opened(model: ModelOptions) -> "ModelFolder":
 
 def show_expected(model: ModelOptions) -> dict[str, Any]:
     """Print how a study of a model has to look, and return it for `--json`."""
-    from i2m2_med.scoring.run import source_of
+    from i2m2_med.scoring.run import expected_of
 
-    expected = source_of(opened(model).folder).expects()
+    expected = expected_of(opened(model).folder)
     say(expected)
     return {"expects": expected}
 

@@ -120,6 +120,19 @@ def source_of(model: Path) -> Source:
     return open_source(read_portable(model / "config.yaml"))
 
 
+def expected_of(model: Path) -> str:
+    """Return how a study of this model has to look: as its data set says, with the columns that the config joins."""
+    from i2m2_med.engine.prediction.model_files import read_portable
+    from i2m2_med.samples.cohort import open_source
+
+    run = read_portable(model / "config.yaml")
+    joined = [
+        f"{name}.json: {{{', '.join(one.columns)}}} of the {one.by}; null, or left out, where it is not known"
+        for name, one in run.modalities.columns.items()
+    ]
+    return "\n\n".join([open_source(run).expects().rstrip(), *joined])
+
+
 def merge(out: Path) -> Summary:
     """Put the parts of a shared run together. Raises UserError where a part has not finished."""
     if not (out / PRIVATE).is_dir():

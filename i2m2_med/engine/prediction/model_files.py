@@ -16,6 +16,7 @@ from i2m2_med.documents import read_json as parse_json
 from i2m2_med.engine.prediction.calibration_file import misfit
 from i2m2_med.engine.tracking.place_tokens import read_places, show
 from i2m2_med.errors import ConfigError, ModelError
+from i2m2_med.samples.joined import shapes
 from i2m2_med.samples.normalise import State
 from i2m2_med.sources.source import Source
 from i2m2_med.workspace import workspace
@@ -146,7 +147,8 @@ def check_state(folder: Path, run: RunConfig, source: Source, states: Iterable[S
 
     Those of other channels would refuse every study; without those of a modality that was standardised, it would be read as it is.
     """
-    standardised = {name for name, how in run.modalities.normalise.items() if how == "standard"} | source.columns.keys()
+    of_columns = source.columns.keys() | shapes(run).keys()
+    standardised = {name for name, how in run.modalities.normalise.items() if how == "standard"} | of_columns
     for state in states:
         for name in sorted(standardised - state.keys()):
             raise ModelError(
@@ -158,7 +160,7 @@ def check_state(folder: Path, run: RunConfig, source: Source, states: Iterable[S
                 raise ModelError(
                     f"{folder}: its statistics of '{name}' are of {width} channels, the config makes {wanted}; export the model again"
                 )
-            if (name in source.columns) != (each.get("levels") is not None):
+            if (name in of_columns) != (each.get("levels") is not None):
                 raise ModelError(
                     f"{folder}: its statistics of '{name:.100}' are of another kind of modality; export the model again"
                 )
