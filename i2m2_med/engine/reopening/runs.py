@@ -1,7 +1,7 @@
 """A run opened again with its data: models of one paradigm over seeds, and what the runs of its comparison predicted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from i2m2_med.engine.tracking.read import FoundRun, children, download, find_run
 from i2m2_med.engine.tracking.store import Missing
 from i2m2_med.engine.training.experiment import COMPARISON
 from i2m2_med.errors import ConfigError, ModelError
-from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
+from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, prepare
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.workspace import workspace
 
@@ -163,7 +163,8 @@ def open_models(
     wanted = paradigm or (there[0] if len(there) == 1 else stored.evaluation.reference)
     chosen = [one for one in members if one.tags["paradigm"] == wanted]
     chosen = [part for one in chosen for part in (folds_of(one) if by_fold and is_pooled(one) else [one])]
-    models = [load_model(download(one, "model")) for one in chosen]
+    loaded = [load_model(download(one, "model")) for one in chosen]
+    models = [replace(model, run=with_places(model.run, stored)) for model in loaded]
     if not models:
         names = ", ".join(sorted(there))
         raise ConfigError(f"run {stored_run.run_id} has no finished model of the paradigm '{wanted}'; it has {names}")
@@ -214,6 +215,20 @@ def cohort_of(models: Sequence[Predictor], root: Path, name: str, progress: Prog
                 f"the data ({now}) are not those the model was trained on ({then}); name those with --root FOLDER"
             )
     return cohort
+
+
+def with_places(config: RunConfig, stored: RunConfig) -> RunConfig:
+    """The run of a model folder with the places that it withholds, as its store keeps them: of the data, a split's file, joined tables."""
+    places = {name: getattr(stored.source, name) for name in type(config.source).model_fields if is_place(config, name)}
+    tables = {name: one.table for name, one in stored.modalities.columns.items()}
+    columns = {name: one.model_copy(update={"table": tables[name]}) for name, one in config.modalities.columns.items()}
+    return config.model_copy(
+        update={
+            "source": config.source.model_copy(update=places),
+            "split": config.split.model_copy(update={"file": stored.split.file}),
+            "modalities": config.modalities.model_copy(update={"columns": columns}),
+        }
+    )
 
 
 def with_root(config: RunConfig, root: Path) -> RunConfig:
