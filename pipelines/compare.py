@@ -142,9 +142,10 @@ def train_part(experiment: "Experiment", work: Work, config: str) -> dict[str, A
 def compare(experiment: "Experiment", parent: "Tracker", out: Path | None) -> dict[str, Any]:
     """Train what is not trained yet, compare, record, and say what came out."""
     from i2m2_med.engine.training.cross_validation import train
+    from i2m2_med.engine.training.side_by_side import units
 
     run = experiment.run
-    made = [train(experiment, paradigm, seed) for seed in run.seeds for paradigm in run.paradigms]
+    made = [train(experiment, *unit) for unit in units(run)]
     report = write_comparison(experiment, made)
     experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
     show(report, run, experiment)

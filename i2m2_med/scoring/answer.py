@@ -68,7 +68,7 @@ class StudyPredictor:
             return
         study.outputs.append(self.backend(chunk))
         study.items += chunk.items
-        study.patterns += patterns(chunk)
+        study.patterns += chunk.patterns()
         study.warnings |= dict.fromkeys(chunk.warnings)
 
     def result(self, name: str, content: str, study: StudyOutputs, seconds: float) -> dict[str, Any]:
@@ -174,13 +174,6 @@ def probabilities(log_probs: Tensor) -> np.ndarray:
 def without_nan(values: np.ndarray) -> list[float | None]:
     """Return values with None for NaN, which JSON lacks."""
     return [None if value != value else value for value in values.tolist()]
-
-
-def patterns(chunk: Chunk) -> list[str]:
-    """Return the modalities that each item has, '+'-joined in alphabetical order."""
-    names = sorted(chunk.present)
-    there = zip(*(chunk.present[name].tolist() for name in names), strict=True)
-    return ["+".join(name for name, known in zip(names, row, strict=True) if known) for row in there]
 
 
 def make_backend(predictor: Predictor, kind: str, budget: float | None = None) -> Backend:

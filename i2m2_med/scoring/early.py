@@ -52,7 +52,7 @@ class EarlyBackend:
         experts = torch.zeros((len(names), size, *self.model.shape), device=self.device)
         present = torch.zeros((len(names), size), dtype=torch.bool, device=self.device)
         undecided = torch.arange(size, device=self.device)
-        pattern = np.array(["+".join(sorted(n for n in chunk.present if chunk.present[n][at])) for at in range(size)])
+        pattern = np.array(chunk.patterns())
         whole = whole_items(self.model, pattern)
         with torch.inference_mode():
             for at, name in enumerate(self.early["order"]):

@@ -48,6 +48,12 @@ class Chunk:
         rows = torch.arange(len(self.items))
         return Batch(inputs, present, torch.full((len(rows), 1), -1), rows)
 
+    def patterns(self) -> list[str]:
+        """Return the modalities that each item has, '+'-joined in alphabetical order."""
+        names = sorted(self.present)
+        there = zip(*(self.present[name].tolist() for name in names), strict=True)
+        return ["+".join(name for name, known in zip(names, row, strict=True) if known) for row in there]
+
 
 @dataclass(frozen=True)
 class Refusal:
