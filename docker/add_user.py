@@ -18,7 +18,7 @@ def main(name: str) -> None:
     from mlflow.server import get_app_client
 
     if admin := os.environ.get("MLFLOW_TRACKING_PASSWORD_FILE"):
-        os.environ["MLFLOW_TRACKING_PASSWORD"] = Path(admin).read_text().strip()
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = Path(admin).read_text(encoding="utf-8").strip()
     client = get_app_client("basic-auth", os.environ["MLFLOW_TRACKING_URI"])
     try:
         client.create_user(name, new_password())
@@ -31,7 +31,7 @@ def main(name: str) -> None:
 def new_password() -> str:
     """The password of the user to be made."""
     if file := os.environ.get("NEW_PASSWORD_FILE"):
-        return Path(file).read_text().strip()
+        return Path(file).read_text(encoding="utf-8").strip()
     return getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
 
 

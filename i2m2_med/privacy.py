@@ -18,7 +18,7 @@ def project_key(workspace: Path) -> bytes:
     if not path.exists():
         beside = path.with_name(f".key.{os.getpid()}")
         beside.touch(mode=0o600)
-        beside.write_text(secrets.token_hex(32))
+        beside.write_text(secrets.token_hex(32), encoding="utf-8")
         with suppress(FileExistsError):  # another process was first: its key counts
             path.hardlink_to(beside)
         beside.unlink()

@@ -92,7 +92,7 @@ def own_folder(out: Path) -> None:
     if out.exists() and any(out.iterdir()) and not (out / ".demo").exists():
         raise UserError(f"{out} holds something that is not a demo's; name another folder: i2m2 demo OUT")
     out.mkdir(parents=True, exist_ok=True)
-    (out / ".demo").write_text(MARK)
+    (out / ".demo").write_text(MARK, encoding="utf-8")
 
 
 def write_overview(out: Path, tracks: dict[str, str], found: dict[str, dict[str, Any]]) -> None:
@@ -122,7 +122,10 @@ def write_overview(out: Path, tracks: dict[str, str], found: dict[str, dict[str,
         shutil.copyfile(figure, out / f"{track}.png")
     answer = " ".join(f"{title}: {found[track]['verdict'].rpartition(': ')[2]}." for track, title in tracks.items())
     with replace_file(out / "report.html") as beside:
-        beside.write_text(render_html("i2m2 demo: where does the signal lie?", sections, synthetic=True, answer=answer))
+        beside.write_text(
+            render_html("i2m2 demo: where does the signal lie?", sections, synthetic=True, answer=answer),
+            encoding="utf-8",
+        )
 
 
 def next_steps(out: Path, tracks: dict[str, Any]) -> str:

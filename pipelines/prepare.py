@@ -26,7 +26,7 @@ def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dic
 
     run, values = load_config(config, set_)
     folder = prepare(run, values.name, workspace(), TerminalProgress(), skip_bad=skip_bad)
-    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     show(manifest)
     say(f"prepared in {folder}; to look at: {', '.join(map(str, draw(run, folder, manifest)))}")
     say(f"next: i2m2 compare {as_typed(config, set_)}")

@@ -29,7 +29,8 @@ def test_quick_verbs_import_nothing_heavy(arguments):
 def test_the_first_rungs_of_check_import_nothing_heavy(tmp_path: Path):
     bad = tmp_path / "bad.yaml"
     bad.write_text(
-        "task: x\nsource: {name: mimic3, root: .}\nexperts: {a: {reads: [static], network: {_target_: os.system}}}\n"
+        "task: x\nsource: {name: mimic3, root: .}\nexperts: {a: {reads: [static], network: {_target_: os.system}}}\n",
+        encoding="utf-8",
     )
     assert loaded_by(f"from i2m2_med.cli import main; assert main(['check', {str(bad)!r}]) == 1") == set()
 
@@ -114,7 +115,7 @@ def test_a_bug_keeps_its_traceback_and_says_where_the_log_is(monkeypatch, capsys
     monkeypatch.setattr(cli, "call", broken)
     assert cli.main(["train"]) == 3
     assert "ZeroDivisionError" in capsys.readouterr().err
-    assert "ZeroDivisionError" in next((work / "logs").glob("bug-*.txt")).read_text()
+    assert "ZeroDivisionError" in next((work / "logs").glob("bug-*.txt")).read_text(encoding="utf-8")
 
 
 def test_a_users_error_is_found_under_what_wrapped_it(monkeypatch, capsys):

@@ -113,7 +113,7 @@ def test_a_ring_of_causes_is_walked_once() -> None:
 
 def test_what_stands_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder" / "inside").mkdir(parents=True)
-    (tmp_path / "file").write_text("x")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     reasons = {
         "folder": REASONS[errno.EISDIR],

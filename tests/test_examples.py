@@ -87,9 +87,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_a_list_from_a_stranger_is_refused(tmp_path: Path, spoilt: dict[str, Any]) -> None:
     write_examples(tmp_path / "examples", choose(table_of(PRESENT), CLASSES, each=1)[:1], [b""])
     path = tmp_path / "examples" / LISTED
-    path.write_text(json.dumps([json.loads(path.read_text())[0] | spoilt]))
+    path.write_text(json.dumps([json.loads(path.read_text(encoding="utf-8"))[0] | spoilt]), encoding="utf-8")
     with pytest.raises(SourceError, match="no list of examples"):
         read_examples(tmp_path / "examples")
-    path.write_text("[" * 5000)
+    path.write_text("[" * 5000, encoding="utf-8")
     with pytest.raises(SourceError, match="no list of examples"):
         read_examples(tmp_path / "examples")

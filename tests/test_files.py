@@ -26,24 +26,24 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_content_is_on_the_disk_before_the_name(tmp_path: Path, synced: list[int]) -> None:
     with replace_file(tmp_path / "one.json") as beside:
-        beside.write_text("seven b")
+        beside.write_text("seven b", encoding="utf-8")
     assert synced == [7, -1]
     synced.clear()
     with replace_folder(tmp_path / "model") as beside:
         (beside / "inner").mkdir()
-        (beside / "inner" / "weights").write_text("12345")
-        (beside / "config").write_text("123")
+        (beside / "inner" / "weights").write_text("12345", encoding="utf-8")
+        (beside / "config").write_text("123", encoding="utf-8")
     assert (sorted(synced[:-1]), synced[-1]) == ([3, 5], -1)
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
-    (tmp_path / "one").write_text("old")
+    (tmp_path / "one").write_text("old", encoding="utf-8")
     with pytest.raises(ZeroDivisionError), replace_file(tmp_path / "one") as beside:
-        beside.write_text(f"half{1 / 0}")
+        beside.write_text(f"half{1 / 0}", encoding="utf-8")
     with pytest.raises(UserError, match="already holds something"), replace_folder(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
-    assert (tmp_path / "one").read_text() == "old"
+    assert (tmp_path / "one").read_text(encoding="utf-8") == "old"
 
 
 def test_a_folder_in_use_is_an_error_or_waited_for(tmp_path: Path) -> None:

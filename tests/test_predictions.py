@@ -39,7 +39,9 @@ def small(**columns: object) -> pd.DataFrame:
 
 def test_the_data_dictionary_is_that_of_the_module():
     page = Path(__file__).parents[1] / "docs" / "data_dictionary.md"
-    assert page.read_text() == data_dictionary(), "python -m i2m2_med.predictions > docs/data_dictionary.md"
+    assert page.read_text(encoding="utf-8") == data_dictionary(), (
+        "python -m i2m2_med.predictions > docs/data_dictionary.md"
+    )
 
 
 def test_built_written_and_read_is_the_same(tmp_path):

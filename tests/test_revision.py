@@ -19,8 +19,8 @@ def run_git(project: Path, *words: str) -> str:
 def project(tmp_path: Path) -> Path:
     """A clean checkout of a package of one module."""
     (tmp_path / "i2m2_med").mkdir()
-    (tmp_path / "i2m2_med" / "a.py").write_text("a = 1\n")
-    (tmp_path / "requirements.lock").write_text("a==1\n")
+    (tmp_path / "i2m2_med" / "a.py").write_text("a = 1\n", encoding="utf-8")
+    (tmp_path / "requirements.lock").write_text("a==1\n", encoding="utf-8")
     run_git(tmp_path, "init", "-q")
     run_git(tmp_path, "add", "-A")
     run_git(tmp_path, "commit", "-q", "-m", "a")
@@ -39,7 +39,7 @@ def test_a_clean_checkout_names_its_commit(project):
 )
 def test_untracked_files_that_are_no_code_do_not_make_it_dirty(project, name):
     (project / name).parent.mkdir(exist_ok=True)
-    (project / name).write_text("x")
+    (project / name).write_text("x", encoding="utf-8")
     assert checkout_revision(project)["dirty"] == "false"
 
 
@@ -48,7 +48,7 @@ def test_untracked_files_that_are_no_code_do_not_make_it_dirty(project, name):
 )
 def test_untracked_code_makes_it_dirty(project, name):
     (project / name).parent.mkdir(exist_ok=True, parents=True)
-    (project / name).write_text("x")
+    (project / name).write_text("x", encoding="utf-8")
     assert checkout_revision(project)["dirty"] == "true"
 
 
@@ -60,7 +60,7 @@ def test_changed_renamed_and_deleted_files_make_it_dirty(project):
 
 
 def test_what_git_refuses_is_unknown_and_not_clean(project, monkeypatch):
-    (project / ".git" / "HEAD").write_text("damaged")
+    (project / ".git" / "HEAD").write_text("damaged", encoding="utf-8")
     assert {checkout_revision(project)[key] for key in ("commit", "dirty")} == {UNKNOWN}
     monkeypatch.setenv("PATH", "/nowhere")
     assert {checkout_revision(project)[key] for key in ("commit", "dirty")} == {UNKNOWN}
@@ -86,7 +86,7 @@ def test_another_repository_named_in_the_environment_is_not_asked(project, monke
 def test_without_git_and_without_a_baked_file_all_is_unknown(tmp_path):
     assert checkout_revision(tmp_path) is None
     assert set(baked_revision(tmp_path / "revision.json").values()) == {UNKNOWN}
-    (tmp_path / "revision.json").write_text(json.dumps({"commit": "c"}))
+    (tmp_path / "revision.json").write_text(json.dumps({"commit": "c"}), encoding="utf-8")
     assert baked_revision(tmp_path / "revision.json") == {"commit": "c", "dirty": UNKNOWN, "lock_sha256": UNKNOWN}
 
 

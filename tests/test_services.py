@@ -20,8 +20,8 @@ with running(["sh", "-c", "sleep 300 & echo $! > $0; wait", sys.argv[1]]):
 
 def written(path: Path) -> int:
     for _ in range(200):
-        if path.exists() and path.read_text().strip():
-            return int(path.read_text())
+        if path.exists() and path.read_text(encoding="utf-8").strip():
+            return int(path.read_text(encoding="utf-8"))
         time.sleep(0.05)
     raise AssertionError(f"{path} was never written")
 
@@ -47,4 +47,4 @@ def test_a_service_ends_with_its_block(tmp_path: Path) -> None:
     with running(["sh", "-c", "echo said; sleep 300 & echo $! > $0; wait", str(tmp_path / "pid")], tmp_path / "log"):
         child = written(tmp_path / "pid")
     assert gone(child)
-    assert (tmp_path / "log").read_text().startswith("said\n")
+    assert (tmp_path / "log").read_text(encoding="utf-8").startswith("said\n")

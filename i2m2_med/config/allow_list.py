@@ -25,7 +25,7 @@ DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 def allowed() -> dict[str, Arguments]:
     """By class, its arguments and their kinds (kinds.py)."""
     folder = files("i2m2_med.config") / "allowed"
-    lists = [json.loads(file.read_text()) for file in folder.iterdir() if file.name.endswith(".json")]
+    lists = [json.loads(file.read_text(encoding="utf-8")) for file in folder.iterdir() if file.name.endswith(".json")]
     return {name: arguments for one in lists for name, arguments in one.items()}
 
 

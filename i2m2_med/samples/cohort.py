@@ -298,7 +298,7 @@ def single_classed(counts: Mapping[str, Any]) -> list[str]:
 def ideal_of(run: RunConfig, root: Path | None) -> dict[str, Any] | None:
     """Return the ideal observer's AUROCs and nats, which simulators write beside their data; None for real data."""
     path = Path(root or ".") / IDEAL
-    return json.loads(path.read_text()) if run.synthetic and path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if run.synthetic and path.exists() else None
 
 
 def remarks(run: RunConfig, splits: Mapping[str, Any], flow: Flow) -> list[str]:
@@ -348,12 +348,12 @@ def open_cohort(run: RunConfig, folder: Path) -> Cohort:
     modalities = tuple(dict.fromkeys(modality for expert in run.experts.values() for modality in expert.reads))
     return Cohort(
         folder=folder,
-        manifest=json.loads((beside / "manifest.json").read_text()),
+        manifest=json.loads((beside / "manifest.json").read_text(encoding="utf-8")),
         records=records,
         labels=source.labels_in(folder),
         modalities=modalities,
         arrays=arrays_of(run, source, folder),
-        state={} if run.split.cross_validated else json.loads((beside / "state.json").read_text()),
+        state={} if run.split.cross_validated else json.loads((beside / "state.json").read_text(encoding="utf-8")),
         transform=compose(run, "transforms"),
         augment=compose(run, "train_transforms"),
         cache=run.modalities.cache is True,

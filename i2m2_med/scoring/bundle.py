@@ -117,9 +117,9 @@ def write_bundle(model: Path, folder: Path, card: str | None = None) -> None:
         write_json(beside / "configs" / "metadata.json", metadata(model, about))
         write_json(beside / "configs" / "inference.json", inference())
         schema = resources.files("i2m2_med.scoring") / "metadata_schema.json"
-        (beside / "docs" / "metadata_schema.json").write_text(schema.read_text())
-        (beside / "docs" / "README.md").write_text((card or f"# {about['paradigm']}\n") + USE)
-        (beside / "LICENSE").write_text(license_text())
+        (beside / "docs" / "metadata_schema.json").write_text(schema.read_text(encoding="utf-8"), encoding="utf-8")
+        (beside / "docs" / "README.md").write_text((card or f"# {about['paradigm']}\n") + USE, encoding="utf-8")
+        (beside / "LICENSE").write_text(license_text(), encoding="utf-8")
 
 
 def inference() -> dict[str, Any]:
@@ -193,7 +193,7 @@ def license_text() -> str:
     """Return the project's licence, from the installed package or the repository."""
     packed = [path for path in installed.files("i2m2-med") or [] if path.name == "LICENSE"]
     beside = Path(i2m2_med.__file__).parents[1] / "LICENSE"
-    return packed[0].read_text() if packed else beside.read_text()
+    return packed[0].read_text(encoding="utf-8") if packed else beside.read_text(encoding="utf-8")
 
 
 USE = """

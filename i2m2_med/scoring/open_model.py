@@ -76,6 +76,6 @@ def model_card(reference: str, uri: str | None) -> str | None:
         return None
     run = find_run(store_uri(workspace(), uri), reference.removeprefix("runs:/").partition("/")[0])
     try:
-        return (download(run, "report") / "model_card.md").read_text()
+        return (download(run, "report") / "model_card.md").read_text(encoding="utf-8")
     except (Missing, OSError):
         return None

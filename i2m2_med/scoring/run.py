@@ -156,4 +156,4 @@ def finished_parts(out: Path) -> tuple[int, list[dict[str, Any]]]:
     lacking = [str(index) for index, path in enumerate(paths) if not path.exists()]
     if lacking:
         raise UserError(f"{out}: of {count} parts, {', '.join(lacking)} did not finish yet; score them, then merge")
-    return count, [json.loads(path.read_text()) for path in paths]
+    return count, [json.loads(path.read_text(encoding="utf-8")) for path in paths]

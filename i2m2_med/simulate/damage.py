@@ -58,22 +58,22 @@ def link_to_neighbours_folder(study: Path, neighbour: Path) -> None:
 
 
 def yaml_runs_code(study: Path, _: Path) -> None:
-    (study / "study.yaml").write_text('!!python/object/apply:os.system ["touch yaml_was_run"]\n')
+    (study / "study.yaml").write_text('!!python/object/apply:os.system ["touch yaml_was_run"]\n', encoding="utf-8")
 
 
 def yaml_points_out(study: Path, neighbour: Path) -> None:
     everything_gone(study, neighbour)
     lines = [f"{yaml_key(path)}: ../{path.relative_to(neighbour.parent)}\n" for path in stored_files(neighbour)]
-    (study / "study.yaml").write_text("".join(lines))
+    (study / "study.yaml").write_text("".join(lines), encoding="utf-8")
 
 
 def yaml_broken(study: Path, _: Path) -> None:
-    (study / "study.yaml").write_text("kspace: [kspace.h5\nseries: {\n")
+    (study / "study.yaml").write_text("kspace: [kspace.h5\nseries: {\n", encoding="utf-8")
 
 
 def yaml_bomb(study: Path, _: Path) -> None:
     levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 12)]
-    (study / "study.yaml").write_text("l0: &l0 [lol]\n" + "".join(levels))
+    (study / "study.yaml").write_text("l0: &l0 [lol]\n" + "".join(levels), encoding="utf-8")
 
 
 def name_with_newline(study: Path, _: Path) -> None:

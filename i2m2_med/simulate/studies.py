@@ -129,7 +129,7 @@ def _inflict(folder: Path, plans: list[StudyPlan]) -> None:
         if plan.damage:
             neighbour = plans.index(StudyPlan(plan.kind, plan.pattern))
             plan.damage.inflict(folder / study_name(number), folder / study_name(neighbour))
-            (folder / study_name(number) / "damage.txt").write_text(plan.damage.name + "\n")
+            (folder / study_name(number) / "damage.txt").write_text(plan.damage.name + "\n", encoding="utf-8")
 
 
 def study_name(number: int) -> str:

@@ -81,7 +81,7 @@ def in_turns(ways: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[s
 
 def private_megabytes() -> float:
     """Memory of this process that it shares with no other."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 

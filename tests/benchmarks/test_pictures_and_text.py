@@ -160,7 +160,7 @@ def test_evaluation_of_many_classes(benchmark: Any, tmp_path: Path) -> None:
     """One paradigm's predictions of the IID test, and their evaluation on it and on nine sets, in a process of its own."""
 
     def run(script: str, *arguments: object) -> str:
-        (tmp_path / "script.py").write_text(script)
+        (tmp_path / "script.py").write_text(script, encoding="utf-8")
         call = [sys.executable, "-W", "ignore", str(tmp_path / "script.py"), str(tmp_path), *map(str, arguments)]
         return subprocess.run(call, check=True, capture_output=True, text=True).stdout
 

@@ -180,7 +180,7 @@ if __name__ == "__main__":
 
 def test_memory_does_not_grow_with_studies(benchmark: Any, tmp_path: Path) -> None:
     """Peak memory of 2,000 studies (10,000 take the same code, five times as long) against 100; the model is the slower part."""
-    (tmp_path / "digits.yaml").write_text(DIGITS)
+    (tmp_path / "digits.yaml").write_text(DIGITS, encoding="utf-8")
     model = untrained(str(tmp_path / "digits.yaml"), tmp_path / "model", (f"source.root={tmp_path}",))
     pixels = np.random.default_rng(0).random((1, 112, 112), dtype=np.float32)
     for count in (100, 2000):
@@ -188,7 +188,7 @@ def test_memory_does_not_grow_with_studies(benchmark: Any, tmp_path: Path) -> No
             folder = tmp_path / f"{count}" / f"{number}"
             folder.mkdir(parents=True)
             np.save(folder / "audio.npy", pixels)
-    (tmp_path / "peak.py").write_text(PEAK)
+    (tmp_path / "peak.py").write_text(PEAK, encoding="utf-8")
 
     def peak(count: int) -> int:
         places = [str(model), str(tmp_path / f"{count}"), str(tmp_path / f"out{count}")]

@@ -294,7 +294,7 @@ def everything() -> dict[str, dict[str, dict[str, Kind]]]:
 def write(name: str, found: dict[str, dict[str, Kind]]) -> None:
     """One list as JSON, a class a line."""
     lines = [f"  {json.dumps(path)}: {json.dumps(arguments)}" for path, arguments in sorted(found.items())]
-    (HOME / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    (HOME / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -140,7 +140,9 @@ experts:
 
 def test_plugins_extend_the_list_by_whole_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "toy.yaml"
-    path.write_text(CONFIG.format(network="{_target_: mylab.Net, any: os.system}") + "plugins: [mylab]\n")
+    path.write_text(
+        CONFIG.format(network="{_target_: mylab.Net, any: os.system}") + "plugins: [mylab]\n", encoding="utf-8"
+    )
     run, _ = load_config(str(path))
     with pytest.raises(ConfigError, match=r"'mylab2\.Net' is not allowed"):
         load_config(str(path), ["experts.image.network._target_=mylab2.Net"])
@@ -148,7 +150,9 @@ def test_plugins_extend_the_list_by_whole_packages(tmp_path: Path, monkeypatch: 
         load_config(str(path), ["experts.image.network.any='$import os'"])
     with pytest.raises(ConfigError, match="only _target_ is allowed"):
         load_config(str(path), ["experts.image.network._requires_=[{_target_: mylab.x}]"])
-    path.write_text(json.dumps(run.model_dump(mode="json") | {"source": {"name": "avmnist", "root": "withheld"}}))
+    path.write_text(
+        json.dumps(run.model_dump(mode="json") | {"source": {"name": "avmnist", "root": "withheld"}}), encoding="utf-8"
+    )
     with pytest.raises(
         ModelError, match=r"^[^\n]*wants to run code from mylab; if you trust that code, add --trust mylab"
     ):
@@ -160,17 +164,27 @@ def test_plugins_extend_the_list_by_whole_packages(tmp_path: Path, monkeypatch: 
 def test_a_foreign_config_names_no_place_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "toy.yaml"
     weights = tmp_path / "weights"
-    path.write_text(CONFIG.format(network=f"{{_target_: i2m2_med.experts.HuggingFaceNotes, folder: {weights}/bert}}"))
+    path.write_text(
+        CONFIG.format(network=f"{{_target_: i2m2_med.experts.HuggingFaceNotes, folder: {weights}/bert}}"),
+        encoding="utf-8",
+    )
     run, _ = load_config(str(path))  # one's own config may
-    path.write_text(json.dumps(run.model_dump(mode="json") | {"source": {"name": "avmnist", "root": "withheld"}}))
+    path.write_text(
+        json.dumps(run.model_dump(mode="json") | {"source": {"name": "avmnist", "root": "withheld"}}), encoding="utf-8"
+    )
     for place in (str(weights / "bert"), "bert", "../bert", f"{weights}/../weights2/bert"):
-        path.write_text(json.dumps(with_folder(json.loads(path.read_text()), place)))
+        path.write_text(json.dumps(with_folder(json.loads(path.read_text(encoding="utf-8")), place)), encoding="utf-8")
         with pytest.raises(ModelError, match=r"^[^\n]*experts\.image\.network\.folder names a place on this machine"):
             read_portable(path)
-    path.write_text(json.dumps(with_folder(json.loads(path.read_text()), str(weights / "bert"))))
+    path.write_text(
+        json.dumps(with_folder(json.loads(path.read_text(encoding="utf-8")), str(weights / "bert"))), encoding="utf-8"
+    )
     monkeypatch.setenv(VARIABLE, str(weights))
     read_portable(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"source": {"name": "avmnist", "root": "/etc"}}))
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"source": {"name": "avmnist", "root": "/etc"}}),
+        encoding="utf-8",
+    )
     with pytest.raises(ModelError, match=r"source\.root names a place"):
         read_portable(path)
 
@@ -196,7 +210,7 @@ def with_folder(content: dict[str, Any], place: str) -> dict[str, Any]:
 )
 def test_a_config_wrong_in_many_places_or_with_signs_of_the_terminal_is_some_plain_lines(more: str, tmp_path: Path):
     path = tmp_path / "toy.yaml"
-    path.write_text(CONFIG.format(network="{_target_: torch.nn.Identity}") + more)
+    path.write_text(CONFIG.format(network="{_target_: torch.nn.Identity}") + more, encoding="utf-8")
     start = time.thread_time()
     with pytest.raises(ConfigError) as error:
         load_config(str(path))
@@ -228,7 +242,9 @@ def test_a_number_is_no_truth_value_and_no_text_and_not_beyond_use(setting: str,
 @pytest.mark.parametrize("place", ["x" * 300, "/" + "x/" * 480 + "y"])
 def test_a_path_that_no_file_system_takes_is_refused_or_not_looked_at(place: str, tmp_path: Path):
     path = tmp_path / "toy.yaml"
-    path.write_text(CONFIG.format(network="{_target_: torch.nn.Identity}").replace("root: .", f"root: {place}"))
+    path.write_text(
+        CONFIG.format(network="{_target_: torch.nn.Identity}").replace("root: .", f"root: {place}"), encoding="utf-8"
+    )
     with pytest.raises(ModelError, match=r"source\.root names a place"):
         read_portable(path)
     with suppress(ConfigError):
@@ -245,7 +261,9 @@ def test_a_path_that_no_file_system_takes_is_refused_or_not_looked_at(place: str
 )
 def test_an_override_that_fits_nowhere_is_plain_lines(override: str, tmp_path: Path):
     path = tmp_path / "toy.yaml"
-    path.write_text(CONFIG.format(network="{_target_: torch.nn.Identity}") + "seeds: [0]\nplugins: [a]\n")
+    path.write_text(
+        CONFIG.format(network="{_target_: torch.nn.Identity}") + "seeds: [0]\nplugins: [a]\n", encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match=r"^[^\x00\x1b]{1,2000}$"):
         load_config(str(path), [override])
 
@@ -253,14 +271,14 @@ def test_an_override_that_fits_nowhere_is_plain_lines(override: str, tmp_path: P
 @pytest.mark.parametrize("base", ["x" * 300, '"a\\0b"', "[a]", "/dev/zero", "/proc/self/mem", "toy.yaml"])
 def test_what_a_config_extends_is_a_file_or_refused(base: str, tmp_path: Path):
     path = tmp_path / "toy.yaml"
-    path.write_text(f"extends: {base}\n")
+    path.write_text(f"extends: {base}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"^[^\n\x00]{1,500}$"):
         load_config(str(path))
 
 
 def test_a_chain_of_configs_has_an_end(tmp_path: Path):
     for n in range(100):
-        (tmp_path / f"{n}.yaml").write_text(f"extends: {n + 1}.yaml\n")
-    (tmp_path / "100.yaml").write_text("task: toy\n")
+        (tmp_path / f"{n}.yaml").write_text(f"extends: {n + 1}.yaml\n", encoding="utf-8")
+    (tmp_path / "100.yaml").write_text("task: toy\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="one of too many"):
         load_config(str(tmp_path / "0.yaml"))

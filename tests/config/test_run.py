@@ -24,7 +24,7 @@ training: {epochs: 2, learning_rate: 1e-4}
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     path = tmp_path / "toy.yaml"
-    path.write_text(GOOD)
+    path.write_text(GOOD, encoding="utf-8")
     return path
 
 
@@ -32,7 +32,7 @@ def broken(good: Path, old: str, new: str) -> str:
     """The message for a config with one thing changed."""
     text = GOOD.replace(old, new)
     assert text != GOOD
-    good.write_text(text)
+    good.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as error:
         load_config(str(good))
     return str(error.value)
@@ -50,9 +50,9 @@ def test_paradigms_are_derived_from_the_experts(good):
 
 
 def test_simulated_data_are_called_synthetic_whatever_the_config_says(good, tmp_path):
-    good.write_text(GOOD.replace("root: somewhere", f"root: {tmp_path}") + "synthetic: false\n")
+    good.write_text(GOOD.replace("root: somewhere", f"root: {tmp_path}") + "synthetic: false\n", encoding="utf-8")
     assert not load_config(str(good))[0].synthetic
-    (tmp_path / "ideal.json").write_text("{}")
+    (tmp_path / "ideal.json").write_text("{}", encoding="utf-8")
     assert load_config(str(good))[0].synthetic
 
 
@@ -72,7 +72,7 @@ def test_a_wrong_type_says_what_was_found(good):
 
 
 def test_all_problems_are_said_at_once(good):
-    good.write_text(GOOD.replace("epochs: 2", "epochs: many").replace("task: toy", "tusk: toy"))
+    good.write_text(GOOD.replace("epochs: 2", "epochs: many").replace("task: toy", "tusk: toy"), encoding="utf-8")
     with pytest.raises(ConfigError) as error:
         load_config(str(good))
     assert len(str(error.value).splitlines()) == 3  # the type, the unknown key, the missing one
@@ -120,14 +120,16 @@ def test_an_override_that_is_no_setting_is_refused(good):
 
 
 def test_extends_takes_a_shipped_config_by_its_name(tmp_path):
-    (tmp_path / "mine.yaml").write_text("extends: knee_demo\ntraining: {epochs: 7}\nsource: {root: .}\n")
+    (tmp_path / "mine.yaml").write_text(
+        "extends: knee_demo\ntraining: {epochs: 7}\nsource: {root: .}\n", encoding="utf-8"
+    )
     run, _ = load_config(str(tmp_path / "mine.yaml"))
     assert run.training.epochs == 7
     assert run.task == load_config("knee_demo", ("source.root=.",))[0].task
 
 
 def test_extends_of_no_shipped_config_says_which_was_meant(tmp_path):
-    (tmp_path / "mine.yaml").write_text("extends: knee_dem\n")
+    (tmp_path / "mine.yaml").write_text("extends: knee_dem\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="nor a shipped config; did you mean 'knee_demo'"):
         load_config(str(tmp_path / "mine.yaml"))
 
@@ -135,7 +137,8 @@ def test_extends_of_no_shipped_config_says_which_was_meant(tmp_path):
 def test_extends_merges_and_another_target_replaces(good, tmp_path):
     child = tmp_path / "child.yaml"
     child.write_text(
-        "extends: toy.yaml\ntraining: {epochs: 9}\nexperts: {image: {network: {_target_: torch.nn.Identity}}}\n"
+        "extends: toy.yaml\ntraining: {epochs: 9}\nexperts: {image: {network: {_target_: torch.nn.Identity}}}\n",
+        encoding="utf-8",
     )
     run, values = load_config(str(child))
     assert (run.training.epochs, run.training.learning_rate) == (9, 1e-4)
@@ -146,7 +149,7 @@ def test_extends_merges_and_another_target_replaces(good, tmp_path):
 
 def test_an_unset_environment_variable_is_named(good, monkeypatch):
     monkeypatch.delenv("NOWHERE", raising=False)
-    good.write_text(GOOD.replace("somewhere", "'${NOWHERE}'"))
+    good.write_text(GOOD.replace("somewhere", "'${NOWHERE}'"), encoding="utf-8")
     with pytest.raises(
         ConfigError, match=r"needs the environment variable NOWHERE; export it, or use -s source.root=…"
     ):
@@ -174,7 +177,9 @@ def test_environment_variables_stand_in_paths_and_uris_only(good, monkeypatch, o
 
 def test_environment_variables_are_put_into_paths_and_uris(good, monkeypatch):
     monkeypatch.setenv("HERE", "data")
-    good.write_text(GOOD.replace("somewhere", "'${HERE}/knee'") + "tracking: {uri: 'sqlite:///${HERE}/m.db'}\n")
+    good.write_text(
+        GOOD.replace("somewhere", "'${HERE}/knee'") + "tracking: {uri: 'sqlite:///${HERE}/m.db'}\n", encoding="utf-8"
+    )
     run, _ = load_config(str(good))
     assert run.source.root == Path("data/knee")
     assert run.tracking.uri == "sqlite:///data/m.db"

@@ -23,7 +23,7 @@ def config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_it_opens_with_the_command_that_runs_it(config):
     name, _ = config
-    first = SHIPPED[name].read_text().splitlines()[0]
+    first = SHIPPED[name].read_text(encoding="utf-8").splitlines()[0]
     assert re.match(rf"# .*i2m2 (train|compare) {name}\b", first), first
 
 
@@ -44,7 +44,7 @@ def test_its_transforms_and_networks_are_made(config):
 def test_it_survives_being_written_and_read(config, tmp_path: Path):
     import yaml
 
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(portable(config[1])))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(portable(config[1])), encoding="utf-8")
     assert portable(read_portable(tmp_path / "config.yaml")) == portable(config[1])
 
 

@@ -77,7 +77,8 @@ def test_a_misspelt_name_is_found(tmp_path):
         "from jaxtyping import Float\n"
         "from torch import Tensor\n\n\n"
         'def double(values: Float[Tensor, "batch"]) -> Tenser:\n'
-        "    return 2 * valeus\n"
+        "    return 2 * valeus\n",
+        encoding="utf-8",
     )
     assert [problem.partition("line ")[2] for problem in undefined(tmp_path)] == [
         "5: Undefined name `Tenser`",

@@ -18,7 +18,7 @@ NORMS = (nn.GroupNorm, nn.BatchNorm2d)
 @pytest.fixture
 def golden() -> Callable[[str], dict]:
     """The golden case of a name, as its file holds it."""
-    return lambda name: json.loads((GOLDEN / f"{name}.json").read_text())
+    return lambda name: json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_a_damaged_shard_is_as_if_it_had_never_been(tmp_path: Path, damage: str)
     if damage == "cut":
         first.write_bytes(first.read_bytes()[:100])
     elif damage == "text":
-        first.write_text("no shard")
+        first.write_text("no shard", encoding="utf-8")
     elif damage == "gone":
         first.unlink()
     else:
@@ -133,7 +133,7 @@ def test_a_kill_leaves_whole_shards_only(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_can_t_be_written_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "s").write_text("in the way")
+    (tmp_path / "s").write_text("in the way", encoding="utf-8")
     store = FeatureStore(tmp_path / "s")
     store.put(key(0), vector(0))
     with pytest.raises(UserError, match="can't write"):

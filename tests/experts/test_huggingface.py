@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
     config = transformers.BertConfig(vocab_size=len(WORDS), max_position_embeddings=32, **sizes)
     transformers.BertModel(config).save_pretrained(where)
-    (where / "vocab.txt").write_text("\n".join(WORDS))
+    (where / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
     transformers.BertTokenizer(str(where / "vocab.txt")).save_pretrained(where)
     return where
 

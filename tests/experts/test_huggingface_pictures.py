@@ -124,20 +124,25 @@ def broken(kind: str, folder: Path) -> None:
     elif kind == "cut":
         weights.write_bytes(weights.read_bytes()[:2000])
     elif kind == "text":
-        weights.write_text("no weights")
+        weights.write_text("no weights", encoding="utf-8")
     elif kind == "pickle":
         weights.unlink()
         torch.save({"weight": Evil()}, folder / "pytorch_model.bin")
     elif kind == "other kind":
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "bert", "vocab_size": 9}))
+        config.write_text(
+            json.dumps(json.loads(config.read_text(encoding="utf-8")) | {"model_type": "bert", "vocab_size": 9}),
+            encoding="utf-8",
+        )
     elif kind == "other size":
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": 32}))
+        config.write_text(
+            json.dumps(json.loads(config.read_text(encoding="utf-8")) | {"hidden_size": 32}), encoding="utf-8"
+        )
     elif kind == "no json":
-        config.write_text("{")
+        config.write_text("{", encoding="utf-8")
     elif kind == "code":
         code = {"model_type": "mine", "auto_map": {"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil"}}
-        config.write_text(json.dumps(code))
-        (folder / "evil.py").write_text("raise SystemExit(7)")
+        config.write_text(json.dumps(code), encoding="utf-8")
+        (folder / "evil.py").write_text("raise SystemExit(7)", encoding="utf-8")
 
 
 class Evil:

@@ -42,7 +42,7 @@ def test_every_expert_is_imported_bit_by_bit(system, tmp_path):
         state |= published_state(network, prefix) | {f"{prefix}dead.weight": torch.zeros(1)}
     torch.save(state, tmp_path / "best.pt")
     result = main(tmp_path / "best.pt", tmp_path / "out", network=system)
-    assert json.loads((tmp_path / "out" / "imported.json").read_text()).items() <= result.items()
+    assert json.loads((tmp_path / "out" / "imported.json").read_text(encoding="utf-8")).items() <= result.items()
     assert {path.stem for path in (tmp_path / "out").glob("*.safetensors")} == set(networks)
     for name, (_, network) in networks.items():
         assert result["experts"][name]["unused"] == ["dead.weight"]
@@ -78,7 +78,7 @@ def broken(path, kind):
     elif kind == "code":
         torch.save({"weight": Evil()}, path)
     elif kind == "text":
-        path.write_text("not a checkpoint")
+        path.write_text("not a checkpoint", encoding="utf-8")
     elif kind == "truncated":
         torch.save(published_state(LeNet(28), "unimodal_0."), path)
         path.write_bytes(path.read_bytes()[:4000])

@@ -34,7 +34,7 @@ def test_every_paradigm_and_no_stage_twice(tmp_path, work):
     (folder,) = (work / "runs").glob("compare-avmnist-*[!k]")
     alone, together = 4, 4  # image, audio, joint, low-rank; then I2M2 with and without own losses, intra, the control
     assert len(list((folder / "stages").iterdir())) == alone + together
-    calibration = json.loads((folder / "i2m2-0" / "model" / "calibration.json").read_text())
+    calibration = json.loads((folder / "i2m2-0" / "model" / "calibration.json").read_text(encoding="utf-8"))
     assert set(calibration["patterns"]) == {"audio+image", "audio", "image"}
     alone = evaluate(result["run"], paradigm="i2m2_aux", without="audio", out=tmp_path / "alone")
     told = pd.read_csv(tmp_path / "alone" / "patterns.csv").set_index("metric")

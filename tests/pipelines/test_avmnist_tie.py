@@ -24,8 +24,8 @@ def diagnosed(shared_data: Path, place: Path, tie: float) -> tuple[dict[str, Any
     few = ("training.epochs=5", "training.batch=20", "seeds=[0]", "evaluation.bootstrap=20")
     made = train.main("avmnist_inter_concat", set_=(f"source.root={place / 'arrays'}", *few))
     found = diagnose.main(made["run"], out=place / "diagnosis")
-    assert (
-        "synthetic noise" in (place / "diagnosis" / "diagnosis.html").read_text()
+    assert "synthetic noise" in (place / "diagnosis" / "diagnosis.html").read_text(
+        encoding="utf-8"
     )  # nobody takes it for the published set
     (inter,) = [row for row in found["rows"] if (row["shuffled"], row["kind"]) == ("all", "inter")]
     return inter, found["verdict"]

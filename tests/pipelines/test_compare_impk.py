@@ -61,7 +61,7 @@ def test_our_own_arrays_agree_and_changes_are_found(
     said = run(capsys, str(path), "mimic3_mortality", "-s", f"source.root={tables}")
     assert said["matched"] == said["theirs"] == said["ours"] - 2
     rows = {row["column"]: row for row in said["rows"]}
-    changed = [row for name, row in rows.items() if row["max"] > 1e-3]
+    changed = [row for row in rows.values() if row["max"] > 1e-3]
     assert [round(row["max"], 3) for row in changed] == [1.5]
     assert "temperature" in changed[0]["column"]
     assert sum(row["only_ours"] for row in rows.values()) == said["matched"]

@@ -104,7 +104,7 @@ def test_severity_curves_start_unshifted(compared, tmp_path):
     plain = next(row["value"] for row in found["rows"] if row["metric"] == "auroc")
     assert none.to_numpy() == pytest.approx(plain)
     assert {"static", "series", "joint"} < set(table["who"])
-    assert "notes_truncated was left out" in (tmp_path / "shifts.html").read_text()
+    assert "notes_truncated was left out" in (tmp_path / "shifts.html").read_text(encoding="utf-8")
 
 
 def test_a_suite_for_another_track_is_one_line(compared, tmp_path):

@@ -52,7 +52,7 @@ def test_the_metrics_are_those_of_the_test_split(compared, scored, tmp_path):
     for name, value in values(found).items():
         assert value == (None if wanted[name] is None else pytest.approx(wanted[name], abs=1e-5)), name
     assert found["flow"]["samples scored"] == len(truth) + 1
-    page = (tmp_path / "a" / "report.html").read_text()
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
     assert not any(name in page for name in truth["study"])
     assert "Volumes and patients" in page
 
@@ -69,7 +69,7 @@ def test_studies_as_a_whole_are_judged_and_what_lacks_is_said(compared, scored, 
     said = "".join(capsys.readouterr())
     assert "labels of what was not scored" in said
     assert "refused while scoring" in said
-    assert "could not answer 1 of" in (tmp_path / "report.html").read_text()
+    assert "could not answer 1 of" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_does_not_belong_together_is_one_line(compared, scored, tmp_path):

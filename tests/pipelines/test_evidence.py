@@ -50,7 +50,7 @@ def test_a_database_is_left_out_and_held_against_the_rest(away):
     assert by_split == {"valid": {"carevue"}, "test": {"metavision"}, "rest": {"carevue"}}
     table = pd.read_csv(away["out"] / "left_out.csv")
     assert set(table["who"]) == {"left out", "rest", "left out − rest"}
-    page = (away["out"] / "report.html").read_text()
+    page = (away["out"] / "report.html").read_text(encoding="utf-8")
     assert "Left out: source = metavision" in page
     assert "ideal observer" in page
     assert "icd9_7 0.9 / 0.1" in page
@@ -65,7 +65,7 @@ def test_shifts_and_the_rest_are_evaluated(away, monkeypatch, tmp_path, capsys):
     assert groups == {"left out of training: source = metavision", "the rest beside source = metavision"}
     assert main([*run, "--split", "rest"]) == 0
     assert main(["report", away["run"], "--out", str(tmp_path / "again")]) == 0
-    again = (tmp_path / "again" / "report.html").read_text()
+    again = (tmp_path / "again" / "report.html").read_text(encoding="utf-8")
     assert "ideal observer" in again
     assert "Splits" in again
     assert main(["verify", away["runs"][0]]) == 0
@@ -78,7 +78,9 @@ def test_another_workspaces_key_moves_no_number(data, monkeypatch, tmp_path, cap
         assert main(["train", "mimic3_demo", "--json", *words(*SHORT, f"source.root={data}")]) == 0
         found.append(json.loads(capsys.readouterr().out)["rows"])
     assert found[0] == found[1]
-    assert (tmp_path / "one" / "key").read_text() != (tmp_path / "another" / "key").read_text()
+    assert (tmp_path / "one" / "key").read_text(encoding="utf-8") != (tmp_path / "another" / "key").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize(

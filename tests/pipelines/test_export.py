@@ -48,7 +48,7 @@ def test_the_bundle_holds_what_monai_asks_for(bundle: Path) -> None:
     held = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
     assert {"configs/metadata.json", "configs/inference.json", "docs/README.md", "LICENSE"} <= held
     assert not [name for name in held if name.endswith((".pt", ".pkl", ".pth"))]
-    about: dict[str, Any] = json.loads((bundle / "configs/metadata.json").read_text())
+    about: dict[str, Any] = json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))
     assert about["network_data_format"]["inputs"]["image"]["num_channels"] == 2
 
 
@@ -78,8 +78,8 @@ def test_monai_verifies_it(bundle: Path) -> None:
 
 
 def test_the_shipped_schema_finds_what_is_wrong_with_metadata(bundle: Path) -> None:
-    schema = json.loads((bundle / "docs/metadata_schema.json").read_text())
-    about: dict[str, Any] = json.loads((bundle / "configs/metadata.json").read_text())
+    schema = json.loads((bundle / "docs/metadata_schema.json").read_text(encoding="utf-8"))
+    about: dict[str, Any] = json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))
     validate(about, schema)
     for name in schema["required"]:
         with pytest.raises(ValidationError, match=f"'{name}' is a required property"):
@@ -99,13 +99,15 @@ def test_monai_exports_it_from_weights_made_as_the_readme_says(
 
     monkeypatch.chdir(bundle)
     packed = PackedModel().eval()
-    said = (bundle / "docs/README.md").read_text()
+    said = (bundle / "docs/README.md").read_text(encoding="utf-8")
     [line] = [line.strip() for line in said.splitlines() if "torch.save" in line]
     made = tmp_path / "model.pt"
     code = line.removeprefix('python -c "').removesuffix('"').replace("models/model.pt", str(made))
     exec(code, {})
     files = ["--config_file", "configs/inference.json", "--ckpt_file", str(made), "--use_trace", "True"]
     monai("ckpt_export", "network_def", "--filepath", str(tmp_path / "model.ts"), *files, cwd=bundle)
-    about = json.loads((bundle / "configs/metadata.json").read_text())["network_data_format"]["inputs"]["image"]
+    about = json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))["network_data_format"]["inputs"][
+        "image"
+    ]
     image = torch.rand(3, about["num_channels"], *about["spatial_shape"])
     torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(image), packed(image))

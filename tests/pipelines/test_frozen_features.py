@@ -25,8 +25,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "pictures_and_text.md"
 
 def test_heads_on_frozen_features_are_trained_and_score(work, tmp_path, monkeypatch, capsys):
     simulate(tmp_path / "vqa", questions=100, seed=3)
-    [config] = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (tmp_path / "backbone.yaml").write_text(config)
+    [config] = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "backbone.yaml").write_text(config, encoding="utf-8")
     monkeypatch.setenv("PICTURE_WEIGHTS", str(EFFICIENTNET))
     monkeypatch.setenv("TEXT_FOLDER", str(MINILM))
     settings = ("training.epochs=1", "evaluation.bootstrap=20", "evaluation.primary=null", "source.least=1")
@@ -43,7 +43,7 @@ def test_heads_on_frozen_features_are_trained_and_score(work, tmp_path, monkeypa
     studies = tmp_path / "studies"
     for name in ("both", "question"):
         (studies / name).mkdir(parents=True)
-        (studies / name / "question.txt").write_text("what colour is the ball?")
+        (studies / name / "question.txt").write_text("what colour is the ball?", encoding="utf-8")
     monkeypatch.undo()
     monkeypatch.setenv("I2M2_WORK", str(work))
     shutil.copy(next((tmp_path / "vqa" / "val2014").iterdir()), studies / "both" / "picture.jpg")

@@ -32,7 +32,7 @@ def test_a_cohort_becomes_a_config_that_check_accepts(cohort: Path, tmp_path: Pa
     assert check_networks(run) > 0
     counts = check_batch(run, "my")["splits"]
     assert sum(split["samples"] for split in counts.values()) == 40
-    text = (tmp_path / "my.yaml").read_text()
+    text = (tmp_path / "my.yaml").read_text(encoding="utf-8")
     assert text.startswith(f"# i2m2 compare {tmp_path / 'my.yaml'}")
     with pytest.raises(UserError, match="is there already"):
         main(cohort / "cohort.csv", out=tmp_path / "my.yaml")

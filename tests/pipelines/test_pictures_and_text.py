@@ -40,17 +40,19 @@ def test_a_frozen_expert_stays_as_it_was_trained_alone(questions, work, capsys):
 
 def test_many_answers_are_trained_scored_and_are_the_same_again(questions, work, tmp_path, capsys):
     for path in (questions / "VQA-VS").rglob("*-Ans.json"):
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         for one in content:
             for given in one["answers"]:
                 given["answer"] += f" {one['image_id'] % 8}"
             one["multiple_choice_answer"] += f" {one['image_id'] % 8}"
         (copy := tmp_path / path.relative_to(questions)).parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(json.dumps(content))
-        (asked := copy.with_name(copy.name.replace("-Ans", "-Ques"))).write_text(path.with_name(asked.name).read_text())
+        copy.write_text(json.dumps(content), encoding="utf-8")
+        (asked := copy.with_name(copy.name.replace("-Ans", "-Ques"))).write_text(
+            path.with_name(asked.name).read_text(encoding="utf-8"), encoding="utf-8"
+        )
     for year in ("train2014", "val2014"):
         (tmp_path / year).symlink_to(questions / year)
-    (tmp_path / "ideal.json").write_text("{}")
+    (tmp_path / "ideal.json").write_text("{}", encoding="utf-8")
     results = []
     for _ in range(2):
         assert main(train(tmp_path, "source.least=1")) == 0

@@ -27,7 +27,7 @@ def loaded(path: str | Path) -> np.ndarray:
 def save_cfl(path: Path, values: np.ndarray) -> None:
     """An array in BART's format: (row, column, 1, coil), Fortran order."""
     sizes = (*values.shape[1:], 1, len(values))
-    path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, sizes)) + "\n")
+    path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, sizes)) + "\n", encoding="utf-8")
     path.with_suffix(".cfl").write_bytes(np.moveaxis(values, 0, -1).astype(np.complex64).tobytes(order="F"))
 
 
@@ -121,6 +121,6 @@ def test_nothing_half_written(tmp_path: Path) -> None:
         reconstruct.main(tmp_path / "none.h5", tmp_path / "out")
     np.save(tmp_path / "good.npy", np.ones((2, 8, 8), np.complex64))
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("keep")
+    (tmp_path / "out" / "mine.txt").write_text("keep", encoding="utf-8")
     with pytest.raises(UserError, match="already holds"):
         reconstruct.main(tmp_path / "good.npy", tmp_path / "out")

@@ -52,7 +52,7 @@ def test_predictions_leave_with_their_dictionary(compared, tmp_path: Path):
     made = predictions.main(compared.parent, tmp_path / "all.csv")
     table = pd.read_csv(made["predictions"])
     assert set(table["paradigm"]) == {"left", "right"}
-    dictionary = Path(made["dictionary"]).read_text()
+    dictionary = Path(made["dictionary"]).read_text(encoding="utf-8")
     families = {"p_": "p_<expert>", "group_": "group_<name>"}
     for name in table.columns.drop(["paradigm", "seed"]):
         family = next((word for start, word in families.items() if name.startswith(start)), name)

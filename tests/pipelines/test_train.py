@@ -165,7 +165,7 @@ def test_prepare_tells_the_cohort_flow(tables, capsys):
     result = json.loads(capsys.readouterr().out)
     assert set(result) == {"manifest", "fingerprint", "flow"}
     assert all(set(step) == {"step", "kept", "dropped", "why"} for step in result["flow"])
-    manifest = json.loads(Path(result["manifest"]).read_text())
+    manifest = json.loads(Path(result["manifest"]).read_text(encoding="utf-8"))
     assert manifest["fingerprint"] == result["fingerprint"]
 
 
@@ -201,7 +201,7 @@ def test_first_weights_stay_where_frozen_and_are_never_asked_for_again(tables, t
     same = {name for name, tensor in after.items() if "experts." in name and torch.equal(tensor, before[name])}
     assert same == {name for name in after if name.startswith("experts.static.encoder.")}
     Path(first).unlink()
-    assert str(tmp_path) not in (model / "config.yaml").read_text()
+    assert str(tmp_path) not in (model / "config.yaml").read_text(encoding="utf-8")
     assert main(["verify", json.loads(said.out)["run"], "--quiet"]) == 0
     assert "weights.safetensors is not there" in refused(again, capsys)
 
@@ -209,8 +209,8 @@ def test_first_weights_stay_where_frozen_and_are_never_asked_for_again(tables, t
 def test_a_model_folder_that_names_weights_on_this_machine_is_refused(tables, work):
     assert main(train(tables)) == 0
     model = next((work / "runs").glob("train-*/i2m2-0/model"))
-    config = yaml.safe_load((model / "config.yaml").read_text())
+    config = yaml.safe_load((model / "config.yaml").read_text(encoding="utf-8"))
     config["experts"]["static"]["weights"] = [{"file": "/net/host/secret.pt"}]
-    (model / "config.yaml").write_text(yaml.safe_dump(config))
+    (model / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     with pytest.raises(ModelError, match=r"experts\.static\.weights\.0\.file names a place on this machine"):
         load_model(model)

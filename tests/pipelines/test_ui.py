@@ -56,7 +56,7 @@ def address(compared: Any, tmp_path: Path) -> Iterator[str]:
             except requests.RequestException:
                 time.sleep(0.5)
         else:
-            raise AssertionError(log.read_text()[-2000:])
+            raise AssertionError(log.read_text(encoding="utf-8")[-2000:])
         yield f"http://127.0.0.1:{port}"
 
 

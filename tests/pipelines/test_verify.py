@@ -61,7 +61,7 @@ def test_a_comparison_and_its_runs_are_verified_to_the_last_bit(compared) -> Non
     found = compared.run("left")
     assert is_verified(found)
     assert found.tags["verified_how"].startswith("evaluation, exact, ")
-    written = json.loads(download(found, "verification.json").read_text())
+    written = json.loads(download(found, "verification.json").read_text(encoding="utf-8"))
     assert {check["what"] for check in written["checks"]} >= {
         "lock here",
         "data fingerprint",
@@ -153,12 +153,12 @@ def test_another_data_file_of_the_same_size_and_time_is_caught(compared) -> None
 
 def test_other_labels_are_caught(compared) -> None:
     table = next(compared.data.rglob("knee.csv"))
-    content = table.read_text()
+    content = table.read_text(encoding="utf-8")
     try:
-        table.write_text("\n".join(content.splitlines()[:-6]) + "\n")
+        table.write_text("\n".join(content.splitlines()[:-6]) + "\n", encoding="utf-8")
         result = main(compared.runs["left"])
     finally:
-        table.write_text(content)
+        table.write_text(content, encoding="utf-8")
     assert "data fingerprint" in failures(result)
 
 
@@ -183,7 +183,7 @@ def test_another_lock_line_is_caught_in_the_checkout_and_in_the_store(
     with tampered(download(compared.run("left"), lock.name), b"torch==", b"torch==9"):
         assert failures(main(compared.runs["left"])) >= {"lock kept with the run"}
     mine = tmp_path / lock.name
-    mine.write_text(lock.read_text().replace("numpy==", "numpy==9"))
+    mine.write_text(lock.read_text(encoding="utf-8").replace("numpy==", "numpy==9"), encoding="utf-8")
     monkeypatch.setattr(tracking_provenance, "lock_file", lambda: mine)
     assert failures(main(compared.runs["left"])) == {"lock here"}
 
@@ -263,6 +263,7 @@ def test_elsewhere_a_metric_may_differ_by_rounding_and_no_more() -> None:
 def test_the_lock_is_read_for_this_machine(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text(
-        "# comment\nTorch_Vision==1.2 ; sys_platform == 'linux'\ncolorama==0.4 ; os_name == 'nt'\nnumpy==2.4.6\n"
+        "# comment\nTorch_Vision==1.2 ; sys_platform == 'linux'\ncolorama==0.4 ; os_name == 'nt'\nnumpy==2.4.6\n",
+        encoding="utf-8",
     )
     assert locked(lock) == {"torch-vision": "1.2", "numpy": "2.4.6"}

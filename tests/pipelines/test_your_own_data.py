@@ -26,7 +26,7 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_the_page_on_other_tools_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (config,) = blocks("from_other_tools.md", "yaml")
-    (tmp_path / "table_and_image.yaml").write_text(config)
+    (tmp_path / "table_and_image.yaml").write_text(config, encoding="utf-8")
     follow("".join(blocks("from_other_tools.md", "sh")))
     assert (tmp_path / "from_init" / "report.html").is_file()
     compared = pd.read_parquet(tmp_path / "by_config" / "comparison.parquet")
@@ -41,7 +41,7 @@ def test_the_config_beside_other_tools_is_shorter_than_theirs():
 
 def test_the_config_of_the_page_is_yaml_of_this_source(tmp_path: Path):
     (text,) = blocks("your_own_data.md", "yaml")
-    (tmp_path / "page.yaml").write_text(text)
+    (tmp_path / "page.yaml").write_text(text, encoding="utf-8")
     from i2m2_med.sources.table import Settings
 
     settings = Settings.model_validate(read_values(str(tmp_path / "page.yaml")).content["source"])

@@ -57,12 +57,12 @@ def test_all_parts_are_written_and_said(report):
 
 
 def test_page_and_card_say_what_may_not_be_claimed(report):
-    assert "Too few patients in the &lt;test&gt; split." in report.paths["report.html"].read_text()
-    assert "Too few patients in the &lt;test&gt; split." in report.paths["model_card.md"].read_text()
+    assert "Too few patients in the &lt;test&gt; split." in report.paths["report.html"].read_text(encoding="utf-8")
+    assert "Too few patients in the &lt;test&gt; split." in report.paths["model_card.md"].read_text(encoding="utf-8")
 
 
 def test_the_page_stands_alone(report):
-    page = report.paths["report.html"].read_text()
+    page = report.paths["report.html"].read_text(encoding="utf-8")
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     packed = re.search(r'<script type="application/gzip" id="plotly">([^<]+)<', page)
     assert packed
@@ -70,7 +70,7 @@ def test_the_page_stands_alone(report):
 
 
 def test_the_page_says_what_it_rests_on(report):
-    page = report.paths["report.html"].read_text()
+    page = report.paths["report.html"].read_text(encoding="utf-8")
     assert "Synthetic data" in page
     assert "any finding other than the named ones" in page
     assert "never reviewed &lt;by anyone&gt;" in page
@@ -80,7 +80,7 @@ def test_the_page_says_what_it_rests_on(report):
 
 def test_no_patient_is_named(report):
     for name in ("report.html", "model_card.md", "comparison.csv", "comparison.md"):
-        text = re.sub(r'id="plotly">[^<]+', "", report.paths[name].read_text())
+        text = re.sub(r'id="plotly">[^<]+', "", report.paths[name].read_text(encoding="utf-8"))
         assert not re.search(r"\b[PS]\d+\b", text)
 
 
@@ -88,5 +88,5 @@ def test_real_data_bear_no_synthetic_mark(make_table, tmp_path):
     found = write_report(
         tmp_path, Evidence(tables={("i2m2", 0): make_table()}, manifest={}, title="Real", replicates=20)
     )
-    assert "Synthetic" not in found.paths["report.html"].read_text()
-    assert "Synthetic" not in found.paths["model_card.md"].read_text()
+    assert "Synthetic" not in found.paths["report.html"].read_text(encoding="utf-8")
+    assert "Synthetic" not in found.paths["model_card.md"].read_text(encoding="utf-8")

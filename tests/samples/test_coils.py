@@ -79,7 +79,7 @@ def test_fourier_columns_are_the_inverse_transform() -> None:
 def test_bart_phantom_keeps_a_flat_phase(shared_data: Path) -> None:
     """BART's phantom is real: what phase is left is one smooth coil phase, without jumps."""
     stem = shared_data / "kspace_phantom" / "bart_ksp_128_8ch"
-    shape = [int(size) for size in stem.with_suffix(".hdr").read_text().splitlines()[1].split()]
+    shape = [int(size) for size in stem.with_suffix(".hdr").read_text(encoding="utf-8").splitlines()[1].split()]
     kspace = np.fromfile(stem.with_suffix(".cfl"), np.complex64).reshape(shape, order="F").squeeze()
     image = reconstruct(torch.from_numpy(np.ascontiguousarray(np.moveaxis(kspace, -1, 0))), 128, 128)
     inside = image.abs() > 0.1 * image.abs().max()

@@ -21,7 +21,7 @@ class Reading:
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         self.times += 1
-        value = float(Path(record["_x"]).read_text())
+        value = float(Path(record["_x"]).read_text(encoding="utf-8"))
         return record | {"x": torch.full((1, 3), value), "y": torch.full((2,), -value)}
 
 
@@ -29,7 +29,7 @@ class Reading:
 def records(tmp_path: Path) -> pl.DataFrame:
     paths = [tmp_path / f"{number}.txt" for number in range(5)]
     for number, path in enumerate(paths):
-        path.write_text(str(number))
+        path.write_text(str(number), encoding="utf-8")
     columns = {"patient": list("abcde"), "study": list("abcde"), "item": [0] * 5, "label_l": [0, 1] * 2 + [1]}
     return pl.DataFrame({**columns, "_x": [str(path) for path in paths], "has_x": [True] * 5})
 
@@ -63,7 +63,7 @@ def test_a_file_that_changed_is_read_again(records: pl.DataFrame, tmp_path: Path
     made = samples(records, reading, tmp_path / "kept")
     made.__getitems__([2])
     path = Path(records["_x"][2])
-    path.write_text("7")
+    path.write_text("7", encoding="utf-8")
     os.utime(path, ns=(1, 1))
     assert made.__getitems__([2]).inputs["x"].unique().tolist() == [7]
     assert reading.times == 2
@@ -72,19 +72,19 @@ def test_a_file_that_changed_is_read_again(records: pl.DataFrame, tmp_path: Path
 def test_a_folder_counts_by_its_files(tmp_path: Path):
     folder = tmp_path / "dicom"
     folder.mkdir()
-    (folder / "1.dcm").write_text("a")
+    (folder / "1.dcm").write_text("a", encoding="utf-8")
     before = identity({"_x": str(folder)})
-    (folder / "1.dcm").write_text("ab")
+    (folder / "1.dcm").write_text("ab", encoding="utf-8")
     assert identity({"_x": str(folder)}) != before
 
 
 def test_each_file_of_a_list_counts(tmp_path: Path):
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for path in paths:
-        path.write_text("x")
+        path.write_text("x", encoding="utf-8")
     record = {"_pictures": [*map(str, paths)]}
     before = identity(record)
-    paths[1].write_text("xy")
+    paths[1].write_text("xy", encoding="utf-8")
     assert identity(record) != before
 
 

@@ -116,7 +116,7 @@ def test_settings_that_contradict_one_another_are_refused(content, why):
 
 
 def stated(tmp_path: Path, text: str, folds: int = 3) -> Split:
-    (tmp_path / "folds.csv").write_text(text)
+    (tmp_path / "folds.csv").write_text(text, encoding="utf-8")
     return Split(file=tmp_path / "folds.csv", folds=folds)
 
 

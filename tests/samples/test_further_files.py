@@ -18,9 +18,9 @@ def run_with(*transforms: dict[str, object], plugins: tuple[str, ...] = ()) -> R
 
 def test_a_file_or_folder_that_a_transform_names_belongs_to_the_data(tmp_path: Path) -> None:
     table, masks = tmp_path / "table.csv", tmp_path / "masks"
-    table.write_text("a")
+    table.write_text("a", encoding="utf-8")
     masks.mkdir()
-    (masks / "one.npy").write_text("b")
+    (masks / "one.npy").write_text("b", encoding="utf-8")
     run = run_with({"_target_": "x", "options": [{"table": str(table)}]}, {"_target_": "y", "masks": str(masks)})
     assert further_files(run) == [masks / "one.npy", table]
 
@@ -33,7 +33,7 @@ def test_a_word_is_no_file(word: str) -> None:
 def test_the_code_of_a_plugin_belongs_to_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mylab_plugin").mkdir()
     for name in ("__init__", "crop"):
-        (tmp_path / "mylab_plugin" / f"{name}.py").write_text("")
+        (tmp_path / "mylab_plugin" / f"{name}.py").write_text("", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     found = code_of("mylab_plugin.crop.")
     assert [path.name for path in found] == ["crop.py"]
@@ -46,13 +46,13 @@ def test_the_code_of_a_plugin_belongs_to_the_data(tmp_path: Path, monkeypatch: p
 def test_what_is_read_unannounced_is_found(tmp_path: Path) -> None:
     known, lookup, kept_open, written = (tmp_path / name for name in ("a.csv", "b.csv", "c.bin", "d.txt"))
     for path in (known, lookup, kept_open):
-        path.write_text("x")
+        path.write_text("x", encoding="utf-8")
     handles = []
 
     def make() -> None:
-        known.read_text()
-        lookup.read_text()
-        written.write_text("y")
+        known.read_text(encoding="utf-8")
+        lookup.read_text(encoding="utf-8")
+        written.write_text("y", encoding="utf-8")
         handles.append(kept_open.open("rb"))
 
     try:

@@ -72,9 +72,9 @@ def test_the_table_is_in_the_fingerprint_and_without_one_it_is_as_it_was(knees: 
     table.with_columns(pl.col("age") + 1).write_csv(tmp_path / "clinical.csv")
     assert opened(knees, tmp_path / "clinical.csv", tmp_path / "work").fingerprint != first
     bare, _ = load_config("knee_demo", (f"source.root={knees}",))
-    settings = json.loads((prepare(bare, "knees", tmp_path / "work", Progress()) / "manifest.json").read_text())[
-        "settings"
-    ]
+    settings = json.loads(
+        (prepare(bare, "knees", tmp_path / "work", Progress()) / "manifest.json").read_text(encoding="utf-8")
+    )["settings"]
     assert "columns" not in settings
 
 
@@ -99,10 +99,10 @@ def test_a_study_brings_its_columns(knees: Path, tmp_path: Path):
     study = Source(run.source).study(folder)  # type: ignore[arg-type]
     bare = joined_study(study, folder, run.modalities.columns)
     assert bare.records["has_clinical"].to_list() == [False, False]
-    (folder / "clinical.json").write_text('{"age": 61, "sex": "f"}')
+    (folder / "clinical.json").write_text('{"age": 61, "sex": "f"}', encoding="utf-8")
     whole = joined_study(study, folder, run.modalities.columns)
     assert whole.records["has_clinical"].to_list() == [True, True]
     assert whole.arrays["clinical"][:, 0].tolist() == [61, 61]
-    (folder / "clinical.json").write_text('{"agee": 61}')
+    (folder / "clinical.json").write_text('{"agee": 61}', encoding="utf-8")
     with pytest.raises(SourceError, match="knows no column agee"):
         joined_study(study, folder, run.modalities.columns)

@@ -23,7 +23,7 @@ def records(official: list[str | None] | None = None) -> pl.DataFrame:
 
 
 def table(tmp_path: Path, text: str) -> Split:
-    (tmp_path / "mine.csv").write_text(text)
+    (tmp_path / "mine.csv").write_text(text, encoding="utf-8")
     return Split(file=tmp_path / "mine.csv")
 
 

@@ -26,7 +26,7 @@ from i2m2_med.sources.mimic3.tables import TABLES
 def manifest_of(config: str, root: Path, work: Path, *settings: str) -> dict:
     run, values = load_config(config, (f"source.root={root}", *settings))
     assert not run.synthetic
-    return json.loads((prepare(run, values.name, work, Progress()) / "manifest.json").read_text())
+    return json.loads((prepare(run, values.name, work, Progress()) / "manifest.json").read_text(encoding="utf-8"))
 
 
 def test_hard_links_to_some_volumes(tmp_path: Path, work: Path) -> None:
@@ -48,11 +48,15 @@ def test_some_rows_of_the_tables_packed_anew(tmp_path: Path, work: Path, ending:
     part = tmp_path / "part"
     part.mkdir()
     for table in (tmp_path / "whole").glob("*.csv.gz"):
-        with gzip.open(table, "rt", newline="") as file:
+        with gzip.open(table, "rt", encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))
         assert rows[0][-1] == "SIMULATED"
         out = part / table.name.replace("csv.gz", ending)
-        with gzip.open(out, "wt", newline="") if ending == "csv.gz" else out.open("w", newline="") as file:
+        with (
+            gzip.open(out, "wt", encoding="utf-8", newline="")
+            if ending == "csv.gz"
+            else out.open("w", encoding="utf-8", newline="") as file
+        ):
             csv.writer(file).writerows(rows)
     assert manifest_of("mimic3_demo", part, work)["synthetic"]
 

@@ -50,10 +50,10 @@ def with_envelope(folder: Path, study: Path) -> None:
     """Let the model have seen one study."""
     import json
 
-    about = json.loads((folder / "model.json").read_text())
+    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     reader = Reader(folder)
     about["envelope"] = fit_envelope(reader.open(study), reader.source.bounds, reader.source.kinds)
-    (folder / "model.json").write_text(json.dumps(about))
+    (folder / "model.json").write_text(json.dumps(about), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ def knee_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def digits_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small AV-MNIST I2M2: image, audio and both."""
     root = tmp_path_factory.mktemp("digits_model")
-    (root / "digits.yaml").write_text(DIGITS)
+    (root / "digits.yaml").write_text(DIGITS, encoding="utf-8")
     return untrained(str(root / "digits.yaml"), root / "model", (f"source.root={root}", "scoring.batch=4"))
 
 

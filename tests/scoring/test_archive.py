@@ -32,7 +32,10 @@ def test_every_pattern_and_forty_kinds_of_damage(kind: Any, tmp_path: Path) -> N
     assert summary.studies == len(table) == 250
     assert len(said["damage"]) == 40
     assert not table["error"].str.contains("not foreseen").any()
-    damaged = {path.parent.name: path.read_text().strip() for path in (tmp_path / "studies").glob("*/damage.txt")}
+    damaged = {
+        path.parent.name: path.read_text(encoding="utf-8").strip()
+        for path in (tmp_path / "studies").glob("*/damage.txt")
+    }
     expected = table["study"].map(damaged).map(said["damage"])
     wrong = table[(expected == "refused") & (table["status"] != "refused")]
     assert not set(wrong["study"].map(damaged)) - NOT_READ

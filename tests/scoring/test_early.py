@@ -38,7 +38,7 @@ def with_early(model: Path, folder: Path, margin: float, **changes: Any) -> Path
     stops = [{"calibration": plain_numbers(), "margins": [margin] * 200} for _ in range(2)]
     stops[1]["margins"] = [1e9] * 200
     early = {"order": ["image", "audio", "joint"], "flops": [1, 10, 100], "patients": 100, "stops": stops} | changes
-    (folder / "calibration.json").write_text(json.dumps(plain_numbers() | {"early": early}))
+    (folder / "calibration.json").write_text(json.dumps(plain_numbers() | {"early": early}), encoding="utf-8")
     return folder
 
 

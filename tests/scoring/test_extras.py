@@ -58,7 +58,7 @@ def test_a_nifti_study_keeps_its_own_affine(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).random((81, 70, 2)).astype(np.float32)
     for part, values in (("magnitude", pixels), ("phase", pixels * 2 - 1)):
         nibabel.save(nibabel.Nifti1Image(values, turned), study / f"{part}.nii.gz")
-    (study / "phase.json").write_text('{"Units": "rad"}')
+    (study / "phase.json").write_text('{"Units": "rad"}', encoding="utf-8")
     model = untrained("knee_demo", tmp_path / "model", (f"source.root={tmp_path}",))
     assert score_with(EXTRAS, model, study.parent, tmp_path / "out").ok == 1
     assert not nibabel.load(tmp_path / "out" / "extras" / "one" / "magnitude.nii.gz").header["descrip"]

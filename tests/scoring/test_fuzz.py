@@ -82,7 +82,7 @@ def test_two_thousand_mutated_studies(
         outside = {path: size for path, size in everything(tmp_path).items() if not path.startswith(str(out))}
         assert outside == before
         for path in out.glob("studies/*.json"):
-            result = json.loads(path.read_text())
+            result = json.loads(path.read_text(encoding="utf-8"))
             if "not foreseen" in result["error"]:
                 unforeseen[result["error"]] += 1
 

@@ -31,7 +31,7 @@ def hostile(request: pytest.FixtureRequest, digits_model: Path, tmp_path: Path) 
     """A model folder with MONAI's LoadImaged, whose reader is a function and whose free keyword is that function's argument."""
     folder = tmp_path / "model"
     shutil.copytree(digits_model, folder)
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     config["modalities"]["transforms"] = [
         {
             "_target_": "monai.transforms.LoadImaged",
@@ -41,7 +41,7 @@ def hostile(request: pytest.FixtureRequest, digits_model: Path, tmp_path: Path) 
             "command": f"touch {tmp_path / 'ran'}",
         }
     ]
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return folder
 
 
@@ -149,7 +149,7 @@ def test_a_bomb_or_a_wrong_type_in_a_model_file_is_one_line(
     shutil.copytree(digits_model, folder)
     content = MODEL_FILES[name][number]
     if isinstance(content, dict):
-        old = json.loads((folder / name).read_text()) if name == "model.json" else {}
+        old = json.loads((folder / name).read_text(encoding="utf-8")) if name == "model.json" else {}
         content = json.dumps(old | content).encode()
     (folder / name).write_bytes(content)
     for verb in (
@@ -184,9 +184,9 @@ LARGE = (
 def test_a_network_larger_than_its_weights_is_not_built(number: int, digits_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(digits_model, folder)
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     config["experts"]["image"]["network"] = LARGE[number]
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
     with pytest.raises((ModelError, ConfigError), match=r"^[^\n]{1,500}$") as error:
         load_model(folder)
@@ -233,12 +233,12 @@ def test_a_model_names_no_place_and_no_code_of_this_machine(
     key: tuple[str, ...], value: object, digits_model: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(digits_model, tmp_path / "model")
-    config = yaml.safe_load((tmp_path / "model" / "config.yaml").read_text())
+    config = yaml.safe_load((tmp_path / "model" / "config.yaml").read_text(encoding="utf-8"))
     inside = config
     for step in key[:-1]:
         inside = inside[step]
     inside[key[-1]] = value
-    (tmp_path / "model" / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "model" / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     with pytest.raises(ModelError, match=r"names a place on this machine|wants to run code from os"):
         Scorer(tmp_path / "model")
 
@@ -246,9 +246,9 @@ def test_a_model_names_no_place_and_no_code_of_this_machine(
 def with_transform(model: Path, folder: Path, **block: object) -> Path:
     """A copy of a model folder whose config ends with one more transform."""
     shutil.copytree(model, folder)
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     config["modalities"]["transforms"].append(block)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return folder
 
 
@@ -301,15 +301,15 @@ def test_a_transform_that_fails_is_named(knee_model: Path, knee_studies: Path, t
 def test_a_config_names_a_bounded_number_of_transforms(digits_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(digits_model, folder)
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     flip = {"_target_": "monai.transforms.Flipd", "keys": ["_x"], "allow_missing_keys": True}
     for which in ("transforms", "train_transforms"):
         config["modalities"] |= {"transforms": [], "train_transforms": [], which: [flip] * (MOST_TRANSFORMS + 1)}
-        (folder / "config.yaml").write_text(yaml.dump(config, Dumper=Plain))
+        (folder / "config.yaml").write_text(yaml.dump(config, Dumper=Plain), encoding="utf-8")
         with pytest.raises(ModelError, match=rf"^[^\n]*modalities.{which}: [^\n]* at most {MOST_TRANSFORMS} [^\n]*$"):
             Reader(folder)
     config["modalities"] |= {"transforms": [flip] * MOST_TRANSFORMS, "train_transforms": []}
-    (folder / "config.yaml").write_text(yaml.dump(config, Dumper=Plain))
+    (folder / "config.yaml").write_text(yaml.dump(config, Dumper=Plain), encoding="utf-8")
     assert len(Reader(folder).transform.transforms) == MOST_TRANSFORMS
 
 

@@ -29,7 +29,7 @@ def test_a_study_brings_the_columns_that_the_config_joins(tmp_path: Path):
     for name in ("with", "without"):
         (tmp_path / "studies" / name).mkdir(parents=True)
         shutil.copy(volume, tmp_path / "studies" / name)
-    (tmp_path / "studies" / "with" / "clinical.json").write_text('{"age": 61, "sex": "female"}')
+    (tmp_path / "studies" / "with" / "clinical.json").write_text('{"age": 61, "sex": "female"}', encoding="utf-8")
     out = tmp_path / "out"
     studies = find_studies(str(tmp_path / "studies"), out, source_of(model))
     summary = score(job_of(model, out), studies, local_engine(0, 1, 60.0), Part(), Progress())

@@ -176,7 +176,7 @@ def test_names_of_studies_are_nobody_elses(digits_studies: Path, digits_model: P
     names = ["a", "a.json", "scores.csv", "scores.parquet", ".score", "studies", "extras", "a.json.json", "whole.lock"]
     for name in names:
         shutil.copytree(digits_studies / "study00", tmp_path / "studies" / name)
-    (tmp_path / "list.csv").write_text("study\n" + "".join(f"studies/{name}\n" for name in names))
+    (tmp_path / "list.csv").write_text("study\n" + "".join(f"studies/{name}\n" for name in names), encoding="utf-8")
     out = tmp_path / "out"
     summary = score_all(tmp_path / "list.csv", digits_model, out)
     assert (summary.ok, summary.refused) == (9, 0)

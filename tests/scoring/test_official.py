@@ -35,7 +35,7 @@ def test_answers_are_those_decided_on_and_refused_questions_stay_out(tmp_path):
         tmp_path, ANSWERS, result("11", (0.2, 0.1, 0.7)), result("12", (0.9, 0.05, 0.05), "1"), result("13", ())
     )
     assert made == ("results.json", 2)
-    assert json.loads((tmp_path / "results.json").read_text()) == [
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == [
         {"question_id": 11, "answer": 'a "b"'},
         {"question_id": 12, "answer": "yes"},
     ]
@@ -43,7 +43,7 @@ def test_answers_are_those_decided_on_and_refused_questions_stay_out(tmp_path):
 
 def test_statements_are_lines_of_identifier_and_truth(tmp_path):
     assert written(tmp_path, TRUTHS, result("dev-1-0-1", (0.2, 0.8)), result("12-0", (0.2, 0.8))) is not None
-    assert (tmp_path / "predictions.csv").read_text() == "dev-1-0-1,True\n"
+    assert (tmp_path / "predictions.csv").read_text(encoding="utf-8") == "dev-1-0-1,True\n"
 
 
 @pytest.mark.parametrize("facts", [ModelFacts(), ModelFacts(("joint",), "os", ("a",), ("b", "c"))])

@@ -88,11 +88,13 @@ def test_folders_say_the_same_as_rows(cohort: Path, model: Path, whole: pd.DataF
     for row in table.to_dicts():
         folder = tmp_path / "studies" / row["patient_id"]
         folder.mkdir(parents=True)
-        (folder / "clinical.json").write_text(json.dumps({name: number(row[name]) for name in COLUMNS}))
+        (folder / "clinical.json").write_text(
+            json.dumps({name: number(row[name]) for name in COLUMNS}), encoding="utf-8"
+        )
         if row["t1_path"]:
             shutil.copy(cohort / row["t1_path"], folder / "t1.nii.gz")
         if row["report"]:
-            (folder / "report.txt").write_text(row["report"])
+            (folder / "report.txt").write_text(row["report"], encoding="utf-8")
         own = labs.filter(pl.col("patient_id") == row["patient_id"]).drop("patient_id")
         if own.height:
             own.write_csv(folder / "labs.csv")
@@ -160,7 +162,7 @@ def test_a_table_that_lacks_a_column_or_the_series_is_refused_whole(cohort: Path
 
 def test_a_manifest_of_folders_stays_one(model: Path, tmp_path: Path):
     (tmp_path / "one").mkdir()
-    (tmp_path / "list.csv").write_text("study\none\n")
+    (tmp_path / "list.csv").write_text("study\none\n", encoding="utf-8")
     assert [study.folder for study in find_studies(str(tmp_path / "list.csv"), None, source_of(model))] == [
         tmp_path / "one"
     ]
@@ -195,7 +197,7 @@ def test_a_row_that_the_model_fails_on_loses_no_other(
 def test_statistics_of_other_columns_are_refused_at_load(wrong: str, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
-    state = json.loads((folder / "state.json").read_text())
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     [name] = [name for name, each in state.items() if each.get("levels")]
     if wrong == "a column less":
         state[name] = {key: values[:-1] for key, values in state[name].items()}
@@ -203,7 +205,7 @@ def test_statistics_of_other_columns_are_refused_at_load(wrong: str, model: Path
         del state[name]["levels"]
     else:
         del state[name]
-    (folder / "state.json").write_text(json.dumps(state))
+    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for road in (load_model, Reader):
         with pytest.raises(ModelError, match=rf"^[^\n]*its statistics [^\n]*'{name}'[^\n]*; export the model again$"):
             road(folder)

@@ -50,7 +50,7 @@ def test_every_item_label_and_class_is_a_row(knee_studies: Path, knee_model: Pat
 
 def test_results_of_older_versions_are_rows_with_a_level(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:
     score_all(knee_studies, knee_model, tmp_path)
-    result = json.loads(next(tmp_path.glob("studies/*.json")).read_text())
+    result = json.loads(next(tmp_path.glob("studies/*.json")).read_text(encoding="utf-8"))
     now = list(rows_of(result))
     for row in result["rows"]:
         row["item"] = -1 if row.pop("level") == "study" else row["item"]

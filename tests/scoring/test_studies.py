@@ -51,7 +51,7 @@ def test_sessions_of_a_subject_are_studies(tmp_path: Path) -> None:
 
 def test_no_two_studies_share_a_name(tmp_path: Path) -> None:
     touch(tmp_path, "a.h5", "a/b.nii", "x/a.h5/b.nii")
-    (tmp_path / "list.csv").write_text("study\na.h5\na\nx/a.h5\n")
+    (tmp_path / "list.csv").write_text("study\na.h5\na\nx/a.h5\n", encoding="utf-8")
     assert names(tmp_path / "list.csv") == ["a", "a.h5", "x%2Fa.h5"]
 
 

@@ -27,7 +27,7 @@ def study(tmp_path: Path) -> Path:
     """A study with a file in a folder."""
     folder = tmp_path / "study"
     (folder / "notes").mkdir(parents=True)
-    (folder / "notes" / "1.txt").write_text("x")
+    (folder / "notes" / "1.txt").write_text("x", encoding="utf-8")
     return folder
 
 
@@ -35,7 +35,7 @@ def test_links_inside_a_study_are_read_and_others_refused(study: Path, tmp_path:
     (study / "again.txt").symlink_to("notes/1.txt")
     assert len(checked_files(study)) == 2
     for target in ("/etc/passwd", "../outside.txt", "notes", "."):
-        (tmp_path / "outside.txt").write_text("x")
+        (tmp_path / "outside.txt").write_text("x", encoding="utf-8")
         (study / "out").symlink_to(target)
         with pytest.raises(SourceError, match="a link in the study points"):
             checked_files(study)
@@ -84,7 +84,7 @@ def test_every_name_becomes_a_safe_one(name: str) -> None:
 def test_two_studies_never_share_a_name(tmp_path: Path) -> None:
     for folder in ("a/1", "b/1", "c/2"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "list.csv").write_text("study\na/1\nb/1\nc/2\nc/2\n")
+    (tmp_path / "list.csv").write_text("study\na/1\nb/1\nc/2\nc/2\n", encoding="utf-8")
     names = [study.name for study in find_studies(str(tmp_path / "list.csv"))]
     assert names == ["2", "a%2F1", "b%2F1"]
     assert find_studies(str(tmp_path / "*" / "2")) == [StudyFolder("2", tmp_path / "c/2")]
@@ -103,8 +103,8 @@ def test_no_cell_is_a_formula(digits_studies: Path, digits_model: Path, tmp_path
 def edited(model: Path, target: Path, **change: object) -> Path:
     """A model folder whose config says something else."""
     shutil.copytree(model, target)
-    config = yaml.safe_load((target / "config.yaml").read_text())
-    (target / "config.yaml").write_text(yaml.safe_dump(config | change))
+    config = yaml.safe_load((target / "config.yaml").read_text(encoding="utf-8"))
+    (target / "config.yaml").write_text(yaml.safe_dump(config | change), encoding="utf-8")
     return target
 
 
@@ -139,13 +139,13 @@ def test_nothing_is_written_beside_out(digits_studies: Path, digits_model: Path,
     score_all(tmp_path / "studies", digits_model, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "out"])
     assert len(contents(tmp_path / "out")) == 3
-    assert json.loads(next((tmp_path / "out").glob("studies/*.json")).read_text())["status"] == "ok"
+    assert json.loads(next((tmp_path / "out").glob("studies/*.json")).read_text(encoding="utf-8"))["status"] == "ok"
 
 
 @pytest.mark.parametrize("config", ["!!python/object/apply:os.getcwd []", "a: [", "- 1\n- 2", "7", "", "\x00"])
 def test_a_config_that_is_none_is_one_line(digits_model: Path, tmp_path: Path, config: str) -> None:
     shutil.copytree(digits_model, tmp_path / "model")
-    (tmp_path / "model" / "config.yaml").write_text(config)
+    (tmp_path / "model" / "config.yaml").write_text(config, encoding="utf-8")
     with pytest.raises(ModelError, match=r"^[^\n]*config[^\n]*$"):
         open_model(str(tmp_path / "model"))
 
@@ -198,10 +198,10 @@ def test_a_model_file_that_is_none_is_one_line(
 ) -> None:
     shutil.copytree(digits_model, tmp_path / "model")
     if name in ("paradigm", "about"):
-        about = json.loads((digits_model / "model.json").read_text())
+        about = json.loads((digits_model / "model.json").read_text(encoding="utf-8"))
         change = {"paradigm": content} if name == "paradigm" else json.loads(content)
         name, content = "model.json", json.dumps(about | change)
-    (tmp_path / "model" / name).write_text(content)
+    (tmp_path / "model" / name).write_text(content, encoding="utf-8")
     began = time.process_time()
     with pytest.raises(ModelError, match=r"^[^\n]{1,500}$"):
         score_all(digits_studies, open_model(str(tmp_path / "model")).folder, tmp_path / "out")
@@ -212,6 +212,6 @@ def test_a_model_file_that_is_none_is_one_line(
     "text", ["a: b\na: c", '"\\e[31m": a.h5', 'k: "a\\nb"', f"{'k' * 2_000}: a.h5", 'k: "\\u202e"']
 )
 def test_a_description_that_says_two_things_or_holds_signs_is_refused(text: str, tmp_path: Path):
-    (tmp_path / "study.yaml").write_text(text)
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(SourceError, match=r"^study\.yaml [^\n\x1b]{1,200}$"):
         read_description(tmp_path)

@@ -80,13 +80,13 @@ def test_nifti_pairs_are_magnitude_and_phase(healthy: Path):
 def test_study_yaml_names_the_volume_where_there_are_two(healthy: Path):
     study = of_kind(healthy, "study.yaml")[0]
     assert len(list(study.glob("*.h5"))) == 2
-    with h5py.File(study / yaml.safe_load((study / "study.yaml").read_text())["kspace"]) as file:
+    with h5py.File(study / yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))["kspace"]) as file:
         assert file["kspace"].shape == (2, 64, 49)
 
 
 def test_a_stay_has_times_concepts_units_flags_and_notes(healthy: Path):
     study = next(path for path in of_kind(healthy, "series.csv") if (path / "notes").exists())
-    with (study / "series.csv").open() as file:
+    with (study / "series.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["time", "concept", "value", "unit"]
     assert {row["concept"] for row in rows} == set(studies_mimic3.CONCEPTS)
@@ -94,14 +94,14 @@ def test_a_stay_has_times_concepts_units_flags_and_notes(healthy: Path):
     assert hours == sorted(hours)
     assert 24 < hours[-1] < 30
     whole = next(path for path in of_kind(healthy, "static.json"))
-    assert set(json.loads((whole / "static.json").read_text())) == {
+    assert set(json.loads((whole / "static.json").read_text(encoding="utf-8"))) == {
         "age_years", "aids", "hematologic_malignancy", "metastatic_cancer", "admission_type"
     }  # fmt: skip
     assert all(0 < float(path.name.partition("_")[0]) < 30 for path in (study / "notes").iterdir())
 
 
 def test_there_are_forty_kinds_of_damage_and_every_pattern(damaged: Path):
-    named = [path.read_text().strip() for path in damaged.glob("*/damage.txt")]
+    named = [path.read_text(encoding="utf-8").strip() for path in damaged.glob("*/damage.txt")]
     assert len(named) == len(set(named)) == 40
     patterns = {"knee": 7, "mimic3": 7, "both": 14}[damaged.name]
     assert len(list(damaged.iterdir())) == 40 + patterns
@@ -129,7 +129,7 @@ def test_damage_writes_nothing_outside(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_damage_is_what_its_name_says(tmp_path: Path):
     simulate(tmp_path / "out", kind="knee", count=60, damage=True, **SIZE)
-    study = {path.read_text().strip(): path.parent for path in (tmp_path / "out").glob("*/damage.txt")}
+    study = {path.read_text(encoding="utf-8").strip(): path.parent for path in (tmp_path / "out").glob("*/damage.txt")}
     with h5py.File(study["kspace_external_link"] / "kspace.h5") as file:
         assert isinstance(file.get("kspace", getlink=True), h5py.ExternalLink)
     with h5py.File(study["kspace_huge_shape"] / "kspace.h5") as file:
@@ -186,7 +186,11 @@ def test_the_knee_reader_refuses_what_the_table_says(tmp_path: Path):
     expected = simulate(tmp_path / "out", kind="knee", count=47, damage=True, **SIZE)["damage"]
     found = {}
     for study in sorted((tmp_path / "out").iterdir()):
-        name = (study / "damage.txt").read_text().strip() if (study / "damage.txt").exists() else study.name
+        name = (
+            (study / "damage.txt").read_text(encoding="utf-8").strip()
+            if (study / "damage.txt").exists()
+            else study.name
+        )
         try:
             found[name] = "scored" if open_study(study).records.height == 2 else "cut short"
         except SourceError:

@@ -39,7 +39,7 @@ def broken(knees: Path, tmp_path: Path) -> Callable[[Callable[[h5py.File], objec
 
 def first_volume(folder: Path) -> Path:
     """The file of the first volume that was reviewed."""
-    name = (folder / "knee_file_list.csv").read_text().split()[0]
+    name = (folder / "knee_file_list.csv").read_text(encoding="utf-8").split()[0]
     return next(folder.rglob(f"{name}.h5"))
 
 

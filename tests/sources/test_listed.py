@@ -21,7 +21,7 @@ STATEMENT = {"identifier": "dev-850-0-1", "sentence": "Both are red."}
 
 def listed(path: Path, content: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return path
 
 
@@ -120,4 +120,4 @@ def test_a_changed_text_is_another_study(tmp_path):
 def test_every_simulated_question_is_an_entry(tmp_path):
     simulate(tmp_path / "out", questions=100, seed=1)
     path = tmp_path / "out/VQA-VS/IID-Test/IID-Test-Ques.json"
-    assert len(opened(Source(Settings(root=tmp_path)), path)) == len(json.loads(path.read_text()))
+    assert len(opened(Source(Settings(root=tmp_path)), path)) == len(json.loads(path.read_text(encoding="utf-8")))

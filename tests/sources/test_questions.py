@@ -58,7 +58,7 @@ def test_classes_are_answers_of_training_and_scores_are_votes(drawn, tmp_path):
     names = Source(Settings(root=drawn)).labels_in(tmp_path).classes
     assert set(names) == set(ANSWERS)
     home = drawn / "VQA-VS/Training"
-    first = json.loads((home / "Training-Ans.json").read_text())[0]
+    first = json.loads((home / "Training-Ans.json").read_text(encoding="utf-8"))[0]
     votes = {one: sum(each["answer"] == one for each in first["answers"]) for one in names}
     scores = {names[each["class"]]: each["score"] for each in records["soft_answer"][0]}
     assert scores == pytest.approx({one: min(count / 3, 1) for one, count in votes.items() if count})
@@ -74,7 +74,7 @@ def test_answers_outside_of_the_classes_count_nothing_and_stay(drawn, tmp_path):
 
 def test_shifted_sets_are_those_of_the_lists(drawn, tmp_path):
     records = ingest(drawn, tmp_path)
-    listed = json.loads((drawn / "VQA-VS/OOD-Test/QT/OOD-Test-QT-Ques.json").read_text())
+    listed = json.loads((drawn / "VQA-VS/OOD-Test/QT/OOD-Test-QT-Ques.json").read_text(encoding="utf-8"))
     tails = records.filter(pl.col("group_QT") == "tail")
     assert set(tails["study"]) == {f"question {one['question_id']}" for one in listed}
     assert set(tails["split"]) == {"test"}
@@ -83,7 +83,9 @@ def test_shifted_sets_are_those_of_the_lists(drawn, tmp_path):
 def test_objects_that_hold_the_lists_are_read_as_well(drawn, tmp_path):
     root = Path(shutil.copytree(drawn, tmp_path / "copy"))
     path = root / "VQA-VS/Val/Val-Ques.json"
-    path.write_text(json.dumps({"info": {}, "questions": json.loads(path.read_text())}))
+    path.write_text(
+        json.dumps({"info": {}, "questions": json.loads(path.read_text(encoding="utf-8"))}), encoding="utf-8"
+    )
     assert len(ingest(root, tmp_path)) == 200
 
 
@@ -94,8 +96,8 @@ def first(content: list[dict], **values) -> list[dict]:
 
 def changed(root: Path, name: str, change) -> None:
     path = root / name
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps(change(content)))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(change(content)), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_the_ideal_joint_is_best_in_distribution_and_the_product_worst_where_bot
 )
 def test_what_is_no_plain_json_is_one_clear_line(tmp_path, text, words):
     path = tmp_path / "list.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError, match=words) as caught:
         read_json_list(path)
     assert "\n" not in str(caught.value)
@@ -201,7 +203,7 @@ def rad(tmp_path: Path, **values) -> tuple[Path, list[dict]]:
     one = {"qid": 1, "phrase_type": "freeform", "image_name": "a.jpg", "question": "Is it?", "answer": "YES ",
            "answer_type": "Closed "}  # fmt: skip
     content = [one | values, one | {"qid": "2", "answer": "No"}]
-    (home / "VQA_RAD Dataset Public.json").write_text(json.dumps(content))
+    (home / "VQA_RAD Dataset Public.json").write_text(json.dumps(content), encoding="utf-8")
     return home, content
 
 

@@ -74,7 +74,7 @@ def wait_until(there: Callable[[], bool], what: str, log: Path) -> None:
         if there():
             return
         time.sleep(0.5)
-    raise AssertionError(f"{what} never answered:\n{log.read_text()[-3000:]}")
+    raise AssertionError(f"{what} never answered:\n{log.read_text(encoding='utf-8')[-3000:]}")
 
 
 def answers(address: str) -> bool:
@@ -90,7 +90,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Ca
     programs = postgres_programs()
     folder = Path(tempfile.mkdtemp(prefix="i2m2-postgres-"))
     word = folder / "word"
-    word.write_text(DATABASE_PASSWORD)
+    word.write_text(DATABASE_PASSWORD, encoding="utf-8")
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
         shutil.chown(word, "postgres")
@@ -124,7 +124,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Ca
 @contextmanager
 def mlflow_server(folder: Path, port: int, settings: Mapping[str, str], secrets: Mapping[str, str]) -> Iterator[Path]:
     """The service `mlflow` of the compose file: its environment, with `settings` of this machine, and its entrypoint. Yields its log."""
-    composed = yaml.safe_load((PROJECT / "docker" / "compose.yaml").read_text())["services"]["mlflow"]["environment"]
+    composed = yaml.safe_load((PROJECT / "docker" / "compose.yaml").read_text(encoding="utf-8"))["services"]["mlflow"][
+        "environment"
+    ]
     here = {
         "MLFLOW_ARTIFACTS_DESTINATION": f"file://{folder / 'artifacts'}",
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "basic_auth.ini"),
@@ -135,7 +137,7 @@ def mlflow_server(folder: Path, port: int, settings: Mapping[str, str], secrets:
         **settings,
     }
     for name, secret in secrets.items():
-        (folder / name.lower()).write_text(secret)
+        (folder / name.lower()).write_text(secret, encoding="utf-8")
         here[f"{name}_FILE"] = str(folder / name.lower())
     assert {*here} <= {*composed}, "the compose file no longer sets what the server needs"
     environment = os.environ | composed | here | {"HOST": "127.0.0.1", "WORKERS": "1", "PATH": path_with_us()}

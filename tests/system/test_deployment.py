@@ -37,7 +37,7 @@ exec tar --create --directory "$ARTIFACTS" .
 
 def test_a_backup_is_put_back_whole(server: Server, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "docker").write_text(ENGINE)
+    (tmp_path / "bin" / "docker").write_text(ENGINE, encoding="utf-8")
     (tmp_path / "bin" / "docker").chmod(0o755)
     environment = os.environ | {
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
@@ -47,7 +47,7 @@ def test_a_backup_is_put_back_whole(server: Server, tmp_path: Path) -> None:
         "ARTIFACTS": str(server.artifacts),
     }
     server.artifacts.mkdir(exist_ok=True)
-    (server.artifacts / "kept.txt").write_text("kept")
+    (server.artifacts / "kept.txt").write_text("kept", encoding="utf-8")
     server.query("CREATE TABLE kept AS SELECT generate_series(1, 100) AS number")
     for _ in range(2):  # the second would write over the first
         done = subprocess.run(
@@ -58,9 +58,9 @@ def test_a_backup_is_put_back_whole(server: Server, tmp_path: Path) -> None:
         )
         assert done.returncode == _, done.stderr
     server.query("DELETE FROM kept WHERE number > 7")
-    (server.artifacts / ".hidden").write_text("later")
-    (server.artifacts / "kept.txt").write_text("changed")
-    (server.artifacts / "later.txt").write_text("later")
+    (server.artifacts / ".hidden").write_text("later", encoding="utf-8")
+    (server.artifacts / "kept.txt").write_text("changed", encoding="utf-8")
+    (server.artifacts / "later.txt").write_text("later", encoding="utf-8")
     restore = ["sh", PROJECT / "docker" / "restore.sh"]
     for name in ("artifacts.tar", "database.dump"):  # cut off: refused before anything is taken away
         shutil.copytree(tmp_path / "backup", tmp_path / name)
@@ -73,6 +73,6 @@ def test_a_backup_is_put_back_whole(server: Server, tmp_path: Path) -> None:
         assert server.query("SELECT count(*) FROM kept").strip() == "7"
     subprocess.run([*restore, tmp_path / "backup"], env=environment, check=True)
     assert server.query("SELECT count(*), sum(number) FROM kept").strip() == "100|5050"
-    assert (server.artifacts / "kept.txt").read_text() == "kept"
+    assert (server.artifacts / "kept.txt").read_text(encoding="utf-8") == "kept"
     assert not any((server.artifacts / name).exists() for name in ("later.txt", ".hidden"))
     assert requests.get(f"{server.uri}/health", timeout=60).status_code == 200

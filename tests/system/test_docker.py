@@ -23,7 +23,7 @@ def tool(name: str) -> str:
 
 
 def services() -> dict[str, dict[str, object]]:
-    return yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+    return yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))["services"]
 
 
 def test_hadolint_has_nothing_to_say() -> None:
@@ -50,14 +50,14 @@ def test_every_service_is_pinned_hardened_and_watched(name: str) -> None:
 
 
 def test_no_password_stands_in_the_files_and_none_has_a_default() -> None:
-    text = (DOCKER / "compose.yaml").read_text()
+    text = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
     assert not [name for name in re.findall(r"\$\{(\w+)", text) if re.search("PASSWORD|KEY", name)]
     for service in services().values():
         named = {str(name): str(value) for name, value in dict(service["environment"]).items()}  # pyright: ignore
         secret = {name: value for name, value in named.items() if re.search("PASSWORD|KEY", name)}
         assert all(name.endswith("_FILE") and value.startswith("/run/secrets/") for name, value in secret.items())
         assert {value.rpartition("/")[2] for value in secret.values()} == set(service.get("secrets", []))  # pyright: ignore
-    names = re.findall(r"^(\w+)=(.*)$", (DOCKER / "env.example").read_text(), re.M)
+    names = re.findall(r"^(\w+)=(.*)$", (DOCKER / "env.example").read_text(encoding="utf-8"), re.M)
     assert not [name for name, _ in names if re.search("PASSWORD|KEY", name)]
     assert set(re.findall(r"\$\{(\w+)", text)) <= {name for name, _ in names}
 
@@ -68,7 +68,7 @@ def test_telemetry_is_off_wherever_mlflow_runs() -> None:
 
 
 def test_the_image_runs_as_a_plain_user_and_copies_only_what_exists() -> None:
-    stages = (DOCKER / "Dockerfile").read_text().split("\nFROM ")
+    stages = (DOCKER / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ")
     for stage in stages:
         if " AS server\n" in stage or stage.endswith(" AS i2m2\n") or "base AS i2m2\n" in stage:
             assert "USER 10001:10001" in stage
@@ -89,10 +89,10 @@ def test_the_server_has_the_ports_and_names_that_the_worker_uses() -> None:
 
 def test_the_environment_of_mlflow_run_is_the_lock() -> None:
     project = DOCKER.parent
-    assert yaml.safe_load((project / "MLproject").read_text())["python_env"] == "python_env.yaml"
-    wanted = yaml.safe_load((project / "python_env.yaml").read_text())
+    assert yaml.safe_load((project / "MLproject").read_text(encoding="utf-8"))["python_env"] == "python_env.yaml"
+    wanted = yaml.safe_load((project / "python_env.yaml").read_text(encoding="utf-8"))
     assert wanted["dependencies"] == ["-r requirements.lock", "."]
-    lock = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (project / "requirements.lock").read_text(), re.M))
+    lock = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (project / "requirements.lock").read_text(encoding="utf-8"), re.M))
     pinned = dict(each.split("==") for each in wanted["build_dependencies"])
     assert {name: lock.get(name, version) for name, version in pinned.items()} == pinned
 
@@ -103,13 +103,13 @@ def test_secrets_are_made_once_and_are_read_whatever_they_hold(tmp_path: Path) -
     contents: list[dict[str, str]] = []
     for _ in range(2):
         subprocess.run(["sh", tmp_path / "make_secrets.sh"], check=True)
-        contents.append({path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()})
+        contents.append({path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "secrets").iterdir()})
     assert contents[0] == contents[1]
-    assert set(contents[0]) == set(yaml.safe_load((DOCKER / "compose.yaml").read_text())["secrets"])
+    assert set(contents[0]) == set(yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))["secrets"])
     assert all(len(value) == 48 for value in contents[0].values())
     assert len(set(contents[0].values())) == len(contents[0])
     word = tmp_path / "secrets" / "odd"
-    word.write_text("p@ss%:/'\"$(touch x) word")
+    word.write_text("p@ss%:/'\"$(touch x) word", encoding="utf-8")
     environment = {
         "DATABASE": "postgresql+psycopg://mlflow@db:5432/mlflow",
         "DATABASE_PASSWORD_FILE": str(word),
@@ -120,7 +120,7 @@ def test_secrets_are_made_once_and_are_read_whatever_they_hold(tmp_path: Path) -
         command, env=environment, check=True, capture_output=True, text=True, cwd=tmp_path
     ).stdout.strip()
     assert urlsplit(said).hostname == "db"
-    assert unquote(urlsplit(said).password or "") == word.read_text()
+    assert unquote(urlsplit(said).password or "") == word.read_text(encoding="utf-8")
     assert not (tmp_path / "x").exists()
 
 
@@ -128,7 +128,7 @@ def test_secrets_are_made_once_and_are_read_whatever_they_hold(tmp_path: Path) -
 def test_a_secret_that_is_not_there_starts_nothing(content: str | None, reason: str, tmp_path: Path) -> None:
     word = tmp_path / "word"
     if content is not None:
-        word.write_text(content)
+        word.write_text(content, encoding="utf-8")
     environment = {"DATABASE_PASSWORD_FILE": str(word), "PATH": "/usr/bin:/bin"}
     command = ["sh", DOCKER / "with-secrets.sh", "echo", "started"]
     said = subprocess.run(command, env=environment, capture_output=True, text=True)

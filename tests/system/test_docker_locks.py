@@ -17,12 +17,12 @@ WITHOUT_HASH = r"torch|torchvision|triton|nvidia-.+|cuda-.+"  # from torch's own
 
 def image_python() -> str:
     """The images' Python version."""
-    return re.findall(r"^ARG PYTHON=([\d.]+)", (DOCKER / "Dockerfile").read_text(), re.M)[0]
+    return re.findall(r"^ARG PYTHON=([\d.]+)", (DOCKER / "Dockerfile").read_text(encoding="utf-8"), re.M)[0]
 
 
 def entries(name: str) -> list[str]:
     """A file's requirements, one string each with its hashes."""
-    lines = [line for line in (DOCKER / name).read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in (DOCKER / name).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return re.sub(r"\\\n\s+", "", "\n".join(lines)).splitlines()
 
 
@@ -44,7 +44,7 @@ def locked() -> dict[str, str]:
         "platform_machine": "x86_64",
         "os_name": "posix",
     }
-    wanted = [Requirement(line) for line in (PROJECT / "requirements.lock").read_text().splitlines()]
+    wanted = [Requirement(line) for line in (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitlines()]
     holds = [each for each in wanted if each.marker is None or each.marker.evaluate({**environment})]
     return {each.name: str(each.specifier).removeprefix("==") for each in holds}
 
@@ -61,18 +61,18 @@ def test_the_worker_installs_the_lock_but_for_torch_s_own_index() -> None:
 
 
 def test_uv_is_the_version_that_made_the_files() -> None:
-    version = re.findall(r"^UV=(\S+)$", (DOCKER / "lock_with_hashes.sh").read_text(), re.M)
+    version = re.findall(r"^UV=(\S+)$", (DOCKER / "lock_with_hashes.sh").read_text(encoding="utf-8"), re.M)
     assert pins("installer.lock") == {"uv": version[0]}, AGAIN
 
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_requirement_has_a_hash_and_the_image_asks_for_it(name: str) -> None:
     assert all(re.fullmatch(r"[\w.-]+==\S+( --hash=sha256:[0-9a-f]{64})+ ?", entry) for entry in entries(name))
-    text = (DOCKER / name).read_text()
+    text = (DOCKER / name).read_text(encoding="utf-8")
     assert f"Python {image_python()} on Linux x86_64" in text, AGAIN
     assert "://" not in text
     installs = re.findall(
-        rf"^RUN .*install .*--requirement {re.escape(name)}", (DOCKER / "Dockerfile").read_text(), re.M
+        rf"^RUN .*install .*--requirement {re.escape(name)}", (DOCKER / "Dockerfile").read_text(encoding="utf-8"), re.M
     )
     assert len(installs) == 1
     assert "--require-hashes" in installs[0]

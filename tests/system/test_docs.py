@@ -16,7 +16,7 @@ def test_the_command_line_reference_is_up_to_date():
     """Made in a process of its own, as `make docs` does: cyclopts names a part of it after the module that was started."""
     command = "import sys; from i2m2_med.cli import reference_page; sys.stdout.write(reference_page())"
     done = subprocess.run([sys.executable, "-X", "utf8", "-c", command], capture_output=True, text=True, check=True)
-    assert (ROOT / "docs" / "cli.md").read_text() == done.stdout, "run `make docs`"
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == done.stdout, "run `make docs`"
 
 
 def titles() -> set[str]:
@@ -42,5 +42,7 @@ def test_the_site_builds_and_stands_alone(tmp_path: Path):
     pages = sorted((tmp_path / "site").glob("*.html"))
     assert len(pages) > 10
     for page in pages:
-        fetched = re.findall(r'<(?:script|img|link)[^>]+(?:src|href)="(https?:[^"]+)"', page.read_text())
+        fetched = re.findall(
+            r'<(?:script|img|link)[^>]+(?:src|href)="(https?:[^"]+)"', page.read_text(encoding="utf-8")
+        )
         assert fetched == [], page.name

@@ -48,7 +48,7 @@ def secrets_of_tables(folder: Path) -> Secrets:
     for path in sorted(folder.glob("*.csv.gz")):
         if path.name.startswith(("CHARTEVENTS", "LABEVENTS", "D_")):
             continue  # the same ids again, and 10⁵ rows of them
-        with gzip.open(path, "rt", newline="") as file:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 for column, value in row.items():
                     take(found, column.upper(), value or "")
@@ -115,7 +115,7 @@ def leaks(place: Path, said: str, secrets: Secrets) -> dict[str, set[str]]:
 def key_is_kept(place: Path, said: str) -> None:
     key = place / "key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    word = key.read_text().strip()
+    word = key.read_text(encoding="utf-8").strip()
     assert len(word) == 64
     assert word not in said
     assert not [path for path, text in texts(place) if word in text]
@@ -131,8 +131,8 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
         store.execute("CREATE TABLE tags (value)")
         store.execute("INSERT INTO tags VALUES ('stay 142345')")
     pd.DataFrame({"when": ["2164-10-23 21:09:00"]}).to_parquet(tmp_path / "predictions.parquet")
-    (tmp_path / "log.txt").write_text("note: Patient was found at home and 0.142345 and x142345")
-    (tmp_path / "report.html").write_text("<td>file1000001.h5</td>")
+    (tmp_path / "log.txt").write_text("note: Patient was found at home and 0.142345 and x142345", encoding="utf-8")
+    (tmp_path / "report.html").write_text("<td>file1000001.h5</td>", encoding="utf-8")
     assert leaks(tmp_path, "nothing", secrets) == {
         "mlflow.db": {"142345"},
         "predictions.parquet": {"2164-10-23"},

@@ -60,7 +60,8 @@ def test_processes_with_other_settings_are_refused(tables: Path, tmp_path: Path)
     script = tmp_path / "uneven.py"
     script.write_text(
         "import os, sys\nfrom i2m2_med.cli import main\n"
-        f"sys.exit(main({arguments(tables)[2:]!r} + ['-s', 'training.epochs=' + str(2 + int(os.environ['RANK']))]))\n"
+        f"sys.exit(main({arguments(tables)[2:]!r} + ['-s', 'training.epochs=' + str(2 + int(os.environ['RANK']))]))\n",
+        encoding="utf-8",
     )
     done = run([*TORCHRUN, "2", str(script)], tmp_path / "work")
     assert done.returncode == 1

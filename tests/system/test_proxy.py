@@ -40,7 +40,7 @@ class Proxy:
 
 def composed_origins() -> str:
     """The origins that compose.yaml names where `docker/.env` names none."""
-    text = (PROJECT / "docker" / "compose.yaml").read_text()
+    text = (PROJECT / "docker" / "compose.yaml").read_text(encoding="utf-8")
     composed = yaml.safe_load(text)["services"]["mlflow"]["environment"]["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"]
     return re.sub(r"^\$\{MLFLOW_ORIGINS:-|\}$", "", composed)
 
@@ -56,7 +56,7 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
 def write_site(folder: Path, port: int, server: int, certificate: Path, key: Path) -> Path:
     """docker/nginx.conf with this machine's ports and certificate, inside the main file that Debian's package brings."""
-    site = (PROJECT / "docker" / "nginx.conf").read_text()
+    site = (PROJECT / "docker" / "nginx.conf").read_text(encoding="utf-8")
     for there, here in {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "/etc/ssl/certs/mlflow.pem": str(certificate),
@@ -65,11 +65,11 @@ def write_site(folder: Path, port: int, server: int, certificate: Path, key: Pat
     }.items():
         assert site.count(there) == 1, there
         site = site.replace(there, here)
-    (folder / "site.conf").write_text(site)
+    (folder / "site.conf").write_text(site, encoding="utf-8")
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     main = f"pid {folder}/pid; events {{}} http {{ access_log {folder}/access; {places} include {folder}/site.conf; }}"
-    (folder / "main.conf").write_text(main)
+    (folder / "main.conf").write_text(main, encoding="utf-8")
     return folder / "main.conf"
 
 

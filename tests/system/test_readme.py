@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[2]
 
 def commands() -> list[str]:
     """The lines of the `sh` blocks, without their comments."""
-    blocks = re.findall(r"```sh\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
 

@@ -151,14 +151,16 @@ def test_the_served_model_gives_the_numbers_of_score(server: Server, story: Stor
 def test_mlflow_models_predict_gives_the_numbers_of_score(server: Server, story: Story, tmp_path: Path) -> None:
     asked = tmp_path / "asked.json"
     records = [{"study": str(story.studies / name)} for name in ("study0", "study1")]
-    asked.write_text(json.dumps({"dataframe_records": records}))
+    asked.write_text(json.dumps({"dataframe_records": records}), encoding="utf-8")
     command = [str(BIN / "mlflow"), "models", "predict", "-m", "models:/knee@champion", "--env-manager", "local"]
     environment = server.environment("trainer", story.folder / "work") | {"I2M2_STUDIES": str(story.studies)}
     done = subprocess.run(
         [*command, "-i", str(asked), "-o", str(tmp_path / "said.json")], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    same_numbers(pd.DataFrame(json.loads((tmp_path / "said.json").read_text())["predictions"]), story.scores)
+    same_numbers(
+        pd.DataFrame(json.loads((tmp_path / "said.json").read_text(encoding="utf-8"))["predictions"]), story.scores
+    )
 
 
 def same_numbers(served: pd.DataFrame, scored: pd.DataFrame) -> None:
@@ -210,7 +212,7 @@ def test_mlflow_run_reaches_the_same_server(server: Server, story: Story) -> Non
 
 def test_no_password_is_in_any_log_or_list_of_processes(server: Server, story: Story) -> None:
     del story
-    texts = [path.read_text(errors="replace") for path in server.folder.glob("*log*")]
+    texts = [path.read_text(errors="replace", encoding="utf-8") for path in server.folder.glob("*log*")]
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             texts.append(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))

@@ -19,7 +19,7 @@ def found(place: Path, **dials: float) -> tuple[pd.DataFrame, pd.DataFrame, dict
     run = train("table_demo", set_=(f"source.root={place / 'data'}",))["runs"][0]
     diagnose(run, out=place / "diagnosis")
     relation = pd.read_csv(place / "diagnosis" / "dependence.csv").query("kind == 'inter'").set_index("shuffled")
-    ideal = json.loads((place / "data" / "ideal.json").read_text())["nats"]["diagnosis"]
+    ideal = json.loads((place / "data" / "ideal.json").read_text(encoding="utf-8"))["nats"]["diagnosis"]
     return pd.read_csv(place / "diagnosis" / "interaction.csv").set_index("kind"), relation, ideal
 
 

@@ -100,7 +100,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_checkout_wheel_and_source_archive_are_the_same_code(clone, tmp_path):
     commit = subprocess.check_output(["git", "-C", str(clone), "rev-parse", "HEAD"], text=True).strip()
     (clone / "build" / "lib" / "i2m2_med").mkdir(parents=True)
-    (clone / "build" / "lib" / "i2m2_med" / "stale.py").write_text("of an earlier build")
+    (clone / "build" / "lib" / "i2m2_med" / "stale.py").write_text("of an earlier build", encoding="utf-8")
     whole = asked(tmp_path, built(clone, tmp_path / "wheel", "--wheel"))
     archived = asked(tmp_path, built(clone, tmp_path / "archive"))  # the archive first, the wheel from it, without git
     (archive,) = (tmp_path / "archive").glob("*.tar.gz")

@@ -107,7 +107,7 @@ def portable(run: RunConfig) -> dict[str, Any]:
 def save_model(predictor: Predictor, folder: Path) -> None:
     """Write the model folder, whole or not at all."""
     with replace_folder(folder) as beside:
-        (beside / "config.yaml").write_text(write_yaml(portable(predictor.run)))
+        (beside / "config.yaml").write_text(write_yaml(portable(predictor.run)), encoding="utf-8")
         tensors = {name: tensor.contiguous().cpu() for name, tensor in predictor.model.state_dict().items()}
         save_file(tensors, beside / "weights.safetensors")
         write_json(beside / "state.json", predictor.state)

@@ -69,7 +69,7 @@ def locked(lock: Path) -> dict[str, str]:
     """`name: version` of the lock's lines that apply to this machine."""
     from packaging.requirements import Requirement
 
-    lines = (line.strip() for line in lock.read_text().splitlines())
+    lines = (line.strip() for line in lock.read_text(encoding="utf-8").splitlines())
     wanted = [Requirement(line.split(" --hash")[0]) for line in lines if line and line[0] not in "#-"]
     return {
         each.name.lower().replace("_", "-"): next(iter(each.specifier)).version

@@ -29,7 +29,7 @@ def check_signed(run: FoundRun) -> list[Check]:
     """The signature, then every artifact, column, parameter, metric and tag. A run of an older release has no list: noted."""
     kept = _kept(run)
     try:
-        listed = json.loads(download(run, NAME).read_text())
+        listed = json.loads(download(run, NAME).read_text(encoding="utf-8"))
     except Missing:
         if kept or "i2m2.ticket" in run.tags:
             return [Check("signed list", "in the run", "gone", "DIFFERS")]
@@ -97,4 +97,4 @@ def _kept(run: FoundRun) -> Any:
     """The workspace's own copy of the run's list, by the run's id: in the store the ticket may have been taken out, or another's put in."""
     outbox = outbox_of(run.run_id)
     path = kept_copy(outbox.ticket if outbox.noted("run") else run.tags.get("i2m2.ticket", run.run_id))
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

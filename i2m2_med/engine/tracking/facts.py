@@ -72,7 +72,7 @@ def texts_of(config: dict[str, Any], manifest: dict[str, Any], origins: dict[str
     if origins:
         texts["config_origins.json"] = json.dumps(origins, indent=2)
     if lock := provenance.lock_file():
-        texts[lock.name] = lock.read_text()
+        texts[lock.name] = lock.read_text(encoding="utf-8")
     return [
         {"kind": "tags", "values": {"i2m2.machine": provenance.machine_digest(machine)}},
         *({"kind": "text", "name": name, "text": text} for name, text in texts.items()),

@@ -43,7 +43,7 @@ def outbox_of(run: str) -> "Outbox":
     """The outbox of a run, named by its ticket or its id in the store."""
     if not (spool() / run).is_dir():
         for note in spool().glob("*/run"):
-            if note.read_text() == run:
+            if note.read_text(encoding="utf-8") == run:
                 return Outbox(note.parent)
     return Outbox(spool() / run)
 
@@ -84,14 +84,14 @@ class Outbox:
         self.folder.mkdir(parents=True, exist_ok=True)
         if "path" in event:
             event = event | {"path": str(self._copy(Path(event["path"])))}
-        with (self.folder / "events.jsonl").open("a") as file:
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
     def waiting(self) -> Iterator[Event]:
         """The events in the order in which they happened. A line that was cut off by a crash is the last, and is left out."""
         if not self.holds_any():
             return
-        for line in (self.folder / "events.jsonl").read_text().splitlines(keepends=True):
+        for line in (self.folder / "events.jsonl").read_text(encoding="utf-8").splitlines(keepends=True):
             if line.endswith("\n"):
                 yield json.loads(line)
 
@@ -110,12 +110,12 @@ class Outbox:
         """Remember a word about this run, such as its id; whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with replace_file(self.folder / name) as beside:
-            beside.write_text(value)
+            beside.write_text(value, encoding="utf-8")
 
     def noted(self, name: str) -> str | None:
         """Return the note that was kept under `name`; None where there is none."""
         path = self.folder / name
-        return path.read_text() if path.exists() else None
+        return path.read_text(encoding="utf-8") if path.exists() else None
 
     def discard(self) -> None:
         """Delete the run's folder."""
@@ -127,7 +127,7 @@ class Outbox:
         path = self.folder / "events.jsonl"
         if sent < len(events):
             with replace_file(path) as beside:
-                beside.write_text("".join(json.dumps(event) + "\n" for event in events[sent:]))
+                beside.write_text("".join(json.dumps(event) + "\n" for event in events[sent:]), encoding="utf-8")
         else:
             path.unlink(missing_ok=True)
             shutil.rmtree(self.folder / "files", ignore_errors=True)

@@ -171,7 +171,7 @@ def lock_place() -> str:
     folder = lock_folder()
     folder.mkdir(parents=True, exist_ok=True)
     boot = Path("/proc/sys/kernel/random/boot_id")
-    machine = boot.read_text().strip() if boot.exists() else f"{psutil.boot_time():.0f}"
+    machine = boot.read_text(encoding="utf-8").strip() if boot.exists() else f"{psutil.boot_time():.0f}"
     place = folder.stat()
     return hashlib.sha256(f"{machine} {place.st_dev} {place.st_ino} {os.name}".encode()).hexdigest()[:16]
 

@@ -22,7 +22,9 @@ def hide(content: Any, keys: Mapping[tuple[str, ...], str], workspace: Path) -> 
         if not tokens.items() <= {place: token for token, place in known.items()}.items():
             with replace_file(workspace / FILE) as beside:
                 beside.touch(mode=0o600)
-                beside.write_text(json.dumps(known | {token: place for place, token in tokens.items()}, indent=2))
+                beside.write_text(
+                    json.dumps(known | {token: place for place, token in tokens.items()}, indent=2), encoding="utf-8"
+                )
     return put(content, {at: tokens[place] for at, place in keys.items()}, ())
 
 
@@ -49,4 +51,4 @@ def show(content: Any, known: Mapping[str, str]) -> Any:
 def read_places(workspace: Path) -> dict[str, str]:
     """Token → path, as the workspace keeps them."""
     path = workspace / FILE
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -82,7 +82,7 @@ class Record:
 def read_record(outbox: Outbox) -> Record:
     """The record of a run as its folder has it; a line that was cut off by a crash is left out."""
     record, path = Record(), outbox.folder / "record.jsonl"
-    for line in path.read_text().splitlines(keepends=True) if path.exists() else ():
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else ():
         if line.endswith("\n"):
             record.add(json.loads(line))
     return record
@@ -93,7 +93,7 @@ def write_down(outbox: Outbox, record: Record, event: Event) -> None:
     noted = note_of(event)
     record.add(noted)
     outbox.folder.mkdir(parents=True, exist_ok=True)
-    with (outbox.folder / "record.jsonl").open("a") as file:
+    with (outbox.folder / "record.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(noted) + "\n")
 
 

@@ -292,7 +292,7 @@ SHOWN = ("train_loss", "valid_nll", "valid_auroc")
 def read_note(folder: Path) -> dict[str, Any]:
     """Return the note that an earlier call left of a paradigm and seed; empty where there was none."""
     path = folder / "note.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def is_done(folder: Path, paradigm: str, seed: int) -> bool:

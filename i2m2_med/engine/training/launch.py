@@ -67,14 +67,14 @@ def work(arguments: list[str], quiet: bool, as_json: bool, folder: str) -> dict[
     except Exception as error:
         with redirect_stderr(io.StringIO()) as said:
             code, _ = cli.explain(error)
-        (Path(folder) / os.environ["RANK"]).write_text(said.getvalue())
+        (Path(folder) / os.environ["RANK"]).write_text(said.getvalue(), encoding="utf-8")
         sys.exit(code)
     return result if isinstance(result, dict) else {}
 
 
 def explain(error: ChildFailedError, folder: Path, n_processes: int) -> dict[str, Any]:
     """Say why the first process ended that did not end because another had; all have been ended."""
-    said = [file.read_text().strip() for file in sorted(folder.glob("[0-9]*"))]
+    said = [file.read_text(encoding="utf-8").strip() for file in sorted(folder.glob("[0-9]*"))]
     own = [text for text in said if PEER_ENDED not in text]
     rank, first = error.get_first_failure()
     if own:

@@ -16,7 +16,7 @@ ORIGIN = "origin.json"
 def note_origin(folder: Path) -> None:
     """Write down what makes the checkpoints of `folder`; `several` where it is gone on with by other code, packages or machine."""
     now, path = made_by(), folder / ORIGIN
-    known = json.loads(path.read_text())["made_by"] if path.exists() else now
+    known = json.loads(path.read_text(encoding="utf-8"))["made_by"] if path.exists() else now
     write_json(path, {"made_by": known if known == now else "several"})
 
 
@@ -36,8 +36,16 @@ def take_over(trained: Path, folder: Path) -> list[str]:
         return []
     try:
         with sole_user(trained.with_name(f"{trained.name}.lock")):
-            made = json.loads((trained / ORIGIN).read_text())["made_by"] if (trained / ORIGIN).exists() else ""
-            notes = [path for path in sorted(trained.glob("*/note.json")) if json.loads(path.read_text()).get("done")]
+            made = (
+                json.loads((trained / ORIGIN).read_text(encoding="utf-8"))["made_by"]
+                if (trained / ORIGIN).exists()
+                else ""
+            )
+            notes = [
+                path
+                for path in sorted(trained.glob("*/note.json"))
+                if json.loads(path.read_text(encoding="utf-8")).get("done")
+            ]
             if made != made_by() or not notes:
                 return []
             for stage in [*trained.glob("stages/*"), *trained.glob("fold-*/stages/*")]:

@@ -117,12 +117,12 @@ def write_annotations(
     for volume in reviewed if anatomy.normal else ():
         assert anatomy.normal
         rows += [] if volume.latents.classes.any() else [of_study(volume.name, anatomy.normal)]
-    with (folder / f"{anatomy.name}.csv").open("w", newline="") as file:
+    with (folder / f"{anatomy.name}.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows)
     names = "\n".join(volume.name for volume in reviewed)
-    (folder / f"{anatomy.name}_file_list.csv").write_text(names + anatomy.list_ends)
+    (folder / f"{anatomy.name}_file_list.csv").write_text(names + anatomy.list_ends, encoding="utf-8")
 
 
 def of_study(name: str, finding: str) -> Row:
@@ -177,4 +177,4 @@ def write_clinical(path: Path, patients: Sequence[str], seed: int) -> None:
     for patient in patients:
         age, bmi, sex = rng.normal(45, 14), rng.normal(26, 4), "f" if rng.random() < 0.5 else "m"
         lines.append(f"{patient},{age:.0f},{bmi:.1f},{sex}")
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

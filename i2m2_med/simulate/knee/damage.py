@@ -69,7 +69,7 @@ def truncated(name: str) -> Callable[[Path, Path], None]:
 
 
 def text_instead(study: Path, _: Path) -> None:
-    (study / "kspace.h5").write_text("<html><body>502 Bad Gateway</body></html>\n")
+    (study / "kspace.h5").write_text("<html><body>502 Bad Gateway</body></html>\n", encoding="utf-8")
 
 
 def external_link(file: h5py.File, neighbour: Path) -> None:

@@ -55,7 +55,7 @@ def write_named_kspace(folder: Path, study: KneeStudy) -> None:
     """Two volumes of one study, and `study.yaml` to say which one counts."""
     write_volume(folder / "first_try.h5", study.volume, study.kspace[:, :, ::-1], coils=1)
     write_volume(folder / "repeated.h5", study.volume, study.kspace, coils=1)
-    (folder / "study.yaml").write_text("kspace: repeated.h5\n")
+    (folder / "study.yaml").write_text("kspace: repeated.h5\n", encoding="utf-8")
 
 
 def write_raw(folder: Path, study: KneeStudy) -> None:
@@ -134,14 +134,14 @@ def write_magnitude(folder: Path, study: KneeStudy) -> None:
 def write_phase(folder: Path, study: KneeStudy) -> None:
     """`phase.nii.gz` alone, and the sidecar that says its unit."""
     write_nifti(folder / "phase.nii.gz", np.angle(study.images))
-    (folder / "phase.json").write_text(SIDECAR)
+    (folder / "phase.json").write_text(SIDECAR, encoding="utf-8")
 
 
 def write_bids_pair(folder: Path, study: KneeStudy) -> None:
     """The pair under BIDS names."""
     write_nifti(folder / "sub-01_part-mag_PDw.nii.gz", np.abs(study.images))
     write_nifti(folder / "sub-01_part-phase_PDw.nii.gz", np.angle(study.images))
-    (folder / "sub-01_part-phase_PDw.json").write_text(SIDECAR)
+    (folder / "sub-01_part-phase_PDw.json").write_text(SIDECAR, encoding="utf-8")
 
 
 PATTERNS: dict[str, Callable[[Path, KneeStudy], None]] = {

@@ -111,4 +111,4 @@ def write_wfdb(path: Path, millivolts: Array, at: str) -> None:
     for lead, column in zip(LEADS, raw.T, strict=False):  # a shorter record has the first leads
         checksum = (int(column.astype(np.int64).sum()) + 32_768) % 65_536 - 32_768
         lines.append(f"{path.name}.dat 16 {GAIN}.0(0)/mV 16 0 {column[0]} {checksum} 0 {lead}")
-    path.with_suffix(".hea").write_text("\n".join([*lines, "# synthetic"]) + "\n")
+    path.with_suffix(".hea").write_text("\n".join([*lines, "# synthetic"]) + "\n", encoding="utf-8")

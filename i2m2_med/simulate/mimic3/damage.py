@@ -13,7 +13,7 @@ def series_damage(change: Callable[[list[str]], list[str]]) -> Callable[[Path, P
 
     def inflict(study: Path, _: Path) -> None:
         path = study / "series.csv"
-        path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+        path.write_text("\n".join(change(path.read_text(encoding="utf-8").splitlines())) + "\n", encoding="utf-8")
 
     return inflict
 
@@ -28,7 +28,7 @@ def encoded(encoding: str) -> Callable[[Path, Path], None]:
 
     def inflict(study: Path, _: Path) -> None:
         path = study / "series.csv"
-        path.write_bytes(path.read_text().replace("degC", "°C").encode(encoding))
+        path.write_bytes(path.read_text(encoding="utf-8").replace("degC", "°C").encode(encoding))
 
     return inflict
 
@@ -38,8 +38,8 @@ def static_damage(old: str, new: str) -> Callable[[Path, Path], None]:
 
     def inflict(study: Path, _: Path) -> None:
         path = study / "static.json"
-        start, _key, rest = path.read_text().partition(old)
-        path.write_text(start + new + rest[rest.index(",") :])
+        start, _key, rest = path.read_text(encoding="utf-8").partition(old)
+        path.write_text(start + new + rest[rest.index(",") :], encoding="utf-8")
 
     return inflict
 
@@ -48,7 +48,7 @@ def static_is(text: str) -> Callable[[Path, Path], None]:
     """`static.json` holds something else."""
 
     def inflict(study: Path, _: Path) -> None:
-        (study / "static.json").write_text(text)
+        (study / "static.json").write_text(text, encoding="utf-8")
 
     return inflict
 

@@ -60,7 +60,7 @@ def write_series(folder: Path, rng: np.random.Generator) -> None:
                 rows.append((hour, concept, round(value * 1.8 + 32, digits), "degF"))
             else:
                 rows.append((hour, concept, round(value, digits) if digits else round(value), unit))
-    with (folder / "series.csv").open("w", newline="") as file:
+    with (folder / "series.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("time", "concept", "value", "unit"))
         writer.writerows(sorted(rows))
@@ -75,7 +75,7 @@ def write_static(folder: Path, rng: np.random.Generator) -> None:
         "metastatic_cancer": bool(rng.random() < 0.08),
         "admission_type": str(rng.choice(ADMISSIONS)),
     }
-    (folder / "static.json").write_text(json.dumps(static, indent=2) + "\n")
+    (folder / "static.json").write_text(json.dumps(static, indent=2) + "\n", encoding="utf-8")
 
 
 def write_notes(folder: Path, rng: np.random.Generator) -> None:
@@ -84,4 +84,4 @@ def write_notes(folder: Path, rng: np.random.Generator) -> None:
     for start in np.arange(1, 24, 24 / rng.integers(2, 5)):
         hour = start + rng.uniform(0, 4)
         text = nursing_text(rng.random(3) < 0.5, rng)
-        (folder / "notes" / f"{hour:07.3f}_nursing.txt").write_text(text)
+        (folder / "notes" / f"{hour:07.3f}_nursing.txt").write_text(text, encoding="utf-8")

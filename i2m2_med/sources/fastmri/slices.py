@@ -143,7 +143,7 @@ def kept_facts(files: VolumeFiles, cache: Path, choice: Choice = ONLY_IMAGE) -> 
     known = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files.content]
     kept = cache / "volumes" / f"{digest(['volume 10', known, choice.model_dump()])[:32]}.json"
     if kept.exists():
-        return Volume.model_validate_json(kept.read_text())
+        return Volume.model_validate_json(kept.read_text(encoding="utf-8"))
     volume = inspect(files, choice)
     write_json(kept, volume.model_dump())
     return volume

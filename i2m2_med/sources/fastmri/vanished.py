@@ -12,7 +12,7 @@ from i2m2_med.sources.source import Flow
 def refuse_vanished(root: Path, absent: Iterable[str], cache: Path, flow: Flow) -> None:
     """Refuse each volume of `absent` (listed, without a file) that had one when `root` was last prepared."""
     kept = _kept(root, cache)
-    known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+    known: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     gone = [known[name] for name in absent if name in known]
     more = f" So are {len(gone) - 1} more." if len(gone) > 1 else ""
     for file in gone:

@@ -69,7 +69,7 @@ class Source(mimic3.Source):
 
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:
         tables = self.as_tables(cache, progress)
-        conversion = json.loads((tables / REMARKS).read_text())
+        conversion = json.loads((tables / REMARKS).read_text(encoding="utf-8"))
         flow.remarks += conversion["remarks"]
         flow.synthetic |= any(is_simulated(path) for path in data_files(self.settings.root))
         content = {**self.settings.model_dump(exclude={"codes"}), "name": "mimic3", "root": tables}

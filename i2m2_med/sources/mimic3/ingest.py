@@ -89,7 +89,7 @@ def ingest_table(path: Path, name: str, cache: Path, progress: Progress) -> Inge
         progress.say(f"reading {path.name}")
         counts = convert(path, name, table, items, kept)
         write_json(counted, counts)
-    return Ingested(kept, json.loads(counted.read_text()))
+    return Ingested(kept, json.loads(counted.read_text(encoding="utf-8")))
 
 
 def convert(path: Path, name: str, table: Table, items: list[int], out: Path) -> dict[str, Any]:

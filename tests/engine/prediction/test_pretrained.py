@@ -166,7 +166,7 @@ def hostile(kind: str, folder: Path) -> Path:
         (folder / "bundle" / "models" / "model.pt").symlink_to(saved(other_state(), folder / "out.pt"))
         path = folder / "bundle"
     elif kind == "text":
-        path.write_text("no weights")
+        path.write_text("no weights", encoding="utf-8")
     elif kind == "other shape":
         saved({**other_state(), "4.weight": torch.zeros(7, 27)}, path)
     elif kind == "other names":

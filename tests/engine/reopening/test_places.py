@@ -14,7 +14,7 @@ def test_places_that_a_model_folder_withholds_come_back(tmp_path: Path):
     settings = (f"source.root={tmp_path}", f"modalities.columns.clinical.table={table}", f"split.file={split}")
     stored, _ = load_config("knee_clinical", settings)
     withheld = tmp_path / "config.yaml"
-    withheld.write_text(write_yaml(portable(stored)))
-    assert str(tmp_path) not in withheld.read_text()
+    withheld.write_text(write_yaml(portable(stored)), encoding="utf-8")
+    assert str(tmp_path) not in withheld.read_text(encoding="utf-8")
     again = with_places(read_portable(withheld), stored)
     assert (again.source, again.split, again.modalities) == (stored.source, stored.split, stored.modalities)

@@ -28,7 +28,7 @@ def finished(opening: Callable[..., Any], store: str, tmp_path: Path) -> FoundRu
     """A finished run with a table, a report, a curve and a result."""
     TABLE.to_parquet(tmp_path / "predictions.parquet")
     (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "report.html").write_text("AUROC 0.6")
+    (tmp_path / "report" / "report.html").write_text("AUROC 0.6", encoding="utf-8")
     with opening(config={"training": {"learning_rate": 1e-3, "epochs": 8}}) as run:
         for step, value in enumerate([0.75, float("nan"), 0.5], start=1):
             run.epoch(step, {"valid_nll": value})
@@ -50,7 +50,7 @@ def caught(run: FoundRun) -> dict[str, str]:
 
 def test_an_untouched_run_is_as_signed(finished: FoundRun) -> None:
     assert verdicts(finished) == {"same"}
-    listed = json.loads(download(finished, NAME).read_text())
+    listed = json.loads(download(finished, NAME).read_text(encoding="utf-8"))
     assert {*listed["artifacts"]} == {*artifact_names(finished)} - {NAME}
     assert {*listed["columns"]["predictions.parquet"]} == {*TABLE}
 
@@ -68,8 +68,8 @@ def change_table(**columns: list[Any]) -> Callable[[FoundRun], None]:
 def replace_text(name: str, old: str, new: str) -> Callable[[FoundRun], None]:
     def change(run: FoundRun) -> None:
         path = download(run, name)
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
+        assert old in path.read_text(encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
     return change
 
@@ -95,8 +95,8 @@ def forge_all(run: FoundRun) -> None:
     replace_text("config.yaml", "0.001", "0.01")(run)
     sql("UPDATE params SET value = '0.01' WHERE key = 'training.learning_rate' AND run_uuid = ?")(run)
     path = download(run, NAME)
-    listed = json.loads(path.read_text())
-    path.write_text(json.dumps(listed | {"key": "0" * 16, "signature": "1" * 64}))
+    listed = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(listed | {"key": "0" * 16, "signature": "1" * 64}), encoding="utf-8")
 
 
 FORGERIES: dict[str, tuple[Callable[[FoundRun], None], set[str]]] = {
@@ -112,10 +112,15 @@ FORGERIES: dict[str, tuple[Callable[[FoundRun], None], set[str]]] = {
         {"parameters"},
     ),
     "a replaced report": (replace_text("report/report.html", "0.6", "0.9"), {"artifacts"}),
-    "an emptied manifest": (lambda run: download(run, "manifest.json").write_text("{}") and None, {"artifacts"}),
+    "an emptied manifest": (
+        lambda run: download(run, "manifest.json").write_text("{}", encoding="utf-8") and None,
+        {"artifacts"},
+    ),
     "an artifact taken out": (lambda run: download(run, "report/report.html").unlink(), {"artifacts"}),
     "an artifact put in": (
-        lambda run: download(run, "report/report.html").with_name("more.html").write_text("x") and None,
+        lambda run: (
+            download(run, "report/report.html").with_name("more.html").write_text("x", encoding="utf-8") and None
+        ),
         {"artifacts"},
     ),
     "a validation metric, curve and last value": (
@@ -138,7 +143,7 @@ FORGERIES: dict[str, tuple[Callable[[FoundRun], None], set[str]]] = {
     "what calibration did": (lambda run: connect(run.uri).delete_tag(run.run_id, "calibrated"), {"tags"}),
     "the list taken out": (lambda run: download(run, NAME).unlink(), {"signed list"}),
     "the list and all that speaks of it taken out": (downgrade, {"signed list"}),
-    "the list damaged": (lambda run: download(run, NAME).write_text("[]") and None, {"signed list"}),
+    "the list damaged": (lambda run: download(run, NAME).write_text("[]", encoding="utf-8") and None, {"signed list"}),
     "the list put right": (replace_text(NAME, '"signature": "', '"signature": "0'), {"signed list"}),
     "all of it forged": (forge_all, {"signed list", "artifacts", "parameters"}),
 }

@@ -117,7 +117,7 @@ def write(run: Tracker, saved: Path, tmp_path: Path, who: str, at: Callable[[str
     at(f"{who} artifact")
     report = tmp_path / f"{who} report"
     report.mkdir()
-    (report / "report.html").write_text(f"of the {who}")
+    (report / "report.html").write_text(f"of the {who}", encoding="utf-8")
     run.artifact(report / "report.html")
     shutil.copytree(report, report / "figures")
     run.artifact(report / "figures", "more")
@@ -133,8 +133,8 @@ def whole(run: FoundRun) -> None:
     assert run.status == "FINISHED"
     history = sorted((each.step, each.value) for each in client.get_metric_history(run.run_id, "loss"))
     assert history == [(step, 1 / step) for step in range(1, 4)]
-    assert download(run, "report.html").read_text() == f"of the {who}"
-    assert download(run, "more/figures/report.html").read_text() == f"of the {who}"
+    assert download(run, "report.html").read_text(encoding="utf-8") == f"of the {who}"
+    assert download(run, "more/figures/report.html").read_text(encoding="utf-8") == f"of the {who}"
     logged = client.search_logged_models([client.get_run(run.run_id).info.experiment_id])
     assert [each.status.value for each in logged if each.source_run_id == run.run_id] == ["READY"]
     assert len(client.get_run(run.run_id).outputs.model_outputs) == 1

@@ -20,14 +20,15 @@ def test_no_path_or_address_of_a_config_goes_to_the_store_and_the_workspace_know
     network = f"{{_target_: i2m2_med.experts.HuggingFaceNotes, folder: '{weights}'}}"
     (tmp_path / "c.yaml").write_text(
         f'task: t\nsource: {{name: fastmri, root: "{root}", reviewed: "{root}/list.csv"}}\n'
-        f"experts: {{a: {{reads: [magnitude], network: {network}}}}}\ntracking: {{uri: '${{STORE}}/mlflow'}}\n"
+        f"experts: {{a: {{reads: [magnitude], network: {network}}}}}\ntracking: {{uri: '${{STORE}}/mlflow'}}\n",
+        encoding="utf-8",
     )
     run, _ = load_config(str(tmp_path / "c.yaml"))
     content = placed(run)
     for secret in ("Mayer", "Schmidt", "hunter2", "anna", str(tmp_path)):
         assert secret not in json.dumps(content)
     assert content == placed(run)
-    (tmp_path / "stored.yaml").write_text(json.dumps(content))
+    (tmp_path / "stored.yaml").write_text(json.dumps(content), encoding="utf-8")
     again = read_portable(tmp_path / "stored.yaml", names_data=True)
     assert (again.source, again.tracking, again.experts) == (run.source, run.tracking, run.experts)
     assert stat.S_IMODE((tmp_path / "work" / "places.json").stat().st_mode) == 0o600

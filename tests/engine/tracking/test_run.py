@@ -41,9 +41,9 @@ def test_a_run_says_where_it_came_from(store: str, opening: Opening) -> None:
     assert found.tags["note"] == "1"
     assert {"i2m2.commit", "i2m2.dirty", "i2m2.lock_sha256", "i2m2.machine", "i2m2.code_sha256"} <= found.tags.keys()
     assert found.tags["mlflow.note.content"].startswith("i2m2 on knee, seed 3, data abababababab, code ")
-    assert yaml.safe_load(download(found, "config.yaml").read_text()) == {"a": {"b": 1}}
-    assert json.loads(download(found, "config_origins.json").read_text()) == {"a.b": "line 3"}
-    environment = json.loads(download(found, "environment.json").read_text())
+    assert yaml.safe_load(download(found, "config.yaml").read_text(encoding="utf-8")) == {"a": {"b": 1}}
+    assert json.loads(download(found, "config_origins.json").read_text(encoding="utf-8")) == {"a.b": "line 3"}
+    environment = json.loads(download(found, "environment.json").read_text(encoding="utf-8"))
     assert environment["packages"]["mlflow"]
     assert environment["machine"]["cores"] == os.cpu_count()
 
@@ -57,13 +57,14 @@ def test_the_data_are_an_input_of_the_run_and_name_no_file(store: str, opening: 
         split: (f"knee {split}", ("ab" * 32)[:36]) for split in ("train", "test")
     }
     assert json.loads(logged["test"].profile) == {"samples": 3}
-    everything = (
-        "".join(one.profile + one.source for one in logged.values())
-        + download(find_run(store, run.run_id), "manifest.json").read_text()
-    )
+    everything = "".join(one.profile + one.source for one in logged.values()) + download(
+        find_run(store, run.run_id), "manifest.json"
+    ).read_text(encoding="utf-8")
     assert "file1000417" not in everything
     assert "p1" not in everything
-    assert json.loads(download(find_run(store, run.run_id), "manifest.json").read_text())["n_files"] == 1
+    assert (
+        json.loads(download(find_run(store, run.run_id), "manifest.json").read_text(encoding="utf-8"))["n_files"] == 1
+    )
 
 
 def test_metrics_keep_their_step_and_odd_values(store: str, opening: Opening) -> None:
@@ -166,10 +167,10 @@ def test_artifacts_and_the_model(store: str, opening: Opening, tmp_path: Path) -
     assert download(found, "model/weights.safetensors").read_bytes() == b"w"
     outputs = connect(store).get_run(run.run_id).outputs.model_outputs
     saved = Path(connect(store).get_logged_model(outputs[0].model_id).artifact_location.removeprefix("file://"))
-    described = yaml.safe_load((saved / "MLmodel").read_text())
+    described = yaml.safe_load((saved / "MLmodel").read_text(encoding="utf-8"))
     assert described["run_id"] == run.run_id
     assert described["flavors"]["python_function"]["model_code_path"].endswith("pyfunc_model.py")
-    assert all("==" in line for line in (saved / "requirements.txt").read_text().splitlines())
+    assert all("==" in line for line in (saved / "requirements.txt").read_text(encoding="utf-8").splitlines())
     assert [path.suffix for path in saved.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".pth")] == []
 
 
@@ -204,7 +205,7 @@ def test_a_server_that_goes_and_comes_back(
     store: str, opening: Opening, tmp_path: Path, free_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run trained without its server and a comparison that never saw it: all is sent at the next start, and said once."""
-    (tmp_path / "report.html").write_text("report")
+    (tmp_path / "report.html").write_text("report", encoding="utf-8")
     with a_server(store, free_port) as uri:
         running = opening(uri=uri)
         run = running.__enter__()
@@ -224,7 +225,7 @@ def test_a_server_that_goes_and_comes_back(
             pass
         found = find_run(uri, run.run_id)
         assert len(connect(uri).get_metric_history(run.run_id, "loss")) == 5
-        assert download(found, "report.html").read_text() == "report"
+        assert download(found, "report.html").read_text(encoding="utf-8") == "report"
         assert find_run(uri, child.run_id).metrics == {"loss": 0.25}
         assert find_run(uri, child.run_id).parent == find_run(uri, parent.run_id).run_id
         assert [each.status for each in list_runs(uri)] == ["FINISHED"] * 4

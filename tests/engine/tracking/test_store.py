@@ -84,7 +84,7 @@ def test_a_database_of_something_else_is_said(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("not a database at all, " * 99)
+    (tmp_path / "mlflow.db").write_text("not a database at all, " * 99, encoding="utf-8")
     with pytest.raises(StoreError, match="is not an MLflow database"):
         ensure_store(tmp_path, None)
 

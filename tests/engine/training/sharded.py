@@ -113,7 +113,7 @@ def main(folder: Path, *names: str) -> None:
             if leads():
                 weights = {key: tensor.double().flatten().tolist() for key, tensor in made.state_dict().items()}
                 content = {"losses": losses, "history": history, "weights": weights}
-                (folder / f"{name}.json").write_text(json.dumps(content))
+                (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

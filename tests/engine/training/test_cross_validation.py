@@ -31,7 +31,9 @@ def write_arrays(folder: Path) -> None:
         np.save(folder / name / "test_data.npy", pixels[40:])
     np.save(folder / "train_labels.npy", digit[:40])
     np.save(folder / "test_labels.npy", digit[40:])
-    (folder / "folds.csv").write_text("row,fold\n" + "".join(f"row {i},{i // 10 % 3}\n" for i in range(ROWS)))
+    (folder / "folds.csv").write_text(
+        "row,fold\n" + "".join(f"row {i},{i // 10 % 3}\n" for i in range(ROWS)), encoding="utf-8"
+    )
 
 
 @contextmanager
@@ -145,7 +147,7 @@ def test_a_fold_that_is_trained_alone_prepares_the_same_data_for_all(arrays: Pat
 
 
 def test_other_folds_are_another_experiment(arrays: Path) -> None:
-    (arrays / "two.csv").write_text("row,fold\n" + "".join(f"row {i},{i % 2}\n" for i in range(ROWS)))
+    (arrays / "two.csv").write_text("row,fold\n" + "".join(f"row {i},{i % 2}\n" for i in range(ROWS)), encoding="utf-8")
     with experiment(arrays) as three:
         pass
     with experiment(arrays, f"split={{folds: 2, file: {arrays / 'two.csv'}}}") as two:

@@ -40,7 +40,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", sorted(sharded.SETTINGS))
 def test_three_processes_learn_what_one_learns(name: str, three: Path, tmp_path: Path) -> None:
     made, losses, history = sharded.trained(tmp_path, **sharded.SETTINGS[name])
-    theirs = json.loads((three / f"{name}.json").read_text())
+    theirs = json.loads((three / f"{name}.json").read_text(encoding="utf-8"))
     assert len(losses) >= sharded.STEPS
     assert theirs["losses"] == pytest.approx(losses, abs=1e-5)
     for here, there in zip(history, theirs["history"], strict=True):

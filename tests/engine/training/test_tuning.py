@@ -30,7 +30,7 @@ def config(folder: Path, **tune: Any) -> Path:
         "paradigm": "one",
         "tune": {"trials": 2, "startup": 1, "space": SPACE} | tune,
     }
-    (folder / "toy.yaml").write_text(yaml.safe_dump(content))
+    (folder / "toy.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder / "toy.yaml"
 
 
@@ -68,7 +68,9 @@ def test_a_search_that_was_cut_off_goes_on_as_it_would_have(tmp_path: Path, monk
     assert main(["tune", str(path), "--out", str(tmp_path / "again.yaml")]) == 130
     assert main(["tune", str(path), "--resume", "--out", str(tmp_path / "again.yaml")]) == 0
     assert len(calls) == 5  # four trials, one of them twice
-    whole, again = ((tmp_path / name).read_text().splitlines()[1:] for name in ("whole.yaml", "again.yaml"))
+    whole, again = (
+        (tmp_path / name).read_text(encoding="utf-8").splitlines()[1:] for name in ("whole.yaml", "again.yaml")
+    )
     assert whole == again
     assert main(["tune", str(path), "--resume", "--out", str(tmp_path / "again.yaml")]) == 0
     assert len(calls) == 5

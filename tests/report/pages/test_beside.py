@@ -37,7 +37,7 @@ def evidence(make_table: Callable[..., pd.DataFrame], tmp_path: Path) -> Evidenc
 
 
 def test_examples_curves_and_origin_stand_in_their_order(evidence: Evidence, tmp_path: Path) -> None:
-    page = write_report(tmp_path / "report", evidence).paths["report.html"].read_text()
+    page = write_report(tmp_path / "report", evidence).paths["report.html"].read_text(encoding="utf-8")
     places = [page.index(f">{title}</h2>") for title in ("Differences", "Examples", "Cohort", "Training curves", "Where the numbers came from", "Glossary")]  # fmt: skip
     assert places == sorted(places)
     assert page.count("data:image/webp;base64,cGljdHVyZQ==") == 6
@@ -52,7 +52,7 @@ def test_only_the_origin_differs_from_run_to_run(evidence: Evidence, tmp_path: P
     other = write_report(tmp_path / "two", replace(evidence, provenance={"Run": "another"})).paths
     for name, path in first.items():
         assert (path.read_bytes() == other[name].read_bytes()) == (name != "report.html"), name
-    pages = [paths["report.html"].read_text().splitlines() for paths in (first, other)]
+    pages = [paths["report.html"].read_text(encoding="utf-8").splitlines() for paths in (first, other)]
     assert len({*pages[0]} ^ {*pages[1]}) == 3  # Run, Run, Command
 
 
@@ -64,7 +64,7 @@ def test_a_metric_that_was_never_defined_has_no_chosen_epoch(tmp_path: Path) -> 
 
 
 def test_a_table_of_a_stranger_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "curves.csv").write_text("stage,epoch\n<script>,x\n")
+    (tmp_path / "curves.csv").write_text("stage,epoch\n<script>,x\n", encoding="utf-8")
     with pytest.raises(SourceError, match="no table of training curves"):
         read_curves(tmp_path / "curves.csv")
 
@@ -87,5 +87,5 @@ def test_a_command_shows_no_path(arguments: list[str], shown: str) -> None:
 
 def test_an_origin_is_read_where_there_is_one(tmp_path: Path) -> None:
     assert read_origin(tmp_path) == {}
-    (tmp_path / "provenance.json").write_text(json.dumps({"Run": "a"}))
+    (tmp_path / "provenance.json").write_text(json.dumps({"Run": "a"}), encoding="utf-8")
     assert read_origin(tmp_path) == {"Run": "a"}

@@ -50,7 +50,7 @@ def test_what_the_run_knows_stands_in_its_item(make_table: Callable[..., pd.Data
     stard = pd.read_csv(paths["stard_ai"], index_col="item")["from the run"]
     assert stard["11"].startswith("Simulated data")
     assert stard["13"].startswith("torch 9")
-    page, text = paths["report.html"].read_text(), paths["checklists.md"].read_text()
+    page, text = paths["report.html"].read_text(encoding="utf-8"), paths["checklists.md"].read_text(encoding="utf-8")
     assert "Reporting checklists" in page
     assert page.count(AUTHOR) > 30
     assert "&lt;by anyone&gt;" in text

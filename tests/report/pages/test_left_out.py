@@ -40,7 +40,7 @@ def test_what_was_left_out_stands_beside_the_rest(tables):
 
 def test_the_report_shows_it(tables, tmp_path):
     found = write_report(tmp_path, Evidence(tables=tables, manifest=MANIFEST, title="Knee", replicates=20))
-    page = found.paths["report.html"].read_text()
+    page = found.paths["report.html"].read_text(encoding="utf-8")
     assert "Left out: acquisition = CORPDFS_FBK" in page
     assert len(pd.read_csv(found.paths["left_out"]))
 
@@ -66,7 +66,7 @@ def test_nothing_left_out_is_no_section(make_table, tmp_path):
     found = write_report(
         tmp_path, Evidence(tables={("i2m2", 0): make_table()}, manifest={}, title="Knee", replicates=20)
     )
-    assert "Left out" not in found.paths["report.html"].read_text()
+    assert "Left out" not in found.paths["report.html"].read_text(encoding="utf-8")
 
 
 def test_the_ceiling_is_that_of_what_the_run_reads():

@@ -33,7 +33,7 @@ def page_of(make_table: Callable[..., pd.DataFrame], folder: Path, paradigms: tu
 
 @pytest.fixture
 def page(make_table, tmp_path) -> str:
-    return page_of(make_table, tmp_path, ("intra", "inter", "i2m2"), labels=2).read_text()
+    return page_of(make_table, tmp_path, ("intra", "inter", "i2m2"), labels=2).read_text(encoding="utf-8")
 
 
 def figures_of(page: str) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def test_the_answer_is_the_first_sentence(page):
 
 def test_nothing_empty_is_shown(make_table, tmp_path, page):
     assert "Missing modalities" not in page
-    alone = page_of(make_table, tmp_path / "one", ("inter",), labels=1).read_text()
+    alone = page_of(make_table, tmp_path / "one", ("inter",), labels=1).read_text(encoding="utf-8")
     assert "Paired differences" not in alone
     assert "nothing to compare it with" in alone
     for each in (page, alone):
@@ -117,7 +117,7 @@ def test_the_page_is_readable_on_a_phone_and_a_desk(browser, make_table, tmp_pat
     shown.on("pageerror", lambda error: troubles.append(str(error)))
     shown.goto(path.as_uri())
     shown.wait_for_function("document.body.dataset.drawn !== undefined", timeout=60_000)
-    assert int(shown.evaluate("document.body.dataset.drawn")) == len(figures_of(path.read_text()))
+    assert int(shown.evaluate("document.body.dataset.drawn")) == len(figures_of(path.read_text(encoding="utf-8")))
     assert troubles == []
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     assert shown.evaluate(WIDEST) <= width

@@ -30,7 +30,7 @@ def test_what_is_preloaded_exists() -> None:
 
 def test_a_worker_starts_with_what_it_needs(tmp_path) -> None:
     script = tmp_path / "start.py"
-    script.write_text(LOADED)
+    script.write_text(LOADED, encoding="utf-8")
     done = subprocess.run([sys.executable, "-W", "ignore", str(script)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
 
@@ -48,6 +48,6 @@ if __name__ == "__main__":
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_hear_no_ctrl_c_from_their_first_moment_on(tmp_path) -> None:
     """Theirs would be a traceback behind the command's last line."""
-    (tmp_path / "script.py").write_text(BLOCKED)
+    (tmp_path / "script.py").write_text(BLOCKED, encoding="utf-8")
     done = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True)
     assert int(done.stdout, 16) & (1 << (signal.SIGINT - 1)), done.stderr

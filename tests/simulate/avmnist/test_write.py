@@ -94,7 +94,7 @@ def test_paired_by_label_and_disjoint_between_splits(made):
 
 
 def test_manifest_holds_every_file(made):
-    manifest = json.loads((made / "manifest.json").read_text())
+    manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
     files = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()} - {"manifest.json"}
     assert manifest["files"].keys() == files
     assert all(found["sha256"] == sha256_of(made / name) for name, found in manifest["files"].items())
@@ -258,7 +258,7 @@ def copy_of(folder: Path, to: Path) -> Path:
 
 BROKEN_MNIST = {
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-10]), "truncated"),
-    "not gzip": (lambda path: path.write_text("MNIST"), "truncated or not gzip"),
+    "not gzip": (lambda path: path.write_text("MNIST", encoding="utf-8"), "truncated or not gzip"),
     "other content": (lambda path: path.write_bytes(gzip.compress(b"\0" * 60)), "not the idx file"),
     "short": (lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-9])), "not whole"),
     "missing": (lambda path: path.unlink(), "is not there"),
@@ -282,7 +282,7 @@ BROKEN_SPEECH = {
     "0 samples": (lambda path: write_wav(path, np.zeros(0)), "0 samples"),
     "another rate": (lambda path: write_wav(path, np.ones(300), rate=16_000), "16000 Hz"),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:30]), "not a whole wav"),
-    "not a wav": (lambda path: path.write_text("spoken"), "not a whole wav"),
+    "not a wav": (lambda path: path.write_text("spoken", encoding="utf-8"), "not a whole wav"),
     "missing": (lambda path: path.unlink(), "lacks 3_theo_7.wav"),
 }
 

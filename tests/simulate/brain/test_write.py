@@ -88,7 +88,7 @@ def test_the_configs_rules_give_the_truth_back(config: str, folder: Path, tmp_pa
 
 
 def test_annotations_speak_of_slices_and_of_studies(folder: Path):
-    with (folder / "brain.csv").open() as file:
+    with (folder / "brain.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     of_studies = {row["label"] for row in rows if row["study_level"] == "Yes"}
     assert of_studies == {"Normal for age", "Motion artifact", BRAIN.findings["small_vessel_disease"][0]}

@@ -91,7 +91,7 @@ def test_published_rule_gives_the_truth_back(folder: Path):
 
 
 def test_annotations_have_the_oddities_of_the_real_ones(folder: Path):
-    with (folder / "knee.csv").open() as file:
+    with (folder / "knee.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["file", "slice", "study_level", "x", "y", "width", "height", "label"]
     assert any(row["label"].endswith(" ") for row in rows)
@@ -99,7 +99,7 @@ def test_annotations_have_the_oddities_of_the_real_ones(folder: Path):
     assert len({tuple(row.values()) for row in rows}) < len(rows), "exact duplicates"
     per_slice = [(row["file"], row["slice"]) for row in rows]
     assert len(set(per_slice)) < len(per_slice) / 2, "several boxes on a slice"
-    listed = (folder / "knee_file_list.csv").read_text().splitlines()
+    listed = (folder / "knee_file_list.csv").read_text(encoding="utf-8").splitlines()
     assert "file1000008" not in listed
     assert "file1000001" in listed
     assert not any(row["file"] == "file1000008" for row in rows), "never reviewed, so never annotated"
@@ -135,7 +135,7 @@ def test_prevalence_is_met_and_volumes_have_both_classes(folder: Path):
 
 
 def test_ideal_observer_is_written_per_label_and_paradigm(folder: Path):
-    ideal = json.loads((folder / "ideal.json").read_text())
+    ideal = json.loads((folder / "ideal.json").read_text(encoding="utf-8"))
     paradigms = {"unimodal_magnitude", "unimodal_phase", "intra", "inter", "i2m2"}
     assert set(ideal["auroc"]) == set(KNEE.labels)
     assert all(set(of) == paradigms for of in ideal["auroc"].values())
@@ -166,7 +166,7 @@ def test_bad_numbers_are_one_clear_line(tmp_path: Path, bad: dict[str, float]):
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path):
-    (tmp_path / "mine.txt").write_text("keep")
+    (tmp_path / "mine.txt").write_text("keep", encoding="utf-8")
     with pytest.raises(UserError, match="already holds something"):
         simulate(tmp_path, volumes=1, slices=1, matrix="64x48")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -33,8 +33,8 @@ def read(folder: Path, name: str) -> pl.DataFrame:
 def test_headers_are_the_release_s_and_a_mark(tables: Path, shared_data: Path) -> None:
     for name in HEADERS:
         with (
-            gzip.open(tables / f"{name}.csv.gz", "rt") as ours,
-            gzip.open(shared_data / "mimic3demo" / f"{name}.csv.gz", "rt") as theirs,
+            gzip.open(tables / f"{name}.csv.gz", "rt", encoding="utf-8") as ours,
+            gzip.open(shared_data / "mimic3demo" / f"{name}.csv.gz", "rt", encoding="utf-8") as theirs,
         ):
             assert ours.readline() == theirs.readline().rstrip("\n") + ',"SIMULATED"\n', name
 
@@ -98,7 +98,7 @@ def test_every_blemish_is_there(tables: Path) -> None:
 
 
 def test_notes_are_quoted_and_trapped(tables: Path) -> None:
-    with gzip.open(tables / "NOTEEVENTS.csv.gz", "rt", newline="") as file:
+    with gzip.open(tables / "NOTEEVENTS.csv.gz", "rt", encoding="utf-8", newline="") as file:
         notes = list(csv.DictReader(file))
     assert all(note["TEXT"].count("\n") >= 2 or note["CATEGORY"] == "ECG" for note in notes)
     assert any('"' in note["TEXT"] for note in notes)
@@ -157,7 +157,7 @@ def test_wrong_calls_leave_nothing(tmp_path: Path, tables: Path) -> None:
 
 def test_one_patient_is_enough(tmp_path: Path) -> None:
     assert simulate(tmp_path / "one", patients=1)["rows"]["PATIENTS"] == 1
-    assert json.loads((tmp_path / "one" / "ideal.json").read_text())["drawn"]["patients"] == 1
+    assert json.loads((tmp_path / "one" / "ideal.json").read_text(encoding="utf-8"))["drawn"]["patients"] == 1
 
 
 def test_relation_is_in_the_tables_and_neither_side_tells_it_alone(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def ingest(root: Path, work: Path, **settings: Any) -> tuple[pl.DataFrame, Flow]
 def test_headers_are_the_release_s_and_a_mark(written: tuple[Path, Version]) -> None:
     for module, tables in HEADERS.items():
         for name, header in tables.items():
-            with gzip.open(written[0] / module / f"{name}.csv.gz", "rt") as file:
+            with gzip.open(written[0] / module / f"{name}.csv.gz", "rt", encoding="utf-8") as file:
                 assert file.readline() == header + ",simulated\n", name
 
 
@@ -103,7 +103,9 @@ def test_notes_are_read_by_the_rules_of_time(written: tuple[Path, Version], tmp_
 def test_the_ideal_observer_is_that_of_the_same_cases(tmp_path: Path) -> None:
     simulate_mimic3(tmp_path / "three", patients=25, seed=3)
     simulate(tmp_path / "four", patients=25, seed=3)
-    ours, theirs = (json.loads((tmp_path / name / "ideal.json").read_text()) for name in ("four", "three"))
+    ours, theirs = (
+        json.loads((tmp_path / name / "ideal.json").read_text(encoding="utf-8")) for name in ("four", "three")
+    )
     assert ours == theirs
 
 

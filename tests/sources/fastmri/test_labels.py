@@ -18,8 +18,8 @@ def annotations(shared_data: Path) -> Path:
 
 
 def write(folder: Path, rows: str, reviewed: str = "a\nb\n", head: str = HEAD) -> tuple[Path, Path]:
-    (folder / "knee.csv").write_text(head + rows)
-    (folder / "list.csv").write_text(reviewed)
+    (folder / "knee.csv").write_text(head + rows, encoding="utf-8")
+    (folder / "list.csv").write_text(reviewed, encoding="utf-8")
     return folder / "knee.csv", folder / "list.csv"
 
 
@@ -71,7 +71,9 @@ def test_counts_that_brain_configs_state(
     with_box = volume_table(boxed).set_index("file").reindex(volumes["file"]).fillna(0)
     found = {name: int((with_box if name not in settings.study_labels else volumes)[name].sum()) for name in counts}
     assert {name: (int(boxed[name].sum()), found[name]) for name in counts} == counts
-    texts = " ".join(path.read_text() for path in (Path(__file__).parents[3] / "configs").rglob("*brain*.yaml"))
+    texts = " ".join(
+        path.read_text(encoding="utf-8") for path in (Path(__file__).parents[3] / "configs").rglob("*brain*.yaml")
+    )
     for name, (slices, n_volumes) in counts.items():
         assert (f"{slices:,} ({n_volumes})" if slices else f"{name} {n_volumes}") in texts, name
 

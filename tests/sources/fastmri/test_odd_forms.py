@@ -112,7 +112,7 @@ def test_files_behind_a_virtual_array_belong_to_the_volume(tmp_path: Path) -> No
     assert kept_facts(VolumeFiles(path), tmp_path / "cache").energies[1] == pytest.approx(4 * first.energies[1])
     with pytest.raises(SourceError, match="put together from other files"):
         open_study(path)
-    (tmp_path / "study" / "study.yaml").write_text("kspace: virtual.h5\n")
+    (tmp_path / "study" / "study.yaml").write_text("kspace: virtual.h5\n", encoding="utf-8")
     assert len(open_study(tmp_path / "study").records) == SLICES
 
 
@@ -133,13 +133,17 @@ def test_a_virtual_array_that_leads_out_or_has_holes_is_refused(tmp_path: Path) 
 
 
 def test_a_table_that_a_spreadsheet_saved_is_the_same(knees: Path, tmp_path: Path) -> None:
-    head, *rows = (knees / "knee.csv").read_text().splitlines()
+    head, *rows = (knees / "knee.csv").read_text(encoding="utf-8").splitlines()
     floats = []
     for row in rows:
         name, index, *rest = row.split(",")
         floats.append(",".join([name, f"{index}.0", *rest]))
-    (tmp_path / "knee.csv").write_text("\n".join([head, *floats, "", ",,,,,,,", "  , , , , , , , ", "", ""]))
+    (tmp_path / "knee.csv").write_text(
+        "\n".join([head, *floats, "", ",,,,,,,", "  , , , , , , , ", "", ""]), encoding="utf-8"
+    )
     assert read_boxes(tmp_path / "knee.csv").equals(read_boxes(knees / "knee.csv"))
-    (tmp_path / "knee.csv").write_text("\n".join([head, "", "file1000001,14.5,No,1,2,3,4,Meniscus Tear"]))
+    (tmp_path / "knee.csv").write_text(
+        "\n".join([head, "", "file1000001,14.5,No,1,2,3,4,Meniscus Tear"]), encoding="utf-8"
+    )
     with pytest.raises(SourceError, match=r"knee\.csv line 3: file, slice"):
         read_boxes(tmp_path / "knee.csv")

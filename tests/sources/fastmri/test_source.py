@@ -72,11 +72,12 @@ def test_official_splits_are_kept(knees: Path, tmp_path: Path) -> None:
     names = reviewed_volumes(knees / "knee_file_list.csv")
     official = tmp_path / "splits.csv"
     official.write_text(
-        "file,split\n" + "".join(f"{name},{'test' if n < 2 else 'train'}\n" for n, name in enumerate(names))
+        "file,split\n" + "".join(f"{name},{'test' if n < 2 else 'train'}\n" for n, name in enumerate(names)),
+        encoding="utf-8",
     )
     records = ingest(knees, tmp_path, splits=official)
     assert records.filter(pl.col("split") == "test")["study"].unique().sort().to_list() == sorted(names[:2])
-    official.write_text("file,split\n")
+    official.write_text("file,split\n", encoding="utf-8")
     with pytest.raises(SourceError, match=f"no split of train, valid, test: {sorted(names)[0]}"):
         ingest(knees, tmp_path, splits=official)
 
@@ -203,7 +204,7 @@ def test_truncated_volume(broken: Broken, tmp_path: Path) -> None:
 def test_annotation_of_a_slice_that_does_not_exist(broken: Broken, tmp_path: Path) -> None:
     folder = broken(lambda _: None)
     name = first_volume(folder).stem
-    with (folder / "knee.csv").open("a") as file:
+    with (folder / "knee.csv").open("a", encoding="utf-8") as file:
         file.write(f"{name},{SLICES},No,1,2,3,4,Meniscus Tear\n")
     with pytest.raises(SourceError, match=rf"annotates slice {SLICES} of {name}\.h5, which has {SLICES}"):
         ingest(folder, tmp_path)
@@ -215,7 +216,7 @@ def test_the_same_data_under_two_names(broken: Broken, tmp_path: Path) -> None:
     folder = broken(lambda _: None)
     volume = first_volume(folder)
     shutil.copy(volume, volume.with_name("file2000000.h5"))
-    with (folder / "knee_file_list.csv").open("a") as file:
+    with (folder / "knee_file_list.csv").open("a", encoding="utf-8") as file:
         file.write("file2000000\n")
     with pytest.raises(SourceError, match=rf"file2000000\.h5 holds the same data as {volume.name}"):
         ingest(folder, tmp_path)
@@ -225,7 +226,7 @@ def test_the_same_data_under_two_names(broken: Broken, tmp_path: Path) -> None:
 
 def test_no_volume_was_reviewed(broken: Broken, tmp_path: Path) -> None:
     folder = broken(lambda _: None)
-    (folder / "knee_file_list.csv").write_text("file9999999\n")
+    (folder / "knee_file_list.csv").write_text("file9999999\n", encoding="utf-8")
     with pytest.raises(SourceError, match="0 reviewed volumes"):
         ingest(folder, tmp_path)
 

@@ -14,7 +14,7 @@ from i2m2_med.sources.fastmri.slices import VolumeFiles, find_volumes, inspect
 
 def save_cfl(path: Path, values: np.ndarray) -> Path:
     """An array by BART's dimensions, Fortran order."""
-    path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, values.shape)) + "\n")
+    path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, values.shape)) + "\n", encoding="utf-8")
     path.write_bytes(values.astype(np.complex64).tobytes(order="F"))
     return path
 
@@ -67,12 +67,12 @@ def short(path: Path) -> None:
 
 def huge(path: Path) -> None:
     save_cfl(path, np.ones((4, 4)))
-    path.with_suffix(".hdr").write_text("# Dimensions\n1000000 1000000 1000000\n")
+    path.with_suffix(".hdr").write_text("# Dimensions\n1000000 1000000 1000000\n", encoding="utf-8")
 
 
 def words(path: Path) -> None:
     save_cfl(path, np.ones((4, 4)))
-    path.with_suffix(".hdr").write_text("# Dimensions\nmany\n")
+    path.with_suffix(".hdr").write_text("# Dimensions\nmany\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -237,9 +237,9 @@ def test_tags_of_another_kind_are_no_part(tmp_path: Path) -> None:
 def test_an_archive_is_trained_from(archive: Path, tmp_path: Path) -> None:
     rows = [("flat", 1, "No", "Meniscus Tear"), ("by series", 2, "No", "cartilage"), ("two/SER4", 0, "Yes", "ACL")]
     (archive / "knee.csv").write_text(
-        "file,slice,study_level,label\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
+        "file,slice,study_level,label\n" + "".join(",".join(map(str, row)) + "\n" for row in rows), encoding="utf-8"
     )
-    (archive / "knee_file_list.csv").write_text("flat\nby series\ntwo/SER3\ntwo/SER4\nmixed\n")
+    (archive / "knee_file_list.csv").write_text("flat\nby series\ntwo/SER3\ntwo/SER4\nmixed\n", encoding="utf-8")
     settings = {"root": archive, "study_labels": ("acl",)}
     flow = Flow()
     with pytest.raises(SourceError, match="mixed holds images of 2 patients"):
@@ -343,7 +343,7 @@ def test_lossy_pixels_are_said(tmp_path: Path) -> None:
 
 
 def test_other_files_are_no_dicom(tmp_path: Path) -> None:
-    (tmp_path / "notes").write_text("x" * 200)
+    (tmp_path / "notes").write_text("x" * 200, encoding="utf-8")
     (tmp_path / "short").write_bytes(b"DICM")
     assert not any(map(is_dicom, tmp_path.iterdir()))
     save(tmp_path / "image", single("M", 0, MAGNITUDE))

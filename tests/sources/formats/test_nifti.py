@@ -63,7 +63,7 @@ def test_scanner_units(tmp_path: Path, images: np.ndarray) -> None:
     save(tmp_path / "phase.nii", phase * 1e5)
     with pytest.raises(SourceError, match=r"phase\.nii holds .*Units"):
         read_image(find_volumes(tmp_path)[0], 1)
-    (tmp_path / "phase.json").write_text('{"Units": "rad"}')
+    (tmp_path / "phase.json").write_text('{"Units": "rad"}', encoding="utf-8")
     save(tmp_path / "phase.nii", phase * 0.1 + 9 * np.pi)  # unwrapped
     np.testing.assert_allclose(
         np.angle(read_image(find_volumes(tmp_path)[0], 1)), np.angle(-np.exp(0.1j * phase[..., 1])).T, atol=1e-4
@@ -177,7 +177,7 @@ def another_place(path: Path, images: np.ndarray) -> None:
 
 def sidecar_of_a_phase(path: Path, images: np.ndarray) -> None:
     save(path, np.abs(images))
-    path.with_suffix(".json").write_text('{"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}')
+    path.with_suffix(".json").write_text('{"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}', encoding="utf-8")
 
 
 def no_geometry(path: Path, images: np.ndarray) -> None:
@@ -266,7 +266,7 @@ def test_empty_slices_at_the_ends_are_left_out_and_said(
     stripped[..., list(empty)] = 0
     save(tmp_path / "mag.nii", np.abs(stripped))
     save(tmp_path / "phase.nii", np.angle(images))
-    (tmp_path / "phase.json").write_text('{"Units": "rad"}')
+    (tmp_path / "phase.json").write_text('{"Units": "rad"}', encoding="utf-8")
     volume = inspect(find_volumes(tmp_path)[0])
     assert volume.remarks == ("empty slices at the ends",)
     assert volume.scale == pytest.approx(np.sqrt(np.mean(np.abs(images[..., kept]) ** 2)), rel=1e-5)
@@ -298,7 +298,7 @@ def test_the_unit_of_the_phase_is_kept(
     save(tmp_path / "mag.nii", np.abs(images))
     save(tmp_path / "phase.nii", np.round(phase * factor, 3 if sidecar else 0))
     if sidecar:
-        (tmp_path / "phase.json").write_text(f'{{"Units": "{sidecar}"}}')
+        (tmp_path / "phase.json").write_text(f'{{"Units": "{sidecar}"}}', encoding="utf-8")
     assert open_study(tmp_path).records["_phase_unit"].unique().to_list() == [unit]
 
 

@@ -38,7 +38,7 @@ def test_other_files_are_refused(tmp_path: Path, kind: str) -> None:
         Image.effect_noise((200, 200), 50).save(path)
         path.write_bytes(path.read_bytes()[:-3000])
     elif kind == "text":
-        path.write_text("no picture")
+        path.write_text("no picture", encoding="utf-8")
     elif kind == "bomb":
         Image.new("1", (10_001, 10_000)).save(path)
     with pytest.raises(SourceError, match="picture"):

@@ -18,7 +18,7 @@ def write(folder: Path, *, leads: list[str] | None = None, first: str = "r 2 500
         f"r.dat 16 200(0)/mV 16 0 0 {sum(column)} 0 {name}"
         for name, column in zip("AB", zip(*NUMBERS, strict=True), strict=True)
     ]
-    (folder / "r.hea").write_text("\n".join(["# a comment", first, *lines]) + "\n")
+    (folder / "r.hea").write_text("\n".join(["# a comment", first, *lines]) + "\n", encoding="utf-8")
     (folder / "r.dat").write_bytes(struct.pack("<6h", *(n for row in NUMBERS for n in row)) if data is None else data)
     return folder / "r.hea"
 

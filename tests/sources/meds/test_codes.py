@@ -107,7 +107,7 @@ class Hospital:
             rows.drop([c for c in rows.columns if c.endswith("_GIVEN")]).write_parquet(
                 work / "tables" / f"{name}.parquet"
             )
-        self.mapping.write_text(MAPPING)
+        self.mapping.write_text(MAPPING, encoding="utf-8")
         eicu_like(self.tables, self.root)
 
     def ingest(self, source: mimic3.Source) -> tuple[pl.DataFrame, np.ndarray, Flow]:
@@ -121,7 +121,7 @@ class Hospital:
         mapping = self.mapping
         if text is not None:
             mapping = self.work / "other.csv"
-            mapping.write_text(text)
+            mapping.write_text(text, encoding="utf-8")
         return self.ingest(Source(Settings.model_validate({"root": self.root, "codes": mapping, **asked})))
 
     def by_tables(self, **asked: Any) -> tuple[pl.DataFrame, np.ndarray, Flow]:
@@ -196,7 +196,7 @@ def test_the_first_row_that_fits_decides_and_idle_rows_are_named(hospital: Hospi
 )
 def test_a_mapping_that_says_the_unknown_is_refused(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "mapping.csv"
-    path.write_text(f"{MAPPING}\n{line}\n")
+    path.write_text(f"{MAPPING}\n{line}\n", encoding="utf-8")
     with pytest.raises(SourceError, match=message) as caught:
         read_mapping(path)
     assert "\n" not in str(caught.value)
@@ -204,7 +204,7 @@ def test_a_mapping_that_says_the_unknown_is_refused(tmp_path: Path, line: str, m
 
 def test_all_wrong_rows_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "mapping.csv"
-    path.write_text("code,concept,unit\nA,pulse,bpm\nB,sodium,ounces\n")
+    path.write_text("code,concept,unit\nA,pulse,bpm\nB,sodium,ounces\n", encoding="utf-8")
     with pytest.raises(SourceError, match=r"line 2: 'pulse'.*line 3: sodium can't be in 'ounces'"):
         read_mapping(path)
 

@@ -65,7 +65,9 @@ def test_it_is_a_valid_meds_data_set(exported: Path) -> None:
     meds.CodeMetadataSchema.validate(
         meds.CodeMetadataSchema.align(pq.read_table(exported / meds.code_metadata_filepath))
     )
-    meds.DatasetMetadataSchema.validate(json.loads((exported / meds.dataset_metadata_filepath).read_text()))
+    meds.DatasetMetadataSchema.validate(
+        json.loads((exported / meds.dataset_metadata_filepath).read_text(encoding="utf-8"))
+    )
     labels = meds.LabelSchema.align(pq.read_table(exported / "labels" / "mortality.parquet"))
     meds.LabelSchema.validate(labels)
     assert set(labels["integer_value"].to_pylist()) == set(range(6))

@@ -126,7 +126,7 @@ def test_what_is_skipped_is_listed_and_an_earlier_one_counts(tmp_path: Path) -> 
 )
 def test_a_manifest_that_is_none(build: Build, tmp_path: Path, text: str, says: str) -> None:
     root = listed(tmp_path, [shot(1, "a")])
-    (tmp_path / "cxr" / "list.csv").write_text(text)
+    (tmp_path / "cxr" / "list.csv").write_text(text, encoding="utf-8")
     with pytest.raises(SourceError, match=says):
         build(root, pictures=tmp_path / "cxr" / "list.csv")
 

@@ -125,7 +125,7 @@ def test_missing_tables_are_named_together(build: Build, root: Path) -> None:
 
 
 def test_a_table_twice_is_refused(root: Path) -> None:
-    (root / "patients.csv").write_text("x\n")
+    (root / "patients.csv").write_text("x\n", encoding="utf-8")
     with pytest.raises(SourceError, match="PATIENTS more than once"):
         find_table(root, "PATIENTS")
 

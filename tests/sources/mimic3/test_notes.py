@@ -152,7 +152,7 @@ def test_discharge_summaries_can_not_be_asked_for(category: str) -> None:
 def test_text_of_real_clinical_notes(build: Build, shared_data: Path, tmp_path: Path) -> None:
     """Openly licensed notes of nobody in MIMIC, in NOTEEVENTS form: only that they pass."""
     sources = sorted((shared_data / "clinical_notes" / "aci_bench").rglob("*.csv"))
-    with next(path for path in sources if "metadata" not in path.name).open(newline="") as file:
+    with next(path for path in sources if "metadata" not in path.name).open(encoding="utf-8", newline="") as file:
         texts = [row["note"] for row in csv.DictReader(file)][:30]
     notes = [note(1 + n % 2, 0.5 * n, text, row=n) for n, text in enumerate(texts)]
     built = with_notes(build, tmp_path / "t", *notes)
@@ -165,7 +165,7 @@ def test_text_of_real_clinical_notes(build: Build, shared_data: Path, tmp_path: 
 def test_word_pieces_of_a_local_tokenizer(build: Build, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="the extra [text] is not installed")
     known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "skin", "warm"]
-    (tmp_path / "vocab.txt").write_text("\n".join(known))
+    (tmp_path / "vocab.txt").write_text("\n".join(known), encoding="utf-8")
     transformers.BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / "tokenizer")
     built = with_notes(
         build, tmp_path / "t", note(1, 3.0, "Skin WARM, dry.", row=1), tokenizer=tmp_path / "tokenizer", chunks=2

@@ -37,14 +37,14 @@ def folder(path: Path, rows: list[tuple[Any, ...]] | None = None, static: Any = 
     """A study folder; notes by the name of their file."""
     path.mkdir()
     if rows is not None:
-        with (path / "series.csv").open("w", newline="") as file:
+        with (path / "series.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("time", "concept", "value", "unit"), *rows])
     if static is not None:
-        (path / "static.json").write_text(json.dumps(static))
+        (path / "static.json").write_text(json.dumps(static), encoding="utf-8")
     if notes:
         (path / "notes").mkdir()
         for name, text in notes.items():
-            (path / "notes" / f"{name}.txt").write_text(text)
+            (path / "notes" / f"{name}.txt").write_text(text, encoding="utf-8")
     return path
 
 
@@ -151,7 +151,7 @@ def test_simulated_studies_are_scored_or_refused_as_they_should_be(tmp_path: Pat
     expected = {damage.name: damage.expected for damage in DAMAGE}
     seen = 0
     for study in sorted((tmp_path / "out").iterdir()):
-        name = (study / "damage.txt").read_text().split()[0] if (study / "damage.txt").exists() else ""
+        name = (study / "damage.txt").read_text(encoding="utf-8").split()[0] if (study / "damage.txt").exists() else ""
         if name not in expected:
             continue
         seen += 1
@@ -169,7 +169,7 @@ def test_a_discharge_note_in_disguise_is_refused(category: str, tmp_path: Path) 
     """A soft hyphen, a Cyrillic letter, a blank of no width, a letter of full width."""
     settings = Settings(root=tmp_path, notes={})  # type: ignore[arg-type]
     (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / f"003_{category}.txt").write_text("went home")
+    (tmp_path / "notes" / f"003_{category}.txt").write_text("went home", encoding="utf-8")
     with pytest.raises(SourceError, match="category in a note's name"):
         read_notes(tmp_path, settings)
 
@@ -177,7 +177,7 @@ def test_a_discharge_note_in_disguise_is_refused(category: str, tmp_path: Path) 
 @pytest.mark.parametrize("task", ["los", "decompensation", "phenotyping", "readmission"])
 def test_a_task_asked_at_the_end_reads_the_last_window(tmp_path: Path, task: str) -> None:
     rows = [f"{hour}.5,heart_rate,{60 + hour},bpm" for hour in range(70)]
-    (tmp_path / "series.csv").write_text("\n".join(["time,concept,value,unit", *rows]))
+    (tmp_path / "series.csv").write_text("\n".join(["time,concept,value,unit", *rows]), encoding="utf-8")
     settings = Settings(root=tmp_path, task=task)
     seen = open_study(tmp_path, settings).arrays["series"][0, :, 8]
     assert seen.tolist() == [60 + hour for hour in range(70 - settings.window_hours, 70)]

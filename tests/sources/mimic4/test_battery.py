@@ -123,7 +123,7 @@ def second_header(root: Path) -> None:
 
 def beside(root: Path) -> None:
     (root / "hosp" / "._patients.csv.gz").write_bytes(b"\x00\x05\x16\x07")
-    (root / "index.html").write_text("<html>")
+    (root / "index.html").write_text("<html>", encoding="utf-8")
 
 
 def twice(root: Path) -> None:

@@ -58,7 +58,10 @@ def test_nlvr2s_official_subsets_are_those_of_the_release(tmp_path):
         statements = read_part(home, 2, part)
         assert len(statements) == size
         names = {kind: sum(one.kind == kind for one in statements) for kind in ("balanced", "unbalanced")}
-        listed = {kind: len((home / f"data/{kind}/{kind}_{part}.json").read_text().splitlines()) for kind in names}
+        listed = {
+            kind: len((home / f"data/{kind}/{kind}_{part}.json").read_text(encoding="utf-8").splitlines())
+            for kind in names
+        }
         assert names == listed
     assert len({one.sentence_of for one in read_part(home, 2, "dev")}) == 2018
 
@@ -78,7 +81,7 @@ def test_two_pictures_make_one_statement_of_version_2(tmp_path):
             lines.append(json.dumps(example | ({"directory": 3} if part == "train" else {})))
             for side in (0, 1):  # as in the release, some of them are JPEG inside
                 Image.new("RGB", (9, 7 + side)).save(folder / f"{part}-{at}-0-img{side}.png", "JPEG" if side else "PNG")
-        (tmp_path / "data" / f"{part}.json").write_text("\n".join(lines))
+        (tmp_path / "data" / f"{part}.json").write_text("\n".join(lines), encoding="utf-8")
     records = ingest(tmp_path, version=2, test="test1", valid="dev")
     assert records["split"].value_counts().sort("split").rows() == [("test", 4), ("train", 4), ("valid", 4)]
     assert [len(paths) for paths in records["_pictures"]] == [2] * 12
@@ -117,7 +120,7 @@ def test_missing_pictures_are_counted_in_one_line_and_may_be_left_out(drawn, tmp
 def test_a_wrong_line_is_named(drawn, tmp_path, line, words):
     root = copied(drawn, tmp_path)
     path = root / "nlvr/dev/dev.json"
-    path.write_text(path.read_text() + line + "\n")
+    path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
     with pytest.raises(SourceError, match=words):
         ingest(root)
 
@@ -125,7 +128,9 @@ def test_a_wrong_line_is_named(drawn, tmp_path, line, words):
 def test_an_identifier_given_twice_is_refused(drawn, tmp_path):
     root = copied(drawn, tmp_path)
     path = root / "nlvr/dev/dev.json"
-    path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\n")
+    path.write_text(
+        path.read_text(encoding="utf-8") + path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8"
+    )
     with pytest.raises(SourceError, match="1 identifiers twice"):
         ingest(root)
 
@@ -136,7 +141,7 @@ def test_a_study_may_lack_its_picture_or_its_sentence(drawn, tmp_path):
     study.mkdir()
     with pytest.raises(SourceError, match="neither"):
         source.study(study)
-    (study / "sentence.txt").write_text("There is a blue tower.")
+    (study / "sentence.txt").write_text("There is a blue tower.", encoding="utf-8")
     assert source.study(study).records.row(0, named=True)["has_picture"] is False
     Image.new("RGBA", (30, 20)).save(study / "picture.png")
     with pytest.raises(SourceError, match="30 × 20 pixels"):
@@ -167,6 +172,6 @@ def test_a_broken_picture_is_refused_not_replaced(tmp_path):
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(SourceError, match="is damaged"):
         read_photograph(path)
-    path.write_text("no picture")
+    path.write_text("no picture", encoding="utf-8")
     with pytest.raises(SourceError, match="is no picture"):
         read_photograph(path)

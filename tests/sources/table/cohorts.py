@@ -66,7 +66,7 @@ def write_cohort(root: Path, n: int = 24, seed: int = 0) -> pl.DataFrame:
         )
     table = pl.DataFrame(rows)
     table.write_csv(root / "cohort.csv")
-    (root / "labs.csv").write_text("\n".join([*labs, "p001,99,hb,1"]) + "\n")
+    (root / "labs.csv").write_text("\n".join([*labs, "p001,99,hb,1"]) + "\n", encoding="utf-8")
     return table
 
 

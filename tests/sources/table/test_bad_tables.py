@@ -68,7 +68,9 @@ def written_as(make: Callable[[pl.DataFrame], bytes]) -> Change:
 
 
 def labs(*rows: str) -> Change:
-    return lambda root, _: (root / "labs.csv").write_text("\n".join(["patient_id,hour,item,value", *rows]) + "\n")
+    return lambda root, _: (root / "labs.csv").write_text(
+        "\n".join(["patient_id,hour,item,value", *rows]) + "\n", encoding="utf-8"
+    )
 
 
 def both(*changes: Change) -> Change:
@@ -84,7 +86,7 @@ def ring_and_pipe(root: Path, table: pl.DataFrame) -> None:
 
 
 def long_text(root: Path, table: pl.DataFrame) -> None:
-    (root / "long.txt").write_text("word " * 2_000_000)
+    (root / "long.txt").write_text("word " * 2_000_000, encoding="utf-8")
     cells(report_text=["long.txt", *[None] * (N - 1)])(root, table)
 
 

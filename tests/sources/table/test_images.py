@@ -128,7 +128,7 @@ def test_a_dicom_folder_that_is_no_one_series_is_refused(tmp_path: Path, changed
 
 def bad(root: Path) -> dict[str, tuple[Path, int, str]]:
     """By name, an image that can't be used, the dimensions asked for, and why."""
-    (root / "text.png").write_text("no picture")
+    (root / "text.png").write_text("no picture", encoding="utf-8")
     (root / "empty.nii.gz").write_bytes(b"")
     nibabel.save(nibabel.Nifti1Image(VOLUME * 0, np.eye(4)), root / "zero.nii")
     nibabel.save(nibabel.Nifti1Image(np.where(VOLUME > 3, np.nan, VOLUME), np.eye(4)), root / "nan.nii")
@@ -145,7 +145,7 @@ def bad(root: Path) -> dict[str, tuple[Path, int, str]]:
     with h5py.File(root / "two.h5", "w") as file:
         file["a"], file["b"] = GREY, GREY
     Image.fromarray(GREY).save(root / "grey.png")
-    (root / "words.docx").write_text("x")
+    (root / "words.docx").write_text("x", encoding="utf-8")
     return {
         "text.png": (root / "text.png", 2, "is no picture"),
         "empty.nii.gz": (root / "empty.nii.gz", 3, "is damaged, in a way that nibabel stumbles over"),

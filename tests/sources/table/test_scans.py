@@ -33,7 +33,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(root / f"{number}.npy", raw)
     cfl = (rng.normal(size=(40, 32)) + 1j * rng.normal(size=(40, 32))).astype(np.complex64)
     cfl.T.tofile(root / "a.cfl")
-    (root / "a.hdr").write_text("# Dimensions\n40 32 1 1\n")
+    (root / "a.hdr").write_text("# Dimensions\n40 32 1 1\n", encoding="utf-8")
     named = [*sorted(str(path.relative_to(root)) for path in root.rglob("*.h5")), "0.npy", "1.npy", "a.cfl"]
     cells = [*named[:5], None, named[5]]
     rows = {"who": [f"p{n}" for n in range(len(cells))], "scan": cells, "age": [str(60 + n) for n in range(len(cells))]}

@@ -72,7 +72,7 @@ def test_a_series_carries_the_last_value_and_says_when(cohort: Path):
 
 def test_dates_count_from_the_start_that_a_column_says(cohort: Path):
     (cohort / "labs.csv").write_text(
-        "patient_id,hour,item,value\np001,2150-01-02 03:30:00,crp,7\np002,2150-01-05 00:00:00,crp,9\n"
+        "patient_id,hour,item,value\np001,2150-01-02 03:30:00,crp,7\np002,2150-01-05 00:00:00,crp,9\n", encoding="utf-8"
     )
     table = pl.read_csv(cohort / "cohort.csv").with_columns(admitted=pl.lit("2150-01-02 01:00:00"))
     table.write_csv(cohort / "cohort.csv")
@@ -115,7 +115,7 @@ def write_datalist(table: pl.DataFrame, path: Path) -> None:
     import json
 
     rows = [{name: cell for name, cell in row.items() if cell is not None} for row in table.to_dicts()]
-    path.write_text(json.dumps({"training": rows, "numTraining": len(rows)}))
+    path.write_text(json.dumps({"training": rows, "numTraining": len(rows)}), encoding="utf-8")
 
 
 def test_words_are_learnt_from_training_alone():
@@ -203,10 +203,10 @@ def test_dates_that_are_allowed_are_years(cohort: Path):
 
 
 def test_a_series_without_its_time_is_refused(cohort: Path):
-    (cohort / "labs.csv").write_text("patient_id,item,value\np001,crp,3\n")
+    (cohort / "labs.csv").write_text("patient_id,item,value\np001,crp,3\n", encoding="utf-8")
     with pytest.raises(SourceError, match=r"labs.csv lacks the column 'hour'"):
         ingest(cohort)
-    (cohort / "labs.csv").write_text("patient_id,hour,item,value\np001,soon,crp,3\n")
+    (cohort / "labs.csv").write_text("patient_id,hour,item,value\np001,soon,crp,3\n", encoding="utf-8")
     with pytest.raises(SourceError, match=r"1 of 1 cells of 'hour' are neither hours nor times, such as aaaa"):
         ingest(cohort)
 
