@@ -1,4 +1,4 @@
-# make demo · make test · make check · make test-all · make test-nightly · make bench. Each sets up what it needs, once.
+# make demo · make test · make check · make test-all · make test-nightly · make bench · make bench-quick · make bench-compare. Each sets up what it needs, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ NIGHTLY := tests/report/statistics/test_error_rates.py tests/report/statistics/t
 	tests/engine/training/test_dial_recovery.py tests/engine/tracking/test_outages.py tests/scoring/test_stop.py \
 	tests/system/test_stop.py tests/pipelines/test_avmnist_compare.py tests/pipelines/test_avmnist_tie.py
 
-.PHONY: setup demo docs test test-all test-system test-nightly test-cuda bench-cuda check bench clean
+.PHONY: setup demo docs test test-all test-system test-nightly test-cuda bench-cuda check bench bench-quick bench-compare clean
 
 setup: $(VENV)/.ready
 
@@ -65,8 +65,25 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/contracts tests/combiners -m "not slow and not cuda"
 
+# Every figure of docs/benchmarks.md that a CPU can show, as ratios of one run: build/bench/bench.md and .json. What failed or had no data is named there.
+define benchmarks
+	@mkdir -p build/bench
+	@JAXTYPING_DISABLE=1 $(BIN)/python -m pytest -q -s tests/benchmarks -m "$(2)" --benchmark-enable --benchmark-only --benchmark-quiet \
+		--benchmark-json=build/bench/$(1).json; ended=$$?; \
+	$(BIN)/python -m tests.benchmarks.tables build/bench/$(1).json > build/bench/$(1).md && cat build/bench/$(1).md; exit $$ended
+endef
+
 bench: setup
-	JAXTYPING_DISABLE=1 $(BIN)/python -m pytest -q -s tests/benchmarks --benchmark-enable --benchmark-only
+	$(call benchmarks,bench,not cuda)
+
+bench-quick: setup
+	$(call benchmarks,quick,quick and not cuda)
+
+# make bench-compare AGAINST=stored.json [RUN=build/bench/quick.json]: what got worse by more than the spread; fails if anything did.
+RUN ?= build/bench/bench.json
+bench-compare: setup
+	@test -n "$(AGAINST)" || { echo "which run? make bench-compare AGAINST=stored.json"; exit 1; }
+	@$(BIN)/python -m tests.benchmarks.tables $(RUN) --against $(AGAINST)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info i2m2_work

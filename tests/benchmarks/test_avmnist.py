@@ -1,8 +1,7 @@
-"""AV-MNIST training as the published code does it beside ours, in one run on one thread; and the memory of ours."""
+"""AV-MNIST training as the published code does it beside ours, on one thread, and the memory of ours; each in a process of its own."""
 
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -19,8 +18,10 @@ from i2m2_med.experts import LateFusion, LeNet
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
+from tests.benchmarks.costs import PEAK, apart
+from tests.benchmarks.figures import Figures
 
-ROWS, BATCH = 800, 40
+ROWS, BATCH, EPOCH = 800, 40, 10_000
 EXPERTS = {"image": (lambda: LeNet(28), ("image",)), "audio": (lambda: LeNet(112), ("audio",))}
 EXPERTS["joint"] = (LateFusion, ("image", "audio"))
 PARADIGMS = {"image": ["image"], "audio": ["audio"], "inter": ["joint"], "I2M2": ["image", "audio", "joint"]}
@@ -32,14 +33,14 @@ def networks(names: list[str]) -> dict[str, nn.Module]:
 
 
 def published_epoch(names: list[str], arrays: dict[str, np.ndarray], labels: np.ndarray) -> float:
-    """A list of samples in float64, collated one by one; the product by log-softmax and logsumexp. Seconds per epoch."""
+    """A list of samples in float64, collated one by one; the product by log-softmax and logsumexp. CPU seconds per epoch."""
     scaled = {name: array / 255 for name, array in arrays.items()}
     rows = [[scaled["image"][row], scaled["audio"][row], int(labels[row])] for row in range(ROWS)]
     experts = networks(names)
     learnt = [parameter for network in experts.values() for parameter in network.parameters()]
     optimizer = torch.optim.SGD(learnt, lr=0.01, weight_decay=1e-4)
     start = time.process_time()
-    for image, audio, label in DataLoader(rows, batch_size=BATCH, shuffle=True):
+    for image, audio, label in DataLoader(rows, batch_size=BATCH, shuffle=True):  # type: ignore[arg-type]
         given = {"image": image.float(), "audio": audio.float()}
         logits = [net(*(given[modality] for modality in EXPERTS[name][1]))[:, 0] for name, net in experts.items()]
         total = torch.stack([opinion.log_softmax(-1) for opinion in logits]).sum(dim=0)
@@ -51,7 +52,7 @@ def published_epoch(names: list[str], arrays: dict[str, np.ndarray], labels: np.
 
 
 def our_epoch(names: list[str], samples: Samples) -> float:
-    """The project's loader, model, loss. Seconds per epoch."""
+    """The project's loader, model, loss. CPU seconds per epoch."""
     model = I2M2(networks(names), {name: EXPERTS[name][1] for name in names}, ProductOfExperts(), (1, 10))
     learnt = list(model.parameters())
     optimizer = torch.optim.SGD(learnt, lr=0.01, weight_decay=1e-4)
@@ -71,59 +72,45 @@ def as_samples(names: list[str], arrays: dict[str, np.ndarray], labels: np.ndarr
     return Samples(records, Labels(("digit",), tuple("0123456789")), read, arrays)
 
 
-def epoch_of_random_arrays(whose: str, paradigm: str) -> float:
-    """`published` or `ours`: the better of two epochs on one thread."""
+def epochs_of_random_arrays(paradigm: str, repeats: int) -> list[list[float]]:
+    """Seconds of 10,000 rows, scaled from fewer, of the published loop and of ours in turns; each warmed up by one epoch."""
     torch.set_num_threads(1)
     rng, names = np.random.default_rng(0), PARADIGMS[paradigm]
     arrays = {"image": rng.integers(0, 256, (ROWS, 1, 28, 28), dtype=np.uint8)}
     arrays["audio"] = rng.integers(0, 256, (ROWS, 1, 112, 112), dtype=np.uint8)
     labels = rng.integers(0, 10, ROWS)
-    if whose == "published":
-        return min(published_epoch(names, arrays, labels) for _ in range(2))
     samples = as_samples(names, arrays, labels)
-    return min(our_epoch(names, samples) for _ in range(2))
+    ways = (lambda: published_epoch(names, arrays, labels), lambda: our_epoch(names, samples))
+    scaled = EPOCH / ROWS
+    return [[scaled * way() for way in ways] for _ in range(repeats + 1)][1:]
 
 
-def in_a_process(script: str, *arguments: object) -> float:
-    """The number that a Python script prints, run by itself."""
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; sys.path.insert(0, sys.argv[1]); import test_avmnist as bench; " + script,
-    ]
-    run = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=True)
-    return float(run.stdout)
-
-
-@pytest.mark.benchmark(group="avmnist")
-@pytest.mark.parametrize("paradigm", PARADIGMS)
-def test_epoch_beside_the_published(paradigm, benchmark, request):
-    script, here = "print(bench.epoch_of_random_arrays(sys.argv[2], sys.argv[3]))", request.path.parent
-    published = in_a_process(script, here, "published", paradigm)
-    ours = benchmark.pedantic(lambda: in_a_process(script, here, "ours", paradigm), rounds=1)
-    again = in_a_process(script, here, "published", paradigm)  # before and after: the machine may be busier at times
-    published = (published + again) / 2
-    to_10_000 = 10_000 / ROWS
-    benchmark.extra_info.update(ratio=published / ours)
-    print(
-        f"\nAV-MNIST {paradigm}: epoch of 10,000 on one core, published {published * to_10_000:.1f} s, "
-        f"ours {ours * to_10_000:.1f} s, ratio {published / ours:.2f}"
-    )
-
-
-MEMORY = """
-import numpy as np, torch
-arrays = {name: np.lib.format.open_memmap(f"{sys.argv[2]}/{name}.npy", mode="w+", dtype=np.uint8, shape=(20_000, 1, side, side))
-          for name, side in (("image", 28), ("audio", 112))}
-torch.set_num_threads(1)
-bench.our_epoch(bench.PARADIGMS["I2M2"], bench.as_samples(bench.PARADIGMS["I2M2"], arrays, np.zeros(20_000, np.int64)[:2000]))
-status = dict(line.split(":") for line in open("/proc/self/status"))  # getrusage's maximum starts at that of the parent
-print(int(status["VmHWM"].split()[0]) / 1e6)
+EPOCHS = """
+import json, sys
+from tests.benchmarks.test_avmnist import epochs_of_random_arrays
+print(json.dumps(epochs_of_random_arrays(sys.argv[1], int(sys.argv[2]))))
 """
 
 
-@pytest.mark.benchmark(group="avmnist")
-def test_memory_of_i2m2_training(benchmark, tmp_path, request):
-    gigabytes = benchmark.pedantic(lambda: in_a_process(MEMORY, request.path.parent, tmp_path), rounds=1)
-    benchmark.extra_info.update(gigabytes=gigabytes)
-    print(f"\nAV-MNIST I2M2 training, batch 40, memory-mapped: {gigabytes:.2f} GB at most (published 2.6–5 GB)")
+@pytest.mark.parametrize("paradigm", PARADIGMS)
+def test_epoch_beside_the_published(paradigm: str, figures: Figures) -> None:
+    published, ours = zip(*apart(EPOCHS, paradigm, 1 if figures.once else 3), strict=True)
+    what = f"AV-MNIST {paradigm}: an epoch of 10,000 at batch 40"
+    figures.add(paradigm.lower(), what, ours, "the published loop", published, "CPU s")
+
+
+MEMORY = f"""
+import sys
+import numpy as np, torch
+from tests.benchmarks import test_avmnist as bench
+arrays = {{name: np.lib.format.open_memmap(f"{{sys.argv[1]}}/{{name}}.npy", mode="w+", dtype=np.uint8, shape=(20_000, 1, side, side))
+           for name, side in (("image", 28), ("audio", 112))}}
+torch.set_num_threads(1)
+bench.our_epoch(bench.PARADIGMS["I2M2"], bench.as_samples(bench.PARADIGMS["I2M2"], arrays, np.zeros(20_000, np.int64)[:2000]))
+print({PEAK})
+"""
+
+
+def test_memory_of_i2m2_training(figures: Figures, tmp_path: Path) -> None:
+    what = "AV-MNIST I2M2: memory of training at batch 40, arrays on disk"
+    figures.add("memory", what, [apart(MEMORY, tmp_path)], "the least that was published (2.6 to 5)", [2.6], "GB", 1.0)

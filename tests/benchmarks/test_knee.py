@@ -6,11 +6,8 @@ CPU time is that of one thread, as a loader's worker has; wall time also that of
 transform, which the published side is, takes one thread whatever there are.
 """
 
-import json
 import multiprocessing
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,15 +17,19 @@ import h5py
 import numpy as np
 import polars as pl
 import pytest
+import scipy.fft
 import torch
 from monai.transforms.compose import Compose
 
 from i2m2_med.samples import LoadSliced, Modalitiesd, Reconstructd
+from i2m2_med.samples.coils import reconstruct
 from i2m2_med.simulate.knee import write as knee
 from i2m2_med.sources.fastmri.source import Settings, Source
 from i2m2_med.sources.source import Flow, Progress
+from tests.benchmarks.costs import PEAK, apart, cpu_seconds
+from tests.benchmarks.figures import Figures
 
-ROUNDS, RUN = 20, 10
+ROUNDS, RUN, REPEATS = 4, 10, 5
 COILS = 15
 Times = dict[str, float]
 
@@ -65,6 +66,11 @@ def published(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(np.abs(image))[None].float(), torch.from_numpy(np.angle(image))[None].float()
 
 
+def limit(kspace: np.ndarray) -> Callable[[], Any]:
+    """The same two passes by bare scipy, the second over the rows that are kept, with nothing centred."""
+    return lambda: scipy.fft.ifft(scipy.fft.ifft(kspace, axis=-2)[160:480], axis=-1)
+
+
 def in_turns(ways: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, Times]:
     """Wall and CPU milliseconds of each way: the fastest tenth of the calls, where the machine was least busy."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -95,20 +101,47 @@ def worker_peak(rows: list[dict[str, Any]], answer: Any) -> None:
     answer.put((begin, peak))
 
 
-def measure(single: Path, multi: Path) -> dict[str, Any]:
-    """Everything that needs a quiet process: times, and the memory of a forked worker."""
+def times(single: Path, multi: Path) -> dict[str, Any]:
+    """Everything of one thread, repetition by repetition; then the published path in a default process."""
     torch.set_num_threads(1)
     one, many = (pl.read_parquet(path).row(1, named=True) for path in (single, multi))
     copy = published_copy(one, single.with_name("copy.h5"))
+    kspace = LoadSliced()(one)["kspace"]
+    ways = {
+        "published": lambda: published(copy),
+        "ours": reader(one, "published"),
+        "limit": limit(kspace[0].numpy()),
+        "transform": lambda: reconstruct(kspace, 320, 320),
+        "modalities": made_of(kspace, one),
+        "one": reader(one),
+    }
+    found = [in_turns(ways) for _ in range(REPEATS)]
+    coils = [in_turns({"one": ways["one"], "many": reader(many)}, rounds=2) for _ in range(REPEATS)]
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    default = [in_turns({name: ways[name] for name in ("published", "ours")}) for _ in range(REPEATS)]
+    return {"times": found, "coils": coils, "default": default}
+
+
+def made_of(kspace: torch.Tensor, record: dict[str, Any]) -> Callable[[], Any]:
+    """K-space in memory to magnitude and phase."""
+    transform = Compose([Reconstructd(), Modalitiesd(scale="none")])
+    return lambda: transform({**record, "kspace": kspace})
+
+
+def equality(single: Path) -> dict[str, Any]:
+    """How far ours is from the published path, and whether more threads change a bit."""
+    torch.set_num_threads(1)
+    one = pl.read_parquet(single).row(1, named=True)
+    copy = published_copy(one, single.with_name("copy.h5"))
     found, expected = reader(one, "published")(), torch.polar(*published(copy))
     error = float((torch.polar(found["magnitude"], found["phase"]) - expected).norm() / expected.norm())
-    ways = {"published": lambda: published(copy), "ours": reader(one, "published")}
-    times = in_turns(ways)
-    coils = in_turns({"one": reader(one), "many": reader(many)}, rounds=4)
-    torch.set_num_threads(cores := len(os.sched_getaffinity(0)))
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     again = reader(one, "published")()
-    same = all(torch.equal(found[name], again[name]) for name in ("magnitude", "phase"))
-    default = in_turns(ways)
+    return {"error": error, "same": all(torch.equal(found[name], again[name]) for name in ("magnitude", "phase"))}
+
+
+def memory(multi: Path) -> dict[str, float]:
+    """Of a forked worker that reads slices of many coils."""
     torch.set_num_threads(1)
     context = multiprocessing.get_context("fork")
     answer = context.Queue()
@@ -116,57 +149,95 @@ def measure(single: Path, multi: Path) -> dict[str, Any]:
     worker.start()
     begin, peak = answer.get()
     worker.join()
-    share = Path(one["_data"]).stat().st_size / one["_shape"][0] / copy.stat().st_size
-    speed = {"times": times, "default": default, "cores": cores, "coils": coils}
-    return {"error": error, "same": same, **speed, "begin": begin, "peak": peak, "share": share}
+    return {"begin": begin, "peak": peak}
 
 
-@pytest.mark.slow
-@pytest.mark.benchmark(group="knee")
-def test_slices_beside_the_published_path(benchmark, tmp_path: Path) -> None:
-    records = {coils: tmp_path / f"{coils}.parquet" for coils in (1, COILS)}
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Records of a volume of one coil and of one of many."""
+    place = tmp_path_factory.mktemp("volumes")
+    records = {coils: place / f"{coils}.parquet" for coils in (1, COILS)}
     for coils, path in records.items():
-        prepared(tmp_path / str(coils), coils, slices=2).write_parquet(path)
-    command = [sys.executable, __file__, *map(str, records.values())]
-    run = benchmark.pedantic(
-        lambda: subprocess.run(command, check=True, capture_output=True, text=True).stdout, rounds=1
+        prepared(place / str(coils), coils, slices=2).write_parquet(path)
+    return records
+
+
+def alone(what: str, *arguments: object) -> Any:
+    """One of the functions above in a process of its own."""
+    script = f"import json, sys; from pathlib import Path; from tests.benchmarks.test_knee import {what}\n"
+    return apart(f"{script}print(json.dumps({what}(*map(Path, sys.argv[1:]))))", *arguments)
+
+
+@pytest.mark.quick
+def test_slices_beside_the_published_path_and_bare_transforms(figures: Figures, volumes: dict[int, Path]) -> None:
+    found = alone("times", volumes[1], volumes[COILS])
+
+    def series(kind: str, name: str, clock: str = "cpu", scale: float = 1.0) -> list[float]:
+        return [each[name][clock] * scale for each in found[kind]]
+
+    theirs, what = "as published", "a slice 640×368 → 320×320, file to magnitude and phase, published geometry"
+    for clock, unit in (("cpu", "CPU ms"), ("wall", "ms")):
+        figures.add(
+            f"published_{clock}",
+            what,
+            series("times", "ours", clock),
+            theirs,
+            series("times", "published", clock),
+            unit,
+        )
+    figures.add("published_threads", f"{what}, threads as a default process has them", series("default", "ours", "wall"), theirs, series("default", "published", "wall"), "ms")  # fmt: skip
+    bare, scipys = series("times", "limit"), "scipy.fft of the same two passes"
+    for name, said in (
+        ("transform", "k-space of a slice to its complex image"),
+        ("modalities", "k-space of a slice to magnitude and phase"),
+        ("one", "file of a slice to magnitude and phase"),
+    ):
+        figures.add(f"limit_{name}", said, series("times", name), scipys, bare, "CPU ms", 2.0)
+    each = series("coils", "one", scale=COILS)
+    figures.add(
+        "coils", f"a slice of {COILS} coils", series("coils", "many"), f"{COILS} × a slice of one", each, "CPU ms", 1.0
     )
-    found = json.loads(run)
-    theirs, ours = found["times"]["published"], found["times"]["ours"]
-    ratios = {kind: theirs[kind] / ours[kind] for kind in ("wall", "cpu")}
-    default = {name: found["default"][name]["wall"] for name in ("published", "ours")}
-    ratios["wall_default_threads"] = default["published"] / default["ours"]
-    per_coil = found["coils"]["many"]["cpu"] / found["coils"]["one"]["cpu"] / COILS
-    benchmark.extra_info.update(
-        ratios, per_coil=per_coil, relative_error=found["error"], worker_megabytes=found["peak"]
-    )
-    print(
-        f"\nknee slice 640×368 → 320×320, published geometry, one thread: {theirs['wall']:.2f} ms as published, {ours['wall']:.2f} ms here; "
-        f"{ratios['wall']:.1f}× wall, {ratios['cpu']:.1f}× CPU, relative error {found['error']:.1e}"
-        f"\nthe same in a default process ({found['cores']} threads): {default['published']:.2f} ms as published, {default['ours']:.2f} ms here; "
-        f"{ratios['wall_default_threads']:.1f}× wall, the same bits as on one thread: {found['same']}"
-        f"\nknee slice of {COILS} coils: {found['coils']['many']['cpu']:.1f} ms CPU, {per_coil:.2f} × ({COILS} × one coil)"
-        f"\nknee worker, {COILS} coils: {found['peak']:.0f} MB of its own at most, {found['begin']:.0f} MB before it read anything"
-    )
+
+
+def test_a_slice_is_the_published_one_and_a_worker_stays_small(figures: Figures, volumes: dict[int, Path]) -> None:
+    found = alone("equality", volumes[1])
     assert found["error"] < 1e-6
     assert found["same"]
-    assert found["peak"] < 300
+    held = alone("memory", volumes[COILS])
+    what = f"a worker's own memory, slices of {COILS} coils"
+    figures.add("worker_memory", what, [held["peak"] / 1e3], "300 MB", [0.3], "GB", 1.0)
 
 
-@pytest.mark.slow
-@pytest.mark.benchmark(group="knee")
-def test_bytes_that_prepare_writes(benchmark, tmp_path: Path) -> None:
-    records = benchmark.pedantic(lambda: prepared(tmp_path, coils=1, volumes=2, slices=6), rounds=1)
-    records.write_parquet(tmp_path / "records.parquet")
+@pytest.mark.quick
+def test_bytes_that_prepare_writes(figures: Figures, tmp_path: Path) -> None:
+    prepared(tmp_path, coils=1, volumes=2, slices=6).write_parquet(tmp_path / "records.parquet")
     made = [tmp_path / "records.parquet", *(path for path in (tmp_path / "cache").rglob("*") if path.is_file())]
-    written = sum(path.stat().st_size for path in made)
-    source = sum(path.stat().st_size for path in (tmp_path / "data").rglob("*.h5"))
-    benchmark.extra_info.update(written_share=written / source)
-    print(f"\nknee prepare writes {written:,} bytes for {source:,} bytes of volumes: {100 * written / source:.3f} %")
-    assert written < 0.01 * source
+    written = sum(path.stat().st_size for path in made) / 1e6
+    source = sum(path.stat().st_size for path in (tmp_path / "data").rglob("*.h5")) / 1e6
+    figures.add("written", "bytes that preparing knees writes", [written], "the volumes", [source], "MB", 0.01)
 
 
-STEP = """
+def test_slices_cost_what_one_costs_each(figures: Figures, tmp_path: Path) -> None:
+    """Preparing and reading volumes of more and more slices."""
+    sizes = (4, 12, 36)
+    for size in sizes:
+        knee.simulate(tmp_path / f"{size}" / "data", volumes=1, slices=size)
+
+    def cost(size: int, repeat: int) -> float:
+        return cpu_seconds(lambda: read_all(tmp_path / f"{size}", f"cache{repeat}"))
+
+    costs = [[cost(size, repeat) for size in sizes] for repeat in range(1 if figures.once else 3)]
+    figures.exponent("slices", "preparing and reading slices", sizes, costs, at_most=1.1)
+
+
+def read_all(place: Path, name: str) -> None:
+    """Prepare a volume and read each of its slices."""
+    source = Source(Settings(root=place / "data", coils="any"))
+    for record in source.ingest(place, place / name, Flow(), Progress()).to_dicts():
+        reader(record)()
+
+
+STEP = f"""
 import sys
 import torch
 from i2m2_med.config.reader import load_config
@@ -181,30 +252,18 @@ experts = run.paradigms["i2m2"].experts
 model = build_model(run, experts, Labels(("abnormal", "meniscus_tear", "acl", "cartilage"), ("absent", "present")), 0)
 rate = run.training.learning_rates[0]
 optimizer = build(run.training.optimizer, "optimizer", "training.optimizer", params=list(model.parameters()), lr=rate)
-inputs = {name: torch.randn(slices, 1, 320, 320) for name in ("magnitude", "phase")}
-present = {name: torch.ones(slices, dtype=torch.bool) for name in inputs}
+inputs = {{name: torch.randn(slices, 1, 320, 320) for name in ("magnitude", "phase")}}
+present = {{name: torch.ones(slices, dtype=torch.bool) for name in inputs}}
 loss = Objective(MaskedNLL(torch.ones(4, 2)))(model(inputs, present), torch.randint(0, 2, (slices, 4)))
 loss.backward()
 optimizer.step()
-print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+print({PEAK})
 """
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.benchmark(group="knee")
-def test_memory_of_training_at_batch_16(benchmark) -> None:
-    """One optimisation step of `knee_i2m2` as shipped, at the paper's batch (minutes); as a test only, of two slices."""
-    slices = "2" if benchmark.disabled else "16"
-    command = [sys.executable, "-c", STEP, slices]
-    said = benchmark.pedantic(
-        lambda: subprocess.run(command, check=True, capture_output=True, text=True).stdout, rounds=1
-    )
-    gigabytes = int(said) * 1024 / 1e9
-    benchmark.extra_info.update(slices=int(slices), peak_gigabytes=gigabytes)
-    print(f"\nknee_i2m2, PreActResNet-18 × 3, one step of {slices} slices 320×320: {gigabytes:.1f} GB at the peak")
-    assert gigabytes < 16
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(Path(sys.argv[1]), Path(sys.argv[2]))))
+@pytest.mark.timeout(900)
+def test_memory_of_a_training_step(figures: Figures) -> None:
+    """One step of `knee_i2m2` as shipped, of 2 and of 4 slices; activations grow by the slice, so that the paper's 16 follow."""
+    two, four = (apart(STEP, slices) for slices in (2, 4))
+    what = "memory of a step of knee_i2m2 at batch 16, from those of 2 and 4 slices"
+    figures.add("step_memory", what, [two + (four - two) / 2 * 14], "16 GB", [16.0], "GB", 1.0)

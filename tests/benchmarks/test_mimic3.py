@@ -1,15 +1,11 @@
 """MIMIC-III beside zcat, chunked pandas and the published training loop, each in the same run; and the memory of ours.
 
-The real demo is replicated with shifted ids: $I2M2_BENCH_REPLICAS times (8; 50 is 41.7 million rows of CHARTEVENTS and LABEVENTS).
+The real demo is replicated with shifted ids, up to 50 times: 37.9 million rows of CHARTEVENTS.
 """
 
-import json
 import os
-import resource
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +33,12 @@ from i2m2_med.sources.mimic3.labels import label
 from i2m2_med.sources.mimic3.measure import measured
 from i2m2_med.sources.mimic3.static import static
 from i2m2_med.sources.source import Flow, Labels, Progress
+from tests.benchmarks.costs import PEAK, apart, cpu_seconds, wall_seconds
+from tests.benchmarks.figures import Figures
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-REPLICAS = int(os.environ.get("I2M2_BENCH_REPLICAS", "8"))
+pytestmark = pytest.mark.timeout(900)
+REPLICAS, GROWTH = 8, (1, 10, 50)
+"""Of all tables; and of CHARTEVENTS, to see how cost grows."""
 SMALL = ("PATIENTS", "ADMISSIONS", "ICUSTAYS", "SERVICES", "DIAGNOSES_ICD")
 EVENTS = ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")
 TASKS: tuple[dict[str, Any], ...] = (
@@ -79,14 +78,6 @@ def tables(replicas: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {name: ingest_table(replicas / f"{name}.csv.gz", name, cache, Progress()) for name in (*SMALL, *EVENTS)}
 
 
-def cpu(work: Callable[[], object], who: int = resource.RUSAGE_SELF) -> float:
-    """CPU seconds, of this process or of the ones it starts."""
-    before = resource.getrusage(who)
-    work()
-    after = resource.getrusage(who)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def chunked_pandas(path: Path, name: str, out: Path) -> None:
     """The same filter and types by pandas, a million rows at a time."""
     items = set(all_item_ids(name))
@@ -96,30 +87,60 @@ def chunked_pandas(path: Path, name: str, out: Path) -> None:
         kept.assign(CHARTTIME=pd.to_datetime(kept["CHARTTIME"])).to_parquet(out / f"{name}-{number}.parquet")
 
 
-@pytest.mark.benchmark(group="mimic3 ingest")
-def test_ingest_beside_zcat_and_pandas(benchmark: Any, replicas: Path, tmp_path: Path) -> None:
+def test_ingest_beside_zcat_and_pandas(figures: Figures, replicas: Path, tmp_path: Path) -> None:
     files = {name: replicas / f"{name}.csv.gz" for name in ("CHARTEVENTS", "LABEVENTS")}
-    spent: dict[str, float] = {}
+    rows = 0
 
-    def ours() -> int:
+    def ours() -> float:
+        nonlocal rows
         made: list[Ingested] = []
-        spent["ours"] = cpu(
+        spent = cpu_seconds(
             lambda: made.extend(ingest_table(path, name, tmp_path, Progress()) for name, path in files.items())
         )
-        return sum(table.counts["rows_read"] for table in made)
+        rows = sum(table.counts["rows_read"] for table in made)
+        return spent
 
-    rows = benchmark.pedantic(ours, rounds=1)
-    spent["zcat"] = cpu(
-        lambda: [subprocess.run(["zcat", path], stdout=subprocess.DEVNULL, check=True) for path in files.values()],
-        resource.RUSAGE_CHILDREN,
-    )
-    spent["pandas"] = cpu(lambda: [chunked_pandas(path, name, tmp_path) for name, path in files.items()])
-    ratios = {"zcat_ratio": spent["ours"] / spent["zcat"], "pandas_ratio": spent["pandas"] / spent["ours"]}
-    benchmark.extra_info.update(rows=rows, rows_per_cpu_second=rows / spent["ours"], **ratios)
-    print(
-        f"\ningest {rows / 1e6:.1f} M rows, CPU seconds: ours {spent['ours']:.1f}, zcat {spent['zcat']:.1f} (ours is {ratios['zcat_ratio']:.2f} ×), "
-        f"pandas {spent['pandas']:.1f} ({ratios['pandas_ratio']:.1f} × ours); {rows / spent['ours'] / 1e6:.2f} M rows per CPU second"
-    )
+    def zcat() -> float:
+        return cpu_seconds(
+            lambda: [subprocess.run(["zcat", path], stdout=subprocess.DEVNULL, check=True) for path in files.values()]
+        )
+
+    def pandas() -> float:
+        return cpu_seconds(lambda: [chunked_pandas(path, name, tmp_path) for name, path in files.items()])
+
+    what = "reading, typing, filtering the rows of CHARTEVENTS and LABEVENTS (csv.gz)"
+    found = figures.beside("zcat", what, ours, "zcat to nowhere", zcat)
+    figures.beside("pandas", what, ours, "the same by pandas, a million rows at a time", pandas, repeats=1)
+    per_row = "a million rows a CPU second and core, asked for (1.8 were measured once)"
+    figures.add("rows", f"{what}: a million", [found.ours / rows * 1e6], per_row, [1.0], "CPU s", 1.0)
+
+
+GROW = f"""
+import json, sys
+from pathlib import Path
+from i2m2_med.sources.mimic3.ingest import ingest_table
+from i2m2_med.sources.source import Progress
+from tests.benchmarks.costs import cpu_seconds
+spent = cpu_seconds(lambda: ingest_table(Path(sys.argv[1]), "CHARTEVENTS", Path(sys.argv[2]), Progress()))
+print(json.dumps([spent, {PEAK}]))
+"""
+
+
+def test_rows_cost_time_and_no_memory(figures: Figures, shared_data: Path, tmp_path: Path) -> None:
+    """Replicas of CHARTEVENTS, one to fifty."""
+    costs, held = [], []
+    for times in GROWTH:
+        (place := tmp_path / f"{times}").mkdir()
+        path = replicate(shared_data / "mimic3demo", place, times, ("CHARTEVENTS",)) / "CHARTEVENTS.csv.gz"
+        found = [apart(GROW, path, place / f"cache{repeat}") for repeat in range(1 if times == GROWTH[-1] else 2)]
+        costs.append(min(spent for spent, _ in found))
+        held.append(max(peak for _, peak in found))
+        path.unlink()
+    sizes = [758_355 * times for times in GROWTH]
+    figures.exponent("rows_time", "rows of CHARTEVENTS: CPU time of reading", sizes, [costs], at_most=1.1)
+    what = f"rows of CHARTEVENTS: memory of reading {GROWTH[-1]} times the demo's"
+    figures.add("rows_memory", what, held[-1:], f"{GROWTH[-2]} times", held[-2:-1], "GB", 1.15)
+    figures.add("prepare_memory", what, held[-1:], "0.8 GB", [0.8], "GB", 1.0)
 
 
 def all_tensors(tables: dict[str, Ingested], root: Path) -> dict[str, np.ndarray]:
@@ -140,40 +161,15 @@ def all_tensors(tables: dict[str, Ingested], root: Path) -> dict[str, np.ndarray
     return made
 
 
-@pytest.mark.benchmark(group="mimic3 tensors")
-def test_tensors_of_all_tasks(benchmark: Any, tables: dict[str, Ingested], replicas: Path) -> None:
+def test_tensors_of_all_tasks(figures: Figures, tables: dict[str, Ingested], replicas: Path) -> None:
     all_tensors(tables, replicas)
-    rows = sum(tables[name].counts["rows_read"] for name in ("CHARTEVENTS", "LABEVENTS"))
-    seconds = cpu(lambda: benchmark.pedantic(all_tensors, (tables, replicas), rounds=1))
-    benchmark.extra_info.update(rows=rows, rows_per_cpu_second=rows / seconds)
-    print(
-        f"\nParquet → tensors of {len(TASKS)} tasks: {seconds:.1f} CPU seconds, {rows / seconds / 1e6:.1f} M source rows per CPU second"
-    )
-
-
-PEAK = """
-import sys
-from pathlib import Path
-from i2m2_med.sources.mimic3.ingest import ingest_table
-from i2m2_med.sources.source import Progress
-ingest_table(Path(sys.argv[1]), "CHARTEVENTS", Path(sys.argv[2]), Progress())
-print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
-"""  # not ru_maxrss, which begins with the parent's
-
-
-def peak_megabytes(path: Path, cache: Path) -> int:
-    said = subprocess.run([sys.executable, "-c", PEAK, path, cache], capture_output=True, check=True, text=True)
-    return int(said.stdout) // 1024
-
-
-@pytest.mark.benchmark(group="mimic3 memory")
-def test_peak_memory_does_not_grow(benchmark: Any, shared_data: Path, replicas: Path, tmp_path: Path) -> None:
-    few = replicate(shared_data / "mimic3demo", tmp_path, max(1, REPLICAS // 2), ("CHARTEVENTS",))
-    half = peak_megabytes(few / "CHARTEVENTS.csv.gz", tmp_path / "half")
-    whole = benchmark.pedantic(peak_megabytes, (replicas / "CHARTEVENTS.csv.gz", tmp_path / "whole"), rounds=1)
-    benchmark.extra_info.update(half_megabytes=half, whole_megabytes=whole, ratio=whole / half)
-    print(
-        f"\npeak memory of ingest: {half} MB for {REPLICAS // 2} replicas, {whole} MB for {REPLICAS} ({whole / half:.2f} ×)"
+    events = [replicas / f"{name}.csv.gz" for name in ("CHARTEVENTS", "LABEVENTS")]
+    figures.beside(
+        "tensors",
+        f"Parquet to tensors of {len(TASKS)} tasks",
+        lambda: cpu_seconds(lambda: all_tensors(tables, replicas)),
+        "zcat of the events",
+        lambda: cpu_seconds(lambda: subprocess.run(["zcat", *events], stdout=subprocess.DEVNULL, check=True)),
     )
 
 
@@ -205,9 +201,7 @@ def published_epoch(arrays: dict[str, np.ndarray], labels: np.ndarray) -> float:
             nn.utils.clip_grad_norm_(learnt, 8)
             optimizer.step()
 
-    of_worker: list[float] = []
-    own = cpu(lambda: of_worker.append(cpu(epoch, resource.RUSAGE_CHILDREN)))
-    return own + of_worker[0]
+    return cpu_seconds(epoch)
 
 
 def our_epoch(samples: Samples) -> float:
@@ -224,7 +218,7 @@ def our_epoch(samples: Samples) -> float:
     return time.process_time() - start
 
 
-def epochs() -> dict[str, float]:
+def epochs(repeats: int) -> dict[str, list[float]]:
     """Seconds of one epoch over 35,000 rows, scaled from fewer: of CPU on one thread, and on the clock in a default process."""
     rng = np.random.default_rng(0)
     shapes = {"static": (ROWS, 5), "series": (ROWS, 24, 12)}
@@ -233,35 +227,31 @@ def epochs() -> dict[str, float]:
     classes = ("beyond", "1 day", "2 days", "3 days", "1 week", "1 year")
     records = pl.DataFrame({"label_mortality": labels})
     samples = Samples(records, Labels(("mortality",), classes), ("static", "series"), arrays)
-    ways = {"ours": lambda: our_epoch(samples), "published": lambda: published_epoch(arrays, labels)}
+    ways = {"published": lambda: published_epoch(arrays, labels), "ours": lambda: our_epoch(samples)}
     torch.set_num_threads(1)
     our_epoch(samples)
-    seconds = {name: way() for name, way in ways.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in (*ways, *(f"{name}_wall" for name in ways))}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            seconds[name].append(way())
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    for name, way in ways.items():
-        start = time.perf_counter()
-        way()
-        seconds[f"{name}_wall_default_threads"] = time.perf_counter() - start
-    return {name: 35_000 / ROWS * spent for name, spent in seconds.items()}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            seconds[f"{name}_wall"].append(wall_seconds(way))
+    return {name: [35_000 / ROWS * each for each in spent] for name, spent in seconds.items()}
 
 
-@pytest.mark.benchmark(group="mimic3 epoch")
-def test_epoch_beside_the_published_loop(benchmark: Any) -> None:
-    """In a process of its own: here every call's types are checked."""
-
-    def apart() -> dict[str, float]:
-        said = subprocess.run([sys.executable, __file__], capture_output=True, check=True, text=True)
-        return json.loads(said.stdout)
-
-    seconds = benchmark.pedantic(apart, rounds=1)
-    ratio = seconds["published"] / seconds["ours"]
-    benchmark.extra_info.update(seconds, ratio=ratio)
-    print(
-        f"\none epoch of I2M2 over 35,000 rows at batch 40 (scaled from {ROWS:,}), CPU seconds: "
-        f"ours {seconds['ours']:.1f}, published loop {seconds['published']:.1f} ({ratio:.1f} ×); seconds in a default process: "
-        f"ours {seconds['ours_wall_default_threads']:.1f}, published loop {seconds['published_wall_default_threads']:.1f}"
-    )
+EPOCHS = """
+import json, sys
+from tests.benchmarks.test_mimic3 import epochs
+print(json.dumps(epochs(int(sys.argv[1]))))
+"""
 
 
-if __name__ == "__main__":
-    print(json.dumps(epochs()))
+@pytest.mark.quick
+def test_epoch_beside_the_published_loop(figures: Figures) -> None:
+    seconds = apart(EPOCHS, 1 if figures.once else 3)
+    what, theirs = "MIMIC-III I2M2: an epoch of 35,000 rows at batch 40", "the published loop"
+    figures.add("epoch", what, seconds["ours"], theirs, seconds["published"], "CPU s")
+    threads = f"{what}, threads as a default process has them"
+    figures.add("epoch_wall", threads, seconds["ours_wall"], theirs, seconds["published_wall"], "s")

@@ -1,14 +1,14 @@
-"""Scoring beside what it costs at least: the bare network, the issue's budgets, one process, few studies. Ratios of one run."""
+"""Scoring beside what it costs at least: the bare network, the issue's budgets, one process, few studies."""
 
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from i2m2_med.console import Progress
@@ -20,23 +20,11 @@ from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.workers.engine import local_engine
 from i2m2_med.simulate.knee.write import simulate as simulate_knee
 from i2m2_med.simulate.studies import simulate
+from tests.benchmarks.costs import cpu_seconds, wall_seconds
+from tests.benchmarks.figures import Figures
 from tests.scoring.conftest import DIGITS, job_of, untrained
 
 HERE = local_engine(0, 1, 600.0)
-
-
-def report(title: str, rows: list[tuple[str, str]]) -> None:
-    """A table on standard output."""
-    print(f"\n{title}")
-    for what, value in rows:
-        print(f"  {what:<64} {value:>12}")
-
-
-def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds that `work` takes."""
-    began = clock()
-    work()
-    return clock() - began
 
 
 def run(model: Path, studies: Path, out: Path, engine: Any = HERE) -> None:
@@ -66,33 +54,26 @@ def volumes(studies: Path, count: int, slices: int) -> None:
         path.rename(studies / path.stem / path.name)
 
 
-def test_knee_time_outside_the_network(benchmark: Any, tmp_path: Path) -> None:
+def test_knee_time_outside_the_network(figures: Figures, tmp_path: Path) -> None:
     """The published networks on 640 × 368 slices, in one process on one thread: nothing overlaps."""
-    simulate(tmp_path / "studies", kind="knee", count=3, seed=1, matrix="640x368", slices=2)
+    simulate(tmp_path / "studies", kind="knee", count=2, seed=1, matrix="640x368", slices=2)
     model = untrained("knee_i2m2", tmp_path / "model", (f"source.root={tmp_path}",))
     torch.set_num_threads(1)
     network = bare(model, tmp_path / "studies")
     network()
-    alone = timed(network, time.process_time)
-    whole = benchmark.pedantic(
-        lambda: (
-            timed(lambda: run(model, tmp_path / "studies", tmp_path / "out"), time.process_time)
-            - timed(lambda: StudyPredictor(job_of(model, Path())), time.process_time)
-        ),
-        rounds=1,
-    )
-    report(
-        "knee I2M2, published networks, one thread",
-        [
-            ("time outside the network (at most 10 %)", f"{100 * (1 - alone / whole):.1f} %"),
-            ("of the bare network's throughput (at least 85 %)", f"{100 * alone / whole:.1f} %"),
-        ],
-    )
+
+    def whole() -> float:
+        started = cpu_seconds(lambda: StudyPredictor(job_of(model, Path())))
+        return cpu_seconds(lambda: run(model, tmp_path / "studies", tmp_path / "out")) - started
+
+    what = "scoring knees with the published networks, folder to rows"
+    figures.beside("knee", what, whole, "the networks alone", lambda: cpu_seconds(network), repeats=2, at_most=1.11)
 
 
-def test_cheap_expert_slices_per_second_and_core(benchmark: Any, tmp_path: Path) -> None:
+@pytest.mark.quick
+def test_cheap_expert_slices_per_second_and_core(figures: Figures, tmp_path: Path) -> None:
     """File to row with a network that costs next to nothing; fastMRI volumes, as downloaded."""
-    volumes(tmp_path / "studies", count=3, slices=20)
+    volumes(tmp_path / "studies", count=2, slices=15)
     cheap = "{reads: [magnitude], network: {_target_: i2m2_med.experts.PreActResNet18, channels: 1, stem: strided, width: 2, pool: 2}}"
     overrides = (f"source.root={tmp_path}", f"experts={{magnitude: {cheap}}}", "scoring.batch=10")
     model = untrained("knee_demo", tmp_path / "model", overrides)
@@ -100,56 +81,64 @@ def test_cheap_expert_slices_per_second_and_core(benchmark: Any, tmp_path: Path)
     torch.set_num_threads(1)
     folders = [study.folder for study in find_studies(str(tmp_path / "studies"))]
 
-    def file_to_answer() -> int:
+    def file_to_answer() -> None:
         pieces = [piece for folder in folders for piece in (reader.content(folder), *reader.chunks(folder))]
-        return sum(len(predictor.backend(piece).log_probs) for piece in pieces if isinstance(piece, Chunk))
+        assert sum(len(predictor.backend(piece).log_probs) for piece in pieces if isinstance(piece, Chunk)) == 30
 
-    n_slices = file_to_answer()
-    spent = benchmark.pedantic(lambda: timed(file_to_answer, time.process_time), rounds=1)
-    report(
-        "cheap expert, 640 × 368", [("× the 60 slices per second and core asked for", f"{n_slices / spent / 60:.2f}")]
-    )
+    file_to_answer()
+    spent = [cpu_seconds(file_to_answer) / 30 * 1e3 for _ in range(3)]
+    what = "a slice of 640 × 368 from file to row, an expert that costs next to nothing"
+    figures.add("slice", what, spent, "60 slices a second and core", [1e3 / 60] * 3, "CPU ms", 1.0)
 
 
-def test_small_stays(benchmark: Any, tmp_path: Path) -> None:
-    """MIMIC-style studies: CPU time against two cores for a minute, scaled to 10,000 studies."""
-    count = 600
-    simulate(tmp_path / "studies", kind="mimic3", count=count, seed=3)
+@pytest.mark.timeout(900)
+def test_studies_cost_the_same_however_many(figures: Figures, tmp_path: Path) -> None:
+    """MIMIC-style studies, a hundred to ten thousand, scored in one process from scratch."""
+    sizes, costs = (100, 1_000, 100 if figures.once else 10_000), []
     state = {name: {"mean": [0.0] * n, "std": [50.0] * n} for name, n in {"series": 12, "static": 5}.items()}
     model = untrained("mimic3_demo", tmp_path / "model", (f"source.root={tmp_path}",), state)
-    run(model, tmp_path / "studies", tmp_path / "out")
-    spent = benchmark.pedantic(
-        lambda: timed(lambda: run(model, tmp_path / "studies", tmp_path / "out"), time.process_time), rounds=1
-    )
-    report("10,000 stays", [("of two cores' minute (at most 1)", f"{spent / count * 10_000 / 120:.2f}")])
+    for size in sizes:
+        simulate(tmp_path / "studies", kind="mimic3", count=size, seed=3)
+        costs.append(cpu_seconds(lambda: run(model, tmp_path / "studies", tmp_path / "out")))
+        shutil.rmtree(tmp_path / "studies")
+    figures.exponent("studies", "small studies: CPU time of scoring", sizes, [costs], at_most=1.05)
+    what = "10,000 small studies (MIMIC-style)"
+    figures.add("small", what, [costs[-1] / sizes[-1] * 10_000], "a minute of two cores", [120.0], "CPU s", 1.0)
 
 
-def test_start_to_first_row(benchmark: Any, tmp_path: Path) -> None:
-    """The command, from a cold start to the row of one study, against 15 s; and against importing MONAI alone."""
+@pytest.mark.quick
+def test_start_to_first_row(figures: Figures, tmp_path: Path) -> None:
+    """The command, from a cold start to the row of one study."""
     simulate(tmp_path / "studies", kind="mimic3", count=1, seed=3)
     state = {name: {"mean": [0.0] * n, "std": [50.0] * n} for name, n in {"series": 12, "static": 5}.items()}
     model = untrained("mimic3_demo", tmp_path / "model", (f"source.root={tmp_path}",), state)
     call = [sys.executable, "-c", "from i2m2_med.cli import run; run()", "score", str(tmp_path / "studies")]
-    monai = timed(lambda: subprocess.run([sys.executable, "-W", "ignore", "-c", "import monai"], check=True))
-    whole = benchmark.pedantic(
-        lambda: timed(lambda: subprocess.run([*call, str(tmp_path / "out"), "--model", str(model)], check=False)),
-        rounds=1,
-    )
-    report("start to first row", [("of 15 s", f"{whole / 15:.2f}"), ("× importing MONAI", f"{whole / monai:.2f}")])
+
+    def command() -> float:
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        whole = [*call, str(tmp_path / "out"), "--model", str(model)]
+        return cpu_seconds(lambda: subprocess.run(whole, check=True, capture_output=True))
+
+    bare_import = [sys.executable, "-W", "ignore", "-c", "import monai"]
+    imports = lambda: cpu_seconds(lambda: subprocess.run(bare_import, check=True))  # noqa: E731
+    figures.beside("start", "`i2m2 score` of one study, start to row", command, "importing MONAI", imports)
 
 
-def test_two_processes(benchmark: Any, tmp_path: Path) -> None:
+def test_two_processes(figures: Figures, tmp_path: Path) -> None:
     """Wall time of one model process against two, networks on one thread each, both reading for themselves."""
-    volumes(tmp_path / "studies", count=12, slices=1)
+    volumes(tmp_path / "studies", count=8, slices=1)
     volumes(tmp_path / "few", count=1, slices=1)
     model = untrained("knee_i2m2", tmp_path / "model", (f"source.root={tmp_path}",))
     torch.set_num_threads(1)
     run(model, tmp_path / "few", tmp_path / "warm", local_engine(1, 1, 600.0))  # starts the fork server
-    one = timed(lambda: run(model, tmp_path / "studies", tmp_path / "one", local_engine(1, 1, 600.0)))
-    two = benchmark.pedantic(
-        lambda: timed(lambda: run(model, tmp_path / "studies", tmp_path / "two", local_engine(1, 2, 600.0))), rounds=1
-    )
-    report("two model processes", [("× one (1.8 asked for, where two cores are free)", f"{one / two:.2f}")])
+
+    def by(n_models: int) -> float:
+        return wall_seconds(
+            lambda: run(model, tmp_path / "studies", tmp_path / "out", local_engine(1, n_models, 600.0))
+        )
+
+    what = "8 knees scored by two model processes (1.8 times as fast asked for)"
+    figures.beside("two", what, lambda: by(2), "by one", lambda: by(1), unit="s", repeats=2, at_most=0.56)
 
 
 PEAK = """
@@ -178,7 +167,7 @@ if __name__ == "__main__":
 """
 
 
-def test_memory_does_not_grow_with_studies(benchmark: Any, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_studies(figures: Figures, tmp_path: Path) -> None:
     """Peak memory of 2,000 studies (10,000 take the same code, five times as long) against 100; the model is the slower part."""
     (tmp_path / "digits.yaml").write_text(DIGITS, encoding="utf-8")
     model = untrained(str(tmp_path / "digits.yaml"), tmp_path / "model", (f"source.root={tmp_path}",))
@@ -196,5 +185,5 @@ def test_memory_does_not_grow_with_studies(benchmark: Any, tmp_path: Path) -> No
         return sum(map(int, subprocess.run(call, check=True, capture_output=True, text=True).stdout.split()))
 
     few = peak(100)
-    many = benchmark.pedantic(lambda: peak(2000), rounds=1)
-    report("peak memory, 2,000 studies against 100", [("× (1 asked for)", f"{many / few:.3f}")])
+    what = "memory of scoring 2,000 studies, the model slower than its readers"
+    figures.add("memory", what, [peak(2000) / 1e6], "of 100", [few / 1e6], "GB", 1.05)

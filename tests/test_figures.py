@@ -1,0 +1,101 @@
+"""What `make bench` keeps and compares: ratios with their spread."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.figures import Figures
+from tests.benchmarks.tables import compare, markdown, read
+
+ROOT = Path(__file__).parents[1]
+
+
+def measured(*ours: float, name: str = "epoch") -> dict[str, Figures]:
+    figures = Figures("table")
+    figures.add(name, "an epoch", ours, "bare loop", [2.0] * len(ours), "CPU s", at_most=1.5)
+    return {figure.name: figure for figure in figures.found}
+
+
+def test_ours_and_the_baseline_take_turns_and_the_ratio_is_the_median_of_pairs():
+    calls, costs = [], iter([1.0, 2.0, 10.0, 50.0, 2.0, 2.0])
+
+    def cost(who: str) -> float:
+        calls.append(who)
+        return next(costs)
+
+    found = Figures("a").beside("b", "c", lambda: cost("ours"), "bare", lambda: cost("bare"))
+    assert calls == ["bare", "ours"] * 3
+    assert (found.ratio, found.low, found.high, found.ours, found.baseline) == (2, 1, 5, 2, 2)
+
+
+def test_an_exponent_is_the_slope_of_logs():
+    found = Figures("a").exponent("b", "rows", [1, 10, 50], [[3 * n**1.2 for n in (1, 10, 50)], [5, 5, 5]])
+    assert found.high == pytest.approx(1.2)
+    assert found.low == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "bad"),
+    [
+        ((2.0, 2.0, 2.0), (2.6, 2.6, 2.6), 1),  # no spread, 30 % worse
+        ((2.0, 2.0, 2.0), (2.1, 2.1, 2.1), 0),  # less than what is judged at all
+        ((1.5, 2.0, 2.5), (2.6, 2.6, 2.6), 0),  # within the stored run's spread
+        ((2.0, 2.0, 2.0), (2.0, 2.6, 3.2), 0),  # within its own
+        ((2.0, 2.0, 2.0), (1.0, 1.0, 1.0), 0),  # better
+    ],
+)
+def test_worse_is_more_than_the_spread_of_either_run(old, new, bad):
+    lines, found = compare(measured(*old), measured(*new))
+    assert found == bad
+    assert any(line.startswith("worse: table/epoch: 1.00 → 1.30") for line in lines) == bool(bad)
+
+
+def test_what_only_one_run_has_is_named():
+    lines, bad = compare(measured(1.0, name="gone"), measured(9.0, name="fresh"))
+    assert bad == 0
+    assert lines[1:] == ["only in the stored run: table/gone", "new: table/fresh"]
+
+
+BENCH = """
+import pytest
+
+def test_one(figures):
+    figures.beside("two", "two beside one", lambda: 2.0, "one", lambda: 1.0, at_most=1.9)
+
+def test_other(figures):
+    pytest.skip("no data here")
+"""
+
+
+def test_a_run_is_stored_shown_and_compared(tmp_path: Path):
+    place = tmp_path / "tests" / "benchmarks"
+    place.mkdir(parents=True)
+    (place / "conftest.py").write_text("from tests.benchmarks.conftest import *  # noqa: F403\n")
+    (place / "test_this.py").write_text(BENCH)
+    stored = tmp_path / "bench.json"
+    call = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(place), f"--benchmark-json={stored}"]
+    run = subprocess.run([*call, "-c", "/dev/null"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+    said, figures = read(stored)
+    page = markdown(said, figures)
+    assert "| this/two | two beside one | 2.00 CPU s | one: 1.00 | 2.00 (2.00 to 2.00) | ≤ 1.9 missed | 3 |" in page
+    assert "Not measured: test_other (Skipped: no data here)." in page
+    assert said["versions"]["torch"] in page
+    changed = json.loads(stored.read_text())
+    changed["figures"][0]["ratio"] = 1.0
+    (tmp_path / "old.json").write_text(json.dumps(changed))
+    compared = [sys.executable, "-m", "tests.benchmarks.tables", str(stored), "--against"]
+    worse = subprocess.run([*compared, str(tmp_path / "old.json")], cwd=ROOT, capture_output=True, text=True)
+    assert worse.returncode == 1
+    assert worse.stdout.startswith("worse: this/two: 1.00 → 2.00 × one")
+    assert subprocess.run([*compared, str(stored)], cwd=ROOT, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"figures": [{"name": "x"}]}', '{"figures": 3}'])
+def test_a_file_that_is_no_run_is_refused_in_one_line(tmp_path: Path, text: str):
+    (tmp_path / "old.json").write_text(text)
+    with pytest.raises(SystemExit, match="is no JSON of `make bench`"):
+        read(tmp_path / "old.json")
