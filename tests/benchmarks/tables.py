@@ -20,7 +20,7 @@ LEAST = 0.1
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Figure]]:
     """A stored run. Ends with one line where the file is no such thing."""
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         figures = [Figure(**each) for each in stored["figures"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.exit(f"{path} is no JSON of `make bench`: {type(error).__name__}")
@@ -59,9 +59,9 @@ def markdown(stored: dict[str, Any], figures: dict[str, Figure]) -> str:
 
 def put_into(page: Path, table: str) -> None:
     """Put a table in the place of the one between the page's marks."""
-    before, rest = page.read_text().split(BEGIN)
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{table}{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
 
 
 def worse(old: Figure, new: Figure) -> bool:
