@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -112,6 +112,9 @@ class TerminalProgress(Progress):
     @contextmanager
     def together(self) -> Generator[None]:
         """Let several bars be open at once, one below the other."""
+        if self.bars is not None:
+            yield
+            return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
@@ -134,7 +137,7 @@ class TerminalProgress(Progress):
     @contextmanager
     def bar(self, what: str, total: int) -> Generator[Advance]:
         """A bar that a call moves by one step; where there is no terminal, a line for each step that took a second or more."""
-        with self.together() if self.bars is None else nullcontext():
+        with self.together():
             bars: Any = self.bars
             step = bars.add_task(plain(what), total=total, text="")
             done, last, shown = [0], list[str](), [monotonic()]

@@ -11,13 +11,13 @@ from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.errors import ConfigError
+from i2m2_med.parts import Part
 
 from .arguments import Config, Overrides, as_typed
 
 if TYPE_CHECKING:
     from i2m2_med.engine.tracking.run import Tracker
     from i2m2_med.engine.training.experiment import Experiment, Trained
-    from i2m2_med.engine.training.side_by_side import Unit
     from i2m2_med.report.comparison_report import WrittenReport
 
 
@@ -27,8 +27,8 @@ class Work:
     """Processes and machines."""
 
     jobs: int = 1
-    """Trainings at a time, each (a paradigm with a seed) in a process of its own, on the GPUs in turn where there are any. On a CPU the
-    cores are shared out; with OMP_NUM_THREADS=1 numbers are those of one after the other, bit for bit."""
+    """Trainings at a time, each (a paradigm with a seed, or a fold of it) in one of as many processes, on the GPUs in turn where there
+    are any. On a CPU the cores are shared out; with OMP_NUM_THREADS=1 numbers are those of one after the other, bit for bit."""
     engine: Literal["local", "ray"] = "local"
     """`ray`: `jobs` tasks at a time on a Ray cluster; workspace, data and store lie where every node sees them."""
     num_parts: int = 1
@@ -58,29 +58,28 @@ def main(
     out
         Also put the report, tables and figure into this folder.
     """
-    check_work(work)
+    if work.jobs < 1:
+        raise ConfigError(f"--jobs is how many trainings run at a time, at least 1; it is {work.jobs}")
+    part = Part(work.part_id, work.num_parts)
+    if work.jobs > 1 and work.engine == "local":
+        from i2m2_med.engine.training.preloaded import start
+
+        start()  # now, beside this process's own imports
     run, values = load_config(config, set_)
     from i2m2_med.engine.training.opening import open_experiment
     from i2m2_med.report.run_report import run_judge
     from i2m2_med.report.statistics.refusals import refuse_splits
 
-    shared = work.num_parts > 1
+    judge, progress, resume = run_judge(run), TerminalProgress(), resume or not part.whole
     with open_experiment(
-        run,
-        values,
-        run_judge(run),
-        TerminalProgress(),
-        what="compare",
-        resume=resume or shared,
-        skip_bad=skip_bad,
-        part=f"part-{work.part_id}-of-{work.num_parts}" if shared else "",
+        run, values, judge, progress, what="compare", resume=resume, skip_bad=skip_bad, part=part
     ) as experiment:
         refuse_splits(experiment.manifest)
-        if shared:
-            return train_part(experiment, work, as_typed(config, set_))
+        if not part.whole:
+            return train_part(experiment, work, part, as_typed(config, set_))
         with experiment.as_parent() as parent:
             if work.jobs > 1 or work.engine != "local":
-                train_units(experiment, parent.run_id, work)
+                train_units(experiment, parent.run_id, work, part)
             return compare(experiment, parent, out)
 
 
@@ -94,7 +93,7 @@ def merge_parts(config: Config, *, set_: Overrides = (), out: Path | None = None
     """
     run, values = load_config(config, set_)
     from i2m2_med.engine.training.opening import open_experiment
-    from i2m2_med.engine.training.side_by_side import check_whole
+    from i2m2_med.engine.training.units import check_whole
     from i2m2_med.report.run_report import run_judge
 
     judge = run_judge(run)
@@ -104,48 +103,39 @@ def merge_parts(config: Config, *, set_: Overrides = (), out: Path | None = None
             return compare(experiment, parent, out)
 
 
-def check_work(work: Work) -> None:
-    """Raise ConfigError for numbers of processes or parts that can't be."""
-    if work.jobs < 1:
-        raise ConfigError(f"--jobs is how many trainings run at a time, at least 1; it is {work.jobs}")
-    if not 0 <= work.part_id < work.num_parts:
-        raise ConfigError(
-            f"--part-id {work.part_id} of --num-parts {work.num_parts}: parts are numbered 0 to {work.num_parts - 1}"
-        )
-
-
-def train_units(experiment: "Experiment", parent: str, work: Work) -> "list[Unit]":
-    """Train this call's share in other processes, several at a time; return it."""
-    from i2m2_med.engine.training.side_by_side import assign, train_side_by_side, unfinished, units
+def train_units(experiment: "Experiment", parent: str, work: Work, part: Part) -> None:
+    """Train this call's part in other processes, several at a time."""
+    from i2m2_med.engine.training.units import assign
     from i2m2_med.report.run_report import run_judge
 
-    share = units(experiment.run)[work.part_id :: work.num_parts]
-    assignment, waiting = assign(experiment, parent, run_judge), unfinished(experiment, share)
+    assignment = assign(experiment, parent, run_judge)
     if work.engine == "ray":
-        from i2m2_med.engine.training.on_ray import train_on_ray
-
-        train_on_ray(assignment, waiting, work.jobs, experiment.progress)
+        from i2m2_med.engine.training.on_ray import train_on_ray as train
     else:
-        train_side_by_side(assignment, waiting, work.jobs, experiment.progress)
-    return share
+        from i2m2_med.engine.training.side_by_side import train_side_by_side as train
+    train(assignment, part, work.jobs, experiment.progress)
 
 
-def train_part(experiment: "Experiment", work: Work, config: str) -> dict[str, Any]:
+def train_part(experiment: "Experiment", work: Work, part: Part, config: str) -> dict[str, Any]:
     """Train one part of a comparison; the last step is `merge`."""
-    parent = experiment.shared_parent()
-    share = train_units(experiment, parent, work)
-    say(f"part {work.part_id} of {work.num_parts}: {len(share)} trainings are done")
+    from i2m2_med.engine.training.shared_runs import shared_parent
+    from i2m2_med.engine.training.units import share_of
+
+    parent, share = shared_parent(experiment), share_of(experiment.run, part)
+    train_units(experiment, parent, work, part)
+    say(f"part {part.index} of {part.count}: {len(share)} trainings are done")
     say(f"next, once all parts are: i2m2 compare merge {config}")
-    return {"run": parent, "part": work.part_id, "trainings": [list(unit) for unit in share]}
+    trained = [[value for value in unit if value is not None] for unit in share]
+    return {"run": parent, "part": part.index, "trainings": trained}
 
 
 def compare(experiment: "Experiment", parent: "Tracker", out: Path | None) -> dict[str, Any]:
     """Train what is not trained yet, compare, record, and say what came out."""
     from i2m2_med.engine.training.cross_validation import train
-    from i2m2_med.engine.training.side_by_side import units
+    from i2m2_med.engine.training.units import trainings
 
     run = experiment.run
-    made = [train(experiment, *unit) for unit in units(run)]
+    made = [train(experiment, one.paradigm, one.seed) for one in trainings(run)]
     report = write_comparison(experiment, made)
     experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
     show(report, run, experiment)

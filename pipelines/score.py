@@ -53,7 +53,7 @@ def main(
     folder = opened(model)
     engine = make_engine(work, folder.folder)
     job = make_job(folder, out, model, extra)
-    from i2m2_med.scoring.output_lock import Part
+    from i2m2_med.parts import Part
     from i2m2_med.scoring.run import score, source_of
     from i2m2_med.scoring.studies import find_studies
 

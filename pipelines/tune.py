@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from i2m2_med.engine.training.tuning import Best
 
 
-def main(config: Config, *, set_: Overrides = (), resume: bool = False, out: Path | None = None) -> dict[str, Any]:
+def main(
+    config: Config, *, set_: Overrides = (), resume: bool = False, out: Path | None = None, jobs: int = 1
+) -> dict[str, Any]:
     """Search `tune.space` for every paradigm of the config, `tune.trials` trainings each, judged by `training.select` on validation.
 
     The test split is not read. The best settings of each paradigm are written as a config that `compare` takes.
@@ -28,11 +30,21 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, out: Pat
         Go on with what an interrupted call of the same config left; more `tune.trials` add to it.
     out
         Where the config is written; a file of the workspace where not said.
+    jobs
+        Trials at a time, each in one of as many processes, on the GPUs in turn where there are any. A paradigm's trials after the first
+        `tune.startup` learn from one another, so that only other paradigms' are trained beside them. What is found is the same.
     """
+    if jobs < 1:
+        raise ConfigError(f"--jobs is how many trials are trained at a time, at least 1; it is {jobs}")
+    if jobs > 1:
+        from i2m2_med.engine.training.preloaded import start
+
+        start()  # now, beside this process's own imports
     run, values = load_config(config, set_)
     refuse(run, values)
     from i2m2_med.engine.training.opening import open_experiment
-    from i2m2_med.engine.training.tuning import TUNING, need_optuna, search, without_test
+    from i2m2_med.engine.training.tuning import TRAINING_SPLITS, TUNING, need_optuna, search_all
+    from i2m2_med.engine.training.units import assign, of_splits
     from i2m2_med.report.run_report import run_judge
 
     need_optuna()
@@ -40,12 +52,14 @@ def main(config: Config, *, set_: Overrides = (), resume: bool = False, out: Pat
     with open_experiment(
         run, values, run_judge(run), TerminalProgress(), what="tune", resume=resume, depends=depends
     ) as experiment:
-        experiment.cohort = without_test(experiment.cohort)
+        experiment.cohort = of_splits(experiment.cohort, TRAINING_SPLITS)
         with experiment.as_parent(TUNING) as parent:
-            found = [
-                search(experiment, paradigm, lambda name, settings: configured(run, values, name, settings))
-                for paradigm in run.paradigms
-            ]
+            found = search_all(
+                experiment,
+                lambda name, settings: configured(run, values, name, settings),
+                assign(experiment, parent.run_id, run_judge),
+                jobs,
+            )
             written = write(run, values, found, out or workspace() / "tuned" / f"{values.name}.yaml")
             parent.artifact(written)
     show(run, found)

@@ -55,7 +55,7 @@ class Training(Settings):
     """What is kept for the gradient: `all` activations, or `one_expert`'s at a time: the same gradients, and experts are computed twice."""
     parallel: Literal["data", "experts"] = "data"
     """What several processes share: `data`, each a part of every batch, or `experts`, each computing some of them on the whole batch, so
-    that only what experts say travels in a step."""
+    that only what experts say travels in a step. Of more processes than experts, several compute each expert, on parts of the batch."""
     accumulate: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Parts in which a `batch` is computed, one after another, so that memory is a part's: the same gradients, and parts are computed
     twice. Batch norms see a part."""

@@ -62,8 +62,8 @@ class PackedModel(nn.Module):
 def score_studies(bundle: str = ".", studies: str = "studies", out: str = "scores") -> dict[str, Any]:
     """Run what `python -m monai.bundle run` asks for: `i2m2 score` with the bundle's model, in this process."""
     from i2m2_med.console import TerminalProgress
+    from i2m2_med.parts import Part
     from i2m2_med.scoring.job import Job
-    from i2m2_med.scoring.output_lock import Part
     from i2m2_med.scoring.run import score, source_of
     from i2m2_med.scoring.studies import find_studies
     from i2m2_med.scoring.workers.engine import local_engine

@@ -10,9 +10,10 @@ from typing import Any
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
+from i2m2_med.parts import Part
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.official import ModelFacts, write_results
-from i2m2_med.scoring.output_lock import PRIVATE, Part, lock_output
+from i2m2_med.scoring.output_lock import PRIVATE, lock_output
 from i2m2_med.scoring.results import ResultStore, Tally, reasons
 from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.engine import Engine

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from i2m2_med.console import say
 from i2m2_med.errors import SourceError
+from i2m2_med.parts import Part
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
-from i2m2_med.scoring.output_lock import Part, lock_output
+from i2m2_med.scoring.output_lock import lock_output
 from i2m2_med.scoring.run import Summary, facts_of, finish, source_of
 from i2m2_med.scoring.studies import StudyFolder, find_studies
 from i2m2_med.scoring.workers.engine import Engine

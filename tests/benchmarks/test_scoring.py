@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from i2m2_med.console import Progress
+from i2m2_med.parts import Part
 from i2m2_med.scoring.answer import StudyPredictor
-from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
@@ -146,7 +146,7 @@ import resource, sys, time
 from pathlib import Path
 from i2m2_med.console import Progress
 from i2m2_med.scoring import answer
-from i2m2_med.scoring.output_lock import Part
+from i2m2_med.parts import Part
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.run import score
 from i2m2_med.scoring.workers.engine import local_engine

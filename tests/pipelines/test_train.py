@@ -19,7 +19,7 @@ from i2m2_med.engine.tracking.read import artifact_names, find_run
 from i2m2_med.engine.tracking.results import comparison_values, results_of
 from i2m2_med.engine.tracking.store import store_uri
 from i2m2_med.errors import ModelError
-from i2m2_med.files import sole_user
+from i2m2_med.parts import hold_folder
 
 
 def train(tables: Path, *more: str) -> list[str]:
@@ -103,8 +103,8 @@ def refused(arguments: list[str], capsys) -> str:
 
 def test_a_folder_in_use_is_refused(tables, work, capsys):
     assert main(train(tables)) == 0
-    folder = next((work / "runs").glob("train-*.lock"))
-    with sole_user(folder):
+    folder = next((work / "runs").glob("train-*.lock")).with_suffix("")
+    with hold_folder(folder):
         found: list[str] = []
         thread = threading.Thread(target=lambda: found.append(refused(train(tables), capsys)))
         thread.start()

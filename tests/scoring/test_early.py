@@ -12,8 +12,8 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import ModelError, UserError
+from i2m2_med.parts import Part
 from i2m2_med.scoring.job import model_hash
-from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.run import Summary, score, source_of
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.workers.engine import local_engine

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from i2m2_med.console import Progress
+from i2m2_med.parts import Part
 from i2m2_med.scoring.extras import origin
 from i2m2_med.scoring.job import Job, model_hash
-from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.run import Summary, score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.sources.formats.nifti import MADE_UP, NOMINAL

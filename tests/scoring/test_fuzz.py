@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from i2m2_med.console import Progress
-from i2m2_med.scoring.output_lock import Part
+from i2m2_med.parts import Part
 from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.workers.engine import local_engine

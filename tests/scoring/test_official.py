@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from i2m2_med.parts import Part
 from i2m2_med.scoring.official import ModelFacts
-from i2m2_med.scoring.output_lock import Part, lock_output
+from i2m2_med.scoring.output_lock import lock_output
 from i2m2_med.scoring.run import finish, merge
 
 ANSWERS = ModelFacts(("joint",), "vqa_vs", ("answer",), ("no", "yes", 'a "b"'))

@@ -11,7 +11,8 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
-from i2m2_med.scoring.output_lock import Part, lock_output
+from i2m2_med.parts import Part
+from i2m2_med.scoring.output_lock import lock_output
 from i2m2_med.scoring.results import rows_of
 from i2m2_med.scoring.run import Summary, merge, score
 from i2m2_med.scoring.studies import find_studies

@@ -8,7 +8,7 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import SourceError
-from i2m2_med.scoring.output_lock import Part
+from i2m2_med.parts import Part
 from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.watch import take_snapshot

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from i2m2_med.scoring.output_lock import Part
+from i2m2_med.parts import Part
 from i2m2_med.scoring.watch import watch_studies
 
 from .conftest import job_of

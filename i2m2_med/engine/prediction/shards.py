@@ -1,6 +1,6 @@
 """How the rows of each batch are shared among processes that work on one model together."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ class Shards(NamedTuple):
 
     rank: int = 0
     size: int = 1
+    group: Any = None
+    """The processes that have the other shards; None: all that there are."""
 
     def rows(self, batch: list[int]) -> list[int]:
         """Return this process's rows, filled up with the batch's first row where there are too few."""
@@ -34,7 +36,7 @@ class Shards(NamedTuple):
         import ignite.distributed as idist
 
         own = own.movedim(axis, 0).contiguous()
-        parts = list(torch.as_tensor(idist.all_gather(own.detach())).split(len(own)))
+        parts = list(torch.as_tensor(idist.all_gather(own.detach(), group=self.group)).split(len(own)))
         parts[self.rank] = own
         return torch.cat(parts).movedim(0, axis)
 

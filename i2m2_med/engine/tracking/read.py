@@ -42,7 +42,7 @@ class FoundRun:
     name: str
     experiment: str
     status: str
-    """RUNNING, FINISHED, FAILED or KILLED."""
+    """RUNNING, FINISHED, FAILED, KILLED, or SCHEDULED (others train what it waits for)."""
     deleted: bool
     start: int
     """Milliseconds since 1970."""

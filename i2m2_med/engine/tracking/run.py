@@ -33,6 +33,8 @@ class Tracker:
         self._client, self._uri, self._outbox = client, uri, outbox
         self._record = read_record(outbox)
         self.heartbeat = Heartbeat(client, uri, outbox)
+        self.outcome = "FINISHED"
+        """What becomes of the run where nothing goes wrong; SCHEDULED: others train what it waits for."""
 
     @property
     def run_id(self) -> str:
@@ -92,7 +94,7 @@ class Tracker:
         self.tags({"i2m2.model_sha256": folder_digest(folder)})
 
     def end(self, status: str) -> None:
-        """Close the run: FINISHED (then with the signed list of what it recorded), FAILED or KILLED."""
+        """Close the run: FINISHED (then with the signed list of what it recorded), SCHEDULED, FAILED or KILLED."""
         if status == "FINISHED" and self._record.is_whole:
             self.text(NAME, sign(self._outbox, self._record))
         self.write({"kind": "end", "status": status, "time": _now()}, last=True)
@@ -263,7 +265,7 @@ def _closing(tracker: Tracker) -> Generator[Tracker]:
             tracker.end("FAILED")
         raise
     else:
-        tracker.end("FINISHED")
+        tracker.end(tracker.outcome)
     finally:
         tracker.heartbeat.stop()
 

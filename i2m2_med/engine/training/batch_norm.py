@@ -15,21 +15,21 @@ PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class SumOfProcesses(torch.autograd.Function):
-    """A tensor summed over all processes; so are the gradients."""
+    """A tensor summed over the processes of a group; so are the gradients."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor) -> Tensor:  # noqa: ARG004
+    def forward(ctx: Any, own: Tensor, group: Any) -> Tensor:
         """Return the sum."""
-        total = own.clone()
-        dist.all_reduce(total)
+        ctx.group, total = group, own.clone()
+        dist.all_reduce(total, group=group)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> Tensor:  # noqa: ARG004
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
         """Return the sum of the gradients."""
         total = slopes[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
+        dist.all_reduce(total, group=ctx.group)
+        return total, None
 
 
 class GlobalBatchNorm(_BatchNorm):
@@ -37,6 +37,8 @@ class GlobalBatchNorm(_BatchNorm):
 
     counted = True
     """False while this process has no row of its own."""
+    group: Any = None
+    """The processes that have the other rows; None: all that there are."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(batch, channel, …) → the same shape."""
@@ -47,7 +49,7 @@ class GlobalBatchNorm(_BatchNorm):
         if self.running_mean is not None:  # near the mean, and the same everywhere: squares of small numbers are exact
             values = values - self.running_mean.view(shape)
         own = torch.stack([torch.ones_like(values).sum(axes), values.sum(axes), values.square().sum(axes)])
-        count, first, second = SumOfProcesses.apply(own if self.counted else own * 0)
+        count, first, second = SumOfProcesses.apply(own if self.counted else own * 0, self.group)
         mean = first / count
         variance = (second / count - mean.square()).clamp_min(0)
         if self.track_running_stats:
@@ -71,8 +73,8 @@ class GlobalBatchNorm(_BatchNorm):
         """Any number of axes."""
 
 
-def share_statistics(module: nn.Module) -> None:
-    """Replace each batch norm inside `module` by one over all processes, with the same parameters and buffers."""
+def share_statistics(module: nn.Module, group: Any) -> None:
+    """Replace each batch norm inside `module` by one over the processes of a group, with the same parameters and buffers."""
     for name, child in module.named_children():
         if type(child) in PLAIN:
             assert isinstance(child, _BatchNorm)
@@ -81,10 +83,11 @@ def share_statistics(module: nn.Module) -> None:
             )
             for kind, tensor in (*child.named_parameters(), *child.named_buffers()):
                 setattr(shared, kind, tensor)
+            shared.group = group
             shared.train(child.training)
             setattr(module, name, shared)
         else:
-            share_statistics(child)
+            share_statistics(child, group)
 
 
 def norms_of(module: nn.Module) -> list[GlobalBatchNorm]:

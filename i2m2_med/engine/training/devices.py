@@ -82,8 +82,9 @@ def within_memory(training: Training) -> Generator[None]:
     """Raise UserError, with what needs less, where memory runs out; the last whole epoch is on disk by then."""
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one, and CPUs raise no other
-        if not (isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)):
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one; NumPy and Python raise the other
+        kinds = (torch.OutOfMemoryError, MemoryError)
+        if not (isinstance(error, kinds) or "can't allocate memory" in str(error)):
             raise
         less = [
             f"training.accumulate={training.accumulate * 2}",

@@ -37,7 +37,7 @@ from i2m2_med.engine.training.recorded import (
     record_report,
     record_rows,
 )
-from i2m2_med.files import replace_file, sole_user, write_json
+from i2m2_med.files import replace_file, write_json
 from i2m2_med.model import I2M2
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source
@@ -146,7 +146,7 @@ class Experiment:
         predictor, cost = self.fit(paradigm, seed, tracker)
         return predictor, self.predict(predictor, tracker.run_id), cost
 
-    def of_fold(self, fold: int, parent: Tracker | None = None) -> "Experiment":
+    def of_fold(self, fold: int, parent: Tracker | Parent | None = None) -> "Experiment":
         """Return the same experiment on one fold of its cross-validation, whose runs become children of `parent`."""
         run = self.run.of_fold(fold)
         cohort = self.folds.get(fold) or open_cohort(run, self.cohort.folder)
@@ -194,14 +194,6 @@ class Experiment:
             self.parent = tracker
             yield tracker
         self.parent = None
-
-    def shared_parent(self) -> str:
-        """Return the run that all parts of the work stand below; the first part that asks opens it."""
-        with sole_user(self.folder / "parent.lock", lambda: None):
-            if not read_note(self.folder):
-                with self.as_parent():
-                    pass
-            return str(read_note(self.folder)["run"])
 
     def record_comparison(self, parent: Tracker, made: Sequence[Trained], rows: Rows, verdict: str) -> None:
         """Write the comparison of what was `made` into the parent run, and each run's difference to the reference into that run."""
@@ -293,8 +285,3 @@ def read_note(folder: Path) -> dict[str, Any]:
     """Return the note that an earlier call left of a paradigm and seed; empty where there was none."""
     path = folder / "note.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def is_done(folder: Path, paradigm: str, seed: int) -> bool:
-    """Whether an experiment's folder holds a paradigm with a seed, trained and recorded."""
-    return bool(read_note(folder / f"{paradigm}-{seed}").get("done"))

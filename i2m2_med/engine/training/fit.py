@@ -19,10 +19,10 @@ from i2m2_med.config.targets import build
 from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.loading import EpochBatches, loader
 from i2m2_med.engine.prediction.seed import seed_everything, seed_for
-from i2m2_med.engine.prediction.shards import ALONE, Shards
+from i2m2_med.engine.prediction.shards import Shards
 from i2m2_med.engine.training.batch_norm import share_statistics
 from i2m2_med.engine.training.devices import bfloat16, fused, on_gpu, scaled_half, settle, within_memory
-from i2m2_med.engine.training.expert_parallel import check_experts_parallel, clip_together, collect, owned
+from i2m2_med.engine.training.expert_parallel import Layout, clip_together, collect, lay_out
 from i2m2_med.engine.training.loss import Objective, build_loss, class_weights
 from i2m2_med.engine.training.modulation import SHARE_OF_EPOCHS, modulate
 from i2m2_med.engine.training.processes import agree, as_the_leader_says, leads, sum_gradients, this_shard
@@ -57,8 +57,7 @@ class TrainingStage:
     device: str
     watch: Watch
     shards: Shards
-    own: tuple[str, ...] | None
-    """The experts of this process, where processes share them and not the data."""
+    layout: Layout
     optimizer: torch.optim.Optimizer
     scheduler: Any
     objective: Objective
@@ -108,14 +107,12 @@ def fit(
         )
     folder.mkdir(parents=True, exist_ok=True)
     shards = this_shard()
-    if training.batch < shards.size:
+    layout = lay_out(model, training, device, shards)
+    if training.batch < layout.rows.size:
         raise ConfigError(f"training.batch {training.batch} leaves some of {shards.size} processes without a row")
-    by_expert = training.parallel == "experts" and shards.size > 1
-    if by_expert:
-        check_experts_parallel(model, training, device, shards.size)
     as_the_leader_says(True)  # that nothing of an earlier stage is left to be written
-    if shards.size > 1 and not by_expert:
-        share_statistics(model)
+    if layout.rows.size > 1:
+        share_statistics(model, layout.rows.group)
     settle(model, training, device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rate = training.learning_rates[0]
@@ -141,7 +138,7 @@ def fit(
         device=device,
         watch=watch,
         shards=shards,
-        own=owned(model, shards) if by_expert else None,
+        layout=layout,
         optimizer=optimizer,
         scheduler=scheduler,
         objective=Objective(loss, training.aux_weight if training.mode == "joint+aux" else 0.0).to(device),
@@ -158,13 +155,13 @@ def fit(
 
 def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter]) -> SupervisedTrainer:
     """Return MONAI's trainer with our epochs: seeds, clipping, validation, checkpoint, early stopping."""
-    training = stage.training
-    shards = stage.shards if stage.own is None else ALONE
+    training, layout = stage.training, stage.layout
+    shards = layout.rows
     batches = loader(train, training.batch, training.workers, stage.seed, shards, on_gpu(stage.device))
     sampler = batches.batch_sampler
     assert isinstance(sampler, EpochBatches)
     forget = training.memory == "one_expert" or training.accumulate > 1
-    how = Asking(shards, training.accumulate, forget, stage.own)
+    how = Asking(shards, training.accumulate, forget, layout.own, layout.peers)
 
     def prepare(batch: Batch, device: Any, *_: Any, **__: Any) -> tuple[Batch, Tensor]:
         n_rows = sampler.n_rows((trainer.state.iteration - 1) % len(batches))
@@ -197,14 +194,14 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
 
     def mend_gradients(engine: Engine) -> None:
         if shards.size > 1:
-            sum_gradients(learnt)
+            sum_gradients(learnt, shards.group)
         if trainer.scaler is not None:
             trainer.scaler.unscale_(stage.optimizer)
         if training.mode == "ogm-ge" and engine.state.epoch <= SHARE_OF_EPOCHS * training.epochs:
             output: Any = engine.state.output
             modulate(stage.model, output[CommonKeys.PRED], output[CommonKeys.LABEL], training.ogm_alpha)
-        if training.clip is not None and stage.own is not None:
-            clip_together(stage.model, learnt, stage.own, training.clip)
+        if training.clip is not None and layout.own is not None:
+            clip_together(stage.model, learnt, layout, training.clip)
         elif training.clip is not None:
             nn.utils.clip_grad_norm_(learnt, training.clip)
 
@@ -224,8 +221,8 @@ def end_epoch(stage: TrainingStage, engine: Engine) -> None:
         raise UserError(
             f"training diverged in epoch {engine.state.epoch}: the loss is not a number; lower training.learning_rate"
         )
-    if stage.own is not None:
-        collect(stage.model, stage.optimizer, stage.shards.size)
+    if stage.layout.own is not None:
+        collect(stage.model, stage.optimizer, stage.layout.columns)
     metrics = validation_metrics(stage.model, stage.valid, stage.training.batch * 4, stage.device, stage.shards)
     stage.history.append({"train_loss": loss, **{f"valid_{name}": value for name, value in metrics.items()}})
     if stage.scheduler is not None:

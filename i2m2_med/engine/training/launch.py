@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from i2m2_med.console import Terminal, complain
 from i2m2_med.engine.prediction.seed import best_device
 from i2m2_med.engine.training.processes import PEER_ENDED
 from i2m2_med.errors import UserError
+from i2m2_med.forkserver import how_ended
 from i2m2_med.signals import EXIT
 
 BUG = 3
@@ -80,8 +80,8 @@ def explain(error: ChildFailedError, folder: Path, n_processes: int) -> dict[str
     if own:
         why, code = own[0], BUG if "Traceback" in own[0] else 1
     else:
-        how = f"process {rank} by {signal.Signals(-first.exitcode).name}" if first.exitcode < 0 else "one of them"
-        why = f"training was ended from outside ({how} of {n_processes} processes), and so were the others: go on with --resume"
+        how = f"process {rank} of {n_processes} was {how_ended(first.exitcode)}"
+        why = f"{how}, and the others were ended: go on with --resume"
         code = EXIT
     complain(why)
     return {"error": why, "exit": code}

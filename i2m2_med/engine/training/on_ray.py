@@ -1,4 +1,4 @@
-"""Trainings of a comparison on a Ray cluster: each paradigm with each seed is a task.
+"""Trainings of a comparison on a Ray cluster: each unit is a task.
 
 Workspace, data and store lie where every node sees them under the same path or address.
 """
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from i2m2_med.console import Progress
-from i2m2_med.engine.training.side_by_side import Assignment, Unit, left_out
+from i2m2_med.engine.training.units import Assignment, Unit, left_out, waves
 from i2m2_med.errors import UserError, causes, extra_hint
+from i2m2_med.parts import Part
 
 
-def train_on_ray(assignment: Assignment, waiting: Sequence[Unit], jobs: int, progress: Progress) -> None:
-    """Train units on the cluster of $RAY_ADDRESS or, where there is none, on this machine; at most `jobs` of them at a time.
+def train_on_ray(assignment: Assignment, part: Part, jobs: int, progress: Progress) -> None:
+    """Train a part of a comparison on the cluster of $RAY_ADDRESS or, where there is none, on this machine; at most `jobs` at a time.
 
     One that fails stops no other: those that fail are named at the end. Raises UserError then, or where Ray is absent.
     """
@@ -25,22 +26,32 @@ def train_on_ray(assignment: Assignment, waiting: Sequence[Unit], jobs: int, pro
     if ours:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
-        task: Any = ray.remote(num_gpus=gpus, num_cpus=1, max_retries=1)(train_unit)
-        left, running, failed = list(waiting), dict[Any, Unit](), list[str]()
-        with progress.bar("trainings", len(left)) as advance:
-            while left or running:
-                while left and len(running) < jobs:
-                    unit = left.pop(0)
-                    running[task.remote(assignment, unit)] = unit
-                for done in ray.wait(list(running))[0]:
-                    unit = running.pop(done)
-                    failed += outcome(ray, done, unit)
-                    advance(f"{unit[0]}, seed {unit[1]}")
-        left_out(failed)
+        failed = [
+            line for wave in waves(assignment, part) for line in train_wave(ray, assignment, wave, jobs, progress)
+        ]
     finally:
         if ours:
             ray.shutdown()
+    left_out(failed)
+
+
+def train_wave(ray: Any, assignment: Assignment, wave: Sequence[Unit], jobs: int, progress: Progress) -> list[str]:
+    """Train units that can be done in any order; return a line on each that failed."""
+    if not wave:
+        return []
+    gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
+    task: Any = ray.remote(num_gpus=gpus, num_cpus=1, max_retries=1)(train_unit)
+    left, running, failed = list(wave), dict[Any, Unit](), list[str]()
+    with progress.bar("trainings", len(left)) as advance:
+        while left or running:
+            while left and len(running) < jobs:
+                unit = left.pop(0)
+                running[task.remote(assignment, unit)] = unit
+            for done in ray.wait(list(running))[0]:
+                unit = running.pop(done)
+                failed += outcome(ray, done, unit)
+                advance(unit.name)
+    return failed
 
 
 def outcome(ray: Any, done: Any, unit: Unit) -> list[str]:
@@ -51,10 +62,10 @@ def outcome(ray: Any, done: Any, unit: Unit) -> list[str]:
         mistake = next((cause for cause in causes(error) if isinstance(cause, UserError)), None)
         if mistake is None and isinstance(error, ray.exceptions.RayTaskError):
             raise
-        return [f"{unit[0]}, seed {unit[1]}: {mistake or 'its worker died, and so did the next one'}"]
+        return [f"{unit.name}: {mistake or 'its worker died, and so did the next one'}"]
     return []
 
 
 def train_unit(assignment: Assignment, unit: Unit) -> None:
     """Train one unit in a worker of the cluster."""
-    assignment.train(unit, Progress())
+    unit.run(assignment.open(Progress()))

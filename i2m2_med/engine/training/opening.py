@@ -19,7 +19,8 @@ from i2m2_med.engine.training.fit import forget
 from i2m2_med.engine.training.processes import as_the_leader_says, leads, prepare_together, started
 from i2m2_med.engine.training.taken_over import note_origin, take_over
 from i2m2_med.errors import UserError
-from i2m2_med.files import digest, sole_user
+from i2m2_med.files import digest
+from i2m2_med.parts import WHOLE, Part, hold_folder
 from i2m2_med.predictions import Judge
 from i2m2_med.samples.cohort import open_cohort
 from i2m2_med.samples.frozen import encode_ahead
@@ -38,14 +39,14 @@ def open_experiment(
     resume: bool = False,
     skip_bad: bool = False,
     depends: Sequence[Any] = (),
-    part: str = "",
+    part: Part = WHOLE,
 ) -> Generator[Experiment]:
     """Prepare what isn't prepared yet, open the store, and hold the experiment's folder.
 
     what: the verb; each has a folder of its own, and `compare` takes over what `train` finished. depends: plain values beside the
-    config that another folder is used for. part: the name of a part of the work, which others may do in the same folder at the same
-    time. Without `resume` an earlier call's checkpoints are thrown away. Raises UserError if another process works in the same folder,
-    or at the same part, unless torchrun started both.
+    config that another folder is used for. part: of the work; others may do theirs in the same folder at the same time. Without
+    `resume` an earlier call's checkpoints are thrown away. Raises UserError if another process works in the same folder, or at the
+    same part, unless torchrun started both.
     """
     if started() > 1 and what != "train":
         raise UserError(f"{what} runs in one process, and torchrun started {started()}; `train` is what they can share")
@@ -69,24 +70,12 @@ def open_experiment(
     folder, trained = folder_of(what), folder_of("train")
     if cohort.manifest["synthetic"]:  # the files say so, whatever the config does
         run = run.model_copy(update={"synthetic": True})
-    with lock_part(folder, part) if leads() else nullcontext():
+    with hold_folder(folder, part) if leads() else nullcontext():
         if leads() and not resume:
             forget(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if leads():
             note_origin(folder)
-        if what == "compare" and not (part or run.plugins) and (known := take_over(trained, folder)):
+        if what == "compare" and part.whole and not run.plugins and (known := take_over(trained, folder)):
             progress.say(f"taken over from `i2m2 train`, of the same config, data and code: {', '.join(known)}")
         yield Experiment(run=run, values=values, cohort=cohort, folder=folder, uri=uri, progress=progress, judge=judge)
-
-
-@contextmanager
-def lock_part(folder: Path, part: str) -> Generator[None]:
-    """Hold an experiment's folder alone (no `part`), or one part of the work in it. Raises UserError where another process does."""
-    whole, parts = folder.with_name(f"{folder.name}.lock"), folder.parent.glob(f"{folder.name}.part-*.lock")
-    own = folder.with_name(f"{folder.name}.{part}.lock") if part else whole
-    with sole_user(own):
-        for rival in [whole] if part else sorted(parts):
-            with sole_user(rival):
-                pass
-        yield

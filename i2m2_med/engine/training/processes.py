@@ -123,11 +123,11 @@ def prepare_together(run: RunConfig, name: str, progress: Progress, *, skip_bad:
     return folder
 
 
-def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Sum gradients over all processes in place; a parameter that has none anywhere is left without."""
+def sum_gradients(parameters: Sequence[nn.Parameter], group: Any) -> None:
+    """Sum gradients over the processes of a group in place; a parameter that has none in any of them is left without."""
     device = parameters[0].device
     here = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.uint8, device=device)
-    dist.all_reduce(here, dist.ReduceOp.MAX)
+    dist.all_reduce(here, dist.ReduceOp.MAX, group)
     learning = [parameter for parameter, anywhere in zip(parameters, here.tolist(), strict=True) if anywhere]
     for parameter in learning:
         if parameter.grad is None:
@@ -136,6 +136,6 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
     if not slopes:
         return
     flat = torch.cat([slope.reshape(-1) for slope in slopes])
-    dist.all_reduce(flat)
+    dist.all_reduce(flat, group=group)
     for slope, total in zip(slopes, flat.split([slope.numel() for slope in slopes]), strict=True):
         slope.copy_(total.view_as(slope))

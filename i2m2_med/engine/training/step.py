@@ -4,7 +4,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ignite.distributed as idist
 import torch
@@ -57,6 +57,8 @@ class Asking(NamedTuple):
     """Keep the activations of one expert on one part at a time (`memory.py`)."""
     own: tuple[str, ...] | None = None
     """The experts that this process computes, where others compute others (`expert_parallel.py`); None: all."""
+    peers: Any = None
+    """The processes that compute the other experts on the same rows."""
 
 
 def ask(batch: Batch, network: I2M2, how: Asking, seed: int) -> Opinions:
@@ -107,7 +109,7 @@ def anywhere(here: Tensor, shards: Shards) -> Tensor:
     """Return where something is so in any of the processes."""
     if shards.size == 1:
         return here
-    return torch.as_tensor(idist.all_reduce(here.float().to(idist.device()), "MAX")).bool().cpu()
+    return torch.as_tensor(idist.all_reduce(here.float().to(idist.device()), "MAX", group=shards.group)).bool().cpu()
 
 
 def ask_experts(
@@ -124,7 +126,7 @@ def ask_experts(
         expert, reads = network.experts[name], network.reads[name]
         blank: list[Tensor] = []
         if how.shards.size > 1 and bool(asked[at] & absent[at]) and norms_of(expert):
-            blank = [blank_row(inputs[modality], present[modality]) for modality in reads]
+            blank = [blank_row(inputs[modality], present[modality], how.shards) for modality in reads]
         if blank and not bool(here[at]):
             there = network.heard(name, present)[1]
             question, given = partial(stand_in, network, name, blank, there), blank
@@ -134,15 +136,15 @@ def ask_experts(
             last_part and name == (how.own or network.names)[-1]
         )  # its gradient is due before anything else is computed
         answers.append(question() if kept or not how.forget else forgotten(question, expert, given))
-    return answers if how.own is None else exchanged(answers, network.names, how.own)
+    return answers if how.own is None else exchanged(answers, network.names, how.own, how.peers)
 
 
-def blank_row(tensor: Tensor, present: Tensor) -> Tensor:
-    """Return a row of zeros in the shape and type that processes with a row of this modality know; all of them have to ask."""
+def blank_row(tensor: Tensor, present: Tensor, shards: Shards) -> Tensor:
+    """Return a row of zeros in the shape and type that shards with a row of this modality know; all of them have to ask."""
     known = torch.zeros(1 + MOST_AXES, device=tensor.device)
     if bool(present.any()):
         known[: tensor.ndim] = torch.tensor([tensor.is_floating_point(), *tensor.shape[1:]], device=tensor.device)
-    floating, *sizes = torch.as_tensor(idist.all_reduce(known, "MAX")).int().tolist()
+    floating, *sizes = torch.as_tensor(idist.all_reduce(known, "MAX", group=shards.group)).int().tolist()
     shape = [1, *(size for size in sizes if size)]
     return torch.zeros(shape, dtype=torch.float32 if floating else torch.int64, device=tensor.device)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from i2m2_med.engine.tracking import provenance
 from i2m2_med.engine.training.processes import started
 from i2m2_med.errors import UserError
-from i2m2_med.files import digest, sole_user, write_json
+from i2m2_med.files import digest, write_json
+from i2m2_med.parts import hold_folder
 
 ORIGIN = "origin.json"
 """Says by what a folder of checkpoints was made."""
@@ -35,7 +36,7 @@ def take_over(trained: Path, folder: Path) -> list[str]:
     if not trained.exists():
         return []
     try:
-        with sole_user(trained.with_name(f"{trained.name}.lock")):
+        with hold_folder(trained):
             made = (
                 json.loads((trained / ORIGIN).read_text(encoding="utf-8"))["made_by"]
                 if (trained / ORIGIN).exists()

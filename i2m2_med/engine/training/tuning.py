@@ -1,34 +1,37 @@
 """Hyper-parameters by Optuna: the same number of trials for every paradigm, judged on validation; the test split is not there.
 
-A study's journal lies in the experiment's folder. Each trial draws with a seed of its own (of paradigm and number), so a search that
-was killed goes on as it would have: its trials are the same, and the one that was cut off takes up its checkpoints.
+Each trial draws with a seed of its own (of paradigm and number) and knows the trials before it: those of the start, which are drawn at
+random, can be trained side by side, and so can paradigms; the others of a paradigm learn from one another, one after the other. So what
+is found does not depend on how many processes train. A trial's note says what came out of it, so a search that was killed goes on as it
+would have: what is done is told to Optuna again, and the trial that was cut off takes up its checkpoints.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.tuning import Dimension, own_space
+from i2m2_med.console import Advance
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.engine.prediction.seed import seed_for
 from i2m2_med.engine.training.experiment import Experiment, read_note
 from i2m2_med.engine.training.selection import HIGHER, validation_metrics
+from i2m2_med.engine.training.side_by_side import Outcome, in_turn, workers
+from i2m2_med.engine.training.units import Assignment, Task, left_out
 from i2m2_med.errors import ConfigError, UserError, extra_hint
 from i2m2_med.files import write_json
-from i2m2_med.samples.cohort import Cohort
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial, Trial
 
 TUNING = "tuning"
 """The paradigm of a search's parent run."""
-REFUSED = "refused"
-"""Attribute of a trial that could not be trained, and why; it counts among the trials."""
+TRAINING_SPLITS = ("train", "valid")
+"""What a search may ask for."""
 Configure = Callable[[str, Mapping[str, Any]], RunConfig]
 """(paradigm, settings found) → the config with them."""
 
@@ -45,88 +48,170 @@ class Best:
     """Trials that could not be trained."""
 
 
-def without_test(cohort: Cohort) -> Cohort:
-    """The same data with nothing but training and validation to ask for."""
-    splits = {name: cohort.manifest["splits"][name] for name in ("train", "valid")}
-    return replace(cohort, manifest=cohort.manifest | {"splits": splits}, opened={})
+@dataclass(frozen=True)
+class Trial:
+    """A training with settings that were drawn, as a run of its own."""
 
+    paradigm: str
+    number: int
+    settings: dict[str, Any]
+    configured: RunConfig
+    """The config with the settings."""
 
-def search(experiment: Experiment, paradigm: str, configure: Configure) -> Best:
-    """Run a paradigm's trials, as far as an interrupted call has not, and return the best. Raises UserError where none could be trained."""
-    run = experiment.run
-    study = open_study(experiment.folder / f"{paradigm}.journal", paradigm, HIGHER[run.training.select])
-    space = {key: distribution(one) for key, one in own_space(run.tune, run.paradigms[paradigm].experts).items()}
-    for left in study.get_trials(deepcopy=False):
-        if not left.state.is_finished():
-            study.tell(left.number, state=fail())
-    trials = finished(study)
-    done = len(trials)
-    for number in experiment.progress.track(
-        range(done, run.tune.trials), f"{paradigm}: trials", run.tune.trials - done
-    ):
-        study.sampler = sampler(run.tune.startup, seed_for(run.seeds[0], "tune", paradigm, number))
-        trial = study.ask(space)
-        try_settings(experiment, study, trial, number, configure(paradigm, trial.params))
-    return best_of(study, paradigm)
+    @property
+    def name(self) -> str:
+        """'i2m2, trial 3'."""
+        return f"{self.paradigm}, trial {self.number}"
 
+    @property
+    def folder(self) -> str:
+        """Where its note lies, in the experiment's folder."""
+        return f"{self.paradigm}-trial-{self.number}"
 
-def try_settings(experiment: Experiment, study: "Study", trial: "Trial", number: int, run: RunConfig) -> None:
-    """Train one trial as a run of its own, and tell the study what validation says; why it could not be trained is kept with it."""
-    paradigm, seed = study.study_name, run.seeds[0]
-    one = replace(experiment, run=run)
-    folder = experiment.folder / f"{paradigm}-trial-{number}"
-    try:
-        with one.tracked(paradigm, seed, read_note(folder).get("run")) as tracker:
-            write_json(folder / "note.json", {"run": tracker.run_id})
-            tracker.tags({"trial": number, **{f"tune.{key}": value for key, value in trial.params.items()}})
-            value = score(one.fit(paradigm, seed, tracker)[0], one)
+    def run(self, experiment: Experiment) -> float:
+        """Return what validation says of the settings; that, or why they could not be trained, is noted."""
+        run, path = self.configured, experiment.folder / self.folder / "note.json"
+        one, seed = replace(experiment, run=run), run.seeds[0]
+        before = read_note(path.parent)
+        with one.tracked(self.paradigm, seed, before.get("run")) as tracker:
+            note = {"run": tracker.run_id, "settings": self.settings}
+            write_json(path, note)
+            tracker.tags({"trial": self.number, **{f"tune.{key}": value for key, value in self.settings.items()}})
+            try:
+                value = score(one.fit(self.paradigm, seed, tracker)[0], one)
+            except UserError as error:
+                write_json(path, note | {"refused": str(error).splitlines()[0]})
+                raise
             tracker.metrics({f"best/{run.training.select}": value})
-    except UserError as error:
-        trial.set_user_attr(REFUSED, str(error).splitlines()[0])
-        study.tell(trial, state=fail())
-        experiment.progress.say(f"{paradigm}, trial {number} can't be trained: {error}")
-    else:
-        study.tell(trial, value)
+            write_json(path, note | {"value": value})
+        return value
+
+
+@dataclass
+class Search:
+    """A paradigm's trials: those that were asked for, and what came of them."""
+
+    experiment: Experiment
+    paradigm: str
+    configure: Configure
+    advance: Advance
+    study: "Study" = field(init=False)
+    space: "dict[str, BaseDistribution]" = field(init=False)
+    asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """The settings of each trial, by its number."""
+    values: dict[int, float] = field(default_factory=dict[int, float])
+    refused: dict[int, str] = field(default_factory=dict[int, str])
+    broken: bool = False
+    """A process died with one of its trials: those after it would have learnt from that."""
+
+    def __post_init__(self) -> None:
+        run = self.experiment.run
+        direction = "maximize" if HIGHER[run.training.select] else "minimize"
+        self.study = need_optuna().create_study(study_name=self.paradigm, direction=direction)
+        space = own_space(run.tune, run.paradigms[self.paradigm].experts)
+        self.space = {key: distribution(one) for key, one in space.items()}
+
+    @property
+    def done(self) -> int:
+        """How many trials were trained or refused."""
+        return len(self.values) + len(self.refused)
+
+    def ready(self) -> Trial | None:
+        """Return the next trial if all that it learns from is done; what an earlier call did is told on the way."""
+        tune, seed = self.experiment.run.tune, self.experiment.run.seeds[0]
+        while not self.broken and (number := len(self.asked)) < tune.trials:
+            if number >= tune.startup and self.done < number:
+                return None
+            self.study.sampler = sampler(tune.startup, seed_for(seed, "tune", self.paradigm, number))
+            settings = dict(self.study.ask(self.space).params)
+            self.asked.append(settings)
+            trial = Trial(self.paradigm, number, settings, self.configure(self.paradigm, settings))
+            note = read_note(self.experiment.folder / trial.folder)
+            if note.get("settings") != settings or not {"value", "refused"} & note.keys():
+                return trial
+            self.tell(trial, Outcome(note.get("value"), note.get("refused", "")))
+        return None
+
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
+        """Tell the study what became of a trial; one that could not be trained counts among them."""
+        if outcome.died:
+            self.broken = True
+            return
+        if outcome.error:
+            self.refused[trial.number] = outcome.error.splitlines()[0]
+            self.study.tell(trial.number, state=need_optuna().trial.TrialState.FAIL)
+            self.experiment.progress.say(f"{trial.name} can't be trained: {outcome.error}")
+        else:
+            self.values[trial.number] = outcome.value
+            self.study.tell(trial.number, outcome.value)
+        self.advance(f"trial {trial.number}: {'refused' if outcome.error else f'{outcome.value:.4f}'}")
+
+    def best(self) -> Best:
+        """Return the best trial; of equal ones the first. Raises UserError where none could be trained."""
+        if not self.values:
+            raise UserError(
+                f"none of {self.done} trials of {self.paradigm} could be trained; the last: {self.refused[max(self.refused)]}"
+            )
+        sign = 1 if self.study.direction.name == "MAXIMIZE" else -1
+        number = max(self.values, key=lambda one: (sign * self.values[one], -one))
+        return Best(self.paradigm, number, self.values[number], self.asked[number], len(self.refused))
+
+
+def search_all(experiment: Experiment, configure: Configure, assignment: Assignment, jobs: int) -> list[Best]:
+    """Run every paradigm's trials in `jobs` processes, as far as an earlier call has not, and return the best of each."""
+    failed: list[str] = []
+    with searches(experiment, configure) as every:
+
+        def told(task: Task, outcome: Outcome) -> None:
+            assert isinstance(task, Trial)
+            failed.extend([f"{task.name}: {outcome.error}"] if outcome.died else [])
+            every[task.paradigm].tell(task, outcome)
+
+        if jobs == 1:
+            for one in every.values():
+                in_turn(experiment, one.ready, told)
+        else:
+            with workers(assignment, jobs, experiment.progress) as pool:
+                pool.run(lambda: next(ready_of(list(every.values())), None), told)
+    left_out(failed)
+    return [one.best() for one in every.values()]
+
+
+def ready_of(every: Sequence[Search]) -> Iterator[Trial]:
+    """Yield what is ready, first of the paradigm that is furthest behind."""
+    for one in sorted(every, key=lambda search: len(search.asked)):
+        if (trial := one.ready()) is not None:
+            yield trial
+
+
+@contextmanager
+def searches(experiment: Experiment, configure: Configure) -> Generator[dict[str, Search]]:
+    """Yield a search for each paradigm, with a bar that counts its trials."""
+    with experiment.progress.together(), ExitStack() as bars:
+        n_trials = experiment.run.tune.trials
+        yield {
+            paradigm: Search(
+                experiment,
+                paradigm,
+                configure,
+                bars.enter_context(experiment.progress.bar(f"{paradigm}: trials", n_trials)),
+            )
+            for paradigm in experiment.run.paradigms
+        }
 
 
 def score(predictor: Predictor, experiment: Experiment) -> float:
-    """The metric that epochs are chosen by, on validation. Raises UserError where it is not defined."""
+    """Return the metric that epochs are chosen by, on validation. Raises UserError where it is not defined."""
     training, samples = experiment.run.training, experiment.cohort.samples("valid")
     metrics = validation_metrics(predictor.model, samples, training.batch * 4, predictor.device)
     value = metrics.get(training.select, math.nan)
-    if math.isnan(value):
+    if not math.isfinite(value):
         raise UserError(f"{training.select} of validation is not defined; choose another `training.select`")
     return value
 
 
-def best_of(study: "Study", paradigm: str) -> Best:
-    """The best trial; of equal ones the first."""
-    trials = finished(study)
-    known = [(at, trial) for at, trial in enumerate(trials) if REFUSED not in trial.user_attrs]
-    if not known:
-        raise UserError(
-            f"none of {len(trials)} trials of {paradigm} could be trained; the last: {trials[-1].user_attrs[REFUSED]}"
-        )
-    sign = 1 if study.direction.name == "MAXIMIZE" else -1
-    at, best = max(known, key=lambda one: (sign * float(one[1].value or 0.0), -one[0]))
-    return Best(paradigm, at, float(best.value or 0.0), dict(best.params), len(trials) - len(known))
-
-
-def finished(study: "Study") -> "list[FrozenTrial]":
-    """Trials that were trained or refused, in their order, without those that were cut off."""
-    return [one for one in study.get_trials(deepcopy=False) if one.value is not None or REFUSED in one.user_attrs]
-
-
-def open_study(journal: Path, name: str, higher: bool) -> "Study":
-    """The study of a journal, made if it is not there. Raises ConfigError where Optuna is not installed."""
-    optuna = need_optuna()
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
-    direction = "maximize" if higher else "minimize"
-    return optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
-
-
 def need_optuna() -> Any:
-    """Optuna, silent. Raises ConfigError where it is not installed."""
+    """Return Optuna, silent. Raises ConfigError where it is not installed."""
     try:
         import optuna
     except ImportError as error:
@@ -136,17 +221,12 @@ def need_optuna() -> Any:
 
 
 def sampler(startup: int, seed: int) -> Any:
-    """Tree-structured Parzen estimator (Bergstra et al. 2011)."""
+    """Return a tree-structured Parzen estimator (Bergstra et al. 2011)."""
     return need_optuna().samplers.TPESampler(n_startup_trials=startup, seed=seed)
 
 
-def fail() -> Any:
-    """Optuna's state of a trial without a value."""
-    return need_optuna().trial.TrialState.FAIL
-
-
 def distribution(dimension: Dimension) -> "BaseDistribution":
-    """A range as Optuna draws from it."""
+    """Return a range as Optuna draws from it."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if dimension.choice:

@@ -3,17 +3,17 @@
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from i2m2_med.errors import UserError
+from i2m2_med.forkserver import how_ended, see_one_gpu
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.results import ResultStore
 from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.forkserver import modules_of, start_method
-from i2m2_med.scoring.workers.readers import WorkerPool, ending
+from i2m2_med.scoring.workers.readers import WorkerPool
 from i2m2_med.signals import kill_children
 
 
@@ -29,8 +29,7 @@ def score_in_processes(
     try:
         for index in range(count):
             ours, theirs = context.Pipe(duplex=False)
-            own_job = replace(job, device=device_of(job.device, index))
-            arguments = (theirs, own_job, store, studies[index::count], readers, timeout)
+            arguments = (theirs, index, job, store, studies[index::count], readers, timeout)
             process = context.Process(target=run_model_process, args=arguments)
             process.start()
             theirs.close()
@@ -54,11 +53,18 @@ def score_in_processes(
 
 
 def run_model_process(
-    pipe: Connection, job: Job, store: ResultStore, studies: Sequence[StudyFolder], readers: int, timeout: float
+    pipe: Connection,
+    index: int,
+    job: Job,
+    store: ResultStore,
+    studies: Sequence[StudyFolder],
+    readers: int,
+    timeout: float,
 ) -> None:
-    """Score a model process's share of the studies and send each outcome, then None."""
+    """Score the share of model process `index` and send each outcome, then None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    see_one_gpu(index)
     fork = multiprocessing.get_context("fork")  # this process is fresh and has no threads yet
     pool = WorkerPool(job, store, max(readers, 1), timeout, fork)
     try:
@@ -74,15 +80,5 @@ def run_model_process(
 def process_died(process: BaseProcess) -> UserError:
     """Return the error for a model process that died."""
     process.join()
-    code = process.exitcode
-    how = "killed, most likely for want of memory" if code == -signal.SIGKILL else f"ended by {ending(code)}"
+    how = how_ended(process.exitcode)
     return UserError(f"a model process was {how}; what is scored is kept: start again with fewer --processes")
-
-
-def device_of(device: str, index: int) -> str:
-    """Return the device of model process `index`: GPUs in turn, or all on the CPU."""
-    if device != "cuda":
-        return device
-    import torch
-
-    return f"cuda:{index % max(1, torch.cuda.device_count())}"

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from i2m2_med.console import say
+from i2m2_med.forkserver import how_ended
 from i2m2_med.memory_limit import limit_memory
 from i2m2_med.scoring.answer import StudyPredictor
 from i2m2_med.scoring.examine import Message, Outcome, StudyInProgress, examine
@@ -160,10 +161,9 @@ class WorkerPool:
             messages: list[Message] = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join()
-            code = worker.process.exitcode
-            why = "killed, most likely for want of memory" if code == -signal.SIGKILL else f"ended by {ending(code)}"
             tries = self.tries.get(worker.assigned[0], 0) + 1
-            yield from self.replace(worker, f"the process that read it was {why}", tries)
+            why = f"the process that read it was {how_ended(worker.process.exitcode)}"
+            yield from self.replace(worker, why, tries)
             return
         worker.ready = True
         worker.current = worker.current or StudyInProgress(self.predictor, self.store, worker.assigned[0])
@@ -202,8 +202,3 @@ class WorkerPool:
         for worker in self.workers:
             worker.pipe.close()
             worker.process.join()
-
-
-def ending(code: int | None) -> str:
-    """Return how a process ended, in words."""
-    return f"signal {-code} ({signal.Signals(-code).name})" if code is not None and code < 0 else f"exit code {code}"

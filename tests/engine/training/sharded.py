@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """By name, what differs from batches of 16 of 157 samples (the last has 13) for 5 epochs of 10 steps. `dropped`: batches of 4, of
 which shards often have nobody for an expert, and the last, of 1, gives two of three processes nothing at all."""
+MESH: dict[str, dict[str, Any]] = {
+    "mesh": {**SETTINGS["experts"], "experts": ("a", "c", "joint")},
+    "frugal mesh": {"parallel": "experts", "memory": "one_expert", "experts": ("a", "b")},
+    "dropped mesh": {**SETTINGS["dropped"], "parallel": "experts", "experts": ("a", "b", "joint")},
+}
+"""What four processes share, two by two."""
 LEARN = {"batch": 16, "epochs": 5, "learning_rate": 1e-3}
 
 
@@ -74,12 +81,12 @@ def samples(n: int, seed: int) -> Samples:
     return Samples(records, Labels(("one", "two"), ("0", "1", "2")), ["a", "b", "c"], {"a": a, "c": c}, transform=read)
 
 
-def model() -> I2M2:
-    """Four experts, three of them with batch norms."""
+def model(experts: Sequence[str] = ("a", "b", "c", "joint")) -> I2M2:
+    """Four experts, three of them with batch norms, or some of these."""
     torch.manual_seed(seed_for("sharded"))
     networks = {"a": Images(1), "b": Images(1), "c": nn.Linear(5, 6), "joint": Images(2)}
     reads = {"a": ("a",), "b": ("b",), "c": ("c",), "joint": ("a", "b")}
-    return I2M2(networks, reads, ProductOfExperts(), (2, 3))
+    return I2M2({name: networks[name] for name in experts}, reads, ProductOfExperts(), (2, 3))
 
 
 def trained(folder: Path, **settings: Any) -> tuple[I2M2, list[float], list[dict[str, float]]]:
@@ -90,7 +97,8 @@ def trained(folder: Path, **settings: Any) -> tuple[I2M2, list[float], list[dict
         if isinstance(module, Objective):
             losses.append(float(loss.detach()))
 
-    made, training = model(), Training.model_validate({**LEARN, **settings})
+    made = model(settings.pop("experts", ("a", "b", "c", "joint")))
+    training = Training.model_validate({**LEARN, **settings})
     hook = nn.modules.module.register_module_forward_hook(note)
     try:
         history = fit(
@@ -102,13 +110,12 @@ def trained(folder: Path, **settings: Any) -> tuple[I2M2, list[float], list[dict
 
 
 def main(folder: Path, *names: str) -> None:
-    """Run every training of `SETTINGS`, or those named; process 0 writes what came out."""
+    """Run every training of `SETTINGS`, or those named of it or of `MESH`; process 0 writes what came out."""
     from i2m2_med.engine.training.processes import joined, leads
 
     with joined("cpu"):
-        for name, settings in SETTINGS.items():
-            if names and name not in names:
-                continue
+        for name in names or SETTINGS:
+            settings = {**SETTINGS, **MESH}[name]
             made, losses, history = trained(folder / name, **settings)
             if leads():
                 weights = {key: tensor.double().flatten().tolist() for key, tensor in made.state_dict().items()}

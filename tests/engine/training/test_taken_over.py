@@ -12,7 +12,7 @@ from i2m2_med.engine.tracking.read import find_run
 from i2m2_med.engine.tracking.results import epochs_of
 from i2m2_med.engine.training.experiment import Trained
 from i2m2_med.engine.training.opening import open_experiment
-from i2m2_med.files import sole_user
+from i2m2_med.parts import hold_folder
 from tests.engine.training.test_cross_validation import write_arrays
 
 
@@ -86,7 +86,7 @@ def test_what_other_code_went_on_with_or_someone_writes_is_not_taken_over(
     arrays: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = made(arrays, "train")
-    with sole_user(first.folder.with_name(f"{first.folder.name}.lock")):
+    with hold_folder(first.folder):
         assert made(arrays, "compare").said == []
     with monkeypatch.context() as other:
         other.setattr(provenance, "source_digest", lambda: "other")

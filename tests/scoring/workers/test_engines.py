@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from i2m2_med.console import Progress
+from i2m2_med.parts import Part
 from i2m2_med.scoring.job import Job, model_hash
-from i2m2_med.scoring.output_lock import Part
 from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
 from tests.scoring.test_run import HERE, contents, score_all

@@ -13,8 +13,9 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
+from i2m2_med.parts import Part
 from i2m2_med.scoring.examine import Outcome
-from i2m2_med.scoring.output_lock import Part, lock_output
+from i2m2_med.scoring.output_lock import lock_output
 from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.workers.engine import local_engine
