@@ -12,14 +12,23 @@ from . import sharded
 SCRIPT = """
 import sys
 from pathlib import Path
+import torch
 from i2m2_med.errors import UserError
 from i2m2_med.memory_limit import limit_memory
 import tests.engine.training.sharded as sharded
 from i2m2_med.engine.training import fit as fitting
 
+forward = sharded.Images.forward
+
+def hungry(self, *pictures):
+    torch.empty(2**28, dtype=torch.uint8)
+    return forward(self, *pictures)
+
 def watch(epoch, metrics):
     if epoch == 2 and sys.argv[2] == "limited":
-        limit_memory(2**20)
+        limit_memory(2**26)
+
+sharded.Images.forward = hungry
 
 fit = fitting.fit
 sharded.fit = lambda *args, **settings: fit(*args, **{**settings, "watch": watch})
