@@ -124,7 +124,7 @@ def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
         *one.further,
         *(example_sections(one.examples, one.reference) if one.split == "test" else []),
         *left_out_section(left_out, one.manifest),
-        *named_sets_section(named),
+        *named_sets_section(named, one.manifest),
         *detail_sections(comparison, trust, every, one.reference),
         *cohort_sections(one.manifest),
         *curve_sections(one.curves, one.reference),

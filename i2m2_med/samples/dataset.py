@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from i2m2_med.samples import normalise
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.disk_cache import DiskCache
+from i2m2_med.samples.reseed import reseed
 from i2m2_med.samples.soft import read_soft
 from i2m2_med.sources.source import Labels
 
@@ -148,7 +149,7 @@ class Samples(Dataset[Batch]):
         """Return one record through the transforms; augmentation draws the same numbers whoever computes it, and when."""
         sample = self.transformed(row)
         if self.augment is not None:
-            self.augment.set_random_state(seed=(self.epoch * 1_000_003 + row) % 2**31)
+            reseed(self.augment, (self.epoch * 1_000_003 + row) % 2**31)
             sample = self.augment(dict(sample))
         return sample
 

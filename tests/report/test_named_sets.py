@@ -69,10 +69,20 @@ def test_intervals_of_the_mean_hold_the_truth():
 
 def test_a_table_for_each_metric_shows_sets_by_paradigm_and_no_sets_show_nothing():
     found, each = made(0)
-    [section] = named_sets_section(found)
+    [section] = named_sets_section(found, MANIFEST)
     caption, shown = section.tables[0]
     assert caption == "accuracy"
     assert list(shown.columns) == ["label", "set", "i2m2", "inter"]
     assert list(shown["set"]) == [WHOLE, "QT", "KO", MEAN]
     nothing = named_sets_table(pair_predictions({("inter", 0): each}), {"audits": {}}, "test", 50)
-    assert named_sets_section(nothing) == []
+    assert named_sets_section(nothing, MANIFEST) == []
+
+
+def test_of_simulated_data_the_ideal_observers_stand_beside():
+    accuracy = {"inter": {"IID": 0.8, "QT": 0.6, "KO": 0.4, "few": 0.1}, "i2m2": {"IID": 0.7, "QT": 0.2, "KO": 0.0}}
+    [section] = named_sets_section(made(0)[0], {**MANIFEST, "ideal": {"accuracy": accuracy}})
+    caption, best = section.tables[1]
+    assert caption.startswith("accuracy of ideal observers")
+    assert list(best["set"]) == [WHOLE, "QT", "KO", MEAN]  # a set that is too small to be judged is in no mean
+    assert [float(value) for value in best["inter"]] == pytest.approx([0.8, 0.6, 0.4, 0.5])
+    assert [float(value) for value in best["i2m2"]] == pytest.approx([0.7, 0.2, 0.0, 0.1])

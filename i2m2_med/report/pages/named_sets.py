@@ -1,12 +1,12 @@
 """Test sets that are parts of the test split, one sample in several of them perhaps: every paradigm on each, and their plain mean."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from i2m2_med.report.pages.html import Section
+from i2m2_med.report.pages.html import Section, number
 from i2m2_med.report.pages.write import with_interval
 from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube, supports_of
 from i2m2_med.report.statistics.intervals import draw_weights, metric_interval
@@ -17,6 +17,7 @@ AUDIT = "shifted test sets"
 """The audit in which a source names such sets: each is the samples that have a value in `group_<name>`."""
 WHOLE, MEAN = "whole split", "plain mean of the sets"
 SHOWN = ("accuracy", "soft_accuracy", "nll")
+IDEAL_OBSERVERS = "ideal observers, who know how the data were simulated"
 HOW = "Each set is a part of the test split, and sets overlap: a draw of patients is used for all of them, and for their plain mean."
 
 
@@ -52,8 +53,8 @@ def named_sets_table(
     return pd.DataFrame(rows)
 
 
-def named_sets_section(table: pd.DataFrame) -> list[Section]:
-    """A table for each metric, with a row for each set and a column for each paradigm."""
+def named_sets_section(table: pd.DataFrame, manifest: Mapping[str, Any]) -> list[Section]:
+    """A table for each metric, with a row for each set and a column for each paradigm; of simulated data the ideal observers' too."""
     if not len(table):
         return []
     numbers = table[["value", "low", "high"]].astype(float).to_numpy()
@@ -64,4 +65,20 @@ def named_sets_section(table: pd.DataFrame) -> list[Section]:
         for metric, part in words.groupby("metric", sort=False)
     ]
     tables = [(str(metric), part.reindex(order["set"], level="set").reset_index()) for metric, part in shown]
-    return [Section("Named test sets", [HOW], tables=tables[:1], folded=tables[1:])]
+    best = ideal_accuracy(manifest, order["set"])
+    ideal = [(f"accuracy of {IDEAL_OBSERVERS}", best)] if len(best) else []
+    return [Section("Named test sets", [HOW], tables=[*tables[:1], *ideal], folded=tables[1:])]
+
+
+def ideal_accuracy(manifest: Mapping[str, Any], sets: Sequence[str]) -> pd.DataFrame:
+    """set, and a column for each ideal observer of simulated data: its accuracy as the simulator computed it; empty for real data.
+
+    What the simulator names otherwise than any set of the data is its whole test split.
+    """
+    accuracy, named = (manifest.get("ideal") or {}).get("accuracy", {}), manifest.get("audits", {}).get(AUDIT, {})
+    if not accuracy:
+        return pd.DataFrame()
+    found = pd.DataFrame(accuracy).rename(index=lambda name: name if name in named else WHOLE)
+    parts = [name for name in sets if name in found.index and name != WHOLE]
+    found.loc[MEAN] = found.loc[parts].mean()
+    return found.loc[[WHOLE, *parts, MEAN]].map(number).rename_axis("set").reset_index()

@@ -38,6 +38,7 @@ class RandSceneSymmetryd(MapTransform, Randomizable):
             raise ConfigError(
                 f"RandSceneSymmetryd: of {vocabulary} buckets two words share one; give another vocabulary"
             )
+        self.ordered, self.counted = (torch.tensor([self.words[one] for one in of]) for of in (ORDERED, COUNTED))
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         record = dict(data)
@@ -46,7 +47,7 @@ class RandSceneSymmetryd(MapTransform, Randomizable):
         picture, sentence = (record.get(str(key)) for key in self.keys)
         if picture is None or sentence is None or picture.shape[-1] != FEATURES:
             return record
-        ordered = torch.isin(sentence, torch.tensor([self.words[word] for word in ORDERED])).any()
+        ordered = torch.isin(sentence, self.ordered).any()
         if boxes and not ordered:
             picture = picture[torch.from_numpy(order)]
         if objects:
@@ -56,7 +57,7 @@ class RandSceneSymmetryd(MapTransform, Randomizable):
             picture = picture.clone()
             picture[..., COLOUR + torch.from_numpy(renamed)] = picture[..., COLOUR : COLOUR + len(names)].clone()
             sentence = self.swapped(sentence, {name: names[to] for name, to in zip(names, renamed, strict=True)})
-        if mirror and not torch.isin(sentence, torch.tensor([self.words[word] for word in COUNTED])).any():
+        if mirror and not torch.isin(sentence, self.counted).any():
             picture = mirrored(picture)
             both = {one: other for pair in MIRRORED for one, other in (pair, pair[::-1])}
             sentence = self.swapped(sentence, both)

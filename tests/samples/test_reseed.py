@@ -1,0 +1,36 @@
+"""What is drawn after `reseed` is what is drawn after MONAI's `set_random_state`, in every kind of transform."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from monai.transforms import Compose, OneOf, RandAffined, RandFlipd, RandGaussianNoised
+
+from i2m2_med.samples.reseed import reseed
+
+NAMES = ["picture"]
+KINDS = {
+    "one": [RandGaussianNoised(NAMES, prob=0.5)],
+    "several": [RandFlipd(NAMES, prob=0.5, spatial_axis=0), RandGaussianNoised(NAMES, prob=0.5)],
+    "transforms in transforms": [RandAffined(NAMES, prob=0.7, translate_range=2), RandGaussianNoised(NAMES, prob=0.5)],
+    "a choice of transforms": [OneOf([RandFlipd(NAMES, prob=0.5), RandGaussianNoised(NAMES, prob=0.5)])],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_numbers_as_of_monai(kind):
+    monais, ours = Compose(deepcopy(KINDS[kind])), Compose(deepcopy(KINDS[kind]))
+    picture = torch.arange(64.0).reshape(1, 8, 8)
+    made = []
+    for seed in (0, 1, 7, 7, 2**31 - 1, 5):
+        monais.set_random_state(seed=seed)
+        reseed(ours, seed)
+        made.append([compose({"picture": picture.clone()})["picture"] for compose in (monais, ours)])
+        torch.testing.assert_close(made[-1][1], made[-1][0], rtol=0, atol=0)
+    assert len({float(expected.sum()) for expected, _ in made}) > 1  # something was drawn
+
+
+def test_a_transform_that_was_never_seeded_leaves_the_generator_of_its_class_alone():
+    before = RandGaussianNoised.R.get_state()[1].copy()
+    reseed(RandGaussianNoised(NAMES), 3)
+    assert (RandGaussianNoised.R.get_state()[1] == before).all()
