@@ -26,7 +26,7 @@ def cohort_sections(manifest: Mapping[str, Any]) -> list[Section]:
         tables.append(("Folds", split_table(each)))
     if refused := manifest.get("refused"):
         tables.append(("Files left out", pd.DataFrame(refused)))
-    audits = [f"{name}: {outcome}" for name, outcome in dict(manifest.get("audits", {})).items()]
+    audits = [f"{name}: {in_words(outcome)}" for name, outcome in dict(manifest.get("audits", {})).items()]
     settings = manifest.get("settings", {}).get("source", {})
     folded = [
         (
@@ -39,6 +39,17 @@ def cohort_sections(manifest: Mapping[str, Any]) -> list[Section]:
             "Cohort", notes=audits, steps=manifest.get("flow", ()), tables=tables, folded=folded if settings else []
         )
     ]
+
+
+def in_words(outcome: object) -> str:
+    """What an audit found: of numbers by name, `name number, …`.
+
+    >>> in_words({"QT": 1575, "KW": 1547})
+    'QT 1,575, KW 1,547'
+    """
+    if isinstance(outcome, dict) and outcome and all(isinstance(each, int) for each in outcome.values()):  # pyright: ignore[reportUnknownVariableType]
+        return ", ".join(f"{name} {count:,}" for name, count in outcome.items())  # pyright: ignore[reportUnknownVariableType]
+    return str(outcome)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def split_table(splits: Mapping[str, Any]) -> pd.DataFrame:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.report.pages.html import Section, number
-from i2m2_med.report.pages.write import with_interval
 from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube, supports_of
 from i2m2_med.report.statistics.intervals import draw_weights, metric_interval
 from i2m2_med.report.statistics.paired_predictions import PairedPredictions
@@ -58,16 +57,25 @@ def named_sets_section(table: pd.DataFrame, manifest: Mapping[str, Any]) -> list
     if not len(table):
         return []
     numbers = table[["value", "low", "high"]].astype(float).to_numpy()
-    words = table.assign(value=[with_interval(*row) for row in numbers])
+    words = table.assign(value=[in_short(*row) for row in numbers])
     order = {"set": list(dict.fromkeys(table["set"])), "paradigm": list(dict.fromkeys(table["paradigm"]))}
+    alone = ["label"] if table["label"].nunique() == 1 else []
     shown = [
         (metric, part.pivot(index=["label", "set"], columns="paradigm", values="value")[order["paradigm"]])
         for metric, part in words.groupby("metric", sort=False)
     ]
-    tables = [(str(metric), part.reindex(order["set"], level="set").reset_index()) for metric, part in shown]
+    tables = [
+        (str(metric), part.reindex(order["set"], level="set").reset_index().drop(columns=alone))
+        for metric, part in shown
+    ]
     best = ideal_accuracy(manifest, order["set"])
     ideal = [(f"accuracy of {IDEAL_OBSERVERS}", best)] if len(best) else []
     return [Section("Named test sets", [HOW], tables=[*tables[:1], *ideal], folded=tables[1:])]
+
+
+def in_short(value: float, low: float, high: float) -> str:
+    """Three decimals of a share and its interval: that it is 0.00065 or 0.00064 is of no interest here."""
+    return "–" if np.isnan(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def ideal_accuracy(manifest: Mapping[str, Any], sets: Sequence[str]) -> pd.DataFrame:
