@@ -56,6 +56,17 @@ def test_all_parts_are_written_and_said(report):
     )
 
 
+def test_an_ideal_observers_auroc_is_no_ceiling_of_another_metric(report, make_table, tmp_path):
+    assert "what an ideal observer" in report.paths["report.html"].read_text(encoding="utf-8")
+    tables = {("intra", 0): make_table(1.0), ("i2m2", 0): make_table(1.5, seed=1)}
+    ideal = {"i2m2": {"label0": 0.98}}
+    other = Evidence(
+        tables=tables, manifest=MANIFEST, title="Knee", synthetic=True, ideal=ideal, replicates=50, metric="accuracy"
+    )
+    page = write_report(tmp_path / "other", other).paths["report.html"].read_text(encoding="utf-8")
+    assert "Grey ticks: what an ideal observer" not in page
+
+
 def test_page_and_card_say_what_may_not_be_claimed(report):
     assert "Too few patients in the &lt;test&gt; split." in report.paths["report.html"].read_text(encoding="utf-8")
     assert "Too few patients in the &lt;test&gt; split." in report.paths["model_card.md"].read_text(encoding="utf-8")

@@ -59,8 +59,9 @@ def result_sections(comparison: Comparison, *, metric: str, ideal: Ideal | None,
         for label, part in each.items()
         if len(part)
     ]
+    best = ideal if metric == "auroc" else None  # an ideal observer's AUROC is no ceiling of another metric
     dots = [
-        values(shown[shown["label"] == label], metric, label, named.get(label, label), ideal, wide=label == overall)
+        values(shown[shown["label"] == label], metric, label, named.get(label, label), best, wide=label == overall)
         for label in labels
     ]
     first = [plot for plot in forests if plot.wide], [plot for plot in forests if not plot.wide]
