@@ -56,7 +56,7 @@ test-cuda: setup
 	$(BIN)/python -m pytest -q -m cuda tests/cuda
 
 bench-cuda: setup
-	JAXTYPING_DISABLE=1 $(BIN)/python -m pytest -q -s -m cuda tests/benchmarks/test_on_gpu.py
+	$(call benchmarks,cuda,cuda)
 
 check: setup
 	$(BIN)/ruff format --check .
