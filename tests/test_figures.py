@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.figures import Figures
-from tests.benchmarks.tables import compare, markdown, read
+from tests.benchmarks.tables import BEGIN, END, compare, markdown, put_into, read
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,6 +84,9 @@ def test_a_run_is_stored_shown_and_compared(tmp_path: Path):
     assert "| this/two | two beside one | 2.00 CPU s | one: 1.00 | 2.00 (2.00 to 2.00) | ≤ 1.9 missed | 3 |" in page
     assert "Not measured: test_other (Skipped: no data here)." in page
     assert said["versions"]["torch"] in page
+    (tmp_path / "page.md").write_text(f"# Page\n\n{BEGIN}\nold\n{END}\nrest\n")
+    put_into(tmp_path / "page.md", page)
+    assert (tmp_path / "page.md").read_text() == f"# Page\n\n{BEGIN}\n{page}{END}\nrest\n"
     changed = json.loads(stored.read_text())
     changed["figures"][0]["ratio"] = 1.0
     (tmp_path / "old.json").write_text(json.dumps(changed))

@@ -49,8 +49,9 @@ def markdown(stored: dict[str, Any], figures: dict[str, Figure]) -> str:
             if figure.at_most is None
             else f"≤ {figure.at_most:g}{'' if figure.ratio <= figure.at_most else ' missed'}"
         )
+        unit = "" if figure.unit == "exponent" else figure.unit
         lines.append(
-            f"| {figure.name} | {figure.what} | {number(figure.ours)} {figure.unit} | {figure.against}: {number(figure.baseline)} | "
+            f"| {figure.name} | {figure.what} | {number(figure.ours)} {unit} | {figure.against}: {number(figure.baseline)} | "
             f"{number(figure.ratio)} ({number(figure.low)} to {number(figure.high)}) | {aim} | {figure.repeats} |"
         )
     lines += ["", *(f"Not measured: {name} ({why})." for name, why in stored["missing"].items())]

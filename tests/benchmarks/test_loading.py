@@ -1,6 +1,6 @@
 """Samples of files, by worker processes and from the cache on disk, beside a plain DataLoader and beside bare networks; by the clock.
 
-`modalities.cache: disk` is one cache for all workers, epochs and paradigms. Workers start anew in each epoch.
+`modalities.cache: disk` is one cache for all workers, epochs and paradigms.
 """
 
 import itertools
@@ -65,19 +65,6 @@ def test_first_epoch_with_workers(figures: Figures, tmp_path: Path) -> None:
     what = f"first epoch of {COUNT} NIfTI of 96³ (gz), two workers"
     figures.beside("first", what, lambda: ours(2), "a plain DataLoader with two workers", lambda: wall_seconds(epoch(by_hand)), unit="s", at_most=1.11)  # fmt: skip
     figures.beside("workers", what, lambda: ours(2), "without workers", lambda: ours(0), unit="s")
-
-
-def test_starting_workers(figures: Figures, tmp_path: Path) -> None:
-    """What workers that stay would save an epoch: ours are started in each, so that every epoch draws its own numbers."""
-    paths = images(tmp_path, ".nii.gz", 2)
-    given = samples(paths, tmp_path / "cache")
-    epoch(loader(given, 1))()
-    stay = DataLoader(given, batch_size=1, collate_fn=len, num_workers=2, persistent_workers=True)
-    epoch(stay)()
-    figures.beside(
-        "start", "an epoch of two cached samples, two workers started for it",
-        lambda: wall_seconds(epoch(loader(given, 1, 2))), "persistent workers", lambda: wall_seconds(epoch(stay)), unit="s", repeats=5,
-    )  # fmt: skip
 
 
 class Net(nn.Sequential):

@@ -38,4 +38,4 @@ def test_bootstrap_of_every_metric(figures: Figures) -> None:
         return (time.process_time() - start) / 5 * DRAWS * LABELS * MODELS
 
     what = "every metric of 10,000 rows, 2,000 draws × 4 labels × 6 models"
-    figures.beside("bootstrap", what, every, "scikit-learn's AUROC and AUPRC, from 5 draws", library)
+    figures.beside("bootstrap", what, every, "scikit-learn's AUROC and AUPRC, from 5 draws", library, repeats=2)
