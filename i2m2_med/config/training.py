@@ -62,7 +62,8 @@ class Training(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it is trained; `auto`: on a GPU where there is one. Processes that share a training have one each."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of networks on a GPU; `auto`: `fp16` with scaled gradients. CPUs compute in `fp32`, and refuse to be asked for less."""
+    """Of networks. `auto`: on a GPU `fp16` with scaled gradients, on a CPU `fp32`. `bf16` on a CPU is for those that have instructions
+    for it (AMX, AVX512-BF16); others compute it more slowly than `fp32`. CPUs refuse `fp16`."""
     compile: bool = False
     """Let torch compile each expert's network: minutes at first, then faster steps on a GPU."""
 

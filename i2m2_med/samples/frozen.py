@@ -65,7 +65,10 @@ class FrozenFeaturesd(MapTransform):
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         record = dict(data)
         vectors = self.vectors(self.wanted(record))
-        return {**record, str(self.keys[0]): torch.cat(vectors)} if vectors else record
+        if not vectors:
+            return record
+        one = vectors[0] if len(vectors) == 1 else torch.cat(vectors)  # one alone stays where it is mapped
+        return {**record, str(self.keys[0]): one}
 
     def wanted(self, record: Mapping[str, Any]) -> list[Wanted]:
         """The contents of a record, none where one of its modalities is missing."""

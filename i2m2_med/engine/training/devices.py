@@ -31,8 +31,8 @@ def check_execution(run: RunConfig, training: Training) -> None:
         )
     if training.compile and (training.memory == "one_expert" or training.accumulate > 1):
         raise ConfigError("training.compile goes with neither memory: one_expert nor accumulate; keep one of them")
-    if training.precision in {"bf16", "fp16"} and not on_gpu(device_for(training.device)):
-        raise ConfigError(f"training.precision: {training.precision} is for a GPU; take auto, or fp32")
+    if training.precision == "fp16" and not on_gpu(device_for(training.device)):
+        raise ConfigError("training.precision: fp16 is for a GPU; take auto, fp32, or bf16")
 
 
 def on_gpu(device: str) -> bool:
@@ -45,9 +45,13 @@ def scaled_half(training: Training, device: str) -> bool:
     return on_gpu(device) and training.precision in {"auto", "fp16"}
 
 
-def bfloat16(training: Training) -> AbstractContextManager[Any]:
-    """The context in which networks compute in bfloat16, which needs no scaling, where that is asked for."""
-    return torch.autocast("cuda", torch.bfloat16) if training.precision == "bf16" else nullcontext()
+def bfloat16(training: Training, device: str) -> AbstractContextManager[Any]:
+    """The context in which networks compute in bfloat16, which needs no scaling, where that is asked for.
+
+    What experts say is in float32 again, and so are products, losses, gradients of weights and their steps.
+    """
+    kind = "cuda" if on_gpu(device) else "cpu"
+    return torch.autocast(kind, torch.bfloat16) if training.precision == "bf16" else nullcontext()
 
 
 def settle(model: I2M2, training: Training, device: str) -> None:
@@ -70,11 +74,13 @@ def channels_last(model: torch.nn.Module) -> None:
 
 
 def fused(training: Training, device: str, plugins: tuple[str, ...]) -> dict[str, bool]:
-    """Return `{"fused": True}` for an optimizer that updates all parameters in one kernel of a GPU, where nothing else is asked for."""
+    """Return `{"fused": True}` for an optimizer that updates all parameters in one kernel, where nothing else is asked for: on a GPU,
+    and beside products in `bf16` on a CPU, which leave the step the longest part. In float32 a CPU steps as it always did."""
     kind = resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", plugins)
     takes = inspect.signature(kind).parameters
     chosen = {"fused", "foreach", "capturable", "differentiable"} & training.optimizer.keys()
-    return {"fused": True} if on_gpu(device) and "fused" in takes and not chosen else {}
+    wanted = on_gpu(device) or training.precision == "bf16"
+    return {"fused": True} if wanted and "fused" in takes and not chosen else {}
 
 
 @contextmanager

@@ -168,7 +168,7 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
         return take(batch.to(str(device)), n_rows, training.modality_dropout, shards)
 
     def answer(batch: Batch, network: I2M2) -> Opinions:
-        with bfloat16(training):
+        with bfloat16(training, stage.device):
             return ask(batch, network, how, seed_for(stage.seed, "draws", trainer.state.iteration))
 
     trainer = SupervisedTrainer(
