@@ -38,6 +38,8 @@ class ProductOfExperts(nn.Module):
         """(expert, batch, label, classes), (expert, batch) → (batch, label, classes), in float32 or wider."""
         present = present if self.training else self.without_silent(present)
         wide = log_probs.float() if log_probs.dtype in (torch.float16, torch.bfloat16) else log_probs
+        if self.training and self.prior == "keep" and wide.device.type == "cpu" and unanimous(wide, present):
+            return wide.sum(dim=0).log_softmax(dim=-1)  # the same numbers, with half of the passes over many classes
         heard = torch.where(present[:, :, None, None], wide, wide.new_zeros(()))  # not `*`: -inf * 0 is nan
         veto = heard.isneginf()
         vetoes = veto.sum(dim=0)
@@ -59,6 +61,11 @@ class ProductOfExperts(nn.Module):
         others = present.clone()
         others[list(self.silent)] = False
         return torch.where(others.any(dim=0), others, present)
+
+
+def unanimous(log_probs: StackedLogProbs, present: Present) -> bool:
+    """Whether every expert is there for every row, and rules out nothing. (On a GPU, to look would be to wait.)"""
+    return bool(present.all()) and bool(log_probs.detach().amin() > -torch.inf)
 
 
 def _make_room(combiner: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -26,7 +26,7 @@ class FrozenFeatures(nn.Module):
         self.encoder, self.features, self.frozen, self.how = encoder, features, frozen, how
         if frozen:
             self.encoder.requires_grad_(False).eval()
-        self.identity: bytes | None = None
+        self.identity: str | None = None
 
     def train(self, mode: bool = True) -> "FrozenFeatures":
         """A frozen encoder stays in evaluation mode: no dropout, the same vector for the same content."""
@@ -57,14 +57,18 @@ class FrozenFeatures(nn.Module):
         return (torch.stack(vectors) if vectors else torch.zeros((0, self.features))).to(device)
 
     def store(self) -> FeatureStore:
-        """Where this encoder's vectors are kept: by a hash of its weights and of how its states become one vector."""
+        """Where this encoder's vectors are kept."""
+        return store_in(workspace() / "cache" / "features" / self.digest())
+
+    def digest(self) -> str:
+        """The sha256 of the encoder's weights and of how its states become one vector."""
         if self.identity is None:
             hashed = hashlib.sha256(self.how.encode())
             for name, tensor in sorted(self.encoder.state_dict().items()):
                 hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
                 hashed.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-            self.identity = hashed.digest()
-        return store_in(workspace() / "cache" / "features" / self.identity.hex())
+            self.identity = hashed.hexdigest()
+        return self.identity
 
 
 class FrozenPictures(FrozenFeatures):

@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from i2m2_med.errors import ConfigError, extra_hint
 
 Pooling = Literal["cls", "mean", "pooler"]
+WITHOUT_FIRST = frozenset(
+    {"swin", "swinv2", "siglip_vision_model", "siglip2_vision_model", "siglip_text_model", "siglip2_text_model", "clip_text_model"}
+)  # fmt: skip
+"""Models whose first state is no summary: of a picture's corner, or of a text's beginning, which has read nothing else."""
 
 
 def load_tower(
@@ -26,6 +30,14 @@ def load_tower(
     if getattr(tower, "main_input_name", "") != reads or str(model.config.model_type) == "vilt":
         what = {"pixel_values": "pictures", "input_ids": "texts"}[reads]
         raise ConfigError(f"{folder} holds a {type(model).__name__}, which reads no {what} alone")
+    if not isinstance(getattr(tower.config, "hidden_size", None), int) or tower.config.is_encoder_decoder:
+        raise ConfigError(
+            f"{folder} holds a {type(model).__name__}, whose states are no row of vectors; take another kind"
+        )
+    if pooling == "cls" and tower.config.model_type in WITHOUT_FIRST:
+        raise ConfigError(
+            f"{folder} holds a {type(model).__name__}, which has no first state of the whole; set pooling to mean or pooler"
+        )
     return tower
 
 

@@ -15,6 +15,7 @@ from i2m2_med.errors import SourceError, UserError, causes
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import compose, open_source
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.encoders import check_encoders
 from i2m2_med.samples.envelope import outside
 from i2m2_med.samples.growth import LARGEST, values_of
 from i2m2_med.samples.joined import joined_study
@@ -76,6 +77,7 @@ class Reader:
         members = [member["state"] for member in about.get("members", ())]
         check_state(model, self.run, self.source, members or [self.state])
         self.transform = compose(self.run, "transforms")
+        check_encoders(self.transform, about.get("encoders", {}), str(model))
         self.experts = {name: self.run.experts[name] for name in self.run.paradigms[about["paradigm"]].experts}
         self.modalities = tuple(dict.fromkeys(name for expert in self.experts.values() for name in expert.reads))
 

@@ -43,3 +43,19 @@ def test_a_saved_prior_is_loaded_whole():
     saved.set_prior(torch.tensor([[0.9, 0.1], [0.5, 0.5]]))
     loaded.load_state_dict(saved.state_dict())
     assert torch.equal(loaded.log_prior, saved.log_prior)
+
+
+def test_training_takes_the_short_way_to_the_same_bits():
+    """Where every expert is heard and rules nothing out; what training then sees is what evaluation computes."""
+    torch.manual_seed(0)
+    said = torch.randn(3, 7, 2, 60).log_softmax(-1)
+    short, long = said.clone().requires_grad_(), said.clone().requires_grad_()
+    combiner = ProductOfExperts()
+    everybody = torch.ones(3, 7, dtype=torch.bool)
+    quick, whole = combiner.train()(short, everybody), combiner.eval()(long, everybody)
+    assert torch.equal(quick, whole)
+    for answer in (quick, whole):
+        (answer * torch.arange(60.0)).sum().backward()
+    torch.testing.assert_close(short.grad, long.grad, rtol=0, atol=0)
+    said[0, 0, 0, 0] = NEVER
+    assert torch.equal(combiner.train()(said, everybody), combiner.eval()(said, everybody))

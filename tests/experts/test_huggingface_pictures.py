@@ -37,6 +37,8 @@ def made(kind: str):
     if kind == "clip":
         texts, pictures = TINY | READ | {"projection_dim": 8}, TINY | SEEN | {"projection_dim": 8}
         return t.CLIPModel(t.CLIPConfig(text_config=texts, vision_config=pictures, projection_dim=8))
+    if kind == "siglip":
+        return t.SiglipModel(t.SiglipConfig(text_config=TINY | READ, vision_config=TINY | SEEN))
     if kind == "vilt":
         return t.ViltModel(t.ViltConfig(**TINY, **SEEN, **READ))
     parts = {"image_config": TINY | SEEN, "text_config": TINY | READ, "multimodal_config": TINY}
@@ -47,7 +49,7 @@ def made(kind: str):
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("backbones")
-    for kind in ("vit", "swin", "clip", "vilt", "flava"):
+    for kind in ("vit", "swin", "clip", "siglip", "vilt", "flava"):
         made(kind).save_pretrained(home / kind)
     return {path.name: str(path) for path in home.iterdir()}
 
@@ -59,14 +61,65 @@ def pictures(count: int = 1) -> torch.Tensor:
 TOKENS = torch.tensor([[[3, 5, 6, 0]], [[4, 5, 0, 0]], [[3, 5, 6, 0]]])
 
 
-@pytest.mark.parametrize("kind", ["vit", "swin", "clip", "flava"])
-@pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
+@pytest.mark.parametrize(
+    ("kind", "pooling"),
+    [
+        *((kind, "cls") for kind in ("vit", "clip", "flava")),
+        *((kind, how) for kind in ("vit", "swin", "clip", "siglip", "flava") for how in ("mean", "pooler")),
+    ],
+)
 def test_pictures_of_a_sample_lie_side_by_side(folders, kind, pooling):
     network = HuggingFacePictures(folders[kind], pooling=pooling, normalise=True, pictures=2).eval()
     both, first = network(pictures(2)), network(pictures(2)[:, :1])
     assert both.shape == (3, network.features)
     torch.testing.assert_close(both[:, : first.shape[1]], first)
     torch.testing.assert_close(first.norm(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize("pooling", ["mean", "pooler"])
+def test_a_tower_says_what_the_whole_model_says(folders, kind, pooling):
+    """Both towers of a model of pictures and texts, against transformers' own outputs; texts of one length are padded nowhere."""
+    model = transformers.AutoModel.from_pretrained(folders[kind]).eval()
+    seen = model.vision_model(pixel_values=pictures()[:, 0])
+    read = model.text_model(input_ids=TOKENS[:1, 0, :3] - 1, attention_mask=torch.ones(1, 3, dtype=torch.long))
+    for network, given, said in (
+        (HuggingFacePictures, pictures(), seen),
+        (HuggingFaceEncoder, TOKENS[:1, :, :3], read),
+    ):
+        expected = said.pooler_output if pooling == "pooler" else said.last_hidden_state.mean(dim=1)
+        torch.testing.assert_close(network(folders[kind], pooling=pooling).eval()(given), expected)
+
+
+@pytest.mark.parametrize("kind", ["vit", "swin", "clip", "siglip"])
+def test_pictures_of_another_size_or_channel_count_are_not_read(folders, kind):
+    network = HuggingFacePictures(folders[kind], frozen=False)
+    with pytest.raises((RuntimeError, ValueError)):
+        network(torch.rand(1, 1, 1, 16, 16))
+    if kind != "swin":  # whose windows take any size
+        with pytest.raises((RuntimeError, ValueError)):
+            network(torch.rand(1, 1, 3, 24, 24))
+
+
+@pytest.mark.parametrize(
+    ("network", "kind"),
+    [(HuggingFacePictures, "swin"), (HuggingFacePictures, "siglip"), (HuggingFaceEncoder, "siglip"), (HuggingFaceEncoder, "clip")],
+)  # fmt: skip
+def test_the_first_state_is_refused_where_it_is_no_summary(folders, network, kind):
+    """Swin and SigLIP begin with a corner, CLIP's texts with a sign that has read nothing: every text would have one vector."""
+    with pytest.raises(ConfigError, match="has no first state of the whole; set pooling to mean or pooler"):
+        network(folders[kind], pooling="cls")
+
+
+def test_models_without_a_row_of_states_are_refused(tmp_path):
+    t = transformers
+    sizes = {"hidden_sizes": [8, 8], "depths": [1, 1], "num_stages": 2}
+    t.ConvNextModel(t.ConvNextConfig(**sizes)).save_pretrained(tmp_path / "maps")
+    small = {"vocab_size": 30, "d_model": 16, "d_kv": 8, "d_ff": 20, "num_layers": 1, "num_heads": 2}
+    t.T5Model(t.T5Config(**small)).save_pretrained(tmp_path / "both")
+    for network, folder in ((HuggingFacePictures, "maps"), (HuggingFaceEncoder, "both")):
+        with pytest.raises(ConfigError, match="whose states are no row of vectors"):
+            network(str(tmp_path / folder), pooling="mean")
 
 
 def test_a_picture_is_encoded_once_over_runs(folders):

@@ -68,6 +68,7 @@ def once(words: list[str]) -> list[str]:
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(is_word)]
 Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(is_word)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -105,6 +106,7 @@ class About(BaseModel, extra="allow", strict=True):
     shares: list[list[Share]]
     fingerprint: Text
     envelope: dict[Word, dict[Word, Annotated[list[Number], Field(min_length=2, max_length=2)]]] = {}
+    encoders: Annotated[dict[Word, Digest], Field(max_length=1_000)] = {}
     members: Annotated[list[OfMember], Field(max_length=MOST_MEMBERS)] = []
 
 

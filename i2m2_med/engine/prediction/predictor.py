@@ -58,6 +58,8 @@ class Predictor:
     """Of the data it was trained on."""
     envelope: Envelope = field(default_factory=dict[str, dict[str, list[float]]])
     """Ranges of training samples (samples/envelope.py), for warnings when a study lies outside."""
+    encoders: dict[str, str] = field(default_factory=dict[str, str])
+    """By modality the sha256 of the frozen encoder whose vectors it was trained on (`samples.frozen.encoder_digests`)."""
     members: tuple[Member, ...] = ()
     """What tells the models of a `FoldEnsemble` apart beside their weights."""
     device: str = field(default_factory=best_device)
@@ -123,6 +125,7 @@ def save_model(predictor: Predictor, folder: Path) -> None:
             "data": data_settings(predictor.run),
             "i2m2_med": i2m2_med.__version__,
         }
+        about |= {"encoders": predictor.encoders} if predictor.encoders else {}
         about |= {"members": [member._asdict() for member in predictor.members]} if predictor.members else {}
         write_json(beside / "model.json", about)
 
@@ -154,6 +157,7 @@ def load_model(folder: Path, device: str | None = None) -> Predictor:
         calibration=calibration,
         fingerprint=about["fingerprint"],
         envelope=about.get("envelope", {}),
+        encoders=about.get("encoders", {}),
         members=members,
         device=device or best_device(),
     )

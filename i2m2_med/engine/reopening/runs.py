@@ -19,6 +19,7 @@ from i2m2_med.engine.training.experiment import COMPARISON
 from i2m2_med.errors import ConfigError, ModelError
 from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, prepare
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.encoders import check_encoders
 from i2m2_med.workspace import workspace
 
 Shuffled = dict[str, pd.DataFrame]
@@ -209,6 +210,7 @@ def cohort_of(models: Sequence[Predictor], root: Path, name: str, progress: Prog
     config = with_root(models[0].run, root)
     cohort = open_cohort(config, prepare(config, name, workspace(), progress))
     for model in models:
+        check_encoders(cohort.transform, model.encoders, "the model")
         if model.fingerprint != cohort.fingerprint:
             now, then = cohort.fingerprint[:12], model.fingerprint[:12]
             raise ModelError(

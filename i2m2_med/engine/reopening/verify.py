@@ -38,6 +38,7 @@ from i2m2_med.errors import ModelError, SourceError, UserError
 from i2m2_med.predictions import Rows
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
 from i2m2_med.samples.data_files import data_files, describe_files
+from i2m2_med.samples.encoders import check_encoders
 from i2m2_med.samples.unannounced import add_unannounced
 from i2m2_med.workspace import workspace
 
@@ -183,6 +184,7 @@ def evaluate_again(
 ) -> tuple[pd.DataFrame, list[Check]]:
     """The stored model on all that training did not see, and the metrics of that."""
     predictor = load_model(model)
+    check_encoders(cohort.transform, predictor.encoders, "the model")
     tables = [predictor.predict(cohort.samples(split), run.run_id) for split in cohort.splits if split != "train"]
     again = pd.concat(tables, ignore_index=True)
     return again, check_results(run, config, kept, again, compare, exact)

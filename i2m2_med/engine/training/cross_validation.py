@@ -65,6 +65,7 @@ def fold_ensemble(run: RunConfig, cohort: Cohort, models: Sequence[Predictor], t
         shares=np.mean([one.shares for one in models], axis=0).tolist(),
         fingerprint=cohort.fingerprint,
         envelope=fit_envelope(whole, source.bounds, source.kinds),
+        encoders=first.encoders,
         members=tuple(Member(one.state, one.shares) for one in models),
         device=first.device,
     )

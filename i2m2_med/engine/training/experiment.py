@@ -41,6 +41,7 @@ from i2m2_med.files import replace_file, write_json
 from i2m2_med.model import I2M2
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
 from i2m2_med.samples.cohort import Cohort, open_cohort, open_source
+from i2m2_med.samples.encoders import encoder_digests
 from i2m2_med.samples.envelope import fit_envelope
 
 
@@ -238,6 +239,7 @@ class Experiment:
             shares=learnt_prior(train, training).tolist(),
             fingerprint=self.cohort.fingerprint,
             envelope=fit_envelope(train, source.bounds, source.kinds),
+            encoders=encoder_digests(self.cohort.transform),
             device=stages.device,
         )
         return predictor, cost
