@@ -29,6 +29,8 @@ MANY = 50
 KEPT = 20
 UNKNOWN = -1
 """The target of a sample whose class is not known."""
+SCORED = "scored"
+"""The split of samples whose labels came after scoring."""
 NO_CLASS = -2
 """The target of a sample whose class is known to be none of the label's: every answer is wrong, and none has a likelihood."""
 MAX_ROWS = 100_000_000

@@ -19,8 +19,9 @@ def judge_scores(
     run: str, scores: Path | None, labels: Path | None, out: Path | None, uri: str | None
 ) -> dict[str, Any]:
     """Write the report of scored studies: the metrics, intervals and figures of any other evaluation."""
-    from i2m2_med.engine.reopening.scored_studies import SCORED, open_scored
+    from i2m2_med.engine.reopening.scored_studies import open_scored
     from i2m2_med.engine.tracking.store import store_uri
+    from i2m2_med.predictions import SCORED
     from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.refusals import refuse_tables

@@ -231,6 +231,14 @@ class Source(ABC):
         """A digest of the cells of a row, and the files that it names; None where `place` is a study folder."""
         return None
 
+    def official_labels(self, path: Path, labels: Labels) -> pl.DataFrame | None:  # noqa: ARG002
+        """Return the labels in a file of the data set's own, of studies that `row_places` names: `study`, `patient`, `label_<name>` as
+        of `ingest`, and `soft_<name>` where there are soft scores; None where the data set has no such file.
+
+        labels: those of a model, whose classes the file's answers become. Raises SourceError where the file is ill-formed.
+        """
+        return None
+
     def posted(self, cells: Mapping[str, Any], root: Path | None) -> Study:
         """Open a study that a request carries in its cells; paths lie below `root`. Raises SourceError where it can't be scored."""
         raise SourceError(f"a study of {self.name} is a folder, not {len(cells)} cells below {root}")

@@ -1,4 +1,4 @@
-"""Labels that arrive after scoring: a CSV of studies, or of their items, with the true class of each label."""
+"""Labels that arrive after scoring: a CSV of studies, or of their items, with the true class of each label; or the data set's own file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,12 @@ import polars as pl
 
 from i2m2_med.config.run import nearest
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.source import Labels
+from i2m2_med.sources.source import Labels, Source
 
 KEY = ("study", "item", "patient")
 MAX_BYTES = 500_000_000
+OFFICIAL = {".json", ".jsonl"}
+"""Endings of files that a data set hands out with its labels."""
 LARGEST_SHARE = 0.05
 """A column of which a larger share can't be read is refused; below it the values are unknown, and said."""
 
@@ -26,13 +28,18 @@ class ArrivedLabels:
     """The labels that the file has."""
     notes: tuple[str, ...]
     """Sentences on what could not be read, without any value of the file."""
+    scores: pl.DataFrame | None = None
+    """study, label, class, score: of labels with soft scores, those that are above 0."""
 
 
-def read_labels(path: Path, labels: Labels) -> ArrivedLabels:
-    """Read a file of labels: columns study, item and patient (both optional), and labels with class names or indices.
+def read_labels(path: Path, labels: Labels, source: Source | None = None) -> ArrivedLabels:
+    """Read a file of labels: columns study, item and patient (both optional), and labels with class names or indices; a JSON file as
+    `source` says.
 
     Raises SourceError where it is no such table, or more than a twentieth of a column can't be read.
     """
+    if source is not None and path.suffix.lower() in OFFICIAL:
+        return _official(path, labels, source)
     raw = _read_cells(path)
     if "study" not in raw.columns:
         raise SourceError(f"{path.name} lacks the column 'study'; it has {', '.join(raw.columns[:8])}")
@@ -50,6 +57,30 @@ def read_labels(path: Path, labels: Labels) -> ArrivedLabels:
     patient = raw["patient"] if "patient" in raw.columns else pl.Series("patient", [None] * len(raw), pl.String)
     table = pl.DataFrame({"study": raw["study"], "item": item, "patient": patient, **columns})
     return ArrivedLabels(_one_row_each(table, path.name, notes), names, tuple(notes))
+
+
+def _official(path: Path, labels: Labels, source: Source) -> ArrivedLabels:
+    """Return the labels in a data set's own file, one row per study."""
+    if not path.is_file():
+        raise SourceError(f"{path} is not there")
+    found = source.official_labels(path, labels)
+    if found is None or not len(found):
+        why = (
+            "holds no label"
+            if found is not None
+            else f"is JSON, in which {source.name} hands out no labels; give a CSV"
+        )
+        raise SourceError(f"{path.name} {why}")
+    if found["study"].is_duplicated().any():
+        raise SourceError(f"{path.name} labels {int(found['study'].is_duplicated().sum())} studies more than once")
+    own = [pl.col(f"label_{name}").cast(pl.Int64).alias(name) for name in labels.names]
+    table = found.select("study", pl.lit(None, pl.Int64).alias("item"), "patient", *own)
+    soft = [name for name in labels.names if f"soft_{name}" in found.columns]
+    parts = [
+        found.select("study", label=pl.lit(name), soft=f"soft_{name}").explode("soft").drop_nulls().unnest("soft")
+        for name in soft
+    ]
+    return ArrivedLabels(table, labels.names, (), pl.concat(parts) if parts else None)
 
 
 def _read_cells(path: Path) -> pl.DataFrame:

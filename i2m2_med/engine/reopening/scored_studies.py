@@ -16,13 +16,12 @@ from i2m2_med.engine.reopening.runs import finished, stored_config
 from i2m2_med.engine.tracking.read import FoundRun, download, find_run, predictions
 from i2m2_med.errors import ModelError, SourceError
 from i2m2_med.files import digest, sha256_of
-from i2m2_med.predictions import MANY, Level, read_frame
+from i2m2_med.predictions import KEPT, MANY, SCORED, Level, read_frame
 from i2m2_med.privacy import project_key, pseudonym
+from i2m2_med.samples.cohort import open_source
 from i2m2_med.sources.source import Labels
 from i2m2_med.workspace import workspace
 
-SCORED = "scored"
-"""The split of scored samples."""
 FEWEST_MATCHED = 0.5
 """Labels of which a smaller share belongs to a scored study are refused: they are those of other studies."""
 
@@ -48,10 +47,12 @@ def open_scored(run: str, uri: str, scores: Path, labels: Path) -> ScoredStudies
     about = read_about(download(member, "model"), config)
     known = Labels(tuple(about["labels"]), tuple(about["classes"]))
     check_labels(table, known, scores.name)
-    arrived = read_labels(labels, known)
+    arrived = read_labels(labels, known, open_source(config))
     level = level_of(arrived, table, scores.name)
     scored, flow = with_truth(table.filter((pl.col("level") == level) | pl.col("label").is_null()), arrived, known)
-    kept = predictions(member).drop(columns="score", errors="ignore")  # labels that arrive are classes, not soft scores
+    kept = predictions(member)
+    if arrived.scores is None:  # labels that arrived as classes are no soft scores
+        kept = kept.drop(columns="score", errors="ignore")
     manifest = manifest_of(config, scored, flow, arrived, [scores, labels])
     return ScoredStudies(
         run=member, config=config, valid=kept[kept["split"] == "valid"], scored=scored, level=level, manifest=manifest
@@ -130,6 +131,14 @@ def with_truth(table: pl.DataFrame, arrived: ArrivedLabels, known: Labels) -> tu
     every = pl.concat(
         [answered.join(matched.select(on), on=on, how="semi"), refused_rows(silent, refused, known)], how="diagonal"
     )
+    if arrived.scores is not None:
+        score = arrived.scores.with_columns(
+            pl.col("class").cast(every["class"].dtype), pl.col("score").cast(pl.Float64)
+        )
+        every = every.drop("score", strict=False).join(
+            score, on=["study", "label", "class"], how="left", maintain_order="left"
+        )
+        every = every.with_columns(pl.col("score").fill_null(0.0))
     judged = add_truth(every, truth, arrived.names, on)
     flow = [
         {"step": "samples scored", "kept": len(samples) + refused["study"].n_unique(), "dropped": 0, "why": ""},
@@ -144,7 +153,11 @@ def refused_rows(silent: pl.DataFrame, refused: pl.DataFrame, known: Labels) -> 
     """Return rows per label and class, without probabilities, of samples whose study was refused."""
     about = refused.drop("label", "class", "item", "level").unique("study")
     item = pl.col("item") if "item" in silent.columns else pl.lit(None, pl.Int64)
-    cells = pl.DataFrame({"label": known.names}).join(pl.DataFrame({"class": range(len(known.classes))}), how="cross")
+    n_classes = len(known.classes)
+    rows_each = pl.DataFrame(
+        {"class": range(n_classes if n_classes <= MANY else KEPT)}
+    )  # of many classes any few: none has a probability
+    cells = pl.DataFrame({"label": known.names}).join(rows_each, how="cross")
     level = "item" if "item" in silent.columns else "study"
     rows = silent.select("study", item.alias("item"), level=pl.lit(level)).join(cells, how="cross")
     return rows.cast({"class": pl.Int16}).join(about, on="study", how="left").select(refused.columns)

@@ -96,6 +96,11 @@ def _notes(cohort: PairedPredictions, cube: Cube) -> list[str]:
             f"{first.places.n_classes:,} classes, of which tables keep the likeliest: nothing is ranked (AUROC, average precision), "
             "no class-conditional set is made, and the rest is taken to share its mass evenly where calibration scales it."
         )
+        if hidden := int(first.places.hidden.sum()):
+            notes.append(
+                f"{hidden:,} of {int((first.truth >= 0).sum()):,} true answers are not among the likeliest that the scores kept. They count as "
+                "wrong, which they are; their probability is not known, so NLL, Brier score and conformal sets are not judged."
+            )
     undefined: list[str] = []
     for at, label in enumerate(first.labels):
         classes = np.unique(first.truth[first.target[:, at] >= 0, at])

@@ -7,7 +7,8 @@ every paradigm alike. A metric that a sample can't define (one class only) is Na
 Soft scores (answers by how many annotators gave them) add `soft_accuracy`, the mean score of the class decided on. A target of −2
 is none of the classes: whatever is decided is wrong, and has no likelihood. Of many classes only the likeliest are known: AUROC,
 average precision and balanced accuracy, which need every class of every sample, are NaN, and the Brier score takes the classes
-that are not known to share their mass evenly, which errs by less than the square of their mass.
+that are not known to share their mass evenly, which errs by less than the square of their mass. Where the probability of a truth that
+came after scoring is not known, decisions are judged, and NLL and Brier score are NaN.
 """
 
 from typing import Any
@@ -41,11 +42,13 @@ def metric_replicates(
     *,
     score: Float[np.ndarray, "sample classes"] | None = None,
     left: Int[np.ndarray, "sample"] | None = None,
+    hidden: Bool[np.ndarray, "sample"] | None = None,
 ) -> dict[str, Draws]:
     """Every metric of METRICS per column of `weights`. Samples of unknown target (-1) are left out.
 
     importance: how much each sample counts, where the population has other class shares (`population.py`); 1 where not given.
-    score: soft scores of the classes. left: how many classes are without a place, where only the likeliest have one.
+    score: soft scores of the classes. left: how many classes are without a place, where only the likeliest have one. hidden: whose
+    truth has a probability that is not known.
     """
     known = target >= 0
     soft = {} if score is None else {SOFT: _soft_accuracy(p, target, patient, weights, score)}
@@ -61,6 +64,8 @@ def metric_replicates(
     even = np.square(1 - p.sum(axis=1)) / np.maximum(left[known], 1)
     sums = weights.T @ _by_patient(np.stack([even * each, each], axis=1), patient, len(weights))
     metrics["brier"] = metrics["brier"] + sums[:, 0] / _positive(sums[:, 1])
+    if hidden is not None and hidden[known].any():
+        unknown |= {name: np.full(weights.shape[1], np.nan) for name in ("nll", "brier")}
     return metrics | unknown | soft
 
 
@@ -79,6 +84,7 @@ def further(predictions: Predictions, label: int, rows: Bool[np.ndarray, "sample
     return {
         "score": None if score is None else score[rows, label],
         "left": None if places is None else places.left[rows, label],
+        "hidden": None if places is None else places.hidden[rows, label],
     }
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from i2m2_med.errors import SourceError
 from i2m2_med.places import Places, places_of, true_place
+from i2m2_med.predictions import SCORED
 
 Scores = Float[np.ndarray, "sample label classes"]
 Targets = Int[np.ndarray, "sample label"]
@@ -151,10 +152,12 @@ class ManyClasses:
     rest: Float[np.ndarray, "sample label"]
     """Probability of all classes without a place."""
     n_classes: int
+    hidden: Bool[np.ndarray, "sample label"]
+    """Where the true class is known, and its probability is a part of `rest`: labels that came after scoring."""
 
     def take(self, rows: np.ndarray) -> "ManyClasses":
         """The samples that `rows` picks."""
-        return ManyClasses(self.classes[rows], self.truth[rows], self.rest[rows], self.n_classes)
+        return ManyClasses(self.classes[rows], self.truth[rows], self.rest[rows], self.n_classes, self.hidden[rows])
 
     @property
     def left(self) -> Int[np.ndarray, "sample label"]:
@@ -163,38 +166,46 @@ class ManyClasses:
 
 
 def _read_places(table: pd.DataFrame, name: str, places: Places, labels: "pd.Index[Any]") -> Predictions:
-    """Return the predictions of a table of many classes (`log_rest`). Raises SourceError where a sample lacks a label or its target."""
+    """Return the predictions of a table of many classes (`log_rest`). Raises SourceError where a sample lacks a label or its target.
+
+    Scores could not keep the row of a truth that came later: it gets a place of its own, of a probability that nobody knows (here 0).
+    """
     if len(places.first().ravel()) != places.shape[0] * places.shape[1]:
         raise SourceError(f"{name} lacks labels of some samples. Make it again with `i2m2 evaluate`.")
     first = places.first()
     cls = places.dense(table["class"], -1.0).astype(np.int64)
     target = table["target"].fillna(-1).to_numpy(dtype=np.int64)[first]
-    truth = true_place(cls, target)
-    if ((truth < 0) & (target >= 0)).any():
+    hidden = (true_place(cls, target) < 0) & (target >= 0)
+    if hidden.any() and not (table["split"].to_numpy()[first][hidden] == SCORED).all():
         raise SourceError(f"{name} lacks the rows of some targets. Make it again with `i2m2 evaluate`.")
-    p, head = places.dense(table["p"]), first[:, 0]
+    more = ((0, 0), (0, 0), (0, int(hidden.any())))
+    p, head = np.pad(places.dense(table["p"]), more), first[:, 0]
     rest = np.exp(table["log_rest"].to_numpy(dtype=np.float64, na_value=np.nan)[first])
     by_expert: dict[str, Scores] = {}
     for each in (column for column in table.columns.astype(str) if column.startswith("p_")):
-        given = places.dense(table[each])
+        given = np.pad(places.dense(table[each]), more)
         others = np.maximum(1 - given.sum(axis=2, keepdims=True), 0)  # NaN where the expert was absent
         by_expert[each[2:]] = np.concatenate([given, others], axis=2)
     sets = {
         each: _sets_of_places(table[each], places, cls)
         for each in ("set", "set_split")
-        if each in table and table[each].notna().any()
+        if each in table
+        and table[each].notna().any()
+        and not hidden.any()  # a set that goes on may hold what is hidden
     }
+    if hidden.any():
+        cls = np.concatenate([cls, np.where(hidden, target, -1)[:, :, None]], axis=2)
     return Predictions(
         samples=_sample_columns(table.iloc[head].reset_index(drop=True)),
         labels=tuple(str(each) for each in labels),
-        classes=tuple(str(at) for at in range(places.shape[2])),
+        classes=tuple(str(at) for at in range(p.shape[2])),
         p=p,
-        target=truth,
+        target=true_place(cls, target),
         experts=by_expert,
         answered=_answered(p, table, head, name),
         sets=sets,
-        score=places.dense(table["score"]) if "score" in table else None,
-        places=ManyClasses(cls, target, rest, int(table["classes"].iloc[0])),
+        score=np.pad(places.dense(table["score"]), more) if "score" in table else None,
+        places=ManyClasses(cls, target, rest, int(table["classes"].max()), hidden),
         calibrated=is_calibrated(table),
     )
 

@@ -12,7 +12,15 @@ from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder
 from i2m2_med.sources.formats.photograph import open_photograph
 from i2m2_med.sources.listed import Entry, ListedSource
-from i2m2_med.sources.nlvr.statements import PARTS, Statement, home_of, listed_statements, read_part, text_file
+from i2m2_med.sources.nlvr.statements import (
+    PARTS,
+    Statement,
+    home_of,
+    listed_statements,
+    listed_truths,
+    read_part,
+    text_file,
+)
 from i2m2_med.sources.source import Flow, Labels, Progress, Results, Study
 
 MOST_NAMED = 5
@@ -120,6 +128,10 @@ class Source(ListedSource):
     def entries(self, path: Path) -> list[Entry]:
         """The statements of a text file (JSON lines) of this version."""
         return listed_statements(path, self.settings.version)
+
+    def official_labels(self, path: Path, labels: Labels) -> pl.DataFrame:  # noqa: ARG002
+        """Whether the statements of a text file (JSON lines) are true."""
+        return listed_truths(path)
 
     def study_folder(self, folder: Path) -> Study:
         """Open a statement's folder: `sentence.txt`, and `picture.png` (version 1) or `left.png` and `right.png`; either may be absent."""

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
+
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.json_lines import need, read_json_lines
 from i2m2_med.sources.listed import Entry, home_above, plain, text_in
@@ -56,10 +58,7 @@ def read_part(home: Path, version: int, part: str) -> list[Statement]:
         need(example, ("identifier", "sentence", "label"), f"{path.name} line {number}")
         if not text_in(example["sentence"], f"{path.name} line {number}"):
             raise SourceError(f"{path.name} line {number}: the sentence is empty")
-        if str(example["label"]).strip().lower() not in TRUTH:
-            raise SourceError(
-                f"{path.name} line {number}: the label is {str(example['label'])!r:.20}, not true or false"
-            )
+        _truth(example["label"], f"{path.name} line {number}")
     twice = [name for name, count in Counter(str(one["identifier"]) for one in examples).items() if count > 1]
     if twice:
         raise SourceError(f"{path.name} holds {len(twice)} identifiers twice, such as {twice[0]:.40}")
@@ -78,6 +77,25 @@ def listed_statements(path: Path, version: int) -> list[Entry]:
     pictures = _boxes(home, path.stem, examples) if version == 1 else _pairs(home, path.name, examples)
     texts = [text_in(each["sentence"], f"{path.name} line {at}") for at, each in enumerate(examples, start=1)]
     return [Entry(*one) for one in zip(names, texts, pictures, strict=True)]
+
+
+def listed_truths(path: Path) -> pl.DataFrame:
+    """Return whether a text file's statements are true, as labels. Raises SourceError where a line is ill-formed."""
+    names, sets, truths = list[str](), list[str](), list[int]()
+    for number, example in enumerate(read_json_lines(path), start=1):
+        where = f"{path.name} line {number}"
+        need(example, ("identifier", "label"), where)
+        names.append(plain(example["identifier"], "identifier", where))
+        sets.append("-".join(names[-1].split("-")[: 2 if names[-1].count("-") > 1 else 1]))
+        truths.append(_truth(example["label"], where))
+    return pl.DataFrame({"study": names, "patient": sets, "label_statement": pl.Series(truths, dtype=pl.Int8)})
+
+
+def _truth(label: Any, where: str) -> int:
+    """1 or 0. Raises SourceError for a label that is neither true nor false."""
+    if (word := str(label).strip().lower()) not in TRUTH:
+        raise SourceError(f"{where}: the label is {str(label)!r:.20}, not true or false")
+    return TRUTH[word]
 
 
 def _boxes(home: Path, part: str, examples: list[dict[str, Any]]) -> list[tuple[Path, ...]]:

@@ -17,11 +17,12 @@ from pydantic import Field
 from i2m2_med.config.settings import Settings as ClosedSettings
 from i2m2_med.errors import SourceError
 from i2m2_med.files import existing_folder, write_json
+from i2m2_med.predictions import NO_CLASS, UNKNOWN
 from i2m2_med.sources.formats.json_lines import need, read_json_list
 from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.listed import Entry, plain, text_in
 from i2m2_med.sources.question_study import ANSWERS, CLOSED, QuestionSource
-from i2m2_med.sources.source import Flow, Progress
+from i2m2_med.sources.source import Flow, Labels, Progress
 from i2m2_med.sources.text.answers import answer_columns, answer_in, normalised, vocabulary
 
 QUESTIONS, PICTURES = "VQA_RAD Dataset Public.json", "VQA_RAD Image Folder"
@@ -113,6 +114,26 @@ class Source(QuestionSource):
             picture = path.absolute().parent / PICTURES / plain_name(one["image_name"], where)
             entries.append(Entry(plain(one["qid"], "qid", where), text_in(one["question"], where), (picture,)))
         return entries
+
+    def official_labels(self, path: Path, labels: Labels) -> pl.DataFrame:
+        """The answers of a list of VQA-RAD's form; one that is none of the model's classes is of no class."""
+        every, classes = read_json_list(path), {name: at for at, name in enumerate(labels.classes)}
+        for number, one in enumerate(every):
+            need(one, ("qid", "image_name", "answer"), f"{path.name} entry {number}")
+        where = [f"{path.name} entry {number}" for number in range(len(every))]
+        own = [normalised(answer_in(one["answer"], at)) for one, at in zip(every, where, strict=True)]
+        scores = [[{"class": classes[answer], "score": 1.0}] if answer in classes else [] for answer in own]
+        names = {
+            "study": [plain(one["qid"], "qid", at) for one, at in zip(every, where, strict=True)],
+            "patient": [f"picture {plain_name(one['image_name'], at)}" for one, at in zip(every, where, strict=True)],
+        }
+        answered = answer_columns(scores, "answer")
+        if self.settings.questions == "closed":  # a question of another answer is not one of this model's
+            none = pl.col("label_answer") == NO_CLASS
+            answered = answered.select(
+                pl.when(none).then(UNKNOWN).otherwise("label_answer").cast(pl.Int16).alias("label_answer")
+            )
+        return pl.DataFrame(names).hstack(answered)
 
     def _read(self) -> list[dict[str, Any]]:
         path = self.home / QUESTIONS

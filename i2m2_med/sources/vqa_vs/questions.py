@@ -7,16 +7,20 @@
 Each of the nine shifted sets is a subset of the IID test.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import polars as pl
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.json_lines import need, read_json_list
 from i2m2_med.sources.listed import Entry, home_above, number_in, plain, text_in
-from i2m2_med.sources.text.answers import answer_in
+from i2m2_med.sources.text.answers import answer_columns, answer_in, scores_of
 
 PARTS = {"train": "Training/Training", "valid": "Val/Val", "test": "IID-Test/IID-Test"}
 SHIFTS = ("QT", "KW", "KWP", "QT+KW", "KO", "KOP", "QT+KO", "KW+KO", "QT+KW+KO")
+MOST_ANNOTATORS = 100
 YEARS = ("train2014", "val2014", "test2015")
 """Folders of COCO's pictures; the last holds those of VQA v2's test questions."""
 
@@ -83,18 +87,21 @@ def _asked(one: dict[str, Any], where: str) -> Question:
 
 def _with_answers(question: Question, one: dict[str, Any], where: str) -> Question:
     """A question with the answers that were given to it."""
-    given = one["answers"]
-    if (
-        not isinstance(given, list)
-        or not given
-        or not all(isinstance(each, dict) and "answer" in each for each in given)
-    ):
-        raise SourceError(f"{where}: answers is not a list of objects that have an answer")
     return question._replace(
         answer=answer_in(one["multiple_choice_answer"], where),
-        given=tuple(answer_in(each["answer"], where) for each in given),
+        given=_given(one["answers"], where),
         answer_type=str(one.get("answer_type", "other")).strip().lower(),
     )
+
+
+def _given(answers: Any, where: str) -> tuple[str, ...]:
+    """What each annotator answered. Raises SourceError where that is not said."""
+    listed = isinstance(answers, list) and bool(answers)
+    if not listed or not all(isinstance(each, dict) and "answer" in each for each in answers):
+        raise SourceError(f"{where}: answers is not a list of objects that have an answer")
+    if len(answers) > MOST_ANNOTATORS:
+        raise SourceError(f"{where}: {len(answers):,} annotators answered; ten are what the release has")
+    return tuple(answer_in(each["answer"], where) for each in answers)
 
 
 def shifted(home: Path) -> dict[str, set[int]]:
@@ -121,6 +128,20 @@ def listed_questions(path: Path) -> list[Entry]:
         name = plain(one["question_id"], "question_id", where)
         entries.append(Entry(name, text_in(one["question"], where), (picture_of(root, image),)))
     return entries
+
+
+def listed_answers(path: Path, classes: Sequence[str]) -> pl.DataFrame:
+    """Return what ten annotators answered to a list's questions (VQA-VS's list, or VQA v2's object with `annotations`), as labels and
+    soft scores of `classes`. Raises SourceError where an entry is ill-formed."""
+    number = {name: at for at, name in enumerate(classes)}
+    questions, pictures, scores = list[str](), list[str](), list[list[dict[str, float | int]]]()
+    for at, one in enumerate(read_json_list(path, "annotations")):
+        where = f"{path.name} entry {at}"
+        need(one, ("question_id", "image_id", "answers"), where)
+        questions.append(str(number_in(one["question_id"], "question_id", where)))
+        pictures.append(f"picture {number_in(one['image_id'], 'image_id', where)}")
+        scores.append(scores_of(_given(one["answers"], where), number))
+    return pl.DataFrame({"study": questions, "patient": pictures}).hstack(answer_columns(scores, "answer"))
 
 
 def picture_of(root: Path, image_id: int) -> Path:

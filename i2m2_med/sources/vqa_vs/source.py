@@ -12,12 +12,13 @@ from i2m2_med.files import existing_folder, write_json
 from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.listed import Entry
 from i2m2_med.sources.question_study import ANSWERS, QuestionSource
-from i2m2_med.sources.source import Flow, Progress
+from i2m2_med.sources.source import Flow, Labels, Progress
 from i2m2_med.sources.text.answers import answer_columns, scores_of, vocabulary
 from i2m2_med.sources.vqa_vs.questions import (
     PARTS,
     Question,
     home_of,
+    listed_answers,
     listed_questions,
     part_files,
     picture_of,
@@ -111,6 +112,10 @@ class Source(QuestionSource):
     def entries(self, path: Path) -> list[Entry]:
         """The questions of an official list (VQA-VS's, or VQA v2's object that holds one)."""
         return listed_questions(path)
+
+    def official_labels(self, path: Path, labels: Labels) -> pl.DataFrame:
+        """The answers of an official list (VQA-VS's, or VQA v2's object that holds one)."""
+        return listed_answers(path, labels.classes)
 
     def _pictures(self, parts: dict[str, list[Question]], flow: Flow, progress: Progress) -> dict[int, Path]:
         """By image id, the pictures that can be opened; the others are refused with `skip_bad`, else one SourceError names them."""
