@@ -1,5 +1,6 @@
 """A Hugging Face model of a local folder (extra `text`); nothing is ever fetched, no code of the folder is run."""
 
+import json
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from i2m2_med.errors import ConfigError, extra_hint
 
 Pooling = Literal["cls", "mean", "pooler"]
+LONGEST_CONFIG = 4 << 20
+LAYERS, MOST_LAYERS = frozenset({"num_hidden_layers", "n_layer", "n_layers", "num_layers", "depths"}), 1_000
+"""Settings that say how many modules are made one by one, before any weight is looked for."""
 WITHOUT_FIRST = frozenset(
     {"swin", "swinv2", "siglip_vision_model", "siglip2_vision_model", "siglip_text_model", "siglip2_text_model", "clip_text_model"}
 )  # fmt: skip
@@ -52,11 +56,8 @@ def load_encoder(folder: Path, *, pooler: bool = True) -> Any:
         from transformers.utils import logging
     except ImportError as error:
         raise ConfigError(f"Hugging Face encoders need the transformers package: {extra_hint('text')}") from error
+    check_config(folder)
     logging.disable_progress_bar()
-    if not (folder / "config.json").is_file():
-        raise ConfigError(
-            f"{folder} holds no config.json; name the local folder of an encoder saved by save_pretrained"
-        )
     try:
         model, told = AutoModel.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True
@@ -71,6 +72,27 @@ def load_encoder(folder: Path, *, pooler: bool = True) -> Any:
         )
     refuse_nan(model, folder)
     return model
+
+
+def check_config(folder: Path) -> None:
+    """Raise ConfigError for a folder without settings, or whose settings ask for a network that nobody could build."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder} holds no config.json; name the local folder of an encoder saved by save_pretrained"
+        )
+    if path.stat().st_size > LONGEST_CONFIG:
+        raise ConfigError(f"{folder}: config.json is larger than {LONGEST_CONFIG >> 20} MiB, as no encoder's is")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{folder} can't be loaded as an encoder: its config.json is no JSON") from error
+    parts = [content, *content.values()] if isinstance(content, dict) else []
+    for name, value in (pair for part in parts if isinstance(part, dict) for pair in part.items()):
+        layers = value if isinstance(value, list) else [value]
+        most = max((one for one in layers if type(one) is int), default=0)
+        if name in LAYERS and most > MOST_LAYERS:
+            raise ConfigError(f"{folder}: its {name} is {most:,}; no encoder has more than {MOST_LAYERS:,} layers")
 
 
 def refuse_nan(model: nn.Module, place: Path) -> None:

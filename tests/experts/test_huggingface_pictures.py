@@ -93,7 +93,7 @@ def test_a_tower_says_what_the_whole_model_says(folders, kind, pooling):
 
 @pytest.mark.parametrize("kind", ["vit", "swin", "clip", "siglip"])
 def test_pictures_of_another_size_or_channel_count_are_not_read(folders, kind):
-    network = HuggingFacePictures(folders[kind], frozen=False)
+    network = HuggingFacePictures(folders[kind], frozen=False, pooling="mean")
     with pytest.raises((RuntimeError, ValueError)):
         network(torch.rand(1, 1, 1, 16, 16))
     if kind != "swin":  # whose windows take any size
@@ -169,10 +169,23 @@ def test_a_folder_of_another_kind_is_one_clear_line(folders):
         assert "\n" not in str(caught.value)
 
 
+CHANGED = {
+    "other kind": {"model_type": "bert", "vocab_size": 9},
+    "other size": {"hidden_size": 32},
+    "endless": {"num_hidden_layers": 10**9},
+    "wide": {"hidden_size": 10**7, "intermediate_size": 10**7},
+    "long config": {"more": "x" * (5 << 20)},
+}
+"""By kind of harm: settings of the model that are others."""
+
+
 def broken(kind: str, folder: Path) -> None:
     """Make a model's folder one that should be refused."""
     weights, config = folder / "model.safetensors", folder / "config.json"
-    if kind == "none":
+    if kind in CHANGED:
+        content = json.loads(config.read_text(encoding="utf-8")) | CHANGED[kind]
+        config.write_text(json.dumps(content), encoding="utf-8")
+    elif kind == "none":
         weights.unlink()
     elif kind == "cut":
         weights.write_bytes(weights.read_bytes()[:2000])
@@ -181,17 +194,13 @@ def broken(kind: str, folder: Path) -> None:
     elif kind == "pickle":
         weights.unlink()
         torch.save({"weight": Evil()}, folder / "pytorch_model.bin")
-    elif kind == "other kind":
-        config.write_text(
-            json.dumps(json.loads(config.read_text(encoding="utf-8")) | {"model_type": "bert", "vocab_size": 9}),
-            encoding="utf-8",
-        )
-    elif kind == "other size":
-        config.write_text(
-            json.dumps(json.loads(config.read_text(encoding="utf-8")) | {"hidden_size": 32}), encoding="utf-8"
-        )
     elif kind == "no json":
         config.write_text("{", encoding="utf-8")
+    elif kind == "long header":
+        weights.write_bytes((1 << 62).to_bytes(8, "little") + weights.read_bytes()[8:])
+    elif kind == "header of elsewhere":
+        head = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}).encode()
+        weights.write_bytes(len(head).to_bytes(8, "little") + head)
     elif kind == "code":
         code = {"model_type": "mine", "auto_map": {"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil"}}
         config.write_text(json.dumps(code), encoding="utf-8")
@@ -208,8 +217,21 @@ class Evil:
     [
         *(
             (kind, "can't be loaded as an encoder")
-            for kind in ("none", "cut", "text", "pickle", "other size", "no json", "code")
+            for kind in (
+                "none",
+                "cut",
+                "text",
+                "pickle",
+                "other size",
+                "no json",
+                "code",
+                "long header",
+                "header of elsewhere",
+            )
         ),
+        ("endless", "num_hidden_layers is 1,000,000,000"),
+        ("wide", "can't be loaded as an encoder"),
+        ("long config", "config.json is larger than 4 MiB"),
         ("other kind", "lacks [0-9]+ weights of a BertModel, such as"),
     ],
 )

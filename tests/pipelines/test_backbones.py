@@ -15,13 +15,14 @@ CONFIG = """
 extends: vqa_vs
 modalities:
   transforms:
+    - {{_target_: i2m2_med.samples.LoadPicturesd, size: [16, 16]}}
     - _target_: i2m2_med.samples.FrozenFeaturesd
       keys: [question]
       text: question
       encoder: {{_target_: i2m2_med.experts.HuggingFaceEncoder, folder: "{folder}"}}
 experts:
   question: {{network: {{_target_: i2m2_med.experts.FeatureHead, features: 16}}}}
-paradigm: question
+paradigm: unimodal_question
 """
 
 
@@ -40,10 +41,16 @@ def folder(tmp_path: Path) -> Path:
 def test_another_backbone_is_refused_wherever_the_model_is_opened(work, tmp_path, folder, capsys):
     simulate(tmp_path / "vqa", questions=100, seed=3)
     (tmp_path / "mine.yaml").write_text(CONFIG.format(folder=folder))
-    settings = ("training.epochs=1", "evaluation.bootstrap=20", "evaluation.primary=null", "source.least=1")
+    settings = (
+        "training.epochs=1",
+        "training.workers=0",
+        "evaluation.bootstrap=20",
+        "evaluation.primary=null",
+        "source.least=1",
+    )
     given = [part for one in (f"source.root={tmp_path / 'vqa'}", *settings) for part in ("-s", one)]
     assert main(["train", str(tmp_path / "mine.yaml"), *given]) == 0
-    run = next((work / "runs").glob("train-*/question-0"))
+    run = next((work / "runs").glob("train-*/unimodal_question-0"))
     (tmp_path / "studies" / "one").mkdir(parents=True)
     (tmp_path / "studies" / "one" / "question.txt").write_text("what colour is the ball?")
     score = ["score", str(tmp_path / "studies"), str(tmp_path / "out"), "--model", str(run / "model"), "--readers", "0"]

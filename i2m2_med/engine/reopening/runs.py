@@ -1,6 +1,6 @@
 """A run opened again with its data: models of one paradigm over seeds, and what the runs of its comparison predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Opened:
     """The data; of a cross-validation, as a whole."""
     folds: tuple[Cohort, ...]
     """The data as each model's fold divides them; one of them outside of a cross-validation."""
-    tables: dict[tuple[str, int], pd.DataFrame]
+    tables: Mapping[tuple[str, int], pd.DataFrame]
     """(paradigm, seed) → predictions on validation and test, of all runs of the comparison; empty for a bare model folder."""
     root: Path
     """Where the data are."""
@@ -75,7 +75,7 @@ class StoredRuns:
     run_id: str
     config: RunConfig
     manifest: dict[str, Any]
-    tables: dict[tuple[str, int], pd.DataFrame]
+    tables: Mapping[tuple[str, int], pd.DataFrame]
     fingerprints: dict[tuple[str, int], str]
     costs: dict[tuple[str, int], dict[str, int | float]]
     """What training took, by (paradigm, seed); empty where a run does not say."""
@@ -238,6 +238,28 @@ def with_root(config: RunConfig, root: Path) -> RunConfig:
     return config.model_copy(update={"source": config.source.model_copy(update={"root": root})})
 
 
-def tables_of(runs: Sequence[FoundRun]) -> dict[tuple[str, int], pd.DataFrame]:
+class StoredTables(Mapping[tuple[str, int], pd.DataFrame]):
+    """(paradigm, seed) → the predictions that a run kept, read anew whenever they are asked for: of many classes one table at a time is
+    what memory holds."""
+
+    def __init__(self, runs: Sequence[FoundRun]) -> None:
+        self.runs = {(one.tags["paradigm"], int(one.tags["seed"])): one for one in runs}
+
+    def __getitem__(self, model: tuple[str, int]) -> pd.DataFrame:
+        return predictions(self.runs[model])
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+
+def tables_of(runs: Sequence[FoundRun]) -> Mapping[tuple[str, int], pd.DataFrame]:
     """(paradigm, seed) → the predictions that a run kept."""
-    return {(one.tags["paradigm"], int(one.tags["seed"])): predictions(one) for one in runs}
+    tables: dict[tuple[str, int], pd.DataFrame] = {}
+    for model, table in StoredTables(runs).items():
+        if "log_rest" in table:
+            return StoredTables(runs)
+        tables[model] = table
+    return tables

@@ -70,7 +70,7 @@ def compare_tables(
     patient = common.first.patient
     weights = draw_weights(int(patient.max()) + 1, replicates, seed)
     without = draw_without(common.folds, common.first.fold, patient)
-    with_folds = replicate_cube(common, np.concatenate([weights, without], axis=1))
+    with_folds = replicate_cube(common, np.concatenate([weights, without], axis=1) if without.size else weights)
     cube = with_folds[..., : weights.shape[1]]
     operating, remarks = operating_points(every, common, settings.sensitivity)
     return Comparison(

@@ -40,6 +40,10 @@ class Interval(NamedTuple):
     high: float
 
 
+AT_ONCE = 100_000_000
+"""Weights (patients × draws) that are held and multiplied in float64; more are held in float16, and multiplied some draws at a time."""
+
+
 def draw_weights(n_patients: int, replicates: int = REPLICATES, seed: int = 0) -> Float[np.ndarray, "patient draw"]:
     """Return how often each patient is drawn. Column 0 is the sample itself (all ones), the others are replicates.
 
@@ -49,8 +53,14 @@ def draw_weights(n_patients: int, replicates: int = REPLICATES, seed: int = 0) -
     itself = np.ones((n_patients, 1))
     if n_patients < 2:
         return itself
-    drawn = np.random.default_rng(seed).multinomial(n_patients - 1, np.full(n_patients, 1 / n_patients), replicates)
-    return np.concatenate([itself, drawn.T], axis=1)
+    numbers, shares = np.random.default_rng(seed), np.full(n_patients, 1 / n_patients)
+    if n_patients * replicates <= AT_ONCE:
+        drawn = numbers.multinomial(n_patients - 1, shares, replicates)
+        return np.concatenate([itself, drawn.T], axis=1)
+    weights = np.ones((n_patients, replicates + 1), dtype=np.float16)  # exact: whole numbers far below 2,048
+    for draw in range(1, replicates + 1):
+        weights[:, draw] = numbers.multinomial(n_patients - 1, shares)
+    return weights
 
 
 def draw_without(

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from i2m2_med.predictions import NO_CLASS, UNKNOWN
+from i2m2_med.report.statistics.intervals import AT_ONCE
 from i2m2_med.report.statistics.ranking import rank_replicates
 from i2m2_med.report.statistics.table import Predictions, log_odds
 
@@ -72,10 +73,16 @@ def metric_replicates(
 def metrics_of(
     predictions: Predictions, label: int, weights: Weights, importance: Float[np.ndarray, "sample"] | None = None
 ) -> dict[str, Draws]:
-    """`metric_replicates` of one label of a model."""
+    """`metric_replicates` of one label of a model; of a great many weights some draws at a time."""
     every = np.ones(len(predictions.p), dtype=bool)
-    own = predictions.p[:, label], predictions.target[:, label]
-    return metric_replicates(*own, predictions.patient, weights, importance, **further(predictions, label, every))
+    own = predictions.p[:, label], predictions.target[:, label], predictions.patient
+    also = further(predictions, label, every)
+    if weights.dtype == np.float64:
+        return metric_replicates(*own, weights, importance, **also)
+    step = max(1, AT_ONCE // len(weights) // 8)
+    starts = range(0, weights.shape[1], step)
+    each = [metric_replicates(*own, weights[:, at : at + step].astype(np.float64), importance, **also) for at in starts]
+    return {name: np.concatenate([one[name] for one in each]) for name in each[0]}
 
 
 def further(predictions: Predictions, label: int, rows: Bool[np.ndarray, "sample"]) -> dict[str, Any]:

@@ -61,7 +61,9 @@ class Predictions:
         return self.samples["fold"].to_numpy(dtype=np.int64)
 
     def take(self, rows: np.ndarray) -> "Predictions":
-        """The samples that `rows` (a mask or row numbers) picks."""
+        """The samples that `rows` (a mask or row numbers) picks; the same predictions where a mask picks all."""
+        if rows.dtype == bool and bool(rows.all()):
+            return self
         experts = {name: predictions[rows] for name, predictions in self.experts.items()}
         samples = self.samples.loc[rows] if rows.dtype == bool else self.samples.iloc[rows]
         kept: dict[str, Any] = {"p": self.p[rows], "target": self.target[rows], "answered": self.answered[rows]}

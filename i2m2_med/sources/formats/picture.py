@@ -35,6 +35,10 @@ def opened(path: Path, formats: tuple[str, ...], name: str) -> Generator[Any]:
                 picture = Image.open(path, formats=formats)
         except UnidentifiedImageError as error:
             raise SourceError(f"{name} is no picture ({', '.join(formats)}); get it again") from error
+        except Image.DecompressionBombError as error:  # Pillow's own limit, which it tells before the size
+            raise SourceError(
+                f"{name} says that it has more than {MOST_PIXELS:,} pixels, the most of a picture"
+            ) from error
         with picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise SourceError(
