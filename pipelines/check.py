@@ -90,10 +90,25 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     return {"fingerprint": cohort.fingerprint, **{name: cohort.manifest[name] for name in facts}}
 
 
+def in_classes(counts: Sequence[int]) -> str:
+    """How many samples each class has; of many classes how many there are, and of how few and how many samples.
+
+    >>> in_classes([4, 0]), in_classes([*range(60)])
+    ('[4, 0]', '60 classes of 0 to 59 samples, 1 of none')
+    """
+    from i2m2_med.predictions import MANY
+
+    if len(counts) <= MANY:
+        return str(list(counts))
+    return f"{len(counts):,} classes of {min(counts):,} to {max(counts):,} samples, {list(counts).count(0):,} of none"
+
+
 def show_splits(splits: dict[str, Any], labels: Sequence[str]) -> None:
     """Sizes and classes of each split: of several labels as a table of their own, a row each."""
     sizes = {split: [counts["patients"], counts["studies"], counts["samples"]] for split, counts in splits.items()}
-    classes = {label: [str(list(counts["classes"][label].values())) for counts in splits.values()] for label in labels}
+    classes = {
+        label: [in_classes([*counts["classes"][label].values()]) for counts in splits.values()] for label in labels
+    }
     if len(labels) > 1:
         table("Data", ["split", "patients", "studies", "samples"], [[split, *size] for split, size in sizes.items()])
         table("Samples per class", ["label", *splits], [[label, *cells] for label, cells in classes.items()])

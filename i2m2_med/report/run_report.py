@@ -99,7 +99,7 @@ def calibration_facts(tables: Mapping[Model, pd.DataFrame]) -> dict[str, str]:
 def value(row: dict[str, Any]) -> str:
     """Return '0.812 [0.77, 0.85]', or what of it is undefined."""
     if row["value"] is None:
-        return "undefined (one class)"
+        return "undefined: see report"
     if row["low"] is None:
         return f"{row['value']:.3f}" if row["metric"] in WITHOUT else f"{row['value']:.3f} [undefined]"
     return f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]"
