@@ -36,7 +36,9 @@ def nlvr2(root: Path, train: int = 60, judged: int = 24) -> Path:
                 path = folder / f"{one['identifier'].rpartition('-')[0]}-img{side}.png"
                 Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(path)
         (root / "data").mkdir(exist_ok=True)
-        (root / "data" / f"{part}.json").write_text("".join(f"{json.dumps(one)}\n" for one in statements))
+        (root / "data" / f"{part}.json").write_text(
+            "".join(f"{json.dumps(one)}\n" for one in statements), encoding="utf-8"
+        )
     return root
 
 
@@ -45,10 +47,10 @@ def vqa_vs(root: Path, questions: int = 200, variants: int = 1) -> Path:
     simulate(root, questions=questions, seed=3)
     if variants > 1:
         for path in (root / "VQA-VS").rglob("*-Ans.json"):
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             for one in content:
                 for given in one["answers"]:
                     given["answer"] += f" {one['image_id'] % variants}"
                 one["multiple_choice_answer"] += f" {one['image_id'] % variants}"
-            path.write_text(json.dumps(content))
+            path.write_text(json.dumps(content), encoding="utf-8")
     return root

@@ -33,14 +33,14 @@ def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 20}
     transformers.BertModel(transformers.BertConfig(vocab_size=len(WORDS), **sizes)).save_pretrained(where)
-    (where / "vocab.txt").write_text("\n".join(WORDS))
+    (where / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
     transformers.BertTokenizer(str(where / "vocab.txt")).save_pretrained(where)
     return where
 
 
 def test_another_backbone_is_refused_wherever_the_model_is_opened(work, tmp_path, folder, capsys):
     simulate(tmp_path / "vqa", questions=100, seed=3)
-    (tmp_path / "mine.yaml").write_text(CONFIG.format(folder=folder))
+    (tmp_path / "mine.yaml").write_text(CONFIG.format(folder=folder), encoding="utf-8")
     settings = (
         "training.epochs=1",
         "training.workers=0",
@@ -52,7 +52,7 @@ def test_another_backbone_is_refused_wherever_the_model_is_opened(work, tmp_path
     assert main(["train", str(tmp_path / "mine.yaml"), *given]) == 0
     run = next((work / "runs").glob("train-*/unimodal_question-0"))
     (tmp_path / "studies" / "one").mkdir(parents=True)
-    (tmp_path / "studies" / "one" / "question.txt").write_text("what colour is the ball?")
+    (tmp_path / "studies" / "one" / "question.txt").write_text("what colour is the ball?", encoding="utf-8")
     score = ["score", str(tmp_path / "studies"), str(tmp_path / "out"), "--model", str(run / "model"), "--readers", "0"]
     trust = ["--trust", str(folder.parent)]
     assert main([*score, *trust]) == 0

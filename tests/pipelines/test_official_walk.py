@@ -45,8 +45,10 @@ def test_nlvr2_by_the_command_line(tmp_path, capsys):
     metrics = walk(
         capsys, tmp_path, "nlvr2", tested, tested, f"source.root={root}", "modalities.transforms.0.size=[32,32]"
     )
-    lines = (tmp_path / "scores" / "predictions.csv").read_text().split()
-    truth = {one["identifier"]: one["label"] for one in map(json.loads, tested.read_text().splitlines())}
+    lines = (tmp_path / "scores" / "predictions.csv").read_text(encoding="utf-8").split()
+    truth = {
+        one["identifier"]: one["label"] for one in map(json.loads, tested.read_text(encoding="utf-8").splitlines())
+    }
     right = [truth[name] == said for name, said in (line.split(",") for line in lines)]
     assert len(right) == len(truth)
     assert metrics["accuracy"] == pytest.approx(sum(right) / len(right))
@@ -58,10 +60,13 @@ def test_vqa_vs_of_many_answers_by_the_command_line(tmp_path, capsys):
     asked = root / "VQA-VS" / "IID-Test" / "IID-Test-Ques.json"
     labels = asked.with_name("IID-Test-Ans.json")
     metrics = walk(capsys, tmp_path, "vqa_vs", asked, labels, f"source.root={root}", "source.least=1")
-    said = {one["question_id"]: one["answer"] for one in json.loads((tmp_path / "scores" / "results.json").read_text())}
+    said = {
+        one["question_id"]: one["answer"]
+        for one in json.loads((tmp_path / "scores" / "results.json").read_text(encoding="utf-8"))
+    }
     official = [
         min(sum(given["answer"] == said[one["question_id"]] for given in one["answers"]) / 3, 1)
-        for one in json.loads(labels.read_text())
+        for one in json.loads(labels.read_text(encoding="utf-8"))
     ]
     assert metrics["soft_accuracy"] == pytest.approx(sum(official) / len(official), abs=1e-6)
     assert metrics["nll"] is None

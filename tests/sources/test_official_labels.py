@@ -30,7 +30,7 @@ def annotation(number: int, *answers: object, image: int = 7) -> dict[str, objec
 
 def read(folder: Path, content: object, source: Source, labels: Labels) -> ArrivedLabels:
     path = folder / "labels.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return read_labels(path, labels, source)
 
 
