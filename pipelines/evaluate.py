@@ -54,7 +54,7 @@ def main(
         A `scores.parquet` of `i2m2 score`: its studies are judged by the labels that have arrived since; no model is run.
     labels
         CSV with the columns study (the name of its folder), item and patient (where they are known), and one per label (class
-        names or indices); or the data set's own file (JSON): VQA's annotations, NLVR's statements with their labels.
+        names or indices); or the file of labels that the data set hands out (JSON).
     """
     expect_run(str(run), uri)
     if scores or labels:

@@ -1,5 +1,6 @@
 """A model on a frozen backbone's vectors, whose weights are exchanged afterwards, by the command line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ def test_another_backbone_is_refused_wherever_the_model_is_opened(work, tmp_path
         "source.least=1",
     )
     given = [part for one in (f"source.root={tmp_path / 'vqa'}", *settings) for part in ("-s", one)]
-    assert main(["train", str(tmp_path / "mine.yaml"), *given]) == 0
+    assert main(["train", str(tmp_path / "mine.yaml"), "--json", *given]) == 0
+    stored = json.loads(capsys.readouterr().out)["run"]
     run = next((work / "runs").glob("train-*/unimodal_question-0"))
     (tmp_path / "studies" / "one").mkdir(parents=True)
     (tmp_path / "studies" / "one" / "question.txt").write_text("what colour is the ball?", encoding="utf-8")
@@ -61,8 +63,7 @@ def test_another_backbone_is_refused_wherever_the_model_is_opened(work, tmp_path
     save_file({n: w + 0.1 for n, w in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})
     capsys.readouterr()
     again = ["score", str(tmp_path / "studies"), str(tmp_path / "other"), "--readers", "0", *trust, "--model"]
-    evaluate = ["evaluate", str(run / "model"), "--root", str(tmp_path / "vqa"), *trust]
-    for command in ([*again, str(run / "model")], [*again, str(tmp_path / "bundle")], evaluate):
+    for command in ([*again, str(run / "model")], [*again, str(tmp_path / "bundle")], ["evaluate", stored]):
         assert main(command) == 1
         line = capsys.readouterr().err.strip().splitlines()[-1]
         assert "'question' was trained on vectors of the backbone" in line
