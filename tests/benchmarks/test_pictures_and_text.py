@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
 from i2m2_med.combiners import ProductOfExperts
+from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.loading import loader
+from i2m2_med.engine.training.devices import bfloat16, fused
 from i2m2_med.engine.training.loss import MaskedNLL, Objective
 from i2m2_med.experts import FeatureHead
 from i2m2_med.experts.feature_store import FeatureStore
@@ -71,23 +74,24 @@ def i2m2() -> I2M2:
     return I2M2(heads, READS, ProductOfExperts(), (1, CLASSES))
 
 
-def epoch(model: I2M2, given: Samples) -> float:
+def epoch(model: I2M2, given: Samples, training: Training) -> float:
     """CPU seconds of the project's loader, model, loss and optimiser."""
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-4, **fused(training, "cpu", ()))
     loss = Objective(MaskedNLL())
     began = time.process_time()
     for batch in loader(given, BATCH, seed=0):
         optimizer.zero_grad()
-        loss(model(batch.inputs, batch.present), batch.target).backward()
+        with bfloat16(training, "cpu"):
+            said = model(batch.inputs, batch.present)
+        loss(said, batch.target).backward()
         optimizer.step()
     return time.process_time() - began
 
 
-def products(batches: int) -> float:
+def products(batches: int, kind: torch.dtype) -> float:
     """CPU seconds of the matrix products of such an epoch: two layers of each head, forward, and backward to weights and hidden states."""
-    each = [
-        (torch.randn(BATCH, size), torch.randn(size, HIDDEN), torch.randn(HIDDEN, CLASSES)) for size in SIZES.values()
-    ]
+    shapes = [((BATCH, size), (size, HIDDEN), (HIDDEN, CLASSES)) for size in SIZES.values()]
+    each = [[torch.randn(shape, dtype=kind) for shape in shapes_of_head] for shapes_of_head in shapes]
     began = time.process_time()
     for _ in range(batches):
         for inputs, first, second in each:
@@ -99,16 +103,18 @@ def products(batches: int) -> float:
     return time.process_time() - began
 
 
-def test_an_epoch_of_heads(benchmark: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_an_epoch_of_heads(benchmark: Any, tmp_path: Path, precision: Any, kind: torch.dtype) -> None:
     torch.set_num_threads(1)
-    rows = BATCHES * BATCH
+    rows, training = BATCHES * BATCH, Training(precision=precision)
     given, model = samples(tmp_path, rows), i2m2()
-    first = epoch(model, given)
-    ours = benchmark.pedantic(lambda: epoch(model, given), rounds=1)
-    bare = products(BATCHES)
+    first = epoch(model, given, training)
+    products(1, kind)
+    ours = benchmark.pedantic(lambda: epoch(model, given, training), rounds=1)
+    bare = products(BATCHES, kind)
     print(
-        f"\nI2M2, 3 heads × 3,129 classes, batch 512: first epoch {first:.1f} s, later {ours:.1f} s, bare products {bare:.1f} s, "
-        f"ratio {ours / bare:.2f} (at most 1.3); {ours / rows * TRAINING / 60:.1f} CPU minutes for {TRAINING:,} questions"
+        f"\nI2M2, 3 heads × 3,129 classes, batch 512, {precision}: first epoch {first:.1f} s, later {ours:.1f} s, bare products {bare:.1f} s, "
+        f"ratio {ours / bare:.2f} (fp32: at most 1.3); {ours / rows * TRAINING / 60:.1f} CPU minutes for {TRAINING:,} questions"
     )
 
 
