@@ -86,7 +86,7 @@ def test_a_run_is_stored_shown_and_compared(tmp_path: Path):
     assert said["versions"]["torch"] in page
     (tmp_path / "page.md").write_text(f"# Page\n\n{BEGIN}\nold\n{END}\nrest\n")
     put_into(tmp_path / "page.md", page)
-    assert (tmp_path / "page.md").read_text() == f"# Page\n\n{BEGIN}\n{page}{END}\nrest\n"
+    assert (tmp_path / "page.md").read_text() == f"# Page\n\n{BEGIN}\n\n{page}\n{END}\nrest\n"
     changed = json.loads(stored.read_text())
     changed["figures"][0]["ratio"] = 1.0
     (tmp_path / "old.json").write_text(json.dumps(changed))

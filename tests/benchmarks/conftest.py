@@ -3,6 +3,7 @@
 A benchmark is a test with the argument `figures`; those marked `quick` are the ones of `make bench-quick`.
 """
 
+import os
 from collections.abc import Generator
 from importlib.metadata import version
 from typing import Any
@@ -43,6 +44,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     benchmarks = output_json.pop("benchmarks")
     cpu = output_json["machine_info"].pop("cpu", {})
     output_json["machine_info"]["cpu"] = {key: cpu.get(key) for key in ("brand_raw", "count", "arch")}
+    output_json["load"] = os.getloadavg()[2]  # about 1 where nothing else runs
     output_json["versions"] = {name: version(name) for name in VERSIONS}
     output_json["figures"] = [figure for each in benchmarks for figure in each["extra_info"].get("figures", [])]
     output_json["missing"] = config.stash[MISSING]

@@ -38,7 +38,7 @@ def markdown(stored: dict[str, Any], figures: dict[str, Figure]) -> str:
     commit = stored["commit_info"]
     lines = [
         f"{stored['datetime'][:10]}, {machine(stored)}, Python {stored['machine_info']['python_version']}, {versions}, "
-        f"commit {commit['id'][:8]}{' with changes' if commit['dirty'] else ''}.",
+        f"commit {commit['id'][:8]}{' with changes' if commit['dirty'] else ''}, mean load of 15 minutes {stored['load']:.1f}.",
         "",
         "| figure | what | ours | baseline | ours ÷ baseline | aim | repetitions |",
         "|---|---|---|---|---|---|---|",
@@ -62,7 +62,7 @@ def put_into(page: Path, table: str) -> None:
     """Put a table in the place of the one between the page's marks."""
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", encoding="utf-8")
 
 
 def worse(old: Figure, new: Figure) -> bool:
