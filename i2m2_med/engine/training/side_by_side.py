@@ -121,7 +121,8 @@ class Workers:
             kind, *words = pipe.recv()
         except (EOFError, OSError):
             worker.process.join()
-            kind, words = "done", [Outcome(error=f"its process was {how_ended(worker.process.exitcode)}", died=True)]
+            how = how_ended(code := worker.process.exitcode) + (" (fewer --jobs)" if code == -signal.SIGKILL else "")
+            kind, words = "done", [Outcome(error=f"its process was {how}", died=True)]
             self.running.pop(pipe)
             pipe.close()
         if kind == "bar":
