@@ -50,7 +50,7 @@ def test_a_folder_in_use_is_an_error_or_waited_for(tmp_path: Path) -> None:
     told, order = threading.Event(), list[str]()
 
     def hold() -> None:
-        with sole_user(tmp_path):
+        with sole_user(tmp_path, waiting=lambda: None):  # who looks whether it is held holds it for a moment
             told.wait(10)
             order.append("first")
 
