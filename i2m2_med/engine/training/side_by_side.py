@@ -115,14 +115,15 @@ class Workers:
 
     def hear(self, pipe: Connection, worker: Worker, told: Told) -> None:
         """Take what a process says."""
-        task = worker.task
+        task, words = worker.task, list[Any]()
         assert task is not None
         try:
             kind, *words = pipe.recv()
         except (EOFError, OSError):
             worker.process.join()
             how = how_ended(code := worker.process.exitcode) + (" (fewer --jobs)" if code == -signal.SIGKILL else "")
-            kind, words = "done", [Outcome(error=f"its process was {how}", died=True)]
+            kind = "done"
+            words.append(Outcome(error=f"its process was {how}", died=True))
             self.running.pop(pipe)
             pipe.close()
         if kind == "bar":
