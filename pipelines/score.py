@@ -104,7 +104,7 @@ def make_engine(work: WorkOptions, model: Path) -> "Engine":
     if work.engine == "ray":
         from i2m2_med.scoring.workers.ray import ray_engine
 
-        return ray_engine(work.processes)
+        return ray_engine(work.processes, 1 if work.readers is None else work.readers, work.timeout)
     if work.readers != 0 or work.processes > 1:
         from i2m2_med.scoring.workers.forkserver import modules_of, start_method
 
@@ -131,6 +131,7 @@ def make_job(model: "ModelFolder", out: Path, options: ModelOptions, extra: tupl
         threads=options.threads,
         backend=options.backend,
         budget=options.budget,
+        together=options.together or (64 if device.startswith("cuda") else 1),
         extras=extras,
     )
 

@@ -53,11 +53,10 @@ class Samples(Dataset[Batch]):
         }
         columns = [f"label_{name}" for name in labels.names]
         known = [
-            records[name] if name in records.columns else pl.repeat(-1, len(records), eager=True) for name in columns
+            records[name].fill_null(-1).to_list() if name in records.columns else [-1] * len(records)
+            for name in columns
         ]
-        self.target = torch.stack(
-            [torch.tensor(column.fill_null(-1).to_list(), dtype=torch.int64) for column in known], dim=1
-        )
+        self.target = torch.stack([torch.tensor(column, dtype=torch.int64) for column in known], dim=1)
         self.soft = read_soft(records, labels.names, len(labels.classes))
         self.presence = {
             name: torch.tensor(records[f"has_{name}"].to_list(), dtype=torch.bool)

@@ -13,6 +13,7 @@ from i2m2_med.engine.prediction.predictor import Predictor, load_model
 from i2m2_med.errors import ModelError, SourceError, UserError
 from i2m2_med.model import Opinions
 from i2m2_med.predictions import MANY, Level
+from i2m2_med.samples.growth import LARGEST
 from i2m2_med.scoring.calibrated import CalibratedPredictions, calibrate_items, pool_items
 from i2m2_med.scoring.early import EarlyBackend, calibrate_asked, spared
 from i2m2_med.scoring.job import Job
@@ -66,7 +67,29 @@ class StudyPredictor:
         if isinstance(chunk, Refusal):
             study.refusal = chunk
             return
-        study.outputs.append(self.backend(chunk))
+        self.take(study, chunk, self.backend(chunk))
+
+    def small(self, chunk: Chunk) -> bool:
+        """Return whether a chunk leaves room for other studies in a forward pass (`Job.together`)."""
+        values = sum(array.size for array in chunk.inputs.values())
+        return (
+            self.job.together > 1
+            and len(chunk.items) < self.trained.run.scoring.batch
+            and values * self.job.together <= LARGEST
+        )
+
+    def add_together(self, studies: Sequence[StudyOutputs], chunks: Sequence[Chunk]) -> None:
+        """Predict a chunk of each study in one forward pass. The chunks have one `Chunk.shape`."""
+        opinions = self.backend(Chunk.joined(chunks))
+        sizes = [len(chunk.items) for chunk in chunks]
+        said = opinions.log_probs.split(sizes)
+        each_said, present = opinions.experts.split(sizes, dim=1), opinions.present.split(sizes, dim=1)
+        for study, chunk, *part in zip(studies, chunks, said, each_said, present, strict=True):
+            self.take(study, chunk, Opinions(*part))
+
+    def take(self, study: StudyOutputs, chunk: Chunk, opinions: Opinions) -> None:
+        """Note what the model says of a chunk."""
+        study.outputs.append(opinions)
         study.items += chunk.items
         study.patterns += chunk.patterns()
         study.warnings |= dict.fromkeys(chunk.warnings)

@@ -70,31 +70,48 @@ class StudyInProgress:
         self.predictor, self.store, self.study = predictor, store, study
         self.outputs = StudyOutputs()
         self.content = ""
-        self.predicting = 0.0
+        self.seconds = 0.0
+        self.held: Chunk | None = None
+        """All of a small study: it may be predicted together with others."""
+        self.known = False
+        """It was scored before."""
 
-    def add(self, messages: Sequence[Message]) -> Outcome | None:
-        """Work through some messages; return the outcome after the study's last one."""
+    def add(self, messages: Sequence[Message]) -> bool:
+        """Work through some messages; return whether the study is read to its end."""
         for message in messages:
             if isinstance(message, Hashed):
                 self.content = message.content
             elif isinstance(message, AlreadyScored):
-                return Outcome(self.study.name, "same")
+                self.known = True
+                return True
             elif isinstance(message, EndOfStudy):
-                return self.finish(message.seconds)
+                self.seconds += message.seconds
+                return True
             else:
-                began = time.perf_counter()
-                self.predictor.add(self.outputs, message)
-                self.predicting += time.perf_counter() - began
-        return None
+                self.predict(message)
+        return False
 
-    def finish(self, reading: float = 0.0) -> Outcome:
-        """Save the study's result. reading: seconds spent on reading it."""
-        seconds = reading + self.predicting
-        result = self.predictor.result(self.study.name, self.content, self.outputs, seconds)
+    def predict(self, message: Chunk | Refusal) -> None:
+        """Predict a chunk, or hold it where it may be all that a small study has."""
+        began = time.perf_counter()
+        if self.held is not None:
+            self.predictor.add(self.outputs, self.held)
+            self.held = None
+        if isinstance(message, Chunk) and not self.outputs.outputs and self.predictor.small(message):
+            self.held = message
+        else:
+            self.predictor.add(self.outputs, message)
+        self.seconds += time.perf_counter() - began
+
+    def finish(self) -> Outcome:
+        """Save the study's result."""
+        if self.known:
+            return Outcome(self.study.name, "same")
+        result = self.predictor.result(self.study.name, self.content, self.outputs, self.seconds)
         if result["status"] == "ok" and self.predictor.job.extras:
             result = self.with_extras(result)
         self.store.save(result)
-        return Outcome(self.study.name, result["status"], result["error"], seconds)
+        return Outcome(self.study.name, result["status"], result["error"], self.seconds)
 
     def with_extras(self, result: dict[str, Any]) -> dict[str, Any]:
         """Write the extra files and return the result; where they can't be made of the study, its warning gives the reason.
@@ -110,3 +127,38 @@ class StudyInProgress:
             why = refusal(error, self.study.folder).why
             return result | {"warning": "; ".join(filter(None, [result["warning"], f"no extras: {why}"]))}
         return result
+
+
+class StudyBatch:
+    """Studies that are read to their end and wait for a forward pass together; with `Job.together` 1 none ever waits."""
+
+    def __init__(self, predictor: StudyPredictor) -> None:
+        self.predictor = predictor
+        self.waiting: list[StudyInProgress] = []
+
+    def add(self, study: StudyInProgress) -> Iterator[Outcome]:
+        """Take a study that is read; yield the outcomes of those that are finished by that."""
+        if study.held is None:
+            yield study.finish()
+            return
+        self.waiting.append(study)
+        if len(self.waiting) >= self.predictor.job.together:
+            yield from self.finish()
+
+    def finish(self) -> Iterator[Outcome]:
+        """Predict the studies that wait, those of one shape together, and finish them."""
+        studies, self.waiting = self.waiting, []
+        shapes: dict[Any, list[StudyInProgress]] = {}
+        for study in studies:
+            assert study.held is not None
+            shapes.setdefault(study.held.shape, []).append(study)
+        for alike in shapes.values():
+            began = time.perf_counter()
+            chunks = [study.held for study in alike if study.held is not None]
+            self.predictor.add_together([study.outputs for study in alike], chunks)
+            share = (time.perf_counter() - began) / len(alike)
+            for study in alike:
+                study.held = None
+                study.seconds += share
+        for study in studies:
+            yield study.finish()

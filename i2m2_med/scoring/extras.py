@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -49,20 +50,20 @@ class Extras:
 
     def write(self, store: ResultStore, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Write the files that were asked for, all of them or none."""
-        beside = store.private / "extras"
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir()
-        if IMAGES & set(self.job.extras):
-            self.write_images(beside, study, result)
-        if "dicom" in self.job.extras:
-            from i2m2_med.scoring.dicom_report import write_report
+        with TemporaryDirectory(dir=store.private) as room:  # of its own: several processes write at a time
+            beside = Path(room) / "extras"
+            beside.mkdir()
+            if IMAGES & set(self.job.extras):
+                self.write_images(beside, study, result)
+            if "dicom" in self.job.extras:
+                from i2m2_med.scoring.dicom_report import write_report
 
-            write_report(beside / "report.dcm", study.folder, result, self.predictor.labels)
-        target = store.extras(study.name)
-        with writing(target):
-            shutil.rmtree(target, ignore_errors=True)
-            target.parent.mkdir(exist_ok=True)
-            beside.rename(target)
+                write_report(beside / "report.dcm", study.folder, result, self.predictor.labels)
+            target = store.extras(study.name)
+            with writing(target):
+                shutil.rmtree(target, ignore_errors=True)
+                target.parent.mkdir(exist_ok=True)
+                beside.rename(target)
 
     def write_images(self, folder: Path, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Write magnitude, picture and saliency of one volume, in one space."""

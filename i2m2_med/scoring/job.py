@@ -27,6 +27,8 @@ class Job:
     backend: str = "torch"
     budget: float | None = None
     """The share of patients whose decision may be another one for stopping early; None: every expert is asked."""
+    together: int = 1
+    """Small studies that are predicted in one forward pass; with more than one, last digits depend on who shares it."""
     extras: tuple[str, ...] = ()
     """Files written beside the rows: `saliency`, `picture`, `magnitude`, `dicom`."""
 

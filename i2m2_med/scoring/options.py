@@ -26,6 +26,9 @@ class ModelOptions:
     budget: float | None = None
     """Ask experts in the order of their cost, and leave the rest out where it would hardly change the decision: the share of patients
     whose decision may be another one than that of all experts, such as 0.01, as validation bounds it (95 %)."""
+    together: int | None = None
+    """Small studies that share a forward pass, which keeps a GPU busy: 64 on GPUs, 1 on CPUs by default. With more than one, the last
+    digits of a probability depend on which studies share it."""
     threads: int = 1
     """Threads of one network on a CPU. The same number gives the same bits."""
 

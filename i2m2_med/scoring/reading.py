@@ -1,11 +1,12 @@
 """A study folder → chunks of modality tensors, as the model reads them, or the reason why it is refused."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,20 @@ class Chunk:
     present: dict[str, np.ndarray]
     """By modality: (item,) bool."""
     warnings: list[str] = field(default_factory=list[str])
+
+    @property
+    def shape(self) -> tuple[tuple[Any, ...], ...]:
+        """Modalities with the kind and shape of an item's array: chunks with the same can be joined."""
+        return tuple((name, array.dtype.str, *array.shape[1:]) for name, array in self.inputs.items())
+
+    @classmethod
+    def joined(cls, chunks: "Sequence[Chunk]") -> "Chunk":
+        """Return the items of chunks of one shape as one chunk."""
+        return cls(
+            [item for chunk in chunks for item in chunk.items],
+            {name: np.concatenate([chunk.inputs[name] for chunk in chunks]) for name in chunks[0].inputs},
+            {name: np.concatenate([chunk.present[name] for chunk in chunks]) for name in chunks[0].present},
+        )
 
     def batch(self) -> Batch:
         """Return the tensors, without targets."""

@@ -9,12 +9,12 @@ files only; what lies in the private folder is thrown away by the next one.
 
 import csv
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 import pyarrow as pa
@@ -54,7 +54,7 @@ class ResultStore:
 
     def write(self, path: Path, text: str) -> None:
         """Write a file in one step."""
-        beside = self.private / f"{os.getpid()}.part"
+        beside = self.private / f"{uuid4().hex}.part"  # writers on several machines may have one process id
         with writing(path):
             beside.write_text(text, encoding="utf-8", errors="backslashreplace")
             path.parent.mkdir(exist_ok=True)
@@ -66,6 +66,12 @@ class ResultStore:
             return str(json.loads(self.path(name).read_bytes())["key"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
+
+    def made_by_this_run(self, name: str) -> bool:
+        """Return whether the study's result is newer than this scorer, by the clock of the disk that both lie on."""
+        return (
+            self.path(name).stat().st_mtime_ns >= self.private.with_name(f"{self.private.name}.lock").stat().st_mtime_ns
+        )
 
     def read(self, name: str) -> dict[str, Any]:
         """Return a study's result. Raises SourceError where it is missing or damaged."""

@@ -1,6 +1,8 @@
-"""Scoring on a Ray cluster: Ray Data workers study paths to actors that read, predict and save the result; no tensor travels.
+"""Scoring on a Ray cluster: Ray Data hands study paths to actors that read, predict and save the result; no tensor travels.
 
-Studies, model folder and output folder lie where every node sees them under the same path.
+Studies, model folder and output folder lie where every node sees them under the same path. An actor has readers of its own, as a
+model process on one machine has: a study that kills or hangs its reader is refused, whatever it does to it. An actor that is killed
+starts again, here or on another node, and is given its block of studies once more; those that it had saved are not scored twice.
 """
 
 import logging
@@ -9,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from i2m2_med.errors import UserError, extra_hint
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
@@ -16,33 +20,51 @@ from i2m2_med.scoring.results import ResultStore
 from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.engine import Engine
 
-AT_ONCE = 16
-"""Studies that an actor is given at a time."""
+AT_ONCE = 64
+"""Studies of a block: what an actor is given at a time, and looks at again after it was killed."""
 
 
 class Actor:
     """A worker with the model in memory, on one of the cluster's nodes."""
 
-    def __init__(self, job: Job, store: ResultStore) -> None:
+    def __init__(self, job: Job, store: ResultStore, readers: int, timeout: float) -> None:
         from i2m2_med.scoring.answer import StudyPredictor
         from i2m2_med.scoring.reading import Reader
+        from i2m2_med.scoring.workers.readers import WorkerPool
 
         self.store = store
         self.predictor = StudyPredictor(job)
         self.reader = Reader(job.model)
+        self.pool = WorkerPool(job, store, readers, timeout, predictor=self.predictor) if readers else None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Score a few studies; columns name, folder → name, status, why, seconds."""
-        from i2m2_med.scoring.workers.readers import score_in_process
-
         pairs = zip(batch["name"], batch["folder"], strict=True)
         studies = [StudyFolder(str(name), Path(str(folder))) for name, folder in pairs]
-        outcomes = [asdict(outcome) for outcome in score_in_process(self.predictor, self.reader, self.store, studies)]
+        outcomes = [asdict(self.of_this_run(outcome)) for outcome in self.scored(studies)]
         return {column: [outcome[column] for outcome in outcomes] for column in ("name", "status", "why", "seconds")}
 
+    def scored(self, studies: Sequence[StudyFolder]) -> Iterator[Outcome]:
+        """Yield the outcome of each study."""
+        from i2m2_med.scoring.workers.readers import score_in_process
 
-def ray_engine(actors: int) -> Engine:
-    """Return an engine of `actors` actors, on the cluster of $RAY_ADDRESS or, where there is none, on this machine."""
+        if self.pool is None:
+            return score_in_process(self.predictor, self.reader, self.store, studies)
+        return self.pool.run(studies)
+
+    def of_this_run(self, outcome: Outcome) -> Outcome:
+        """Return the outcome, or that of an actor which this run had before and which was killed."""
+        if outcome.status != "same" or not self.store.made_by_this_run(outcome.name):
+            return outcome
+        result = self.store.read(outcome.name)
+        return Outcome(outcome.name, result["status"], result["error"])
+
+
+def ray_engine(actors: int, readers: int = 0, timeout: float = 900.0) -> Engine:
+    """Return an engine of `actors` actors, on the cluster of $RAY_ADDRESS or, where there is none, on this machine.
+
+    readers: processes that read for each actor; 0: it reads itself. timeout: seconds after which reading a study is given up.
+    """
 
     def engine(job: Job, store: ResultStore, studies: Sequence[StudyFolder]) -> Iterator[Outcome]:
         try:
@@ -55,14 +77,19 @@ def ray_engine(actors: int) -> Engine:
         if ours:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         try:
+            device = "GPU" if job.device.startswith("cuda") else "CPU"
+            there = int(ray.cluster_resources().get(device, 0))
+            if there < actors:
+                raise UserError(
+                    f"--processes {actors}: the Ray cluster has {there} {device}s; ask for as many or fewer"
+                )
             ray.data.DataContext.get_current().enable_progress_bars = False
-            rows = [{"name": study.name, "folder": str(study.folder.absolute())} for study in studies]
-            scored = ray.data.from_items(rows).map_batches(
+            scored = ray.data.from_arrow(blocks(studies)).map_batches(
                 Actor,
-                fn_constructor_args=(job, store),
-                batch_size=AT_ONCE,
+                fn_constructor_args=(job, store, readers, timeout),
+                batch_size=None,
                 compute=ray.data.ActorPoolStrategy(size=actors),
-                num_gpus=1 if job.device.startswith("cuda") else 0,
+                num_gpus=1 if device == "GPU" else 0,
             )
             for row in scored.iter_rows():
                 yield Outcome(str(row["name"]), str(row["status"]), str(row["why"]), float(row["seconds"]))
@@ -71,3 +98,12 @@ def ray_engine(actors: int) -> Engine:
                 ray.shutdown()
 
     return engine
+
+
+def blocks(studies: Sequence[StudyFolder]) -> list[pa.Table]:
+    """Return names and folders of studies, `AT_ONCE` to a table: Ray tries whole blocks again."""
+    parts = [studies[start : start + AT_ONCE] for start in range(0, len(studies), AT_ONCE)]
+    return [
+        pa.table({"name": [one.name for one in part], "folder": [str(one.folder.absolute()) for one in part]})
+        for part in parts
+    ]

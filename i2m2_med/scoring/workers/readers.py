@@ -16,7 +16,7 @@ from i2m2_med.console import say
 from i2m2_med.forkserver import how_ended
 from i2m2_med.memory_limit import limit_memory
 from i2m2_med.scoring.answer import StudyPredictor
-from i2m2_med.scoring.examine import Message, Outcome, StudyInProgress, examine
+from i2m2_med.scoring.examine import Message, Outcome, StudyBatch, StudyInProgress, examine
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader, Refusal
 from i2m2_med.scoring.results import ResultStore
@@ -39,13 +39,14 @@ TRIES = 2
 def score_in_process(
     predictor: StudyPredictor, reader: Reader, store: ResultStore, studies: Sequence[StudyFolder]
 ) -> Iterator[Outcome]:
-    """Read and predict in this process, one study after the other."""
+    """Read in this process, one study after the other, and predict."""
+    batch = StudyBatch(predictor)
     for study in studies:
         current = StudyInProgress(predictor, store, study)
         for message in examine(reader, store, predictor.job, study):
-            outcome = current.add([message])
-            if outcome is not None:
-                yield outcome
+            current.add([message])
+        yield from batch.add(current)
+    yield from batch.finish()
 
 
 def read_studies(pipe: Connection, job: Job, store: ResultStore, inherited: Sequence[Connection] = ()) -> None:
@@ -116,6 +117,7 @@ class WorkerPool:
         for _ in range(n_readers):
             self.workers.append(self.start_worker())
         self.predictor = predictor or StudyPredictor(job)
+        self.batch = StudyBatch(self.predictor)
         self.waiting: deque[StudyFolder] = deque()
         self.tries: dict[StudyFolder, int] = {}
 
@@ -134,12 +136,16 @@ class WorkerPool:
         self.waiting.extend(studies)
         while self.assign():
             busy = {worker.pipe: worker for worker in self.workers if worker.assigned}
-            for pipe in wait(list(busy), timeout=1.0):
+            heard = wait(list(busy), timeout=0.0 if self.batch.waiting else 1.0)
+            for pipe in heard:
                 yield from self.receive(busy[pipe])  # pyright: ignore[reportArgumentType]
+            if not heard:
+                yield from self.batch.finish()  # rather than wait for readers
             for worker in list(busy.values()):
                 if worker in self.workers and worker.assigned and self.hangs(worker):
                     worker.process.kill()
                     yield from self.replace(worker, f"reading it took more than {self.timeout:.0f} s", TRIES)
+        yield from self.batch.finish()
 
     def assign(self) -> bool:
         """Assign waiting studies to readers; return False when there is nothing left to do."""
@@ -167,12 +173,12 @@ class WorkerPool:
             return
         worker.ready = True
         worker.current = worker.current or StudyInProgress(self.predictor, self.store, worker.assigned[0])
-        outcome = worker.current.add(messages)
+        read = worker.current.add(messages)
         worker.last_message = time.monotonic()
-        if outcome is not None:
+        if read:
+            study, worker.current = worker.current, None
             worker.assigned.popleft()
-            worker.current = None
-            yield outcome
+            yield from self.batch.add(study)
 
     def hangs(self, worker: Worker) -> bool:
         """Return whether a reader has been silent for too long."""
