@@ -83,7 +83,7 @@ def own_table(out: Path, data: Path, new: Path) -> dict[str, Any]:
     check(str(config))
     compared = compare(str(config), set_=SHORT, resume=True, out=out / "table")
     report(compared["run"], out=out / "table")
-    score(str(new / "cohort.csv"), out / f"{new.name}_scores", model=ModelOptions(model=compared["runs"][-1]))
+    score(str(new / "cohort.csv"), str(out / f"{new.name}_scores"), model=ModelOptions(model=compared["runs"][-1]))
     return compared
 
 

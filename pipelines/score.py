@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from i2m2_med.console import TerminalProgress, say, table
 from i2m2_med.errors import UserError
+from i2m2_med.object_store import ObjectPath, located
 from i2m2_med.scoring.options import Extra, ModelOptions, WatchOptions, WorkOptions
 from i2m2_med.signals import ends_within
 
@@ -22,7 +23,7 @@ ORDERLY = 1.5
 
 def main(
     studies: str = "",
-    out: Path | None = None,
+    out: str | None = None,
     *,
     model: ModelOptions = ModelOptions(),  # noqa: B008  (frozen)
     work: WorkOptions = WorkOptions(),  # noqa: B008
@@ -38,9 +39,10 @@ def main(
     ----------
     studies
         A folder of study folders, a manifest (CSV or Parquet with the column `study`), or a glob in quotes; of a model that was
-        trained on a table, also a table with the same columns; of one on pictures with texts, also an official list (JSON).
+        trained on a table, also a table with the same columns; of one on pictures with texts, also an official list (JSON). Or
+        `s3://BUCKET/FOLDER` of study folders.
     out
-        Where `scores.parquet`, `scores.csv` and a `studies/<study>.json` each are written.
+        Where `scores.parquet`, `scores.csv` and a `studies/<study>.json` each are written; `s3://BUCKET/FOLDER` too.
     extra
         Write into `extras/<study>/`: `magnitude` (NIfTI), `picture` (PNG sheet), `saliency` (NIfTI per label), `dicom` (structured report).
     expects
@@ -52,7 +54,8 @@ def main(
         raise UserError("say what to score and where to write: i2m2 score STUDIES OUT --model …")
     folder = opened(model)
     engine = make_engine(work, folder.folder)
-    job = make_job(folder, out, model, extra)
+    where = located(out)
+    job = make_job(folder, where, model, extra)
     from i2m2_med.parts import Part
     from i2m2_med.scoring.run import score, source_of
     from i2m2_med.scoring.studies import find_studies
@@ -61,10 +64,10 @@ def main(
     if arriving.watch:
         from i2m2_med.scoring.watch import watch_studies
 
-        return show(watch_studies(job, studies, engine, part, arriving.poll, arriving.settle), out)
+        return show(watch_studies(job, studies, engine, part, arriving.poll, arriving.settle), where)
     with ends_within(ORDERLY):
         return show(
-            score(job, find_studies(studies, out, source_of(folder.folder)), engine, part, TerminalProgress()), out
+            score(job, find_studies(studies, where, source_of(folder.folder)), engine, part, TerminalProgress()), where
         )
 
 
@@ -115,7 +118,7 @@ def make_engine(work: WorkOptions, model: Path) -> "Engine":
     return local_engine(readers, work.processes, work.timeout)
 
 
-def make_job(model: "ModelFolder", out: Path, options: ModelOptions, extra: tuple[Extra, ...]) -> "Job":
+def make_job(model: "ModelFolder", out: Path | ObjectPath, options: ModelOptions, extra: tuple[Extra, ...]) -> "Job":
     """Return the settings of the run."""
     from i2m2_med.engine.prediction.seed import best_device
     from i2m2_med.scoring.job import Job
@@ -126,17 +129,18 @@ def make_job(model: "ModelFolder", out: Path, options: ModelOptions, extra: tupl
         model.folder,
         model.name,
         model.sha,
-        out.absolute(),
+        out.absolute() if isinstance(out, Path) else out,
         device,
         threads=options.threads,
         backend=options.backend,
         budget=options.budget,
         together=options.together or (64 if device.startswith("cuda") else 1),
         extras=extras,
+        fetched_from=model.fetched_from,
     )
 
 
-def show(summary: "Summary", out: Path) -> dict[str, Any]:
+def show(summary: "Summary", out: Path | ObjectPath) -> dict[str, Any]:
     """Print the summary for a person and return it for `--json`."""
     before = f", {summary.same} of them before" if summary.same else ""
     warned = f", {summary.warned} with warnings" if summary.warned else ""

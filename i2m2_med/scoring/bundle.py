@@ -8,6 +8,7 @@ import importlib.metadata as installed
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from i2m2_med.engine.prediction.model_files import read_json
 from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.errors import ModelError
 from i2m2_med.files import replace_folder, write_json
+from i2m2_med.scoring.exported import Comparison, Format, Sample, export_graph
 from i2m2_med.scoring.open_model import IN_BUNDLE, open_model
 from i2m2_med.types import LogProbs
 
@@ -107,8 +109,19 @@ def packed_shape(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     return (sum(count(shape) for shape in shapes.values()),)
 
 
-def write_bundle(model: Path, folder: Path, card: str | None = None) -> None:
-    """Write a model folder as a bundle, whole or not at all. card: the run's model card, where there is one."""
+def write_bundle(
+    model: Path,
+    folder: Path,
+    card: str | None = None,
+    graphs: Sequence[Format] = (),
+    samples: Sequence[Sample] = (),
+    of: str = "",
+) -> list[Comparison]:
+    """Write a model folder as a bundle, whole or not at all. card: the run's model card, where there is one.
+
+    graphs: the whole model as graphs too, each held against torch on `samples`, which are `of` these. Returns how they compare;
+    raises ModelError, and writes nothing, where one answers other than torch.
+    """
     about = read_json(model / "model.json")
     with replace_folder(folder) as beside:
         shutil.copytree(model, beside / IN_BUNDLE)
@@ -118,8 +131,22 @@ def write_bundle(model: Path, folder: Path, card: str | None = None) -> None:
         write_json(beside / "configs" / "inference.json", inference())
         schema = resources.files("i2m2_med.scoring") / "metadata_schema.json"
         (beside / "docs" / "metadata_schema.json").write_text(schema.read_text(encoding="utf-8"), encoding="utf-8")
-        (beside / "docs" / "README.md").write_text((card or f"# {about['paradigm']}\n") + USE, encoding="utf-8")
+        compared = [export_graph(load_model(model, "cpu"), one, beside, samples, of) for one in dict.fromkeys(graphs)]
+        if compared:
+            write_json(beside / "configs" / "graphs.json", {one.format: asdict(one) for one in compared})
+        card = (card or f"# {about['paradigm']}\n") + USE + graph_text(compared)
+        (beside / "docs" / "README.md").write_text(card, encoding="utf-8")
         (beside / "LICENSE").write_text(license_text(), encoding="utf-8")
+    return compared
+
+
+def graph_text(compared: Sequence[Comparison]) -> str:
+    """Return what the bundle's README says of its graphs."""
+    if not compared:
+        return ""
+    inputs = ", ".join(f"`{name}` (batch, {', '.join(map(str, shape))})" for name, shape in compared[0].inputs.items())
+    said = "\n".join(f"- {one.sentence()}" for one in compared)
+    return GRAPHS.format(inputs=inputs) + said + "\n"
 
 
 def inference() -> dict[str, Any]:
@@ -213,4 +240,13 @@ Weights are in `models/i2m2` (safetensors). There is no `models/model.pt`, which
 as `ckpt_export network_def --use_trace True`, gets it by
 
     python -c "import torch; from i2m2_med.scoring.bundle import PackedModel as M; torch.save(M().state_dict(), 'models/model.pt')"
+"""
+
+GRAPHS = """
+## Graphs of the whole model
+
+Inputs, in this order: {inputs}, as the model's transforms make them, and `present` (modality, batch), true where a sample has the
+modality; what stands where it is absent does not count. Outputs: `log_probs` (batch, label, class) and `experts` (expert, batch,
+label, class), natural logarithms, not calibrated: `models/i2m2/calibration.json` has the temperatures. Float32.
+
 """

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from i2m2_med.scoring.answer import StudyOutputs, StudyPredictor
 from i2m2_med.scoring.extras import Extras
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader, Refusal, refusal
+from i2m2_med.scoring.remote import fetched
 from i2m2_med.scoring.results import ResultStore
 from i2m2_med.scoring.studies import StudyFolder
 
@@ -50,16 +52,18 @@ class Outcome:
 def examine(reader: Reader, store: ResultStore, job: Job, study: StudyFolder) -> Iterator[Message]:
     """Check a study's files, hash them and, unless that content was scored before, read it chunk by chunk."""
     began = time.perf_counter()
-    try:
-        content = reader.content(study.folder)
-    except Exception as error:  # as in `Reader.chunks`: one study must not stop the others
-        yield Refusal(refusal(error, study.folder).why, lasting=False)
-    else:
-        if store.key(study.name) == job.key(content):
-            yield AlreadyScored()
-            return
-        yield Hashed(content)
-        yield from reader.chunks(study.folder)
+    with ExitStack() as held:
+        try:
+            here = held.enter_context(fetched(study, store))
+            content = reader.content(here.folder)
+        except Exception as error:  # as in `Reader.chunks`: one study must not stop the others
+            yield Refusal(refusal(error, study.folder).why, lasting=False)
+        else:
+            if store.key(study.name) == job.key(content):
+                yield AlreadyScored()
+                return
+            yield Hashed(content)
+            yield from reader.chunks(here.folder)
     yield EndOfStudy(time.perf_counter() - began)
 
 

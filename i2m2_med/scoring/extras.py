@@ -1,15 +1,12 @@
 """Files beside a study's rows, on request: magnitude, picture, saliency, DICOM report."""
 
-import shutil
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from i2m2_med.disk_errors import writing
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.engine.prediction.saliency import Maps, saliency_maps
 from i2m2_med.errors import UserError
@@ -17,7 +14,8 @@ from i2m2_med.samples.study_images import StudyImages
 from i2m2_med.scoring.images import ALIGNED, Affine, centred_affine, cropped_affine, described, save_image
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader
-from i2m2_med.scoring.results import ResultStore
+from i2m2_med.scoring.remote import fetched
+from i2m2_med.scoring.results import EXTRAS, ResultStore
 from i2m2_med.scoring.studies import StudyFolder
 
 SHOWN = 6
@@ -50,20 +48,16 @@ class Extras:
 
     def write(self, store: ResultStore, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Write the files that were asked for, all of them or none."""
-        with TemporaryDirectory(dir=store.private) as room:  # of its own: several processes write at a time
-            beside = Path(room) / "extras"
+        with store.room() as room, fetched(study, store) as here:
+            beside = Path(room) / EXTRAS
             beside.mkdir()
             if IMAGES & set(self.job.extras):
-                self.write_images(beside, study, result)
+                self.write_images(beside, here, result)
             if "dicom" in self.job.extras:
                 from i2m2_med.scoring.dicom_report import write_report
 
-                write_report(beside / "report.dcm", study.folder, result, self.predictor.labels)
-            target = store.extras(study.name)
-            with writing(target):
-                shutil.rmtree(target, ignore_errors=True)
-                target.parent.mkdir(exist_ok=True)
-                beside.rename(target)
+                write_report(beside / "report.dcm", here.folder, result, self.predictor.labels)
+            store.publish_folder(beside, f"{EXTRAS}/{study.name}")
 
     def write_images(self, folder: Path, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Write magnitude, picture and saliency of one volume, in one space."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2m2_med import __version__
+from i2m2_med.object_store import ObjectPath
 
 MODEL_FILES = ("calibration.json", "config.yaml", "model.json", "state.json", "weights.safetensors")
 """The files that decide what a model predicts."""
@@ -20,7 +21,7 @@ class Job:
     """The value of the column `model`: run id, registered name and version, or hash of the model folder."""
     sha: str
     """Of the model folder (`model_hash`)."""
-    out: Path
+    out: Path | ObjectPath
     device: str = "cpu"
     threads: int = 1
     """Of one network; the same number gives the same bits."""
@@ -29,6 +30,8 @@ class Job:
     """The share of patients whose decision may be another one for stopping early; None: every expert is asked."""
     together: int = 1
     """Small studies that are predicted in one forward pass; with more than one, last digits depend on who shares it."""
+    fetched_from: ObjectPath | None = None
+    """Where a node that lacks the model folder fetches it."""
     extras: tuple[str, ...] = ()
     """Files written beside the rows: `saliency`, `picture`, `magnitude`, `dicom`."""
 

@@ -46,11 +46,12 @@ def write_results(store: ResultStore, names: Sequence[str], facts: ModelFacts) -
     if results is None:
         return None
     known = [name for name in names if results.study.fullmatch(name)]
-    decided = {name: decision(result["rows"]) for name in known if (result := store.read(name))["rows"]}
+    scored = zip(known, store.read_all(known), strict=True)
+    decided = {name: decision(result["rows"]) for name, result in scored if result["rows"]}
     if not decided:
-        (store.out / results.name).unlink(missing_ok=True)  # of studies that were scored here before
+        store.remove(results.name)  # of studies that were scored here before
         return None
-    store.write(store.out / results.name, results.text({name: facts.classes[cls] for name, cls in decided.items()}))
+    store.write(results.name, results.text({name: facts.classes[cls] for name, cls in decided.items()}))
     return results.name, len(decided)
 
 

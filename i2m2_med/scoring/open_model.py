@@ -1,13 +1,17 @@
 """`--model RUN|models:/name@alias|BUNDLE|FOLDER` → a model folder, its hash, and what it may run."""
 
+import atexit
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from i2m2_med.config.trust import trust
 from i2m2_med.engine.prediction.model_files import read_about, read_portable
 from i2m2_med.errors import ModelError
+from i2m2_med.object_store import ObjectPath, located
 from i2m2_med.scoring.job import MODEL_FILES, model_hash
+from i2m2_med.scoring.remote import fetch_model
 from i2m2_med.workspace import workspace
 
 IN_BUNDLE = "models/i2m2"
@@ -22,6 +26,8 @@ class ModelFolder:
     name: str
     """The value of the column `model`: run id, registered name and version, or the first digits of the folder's hash."""
     sha: str
+    fetched_from: ObjectPath | None = None
+    """Where it lies, for a model of an object store; `folder` holds it until this process ends."""
 
 
 def open_model(reference: str, uri: str | None = None, more: Sequence[str] = ()) -> ModelFolder:
@@ -29,13 +35,19 @@ def open_model(reference: str, uri: str | None = None, more: Sequence[str] = ())
 
     more: prefixes of `_target_` and folders that the user trusts (a model's own `plugins` don't count).
     """
-    folder, name = locate(reference, uri)
+    place = located(reference)
+    if isinstance(place, ObjectPath):
+        room = TemporaryDirectory(prefix="i2m2-model-")
+        atexit.register(room.cleanup)
+        folder, name = fetch_model(place, Path(room.name)), ""
+    else:
+        folder, name, place = *locate(reference, uri), None
     for file in MODEL_FILES:
         if not (folder / file).is_file():
-            raise ModelError(f"{reference}: {folder} is not a model folder: it lacks {file}")
+            raise ModelError(f"{reference}: {place or folder} is not a model folder: it lacks {file}")
     check_trust(folder, more)
     sha = model_hash(folder)
-    return ModelFolder(folder, name or sha[:12], sha)
+    return ModelFolder(folder, name or sha[:12], sha, place)
 
 
 def locate(reference: str, uri: str | None) -> tuple[Path, str]:

@@ -14,7 +14,7 @@ class ModelOptions:
     """Which model, and how its networks run."""
 
     model: str | None = None
-    """A run, `models:/name@alias`, an exported bundle, or a model folder."""
+    """A run, `models:/name@alias`, an exported bundle, or a model folder; the last two may lie in `s3://BUCKET/FOLDER`."""
     uri: str | None = None
     """The MLflow store of the run or registered model; the workspace's by default."""
     trust: Annotated[tuple[str, ...], Parameter(negative=())] = ()
@@ -39,7 +39,7 @@ class WorkOptions:
     """Processes and machines."""
 
     engine: Literal["local", "ray"] = "local"
-    """`ray`: on a Ray cluster; studies and OUT lie on a shared file system."""
+    """`ray`: on a Ray cluster; studies and OUT lie on a shared file system, or in an object store."""
     processes: int = 1
     """Model processes: one per GPU, or several on a CPU."""
     readers: int | None = None

@@ -9,10 +9,12 @@ files only; what lies in the private folder is thrown away by the next one.
 
 import csv
 import json
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -40,45 +42,76 @@ class ResultStore:
     private: Path
     """This scorer's own folder, inside `out`."""
 
-    def path(self, name: str) -> Path:
-        """Return the path of the study's result."""
-        return self.out / STUDIES / f"{name}.json"
+    @staticmethod
+    def result_name(study: str) -> str:
+        """Return the name of the study's result, below the output folder."""
+        return f"{STUDIES}/{study}.json"
 
-    def extras(self, name: str) -> Path:
-        """Return the folder of the study's extra files."""
-        return self.out / EXTRAS / name
+    def shown(self, name: str) -> str:
+        """Return a file's place, for a person."""
+        return str(self.out / name)
+
+    def room(self) -> "TemporaryDirectory[str]":
+        """Return a temporary folder of this process's own."""
+        return TemporaryDirectory(dir=self.private)
 
     def save(self, result: Mapping[str, Any]) -> None:
         """Save one study's result, whole or not at all."""
-        self.write(self.path(result["study"]), json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        self.write(self.result_name(result["study"]), text)
 
-    def write(self, path: Path, text: str) -> None:
-        """Write a file in one step."""
+    def write(self, name: str, text: str) -> None:
+        """Write a file below the output folder in one step."""
         beside = self.private / f"{uuid4().hex}.part"  # writers on several machines may have one process id
-        with writing(path):
+        with writing(self.out / name):
             beside.write_text(text, encoding="utf-8", errors="backslashreplace")
-            path.parent.mkdir(exist_ok=True)
-            beside.replace(path)
+            self.publish(beside, name)
+
+    def load(self, name: str) -> bytes:
+        """Return a file's bytes. Raises OSError where there is none."""
+        return (self.out / name).read_bytes()
+
+    def publish(self, file: Path, name: str) -> None:
+        """Move a whole file to its place below the output folder."""
+        (self.out / name).parent.mkdir(exist_ok=True)
+        file.replace(self.out / name)
+
+    def publish_folder(self, folder: Path, name: str) -> None:
+        """Move a whole folder to its place below the output folder, instead of one that is there."""
+        target = self.out / name
+        with writing(target):
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(exist_ok=True)
+            folder.rename(target)
+
+    def remove(self, name: str) -> None:
+        """Remove a file below the output folder, if it is there."""
+        (self.out / name).unlink(missing_ok=True)
 
     def key(self, name: str) -> str:
         """Return the key of the study's result, or nothing where there is none that can be read."""
         try:
-            return str(json.loads(self.path(name).read_bytes())["key"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(self.load(self.result_name(name)))["key"])
+        except (OSError, SourceError, ValueError, KeyError, TypeError):
             return ""
 
     def made_by_this_run(self, name: str) -> bool:
         """Return whether the study's result is newer than this scorer, by the clock of the disk that both lie on."""
-        return (
-            self.path(name).stat().st_mtime_ns >= self.private.with_name(f"{self.private.name}.lock").stat().st_mtime_ns
-        )
+        began = self.private.with_name(f"{self.private.name}.lock").stat().st_mtime_ns
+        return (self.out / self.result_name(name)).stat().st_mtime_ns >= began
 
     def read(self, name: str) -> dict[str, Any]:
         """Return a study's result. Raises SourceError where it is missing or damaged."""
         try:
-            return json.loads(self.path(name).read_bytes())
+            return json.loads(self.load(self.result_name(name)))
         except (OSError, ValueError) as error:
-            raise SourceError(f"{self.path(name)} is missing or damaged; score the study again") from error
+            raise SourceError(
+                f"{self.shown(self.result_name(name))} is missing or damaged; score the study again"
+            ) from error
+
+    def read_all(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the results of studies, in their order."""
+        return map(self.read, names)
 
     def optional(self, names: Sequence[str]) -> list[str]:
         """Return the optional columns that results have, by the first that has rows."""
@@ -98,14 +131,13 @@ class ResultStore:
                 for rows in in_parts(self.rows(names, tally)):
                     writer.write_table(pa.Table.from_pylist(rows, schema=schema))
                     sheet.writerows([defused(row.get(name)) for name in columns] for row in rows)
-            parquet.replace(self.out / PARQUET)
-            people.replace(self.out / CSV)
+            self.publish(parquet, PARQUET)
+            self.publish(people, CSV)
         return tally
 
-    def rows(self, names: Iterable[str], tally: "Tally") -> Iterator[dict[str, Any]]:
+    def rows(self, names: Sequence[str], tally: "Tally") -> Iterator[dict[str, Any]]:
         """Yield rows of the prediction table, and count each study."""
-        for name in names:
-            result = self.read(name)
+        for result in self.read_all(names):
             tally.add(result)
             yield from rows_of(result)
 
@@ -169,8 +201,7 @@ def defused(value: Any) -> Any:
 def reasons(store: ResultStore, names: Sequence[str]) -> list[tuple[str, int]]:
     """Return why studies were refused, and how many for each reason, the most frequent first."""
     counted: Counter[str] = Counter()
-    for name in names:
-        result = store.read(name)
+    for result in store.read_all(names):
         if result["status"] == "refused":
             counted[result["error"]] += 1
     return counted.most_common()

@@ -10,6 +10,7 @@ from typing import Any
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import UserError
+from i2m2_med.object_store import ObjectPath
 from i2m2_med.parts import Part
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.official import ModelFacts, write_results
@@ -45,7 +46,7 @@ class Summary:
         """Return the exit code: 2 where studies were refused."""
         return 2 if self.refused else 0
 
-    def as_json(self, out: Path) -> dict[str, Any]:
+    def as_json(self, out: Path | ObjectPath) -> dict[str, Any]:
         """Return the JSON-able object of `--json`."""
         return {
             "out": str(out),
@@ -84,10 +85,10 @@ def finish(store: ResultStore, names: Sequence[str], facts: ModelFacts, part: Pa
         results = write_results(store, names, facts)
     else:
         tally = Tally()
-        for name in names:
-            tally.add(store.read(name))
+        for result in store.read_all(names):
+            tally.add(result)
         note = {"studies": list(names), **asdict(facts)}
-        store.write(store.out / PRIVATE / f"{part.name}.json", json.dumps(note))
+        store.write(f"{PRIVATE}/{part.name}.json", json.dumps(note))
     status = tally.status
     counted = reasons(store, names) if status["refused"] else []
     warnings = tally.warnings.most_common()
@@ -141,7 +142,7 @@ def merge(out: Path) -> Summary:
     with lock_output(out, Part()) as store:
         count, notes = finished_parts(out)
         names = sorted(name for note in notes for name in note["studies"])
-        models = {(result["model"], result["config_sha"]) for result in map(store.read, names)}
+        models = {(result["model"], result["config_sha"]) for result in store.read_all(names)}
         if len(models) > 1:
             raise UserError(f"{out}: the {count} parts were scored with {len(models)} models; score them with one")
         return finish(store, names, ModelFacts.noted(notes[0] if notes else {}), Part())

@@ -12,10 +12,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import quote
 
 from i2m2_med.errors import SourceError
+from i2m2_med.object_store import ObjectPath, entries, located
 from i2m2_med.sources.source import Source
 
 IMAGES = ("*.h5", "*.nii", "*.nii.gz", "*.img", "*.mgz", "*.mgh", "*.dcm", "*.cfl", "*.npy")
@@ -25,6 +27,8 @@ RAW = ".h5"
 """Ending of files that are whole studies by themselves."""
 COLUMNS = ("study", "folder", "path")
 """Names that the manifest's column of study folders may have; relative paths count from the manifest's folder."""
+MAX_STUDIES = 5_000_000
+"""Studies that a folder of an object store may hold."""
 LONGEST = 120
 """Bytes of a name; file names end at 255, with room for what is written beside."""
 
@@ -35,14 +39,20 @@ class StudyFolder:
 
     name: str
     folder: Path
+    place: ObjectPath | None = None
+    """Where it is fetched from when its turn comes (`remote.fetched`); `folder` is then its name alone."""
 
 
-def find_studies(where: str, leave_out: Path | None = None, source: Source | None = None) -> list[StudyFolder]:
+def find_studies(
+    where: str, leave_out: Path | ObjectPath | None = None, source: Source | None = None
+) -> list[StudyFolder]:
     """Return the studies that `where` names, in the order of their names. Raises SourceError where there are none.
 
     leave_out: the output folder, should it lie among the studies. source: the model's, whose studies may be rows of a table.
     """
-    root = Path(where)
+    root = located(where)
+    if isinstance(root, ObjectPath):
+        return studies_in_store(root, leave_out, source.marks if source is not None else ())
     rows = source.row_places(root) if source is not None and root.is_file() else None
     if rows is not None:
         return named_rows(rows)
@@ -53,7 +63,7 @@ def find_studies(where: str, leave_out: Path | None = None, source: Source | Non
     else:
         matches = [Path(match) for match in glob.iglob(where, recursive=True)]  # noqa: PTH207  (`where` may be absolute)
         places = [path for path in matches if path.is_dir() or is_raw(path)]
-    kept = [place for place in places if leave_out is None or absolute(place) != absolute(leave_out)]
+    kept = [place for place in places if not isinstance(leave_out, Path) or absolute(place) != absolute(leave_out)]
     if not kept:
         raise SourceError(
             f"{where} holds no study folder and no .h5 file; name a folder of study folders or of .h5 files, a manifest, or a glob"
@@ -69,6 +79,34 @@ def named_rows(rows: Mapping[str, Path]) -> list[StudyFolder]:
             "two rows have names that are the same as names of files; give each study a plain name of its own"
         )
     return sorted(studies, key=lambda study: study.name)
+
+
+def studies_in_store(
+    place: ObjectPath, leave_out: Path | ObjectPath | None, marks: Sequence[str] = ()
+) -> list[StudyFolder]:
+    """Return the studies in a folder of an object store: its folders and `.h5` files, or itself where it is one. Raises SourceError."""
+    listed = [one for one in entries(place, MAX_STUDIES) if not one.name.startswith(".")]
+    files = [one.name for one in listed if not one.folder]
+    raw = [name for name in files if name.lower().endswith(RAW)]
+    if len(raw) < 2 and any(fnmatch(name, mark) for name in files for mark in (*MARKS, *marks)):
+        return [stored_study(printable(place.name), place)]
+    kept = [name for name in (*raw, *(one.name for one in listed if one.folder)) if place / name != leave_out]
+    if not kept:
+        raise SourceError(
+            f"{place} holds no study folder and no .h5 file; name a folder of study folders or of .h5 files"
+        )
+    own = [printable(name[: -len(RAW)] if name in set(raw) else name) for name in kept]
+    names = own if len(set(own)) == len(own) else [printable(name) for name in kept]
+    if len(set(names)) < len(names):
+        raise SourceError(f"{place}: two studies have names that are the same as names of files")
+    return sorted(
+        (stored_study(name, place / key) for name, key in zip(names, kept, strict=True)), key=lambda one: one.name
+    )
+
+
+def stored_study(name: str, place: ObjectPath) -> StudyFolder:
+    """Return a study that is still in the store."""
+    return StudyFolder(name, Path(printable(place.name)), place)
 
 
 def studies_in(root: Path, marks: Sequence[str] = ()) -> list[Path]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from i2m2_med.console import say
-from i2m2_med.errors import SourceError
+from i2m2_med.errors import SourceError, UserError
+from i2m2_med.object_store import ObjectPath, located
 from i2m2_med.parts import Part
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
@@ -68,6 +69,10 @@ def watch_studies(
 ) -> Summary:
     """Look every `poll` seconds; one line per study; tables after each round. Ends by KeyboardInterrupt (as SIGINT and, under
     `stoppable`, SIGTERM raise it) or `stopped`; the studies that are done by then are in the tables."""
+    if isinstance(located(where), ObjectPath):
+        raise UserError(
+            "--watch looks into a folder of a disk; call score again for what has come into an object store"
+        )
     arrivals, counted, began = Arrivals(settle), Counter[str](), time.monotonic()
     facts, source = facts_of(job), source_of(job.model)
     with lock_output(job.out, part) as store:

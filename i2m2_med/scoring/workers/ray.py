@@ -1,12 +1,13 @@
 """Scoring on a Ray cluster: Ray Data hands study paths to actors that read, predict and save the result; no tensor travels.
 
-Studies, model folder and output folder lie where every node sees them under the same path. An actor has readers of its own, as a
+Studies, model folder and output folder lie where every node sees them under the same path, or in an object store. An actor has readers of its own, as a
 model process on one machine has: a study that kills or hangs its reader is refused, whatever it does to it. An actor that is killed
 starts again, here or on another node, and is given its block of studies once more; those that it had saved are not scored twice.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from i2m2_med.errors import UserError, extra_hint
+from i2m2_med.object_store import ObjectPath
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.results import ResultStore
@@ -30,17 +32,21 @@ class Actor:
     def __init__(self, job: Job, store: ResultStore, readers: int, timeout: float) -> None:
         from i2m2_med.scoring.answer import StudyPredictor
         from i2m2_med.scoring.reading import Reader
+        from i2m2_med.scoring.remote import on_this_node
         from i2m2_med.scoring.workers.readers import WorkerPool
 
         self.store = store
+        job = ExitStack().enter_context(on_this_node(job))  # for as long as the actor lives
         self.predictor = StudyPredictor(job)
         self.reader = Reader(job.model)
         self.pool = WorkerPool(job, store, readers, timeout, predictor=self.predictor) if readers else None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Score a few studies; columns name, folder → name, status, why, seconds."""
-        pairs = zip(batch["name"], batch["folder"], strict=True)
-        studies = [StudyFolder(str(name), Path(str(folder))) for name, folder in pairs]
+        """Score a few studies; columns name, folder, place → name, status, why, seconds."""
+        rows = zip(*(map(str, batch[column]) for column in ("name", "folder", "place")), strict=True)
+        studies = [
+            StudyFolder(name, Path(folder), ObjectPath.parse(place) if place else None) for name, folder, place in rows
+        ]
         outcomes = [asdict(self.of_this_run(outcome)) for outcome in self.scored(studies)]
         return {column: [outcome[column] for outcome in outcomes] for column in ("name", "status", "why", "seconds")}
 
@@ -104,6 +110,12 @@ def blocks(studies: Sequence[StudyFolder]) -> list[pa.Table]:
     """Return names and folders of studies, `AT_ONCE` to a table: Ray tries whole blocks again."""
     parts = [studies[start : start + AT_ONCE] for start in range(0, len(studies), AT_ONCE)]
     return [
-        pa.table({"name": [one.name for one in part], "folder": [str(one.folder.absolute()) for one in part]})
+        pa.table(
+            {
+                "name": [one.name for one in part],
+                "folder": [str(one.folder if one.place else one.folder.absolute()) for one in part],
+                "place": [str(one.place or "") for one in part],
+            }
+        )
         for part in parts
     ]

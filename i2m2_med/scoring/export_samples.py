@@ -1,0 +1,52 @@
+"""Real samples that an exported graph is held against torch on: of studies, or of the data that the run was trained on."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from i2m2_med.console import Progress
+from i2m2_med.errors import UserError
+from i2m2_med.samples.batch import Batch
+from i2m2_med.scoring.exported import SAMPLES, Sample, samples_of
+from i2m2_med.scoring.open_model import ModelFolder
+from i2m2_med.scoring.reading import Chunk, Reader
+from i2m2_med.scoring.studies import find_studies
+
+SPLIT = "valid"
+
+
+def samples_at_hand(
+    model: ModelFolder, run: str, uri: str | None, studies: str | None, root: Path | None, progress: Progress
+) -> tuple[list[Sample], str]:
+    """Return samples as the model reads them, and where they are from, in words.
+
+    studies: as of `i2m2 score`; where not given, the validation split of the run's data, which a model folder needs `root` for.
+    Raises UserError where there are none.
+    """
+    reader = Reader(model.folder)
+    if studies is not None:
+        found = find_studies(studies, source=reader.source)
+        samples = samples_of(batches_of(reader, [one.folder for one in found]))
+        if not samples:
+            raise UserError(f"{studies}: none of the {len(found)} studies can be read by this model")
+        return samples, f"{len(found)} studies"
+    from i2m2_med.engine.reopening.runs import open_run_again
+    from i2m2_med.engine.tracking.store import store_uri
+    from i2m2_med.workspace import workspace
+
+    if run.startswith("models:/") or (Path(run).is_dir() and root is None):
+        raise UserError(
+            "a graph is held against torch on real samples: name some with --studies STUDIES, or the data with --root FOLDER"
+        )
+    reference = run.removeprefix("runs:/").partition("/")[0] if run.startswith("runs:/") else run
+    split = open_run_again(reference, store_uri(workspace(), uri), progress, root=root).folds[0].samples(SPLIT)
+    rows = list(range(min(len(split), SAMPLES)))
+    return samples_of([reader.complete(split.__getitems__(rows))] if rows else ()), "the validation split"
+
+
+def batches_of(reader: Reader, folders: list[Path]) -> Iterator[Batch]:
+    """Yield the chunks of studies as batches; a study that is refused has none. A volume gives its first chunk: others want to be heard."""
+    for folder in folders:
+        for piece in islice(reader.chunks(folder), 1):
+            if isinstance(piece, Chunk):
+                yield piece.batch()
