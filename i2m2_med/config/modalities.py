@@ -43,6 +43,7 @@ class JoinedColumns(Settings):
 class Modalities(Settings):
     """From record to modality tensors."""
 
+    came_later = ("device",)
     transforms: Annotated[tuple[Target, ...], Field(max_length=MOST_TRANSFORMS)] = ()
     """MONAI dictionary transforms, in order, for data sets that are read record by record."""
     train_transforms: Annotated[tuple[Target, ...], Field(max_length=MOST_TRANSFORMS)] = ()
@@ -50,6 +51,9 @@ class Modalities(Settings):
     cache: bool | Literal["disk"] = False
     """Keep samples after `transforms`: in memory (`true`: for data sets that fit, read once by the one process that trains), or on
     `disk`, in the workspace's `cache/samples`: read and decoded once for all paradigms, seeds, folds and worker processes."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where `transforms` compute in training and evaluation: `cuda`: on the GPU that trains, in its process; `training.workers` then
+    only read files (k-space, say). Not with `cache`, which would keep what is computed there."""
     columns: dict[str, JoinedColumns] = {}
     """By modality, columns of a table beside any data set: `{clinical: {table: clinical.csv, columns: [age, sex], categories: [sex]}}`.
     A study to score brings them as `clinical.json`."""

@@ -47,6 +47,8 @@ class Cohort:
     augment: Any = None
     cache: bool = False
     store: DiskCache | None = None
+    deferred: bool = False
+    """Whether the transforms compute where a batch is taken (`modalities.device`)."""
     opened: dict[str, Samples] = field(default_factory=dict[str, Samples])
 
     @property
@@ -77,6 +79,7 @@ class Cohort:
                 state=self.state,
                 cache=self.cache,
                 store=self.store,
+                deferred=self.deferred,
             )
         return self.opened[split]
 
@@ -358,6 +361,7 @@ def open_cohort(run: RunConfig, folder: Path) -> Cohort:
         augment=compose(run, "train_transforms"),
         cache=run.modalities.cache is True,
         store=disk_cache(run, folder),
+        deferred=run.modalities.device == "cuda",
     )
 
 

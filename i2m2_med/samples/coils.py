@@ -36,16 +36,19 @@ def reconstruct(
         return centred_ifft(kspace[0], height, width, zero_fill, step)
     centre = calibration(kspace)
     full, size = (kspace.shape[-2], max(kspace.shape[-1], zero_fill)), (height, width)
-    energy, weighted = torch.zeros((*size, 2)), torch.zeros(size, dtype=torch.complex64)
+    energy, weighted = kspace.new_zeros((*size, 2), dtype=torch.float32), kspace.new_zeros(size)
     for coil, low in zip(kspace, (low_resolution(one, full, size, step) for one in centre), strict=True):
         image = centred_ifft(coil, height, width, zero_fill, step)
         parts = torch.view_as_real(image)
         energy.addcmul_(parts, parts)
         weighted.addcmul_(low.conj_physical_(), image)
     reference = low_resolution(torch.einsum("c,cnm->nm", virtual_coil(centre).conj(), centre), full, size, step)
-    return torch.polar(
-        (energy[..., 0] + energy[..., 1]).sqrt_(), torch.from_numpy(np.angle((weighted * reference).numpy()))
-    )
+    return torch.polar((energy[..., 0] + energy[..., 1]).sqrt_(), angle_of(weighted * reference))
+
+
+def angle_of(image: Complex[Tensor, "height width"]) -> Float[Tensor, "height width"]:
+    """The phase in radians, (−π, π]; on a CPU by NumPy, which is 3 times as fast as torch for complex64."""
+    return image.angle() if image.is_cuda else torch.from_numpy(np.angle(image.numpy()))
 
 
 def calibration(kspace: Complex[Tensor, "coil readout phase"]) -> Complex[Tensor, "coil n m"]:
@@ -56,7 +59,8 @@ def calibration(kspace: Complex[Tensor, "coil readout phase"]) -> Complex[Tensor
     rows = _centre(kspace, min(CALIBRATION, kspace.shape[-2]), -2)
     columns = _centre(rows, min(CALIBRATION, kspace.shape[-1]), -1)
     measured = _centre(columns, _measured_run(columns), -1)
-    return measured * _window(measured.shape[-2])[:, None] * _window(measured.shape[-1])
+    rows_window, columns_window = (_window(measured.shape[axis]).to(measured.device) for axis in (-2, -1))
+    return measured * rows_window[:, None] * columns_window
 
 
 def _centre(kspace: Complex[Tensor, "coil readout phase"], size: int, axis: int) -> Complex[Tensor, "coil _ _"]:
@@ -82,7 +86,7 @@ def virtual_coil(centre: Complex[Tensor, "coil n m"]) -> Complex[Tensor, "coil"]
     flat = centre.flatten(1)
     strongest = torch.linalg.eigh(flat @ flat.mH).eigenvectors[:, -1]
     dc = torch.vdot(strongest, centre[:, centre.shape[-2] // 2, centre.shape[-1] // 2])
-    return strongest * torch.polar(torch.ones(()), dc.angle())
+    return strongest * torch.polar(torch.ones_like(dc.real), dc.angle())
 
 
 def low_resolution(
@@ -94,4 +98,5 @@ def low_resolution(
     """The image of the k-space centre alone, on the central `size` pixels of a `full`-sized image, `step` of its pixels apart."""
     rows = fourier_columns(full[0], size[0], centre.shape[-2], step[0])
     columns = fourier_columns(full[1], size[1], centre.shape[-1], step[1])
+    rows, columns = rows.to(centre.device), columns.to(centre.device)
     return rows @ (centre @ columns.mT)

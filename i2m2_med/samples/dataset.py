@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 from i2m2_med.samples import normalise
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.disk_cache import DiskCache
+from i2m2_med.samples.growth import SizeBound
 from i2m2_med.samples.reseed import reseed
 from i2m2_med.samples.soft import read_soft
 from i2m2_med.sources.source import Labels
@@ -41,6 +43,7 @@ class Samples(Dataset[Batch]):
         state: normalise.State | None = None,
         cache: bool = False,
         store: DiskCache | None = None,
+        deferred: bool = False,
     ) -> None:
         self.records = records
         self.labels = labels
@@ -66,6 +69,8 @@ class Samples(Dataset[Batch]):
         self.epoch = 0
         self.cached: dict[int, Mapping[str, Any]] | None = {} if cache else None
         self.store = store
+        self.deferred = deferred
+        """Whether loaders let workers only read (`begin`), and the process that takes the batches compute (`finish`)."""
         self.changes: tuple[Change, ...] = ()
 
     def replaced(self, **attributes: Any) -> "Samples":
@@ -112,6 +117,30 @@ class Samples(Dataset[Batch]):
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
         """Return the samples of `rows` as a batch, in their order."""
+        return self.collated(rows, [] if self.transform is None else [self.read(int(row)) for row in rows])
+
+    def begin(self, rows: Sequence[int]) -> "Begun":
+        """Return the records of `rows` after the transforms that only read files: what a worker does where the rest is for a GPU."""
+        reading, _ = self.steps()
+        return Begun(rows, [apply(reading, self.records.row(int(row), named=True)) for row in rows])
+
+    def finish(self, begun: "Begun", device: str) -> Batch:
+        """Return the batch of `begin`, its other transforms computed on a device."""
+        _, computing = self.steps()
+        made = [
+            self.augmented(self.kept(apply(computing, moved(record, device))), int(row))
+            for row, record in zip(begun.rows, begun.records, strict=True)
+        ]
+        return self.collated(begun.rows, made)
+
+    def steps(self) -> tuple[Sequence[Transform], Sequence[Transform]]:
+        """Return the first transforms, which only read files, and the others."""
+        steps: Sequence[Any] = getattr(self.transform, "transforms", ())
+        n_reading = next((at for at, step in enumerate(steps) if not reads_only(step)), len(steps))
+        return steps[:n_reading], steps[n_reading:]
+
+    def collated(self, rows: Sequence[int], made: list[Mapping[str, Any]]) -> Batch:
+        """Return a batch of the samples that transforms made, beside the modalities that are arrays."""
         index = torch.as_tensor(rows, dtype=torch.int64)
         inputs = {name: self.array_rows(name, index.numpy()) for name in self.arrays}
         present = {
@@ -119,10 +148,8 @@ class Samples(Dataset[Batch]):
             for name in inputs
         }
         if self.transform is not None:
-            made, there = collate(
-                [self.read(int(row)) for row in rows], [m for m in self.modalities if m not in inputs]
-            )
-            inputs, present = inputs | made, present | there
+            stacked, there = collate(made, [name for name in self.modalities if name not in inputs])
+            inputs, present = inputs | stacked, present | there
         target = self.target[index] if self.soft is None else self.soft.take(index).dense()
         batch = Batch(inputs, present, target, index)
         for change in self.changes:
@@ -146,11 +173,14 @@ class Samples(Dataset[Batch]):
 
     def read(self, row: int) -> Mapping[str, Any]:
         """Return one record through the transforms; augmentation draws the same numbers whoever computes it, and when."""
-        sample = self.transformed(row)
-        if self.augment is not None:
-            reseed(self.augment, (self.epoch * 1_000_003 + row) % 2**31)
-            sample = self.augment(dict(sample))
-        return sample
+        return self.augmented(self.transformed(row), row)
+
+    def augmented(self, sample: Mapping[str, Any], row: int) -> Mapping[str, Any]:
+        """Return a sample after augmentation, where there is any."""
+        if self.augment is None:
+            return sample
+        reseed(self.augment, (self.epoch * 1_000_003 + row) % 2**31)
+        return self.augment(dict(sample))
 
     def transformed(self, row: int) -> Mapping[str, Any]:
         """Return one record through the transforms without augmentation, from memory where it is cached."""
@@ -166,7 +196,36 @@ class Samples(Dataset[Batch]):
         assert self.transform is not None
         record = self.records.row(row, named=True)
         sample = self.transform(record) if self.store is None else self.store.get(record, self.transform)
+        return self.kept(sample)
+
+    def kept(self, sample: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the modalities in what the transforms made, as plain tensors."""
         return {name: plain(sample[name]) for name in self.modalities if name in sample}
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Samples whose files are read; the transforms that compute are still to come."""
+
+    rows: Sequence[int]
+    records: list[Mapping[str, Any]]
+
+
+def reads_only(step: Any) -> bool:
+    """Return whether a transform says that it only reads files (`only_reads`), or bounds the size of what one will read."""
+    return bool(getattr(step, "only_reads", False)) or (isinstance(step, SizeBound) and reads_only(step.step))
+
+
+def apply(steps: Sequence[Transform], record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record after transforms, as MONAI's Compose applies them."""
+    for step in steps:
+        record = step(dict(record))
+    return record
+
+
+def moved(record: Mapping[str, Any], device: str) -> Mapping[str, Any]:
+    """Return a record with its tensors on a device."""
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in record.items()}
 
 
 def plain(value: Any) -> Any:

@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from i2m2_med.samples.coils import calibration, low_resolution
+from i2m2_med.samples.coils import angle_of, calibration, low_resolution
 from i2m2_med.samples.physics import centred_fft
 
 PhaseOption = Literal["raw", "referenced", "cos_sin"]
 
 
 def magnitude_of(image: Complex[Tensor, "height width"]) -> Float[Tensor, "height width"]:
-    """|x|, by NumPy: 8 times as fast as torch's for complex64, as is its angle (3 times)."""
-    return torch.from_numpy(np.abs(image.numpy()))
+    """|x|; on a CPU by NumPy, which is 8 times as fast as torch for complex64."""
+    return image.abs() if image.is_cuda else torch.from_numpy(np.abs(image.numpy()))
 
 
 def phase_channels(
@@ -28,7 +28,7 @@ def phase_channels(
     """
     if option == "referenced":
         return (image * smooth_phase(image).conj()).angle()[None]
-    angle = torch.from_numpy(np.angle(image.numpy()))
+    angle = angle_of(image)
     return torch.stack([angle.cos(), angle.sin()]) if option == "cos_sin" else angle[None]
 
 

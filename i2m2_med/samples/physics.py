@@ -64,6 +64,7 @@ def sampled_ifft(
     (n_rows, n_columns), (down, across) = kspace.shape[-2:], step
     rows = fourier_columns(n_rows, height, n_rows, down) * _measured(n_rows, height, down)[:, None]
     columns = fourier_columns(n_columns, width, n_columns, across) * _measured(n_columns, width, across)[:, None]
+    rows, columns = rows.to(kspace.device), columns.to(kspace.device)
     return rows @ (kspace @ columns.mT)
 
 
@@ -127,7 +128,7 @@ def _kept_rows(
     """The central `height` rows, turned by their ramp; columns at their position mod n_columns, zeros where none was measured."""
     measured, n_rows = spectrum.shape[-2], spectrum.shape[-1]
     made = spectrum.new_empty if measured == n_columns else spectrum.new_zeros
-    half, ramp = made((*spectrum.shape[:-2], n_columns, height)), _ramp(n_rows, height)
+    half, ramp = made((*spectrum.shape[:-2], n_columns, height)), _ramp(n_rows, height).to(spectrum.device)
     first = (n_columns - measured) // 2 - n_columns // 2
     for column, to in _round(n_columns, measured, first):
         for row, taken in _round(n_rows, height):

@@ -51,7 +51,7 @@ class Undersampled(MapTransform):
             return record
         for key in map(str, self.keys):
             kspace = complex_or_refuse(record, key, "Undersampled")
-            record[key] = kspace * self.columns(kspace.shape[-1], str(record["_data"]))
+            record[key] = kspace * self.columns(kspace.shape[-1], str(record["_data"])).to(kspace.device)
         return record
 
     def columns(self, n_columns: int, path: str) -> Tensor:

@@ -19,6 +19,7 @@ from i2m2_med.engine.training.fit import fit
 from i2m2_med.experts import PreActResNet18
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.fastmri.transforms import Reconstructd
 from i2m2_med.sources.source import Labels
 from tests.benchmarks.figures import Figures
 
@@ -95,6 +96,7 @@ def ours(folder: Path, settings: dict[str, Any]) -> tuple[float, float]:
     return ends[2] - ends[1], torch.cuda.max_memory_allocated() / 1e9
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("name", SWITCHES)
 def test_an_epoch_beside_the_bare_networks(name: str, figures: Figures, tmp_path: Path) -> None:
     precision, settings = SWITCHES[name]
@@ -103,3 +105,36 @@ def test_an_epoch_beside_the_bare_networks(name: str, figures: Figures, tmp_path
     card = f"{torch.cuda.get_device_name()}, {BATCH} slices of {SIDE} × {SIDE} a step, {name}"
     figures.add(name, f"{card}: an epoch of {SLICES}", [mine], f"bare networks in {precision}", [alone], "s", 1.11)
     figures.add(f"{name}_memory", f"{card}: memory", [held], "80 GB", [80.0], "GB")
+=======
+def test_a_step_beside_the_bare_networks(tmp_path: Path) -> None:
+    print(f"\n{torch.cuda.get_device_name()}, torch {torch.__version__}, {BATCH} slices of {SIDE} x {SIDE} a step")
+    for amp in (False, True):
+        alone, mine = bare(amp), ours(tmp_path / str(amp), amp)
+        memory = torch.cuda.max_memory_allocated() / 2**30
+        print(
+            f"  {'mixed precision' if amp else 'float32':<16} bare {alone:7.1f}/s  fit {mine:7.1f}/s  ratio {mine / alone:.2f}"
+            f"  peak {memory:.1f} GiB"
+        )
+        assert mine > 0
+
+
+def test_images_of_kspace_beside_a_cpu() -> None:
+    """`modalities.device: cuda`: a fastMRI slice (640 × 368, one coil and fifteen) copied to the GPU and made an image, against one CPU thread."""
+    torch.set_num_threads(1)
+    made = Reconstructd(size=(SIDE, SIDE))
+    for coils in (1, 15):
+        kspace = torch.randn(coils, 640, 368, dtype=torch.complex64)
+
+        def speed(device: str, kspace: torch.Tensor = kspace) -> float:
+            for turn in range(25):
+                if turn == 5:
+                    torch.cuda.synchronize()
+                    began = time.perf_counter()
+                made.transform(kspace.to(device))
+            torch.cuda.synchronize()
+            return 20 / (time.perf_counter() - began)
+
+        here, there = speed("cpu"), speed("cuda")
+        print(f"  {coils:>2} coils: one CPU thread {here:7.1f}/s  GPU {there:7.1f}/s  ratio {there / here:.1f}")
+        assert there > 0
+>>>>>>> e53125a (modalities.device: cuda: workers only read k-space, the GPU that trains makes images of it)

@@ -31,6 +31,8 @@ from i2m2_med.experts import (
 )
 from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.fastmri.transforms import Reconstructd
+from i2m2_med.samples.phase import PhaseOption, magnitude_of, phase_channels
 from i2m2_med.sources.source import Labels
 
 pytestmark = [
@@ -178,3 +180,18 @@ def test_predictions_are_those_of_a_cpu(tmp_path: Path) -> None:
     here, there = run_model(model, samples, 10, "cpu"), run_model(model, samples, 10, "cuda")
     torch.testing.assert_close(there.log_probs, here.log_probs, atol=1e-5, rtol=1e-5)
     assert torch.equal(there.present, here.present)
+
+
+@pytest.mark.parametrize("coils", [1, 4])
+@pytest.mark.parametrize("step", [(1.0, 1.0), (1.0, 1.3)])
+@pytest.mark.parametrize("phase", ["raw", "referenced", "cos_sin"])
+def test_an_image_is_made_of_kspace_as_on_a_cpu(coils: int, step: tuple[float, float], phase: PhaseOption) -> None:
+    """`modalities.device: cuda`. Where the magnitude is next to nothing the phase may be anything."""
+    drawn = torch.Generator().manual_seed(coils)
+    kspace = torch.complex(*(torch.randn(coils, 64, 46, generator=drawn) for _ in range(2)))
+    here = Reconstructd(size=(32, 32)).transform(kspace, step)
+    there = Reconstructd(size=(32, 32)).transform(kspace.cuda(), step)
+    torch.testing.assert_close(there.cpu(), here, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(magnitude_of(there).cpu(), magnitude_of(here), atol=1e-4, rtol=1e-4)
+    off = (phase_channels(there, phase).cpu() - phase_channels(here, phase)).abs() * magnitude_of(here)
+    assert float(torch.minimum(off, (off - 2 * torch.pi * magnitude_of(here)).abs()).max()) < 1e-2

@@ -39,7 +39,7 @@ def answers(
     """
     model.to(device).eval()
     start = 0
-    for one in loader(samples, batch, workers, shards=shards):
+    for one in loader(samples, batch, workers, shards=shards, device=device if samples.deferred else "cpu"):
         with torch.no_grad():
             answer = model(one.to(device).inputs, one.to(device).present)
         stop = min(start + batch, len(samples))

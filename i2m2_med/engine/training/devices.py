@@ -25,6 +25,8 @@ def check_execution(run: RunConfig, training: Training) -> None:
             "modalities.cache: true keeps samples in the memory of the process that trains, and training.workers read them in "
             "others, which start empty each epoch: take modalities.cache: disk, or training.workers: 0"
         )
+    if run.modalities.device == "cuda":
+        check_transforms(run, training)
     if training.accumulate > training.batch:
         raise ConfigError(
             f"training.accumulate: {training.accumulate} parts of a batch of {training.batch}; take fewer"
@@ -33,6 +35,20 @@ def check_execution(run: RunConfig, training: Training) -> None:
         raise ConfigError("training.compile goes with neither memory: one_expert nor accumulate; keep one of them")
     if training.precision == "fp16" and not on_gpu(device_for(training.device)):
         raise ConfigError("training.precision: fp16 is for a GPU; take auto, fp32, or bf16")
+
+
+def check_transforms(run: RunConfig, training: Training) -> None:
+    """Raise ConfigError where transforms are to compute on a GPU and can't."""
+    if run.modalities.cache:
+        raise ConfigError(
+            "modalities.device: cuda computes each sample anew on the GPU, and modalities.cache keeps samples that were computed: keep one of them"
+        )
+    if not run.modalities.transforms:
+        raise ConfigError(
+            "modalities.device: cuda is for modalities.transforms, of which this config has none; leave it out"
+        )
+    if not on_gpu(device_for(training.device)):
+        raise ConfigError("modalities.device: cuda asks for a GPU, and training.device has none here; take cpu")
 
 
 def on_gpu(device: str) -> bool:

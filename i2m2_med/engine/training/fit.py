@@ -21,7 +21,7 @@ from i2m2_med.engine.prediction.loading import EpochBatches, loader
 from i2m2_med.engine.prediction.seed import seed_everything, seed_for
 from i2m2_med.engine.prediction.shards import Shards
 from i2m2_med.engine.training.batch_norm import share_statistics
-from i2m2_med.engine.training.devices import bfloat16, fused, on_gpu, scaled_half, settle, within_memory
+from i2m2_med.engine.training.devices import bfloat16, fused, scaled_half, settle, within_memory
 from i2m2_med.engine.training.expert_parallel import Layout, clip_together, collect, lay_out
 from i2m2_med.engine.training.loss import Objective, build_loss, class_weights
 from i2m2_med.engine.training.modulation import SHARE_OF_EPOCHS, modulate
@@ -157,7 +157,7 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
     """Return MONAI's trainer with our epochs: seeds, clipping, validation, checkpoint, early stopping."""
     training, layout = stage.training, stage.layout
     shards = layout.rows
-    batches = loader(train, training.batch, training.workers, stage.seed, shards, on_gpu(stage.device))
+    batches = loader(train, training.batch, training.workers, stage.seed, shards, stage.device)
     sampler = batches.batch_sampler
     assert isinstance(sampler, EpochBatches)
     forget = training.memory == "one_expert" or training.accumulate > 1

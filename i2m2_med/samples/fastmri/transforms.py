@@ -56,6 +56,7 @@ class LoadSliced(MapTransform):
         """keys: where the k-space goes. rss: also the file's own `reconstruction_rss` (height, width), where it has one."""
         super().__init__(keys)
         self.rss = rss
+        self.only_reads = True  # `Samples.begin`: workers do no more, where the rest is computed on a GPU
 
     def __call__(self, data: Mapping[str, Any]) -> Record:
         record = dict(data)
