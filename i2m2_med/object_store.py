@@ -89,6 +89,16 @@ def located(address: str | Path) -> Path | ObjectPath:
     return ObjectPath.parse(address) if isinstance(address, str) and address.startswith(SCHEME) else Path(address)
 
 
+def failures() -> Any:
+    """Return the module of what the client raises. Raises UserError where it is not installed."""
+    try:
+        import boto3  # noqa: F401
+        import botocore.exceptions as of_aws
+    except ImportError as error:
+        raise UserError(f"s3:// needs boto3: {extra_hint('s3')}") from error
+    return of_aws
+
+
 def client() -> Any:
     """Return this process's client; one that was forked may not use its parent's."""
     return client_of(os.getpid())
@@ -97,11 +107,10 @@ def client() -> Any:
 @lru_cache(maxsize=1)
 def client_of(process: int) -> Any:  # noqa: ARG001
     """As `client`."""
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError as error:
-        raise UserError(f"s3:// needs boto3: {extra_hint('s3')}") from error
+    failures()
+    import boto3
+    from botocore.config import Config
+
     with told():
         return boto3.session.Session().client(
             "s3", config=Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
@@ -111,8 +120,7 @@ def client_of(process: int) -> Any:  # noqa: ARG001
 @contextmanager
 def told(place: ObjectPath | None = None) -> Generator[None]:
     """Tell in one line what the store answered, naming the bucket alone: a key may name a study, the store's own text more."""
-    import botocore.exceptions as of_aws
-
+    of_aws = failures()
     where = f"{SCHEME}{place.bucket}" if place else "the object store"
     try:
         yield
@@ -125,16 +133,16 @@ def told(place: ObjectPath | None = None) -> Generator[None]:
 
 
 def entries(place: ObjectPath, most: int, *, deep: bool = False) -> Iterator[Entry]:
-    """Yield what is in a folder, `deep` also in folders below. Raises SourceError for more than `most`, or an unsafe key.
+    """Yield what is in a folder. Raises SourceError for more than `most`. Markers of empty folders are left out.
 
-    Markers of empty folders are left out.
+    deep: also what is in folders below, whose names are those of files then; raises SourceError for one that can't be.
     """
     asked = {"Bucket": place.bucket, "Prefix": place.inside} | ({} if deep else {"Delimiter": "/"})
     count = 0
     with told(place):
         for page in client().get_paginator("list_objects_v2").paginate(**asked):
             listed = [(one["Key"], int(one["Size"]), False) for one in page.get("Contents", ())]
-            listed += [(one["Prefix"].rstrip("/"), 0, True) for one in page.get("CommonPrefixes", ())]
+            listed += [(one["Prefix"][:-1], 0, True) for one in page.get("CommonPrefixes", ())]
             for key, size, folder in listed:
                 name = key.removeprefix(place.inside)
                 if name.endswith("/") or not name:
@@ -142,7 +150,8 @@ def entries(place: ObjectPath, most: int, *, deep: bool = False) -> Iterator[Ent
                 count += 1
                 if count > most:
                     raise SourceError(f"the folder of the object store holds more than {most:,} objects")
-                check_name(name)
+                if deep:
+                    check_name(name)
                 yield Entry(name, size, folder)
 
 
@@ -202,8 +211,7 @@ def fetch_file(place: ObjectPath, target: Path, size: int) -> None:
 
 def get(place: ObjectPath, largest: int) -> bytes | None:
     """Return an object's bytes; None where there is none. Raises SourceError for more than `largest`."""
-    import botocore.exceptions as of_aws
-
+    of_aws = failures()
     with told(place):
         try:
             answer = client().get_object(Bucket=place.bucket, Key=place.key)

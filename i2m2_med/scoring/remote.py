@@ -33,7 +33,7 @@ from i2m2_med.object_store import (
 )
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.studies import RAW, StudyFolder, sessions
+from i2m2_med.scoring.studies import StudyFolder, is_stored_raw, sessions
 from i2m2_med.scoring.study_checks import MAX_FILE, MAX_FILES
 
 MAX_STUDY = 64 * 2**30
@@ -58,7 +58,7 @@ def fetched(study: StudyFolder, store: ResultStore) -> Generator[StudyFolder]:
         return
     with private(), store.room() as room:
         here = Path(room) / study.folder
-        if here.suffix.lower() == RAW:
+        if is_stored_raw(study.place.name):
             size = size_of(study.place)
             if size > MAX_FILE:
                 raise SourceError(f"the object has {size / 2**30:.1f} GiB; a file may have {MAX_FILE / 2**30:.0f}")
@@ -181,8 +181,7 @@ class Lease:
 
     def take(self) -> datetime:
         """Take it where it is free or void, and return when. Raises UserError where another scorer holds it."""
-        import botocore.exceptions as of_aws
-
+        of_aws = failures()
         at = {"Bucket": self.place.bucket, "Key": self.place.key}
         with told(self.place):
             try:
@@ -206,8 +205,7 @@ class Lease:
 
     def renew(self) -> None:
         """Write it again and again until the run has ended; note where another scorer has taken it."""
-        import botocore.exceptions as of_aws
-
+        of_aws = failures()
         while not self.ended.wait(LEASE / 4):
             try:
                 self.write(IfMatch=self.etag)

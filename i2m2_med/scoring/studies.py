@@ -87,7 +87,7 @@ def studies_in_store(
     """Return the studies in a folder of an object store: its folders and `.h5` files, or itself where it is one. Raises SourceError."""
     listed = [one for one in entries(place, MAX_STUDIES) if not one.name.startswith(".")]
     files = [one.name for one in listed if not one.folder]
-    raw = [name for name in files if name.lower().endswith(RAW)]
+    raw = [name for name in files if is_stored_raw(name)]
     if len(raw) < 2 and any(fnmatch(name, mark) for name in files for mark in (*MARKS, *marks)):
         return [stored_study(printable(place.name), place)]
     kept = [name for name in (*raw, *(one.name for one in listed if one.folder)) if place / name != leave_out]
@@ -95,18 +95,23 @@ def studies_in_store(
         raise SourceError(
             f"{place} holds no study folder and no .h5 file; name a folder of study folders or of .h5 files"
         )
-    own = [printable(name[: -len(RAW)] if name in set(raw) else name) for name in kept]
-    names = own if len(set(own)) == len(own) else [printable(name) for name in kept]
+    names = [printable(name[: -len(RAW)] if is_stored_raw(name) else name) for name in kept]
+    if len(set(names)) < len(names):
+        names = [printable(name) for name in kept]
     if len(set(names)) < len(names):
         raise SourceError(f"{place}: two studies have names that are the same as names of files")
-    return sorted(
-        (stored_study(name, place / key) for name, key in zip(names, kept, strict=True)), key=lambda one: one.name
-    )
+    studies = (stored_study(name, place / key) for name, key in zip(names, kept, strict=True))
+    return sorted(studies, key=lambda study: study.name)
+
+
+def is_stored_raw(name: str) -> bool:
+    """Return whether an object of this name is a file of raw data, which is a whole study by itself."""
+    return name.lower().endswith(RAW)
 
 
 def stored_study(name: str, place: ObjectPath) -> StudyFolder:
     """Return a study that is still in the store."""
-    return StudyFolder(name, Path(printable(place.name)), place)
+    return StudyFolder(name, Path(f"{name}{RAW}" if is_stored_raw(place.name) else name), place)
 
 
 def studies_in(root: Path, marks: Sequence[str] = ()) -> list[Path]:
