@@ -23,6 +23,7 @@ from i2m2_med.object_store import (
     client,
     delete,
     entries,
+    failures,
     fetch,
     fetch_file,
     get,
