@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,13 +15,12 @@ from i2m2_med.console import Progress
 from i2m2_med.errors import ModelError, SourceError, UserError
 from i2m2_med.object_store import ObjectPath, check_name, client, client_of, entries, fetch, get, located, put, put_file
 from i2m2_med.scoring import remote
-from i2m2_med.scoring.job import Job
+from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.open_model import open_model
 from i2m2_med.scoring.output_lock import Part, lock_output
 from i2m2_med.scoring.run import Summary, score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.watch import watch_studies
-from i2m2_med.scoring.workers.engine import local_engine
 from tests.services import running
 
 from .test_run import HERE, contents, score_all
@@ -120,33 +120,38 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "engine", [HERE, local_engine(2, 1, 60.0), local_engine(1, 2, 60.0)], ids=["here", "readers", "processes"]
-)
 def test_the_same_bytes_as_from_and_to_a_disk(
-    engine, bucket: ObjectPath, digits_studies: Path, digits_model: Path, tmp_path: Path
+    bucket: ObjectPath, digits_studies: Path, digits_model: Path, tmp_path: Path
 ) -> None:
     upload(digits_studies, bucket / "studies")
     upload(digits_model, bucket / "model")
     score_all(digits_studies, digits_model, tmp_path / "disk")
-    summary = score_there(bucket, engine)
+    summary = score_there(bucket)
     assert (summary.ok, summary.refused, summary.same) == (11, 1, 0)
     assert contents(downloaded(bucket / "out", tmp_path / "store")) == contents(tmp_path / "disk")
-    assert score_there(bucket, engine).same == 11
+    assert score_there(bucket).same == 11
     assert summary.as_json(bucket / "out")["out"] == str(bucket / "out")
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_a_ray_cluster_reads_and_writes_there(
-    bucket: ObjectPath, digits_studies: Path, digits_model: Path, tmp_path: Path
+@pytest.mark.parametrize("work", [("--readers", "2"), ("--processes", "2"), ("--engine", "ray")])
+def test_the_command_by_every_engine(
+    work: tuple[str, ...], bucket: ObjectPath, digits_studies: Path, digits_model: Path, tmp_path: Path
 ) -> None:
-    from i2m2_med.scoring.workers.ray import ray_engine
-
+    """In a process of its own: what it starts has the credentials of its environment."""
     upload(digits_studies, bucket / "studies")
     upload(digits_model, bucket / "model")
-    score_all(digits_studies, digits_model, tmp_path / "disk")
-    assert score_there(bucket, ray_engine(1)).ok == 11
+    sha = model_hash(digits_model)
+    job = Job(digits_model, sha[:12], sha, tmp_path / "disk")
+    score(job, find_studies(str(digits_studies)), HERE, Part(), Progress())
+    places = [str(bucket / "studies"), str(bucket / "out"), "--model", str(bucket / "model")]
+    for same in (0, 11):
+        call = [sys.executable, "-W", "ignore", "-m", "i2m2_med", "score", *places, *work, "--json"]
+        done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=280)
+        assert done.returncode == 2, done.stderr[-3000:]
+        said = json.loads(done.stdout.splitlines()[-1])
+        assert (said["ok"], said["refused"], said["same"], said["out"]) == (11, 1, same, str(bucket / "out"))
+        assert "hidden" not in done.stdout + done.stderr
     assert contents(downloaded(bucket / "out", tmp_path / "store")) == contents(tmp_path / "disk")
 
 
