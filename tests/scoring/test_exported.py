@@ -47,9 +47,9 @@ def test_a_graph_is_held_against_torch_and_the_card_says_so(
     assert set(one.patterns) == {"audio", "image", "audio+image"}
     assert one.samples == 21  # of the twelve studies one is damaged
     assert (tmp_path / "bundle" / one.file).stat().st_size > 1000
-    noted = json.loads((tmp_path / "bundle/configs/graphs.json").read_text())[form]
+    noted = json.loads((tmp_path / "bundle/configs/graphs.json").read_text(encoding="utf-8"))[form]
     assert noted["difference"] == one.difference
-    assert f"{one.difference:.1e}" in (tmp_path / "bundle/docs/README.md").read_text()
+    assert f"{one.difference:.1e}" in (tmp_path / "bundle/docs/README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_a_graph_that_answers_otherwise_is_not_written(
     ready: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(whole: nn.Module, _: tuple[Tensor, ...], __: Tensor, path: Path) -> Any:
-        path.write_text("a graph")
+        path.write_text("a graph", encoding="utf-8")
         return lambda modalities, there: tuple(tensor + 0.01 for tensor in whole(modalities, there))
 
     monkeypatch.setitem(exported.WRITERS, "onnx", wrong)
