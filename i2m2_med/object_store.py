@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,10 @@ def located(address: str | Path) -> Path | ObjectPath:
 def failures() -> Any:
     """Return the module of what the client raises. Raises UserError where it is not installed."""
     try:
-        import boto3  # noqa: F401
-        import botocore.exceptions as of_aws
+        import_module("boto3")
+        return import_module("botocore.exceptions")
     except ImportError as error:
         raise UserError(f"s3:// needs boto3: {extra_hint('s3')}") from error
-    return of_aws
 
 
 def client() -> Any:
@@ -112,7 +112,7 @@ def client_of(process: int) -> Any:  # noqa: ARG001
     from botocore.config import Config
 
     with told():
-        return boto3.session.Session().client(
+        return boto3.Session().client(
             "s3", config=Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
         )
 

@@ -92,7 +92,7 @@ def watch_studies(
     return summary
 
 
-def arrived(where: str, out: Path, source: Source) -> list[StudyFolder]:
+def arrived(where: str, out: Path | ObjectPath, source: Source) -> list[StudyFolder]:
     """Return the studies that are there by now."""
     try:
         return find_studies(where, out, source)

@@ -106,8 +106,8 @@ def ray_engine(actors: int, readers: int = 0, timeout: float = 900.0) -> Engine:
     return engine
 
 
-def blocks(studies: Sequence[StudyFolder]) -> list[pa.Table]:
-    """Return names and folders of studies, `AT_ONCE` to a table: Ray tries whole blocks again."""
+def blocks(studies: Sequence[StudyFolder]) -> list[Any]:
+    """Return Arrow tables of studies' names and places, `AT_ONCE` to a table: Ray tries whole blocks again."""
     parts = [studies[start : start + AT_ONCE] for start in range(0, len(studies), AT_ONCE)]
     return [
         pa.table(
