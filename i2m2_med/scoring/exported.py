@@ -156,6 +156,7 @@ def variants(model: I2M2, samples: Sequence[Sample]) -> list[Sample]:
     return judged
 
 
+@torch.no_grad()
 def largest_difference(
     model: I2M2, graph: Graph, modalities: Sequence[str], inputs: tuple[Tensor, ...], present: Tensor
 ) -> float:
@@ -165,8 +166,7 @@ def largest_difference(
         size = sizes.pop(0) if sizes else SIZES[-1]
         some = [tensor[start : start + size] for tensor in inputs]
         there = present[:, start : start + size].contiguous()
-        with torch.inference_mode():
-            wanted = model(dict(zip(modalities, some, strict=True)), dict(zip(modalities, there, strict=True)))
+        wanted = model(dict(zip(modalities, some, strict=True)), dict(zip(modalities, there, strict=True)))
         said, each_said = graph(tuple(some), there)
         heard = wanted.present[:, :, None, None]
         for ours, theirs in ((wanted.log_probs, said), (wanted.experts * heard, each_said * heard)):
