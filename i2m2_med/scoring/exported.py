@@ -211,6 +211,7 @@ def write_program(whole: WholeModel, inputs: tuple[Tensor, ...], present: Tensor
     """Write a program of torch.export and return it as it is read back."""
     with expressed("torch"):
         program = torch.export.export(whole, two_rows(inputs, present), dynamic_shapes=free_batch(inputs))
+        program.example_inputs = None  # a pickle
         torch.export.save(program, path)
         loaded = torch.export.load(path).module()
     return lambda modalities, there: loaded(modalities, there)
@@ -223,8 +224,9 @@ WRITERS: dict[Format, Callable[[WholeModel, tuple[Tensor, ...], Tensor, Path], G
 
 
 def two_rows(inputs: tuple[Tensor, ...], present: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Return what a graph is traced with, as the arguments: a batch of one would be taken for fixed."""
-    return tuple(torch.cat([tensor[:1], tensor[:1]]) for tensor in inputs), present[:, :1].repeat(1, 2)
+    """Return what a graph is traced with, which is nobody's: zeros. A batch of one would be taken for fixed."""
+    empty = tuple(torch.zeros((2, *tensor.shape[1:]), dtype=tensor.dtype) for tensor in inputs)
+    return empty, torch.ones((len(present), 2), dtype=torch.bool)
 
 
 def free_batch(inputs: tuple[Tensor, ...]) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """A model as one graph answers as torch does, on real samples, also where modalities are withheld; or it is not written."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def test_a_graph_is_held_against_torch_and_the_card_says_so(
     assert (tmp_path / "bundle" / one.file).stat().st_size > 1000
     noted = json.loads((tmp_path / "bundle/configs/graphs.json").read_text(encoding="utf-8"))[form]
     assert noted["difference"] == one.difference
+    if form == "torch":  # no pickle, and no sample of anybody's
+        with zipfile.ZipFile(tmp_path / "bundle" / one.file) as packed:
+            assert not [name for name in packed.namelist() if name.endswith(".pt") and packed.read(name)]
     assert f"{one.difference:.1e}" in (tmp_path / "bundle/docs/README.md").read_text(encoding="utf-8")
 
 
