@@ -23,7 +23,7 @@ from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.watch import watch_studies
 from tests.services import running
 
-from .test_run import HERE, contents, score_all
+from .test_run import HERE, but_for_seconds, score_all
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_same_bytes_as_from_and_to_a_disk(
     score_all(digits_studies, digits_model, tmp_path / "disk")
     summary = score_there(bucket)
     assert (summary.ok, summary.refused, summary.same) == (11, 1, 0)
-    assert contents(downloaded(bucket / "out", tmp_path / "store")) == contents(tmp_path / "disk")
+    assert but_for_seconds(downloaded(bucket / "out", tmp_path / "store")) == but_for_seconds(tmp_path / "disk")
     assert score_there(bucket).same == 12
     assert summary.as_json(bucket / "out")["out"] == str(bucket / "out")
 
@@ -152,7 +152,7 @@ def test_the_command_by_every_engine(
         said = json.loads(done.stdout.splitlines()[-1])
         assert (said["ok"], said["refused"], said["same"], said["out"]) == (11, 1, same, str(bucket / "out"))
         assert "hidden" not in done.stdout + done.stderr
-    assert contents(downloaded(bucket / "out", tmp_path / "store")) == contents(tmp_path / "disk")
+    assert but_for_seconds(downloaded(bucket / "out", tmp_path / "store")) == but_for_seconds(tmp_path / "disk")
 
 
 @pytest.mark.slow

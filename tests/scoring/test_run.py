@@ -35,6 +35,12 @@ def contents(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
+def but_for_seconds(out: Path) -> dict[str, object]:
+    """As `contents`, without how long each study took: on a busy machine that is another step of the ladder."""
+    results = {path.name: json.loads(path.read_bytes()) | {"seconds": 0} for path in out.glob("studies/*.json")}
+    return {**results, "scores": pd.read_parquet(out / "scores.parquet").drop(columns="seconds").to_json()}
+
+
 def test_every_item_label_and_class_is_a_row(knee_studies: Path, knee_model: Path, tmp_path: Path) -> None:
     summary = score_all(knee_studies, knee_model, tmp_path)
     table = pd.read_parquet(tmp_path / "scores.parquet")

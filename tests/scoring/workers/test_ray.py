@@ -15,7 +15,7 @@ from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.workers import ray as by_ray
 from tests.scoring.conftest import job_of
-from tests.scoring.test_run import contents, score_all
+from tests.scoring.test_run import but_for_seconds, score_all
 
 pytestmark = [
     pytest.mark.slow,
@@ -83,7 +83,7 @@ def test_a_killed_worker_costs_its_studies_a_retry_and_nothing_else(
     assert killed
     assert sorted(names) == [f"study{index:03d}" for index in range(96)]
     assert (summary.ok, summary.refused, summary.same) == (88, 8, 0)
-    assert contents(tmp_path / "ray") == contents(tmp_path / "here")
+    assert but_for_seconds(tmp_path / "ray") == but_for_seconds(tmp_path / "here")
     assert (
         score_all(many_studies, digits_model, tmp_path / "ray", engine=engine).same == 96
     )  # started again: nothing to do
