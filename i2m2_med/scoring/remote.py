@@ -77,7 +77,7 @@ def fetch_model(place: ObjectPath, folder: Path) -> Path:
     there = [one.name for one in entries(place, MAX_MODEL_FILES)]
     inside = place / IN_BUNDLE if IN_BUNDLE.partition("/")[0] in there else place
     with private():
-        fetch(inside, folder, most=MAX_MODEL_FILES, largest=MAX_FILE, total=MAX_STUDY)
+        fetch(inside, folder, most=MAX_MODEL_FILES, largest=MAX_STUDY, total=MAX_STUDY)
     return folder
 
 

@@ -231,7 +231,7 @@ def test_what_can_not_be_is_said_in_one_line(
     with pytest.raises(UserError, match="num-parts"), lock_output(bucket, Part(0, 2)):
         pass
     with pytest.raises(UserError, match="--watch"):
-        watch_studies(Job(digits_model, "", "", tmp_path), str(bucket), HERE, Part(), 1, 1)
+        watch_studies(Job(digits_model, "", "", tmp_path), str(bucket), HERE, Part(), 1.0, 1.0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     client_of.cache_clear()
     with pytest.raises(SourceError, match="can't be reached") as caught:
