@@ -52,7 +52,8 @@ def check_networks(run: RunConfig) -> int:
     from i2m2_med.engine.training.devices import check_execution
     from i2m2_med.engine.training.loss import check_loss
     from i2m2_med.engine.training.paradigm import settings_of_stages
-    from i2m2_med.samples.cohort import compose, open_source
+    from i2m2_med.samples.cohort import compose
+    from i2m2_med.samples.preparing import open_source
 
     source = open_source(run)
     for which in ("transforms", "train_transforms"):
@@ -71,7 +72,8 @@ def check_batch(run: RunConfig, name: str) -> dict[str, Any]:
     """Prepare the data and show what was measured, put one batch through the model, show label counts per split."""
     from i2m2_med.engine.prediction.build import build_model, check_shapes
     from i2m2_med.engine.prediction.pretrained import load_pretrained
-    from i2m2_med.samples.cohort import open_cohort, prepare
+    from i2m2_med.samples.cohort import open_cohort
+    from i2m2_med.samples.preparing import prepare
 
     folder = prepare(run, name, workspace(), TerminalProgress())
     cohort = open_cohort(run.of_fold(0) if run.split.cross_validated else run, folder)

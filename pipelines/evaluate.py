@@ -68,7 +68,7 @@ def main(
     from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.refusals import refuse_tables
-    from i2m2_med.samples.cohort import open_source
+    from i2m2_med.samples.preparing import open_source
     from i2m2_med.samples.shifts import suite_for
 
     trained = open_models_for(str(run), store_uri(workspace(), uri), paradigm, root)

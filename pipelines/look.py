@@ -58,7 +58,7 @@ def run_of(model: str) -> "RunConfig":
 
 def opened(run: "RunConfig", study: Path) -> list[dict[str, Any]]:
     """The study's records, as scoring opens it."""
-    from i2m2_med.samples.cohort import open_source
+    from i2m2_med.samples.preparing import open_source
 
     return open_source(run).study(study).records.to_dicts()
 

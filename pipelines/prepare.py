@@ -22,7 +22,7 @@ def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dic
     skip_bad
         Leave bad files out and list them in the manifest, instead of stopping at the first.
     """
-    from i2m2_med.samples.cohort import prepare
+    from i2m2_med.samples.preparing import prepare
 
     run, values = load_config(config, set_)
     folder = prepare(run, values.name, workspace(), TerminalProgress(), skip_bad=skip_bad)
@@ -40,7 +40,7 @@ def main(config: Config, *, set_: Overrides = (), skip_bad: bool = False) -> dic
 def draw(run: RunConfig, folder: Path, manifest: dict[str, Any]) -> list[Path]:
     """The cohort flow as a picture, and a few samples where the data set can be drawn."""
     from i2m2_med.report.pages.flow_picture import draw_flow
-    from i2m2_med.samples.cohort import open_source
+    from i2m2_med.samples.preparing import open_source
 
     flow = folder / "flow.png"
     with replace_file(flow) as beside:

@@ -201,7 +201,11 @@ def source_class(name: str) -> type[Settings] | None:
         return None
     module = importlib.import_module(f"i2m2_med.sources.{name}")
     settings = getattr(module, "Settings", None)
-    if not (isinstance(settings, type) and issubclass(settings, Settings) and hasattr(module, "Source")):
+    if not (
+        isinstance(settings, type)
+        and issubclass(settings, Settings)
+        and "Source" in {*vars(module), *getattr(module, "__all__", ())}
+    ):
         return None
     field = settings.model_fields.get("name")
     return settings if field is not None and field.default == name else None

@@ -2,9 +2,10 @@
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import Progress
-from i2m2_med.samples.cohort import Cohort, open_cohort, open_source
+from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.data_files import data_files
 from i2m2_med.samples.further_files import unannounced
+from i2m2_med.samples.preparing import open_source
 
 
 def add_unannounced(run: RunConfig, cohort: Cohort, progress: Progress) -> None:

@@ -14,13 +14,14 @@ import torch
 from i2m2_med.engine.prediction.model_files import check_state, read_about, read_portable, read_state
 from i2m2_med.errors import SourceError, UserError, causes
 from i2m2_med.samples.batch import Batch
-from i2m2_med.samples.cohort import compose, open_source
+from i2m2_med.samples.cohort import compose
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.encoders import check_encoders
 from i2m2_med.samples.envelope import outside
 from i2m2_med.samples.growth import LARGEST, values_of
 from i2m2_med.samples.joined import joined_study
 from i2m2_med.samples.normalise import State
+from i2m2_med.samples.preparing import open_source
 from i2m2_med.scoring.study_checks import checked_files, content_hash, row_hash
 from i2m2_med.sources.source import Study
 

@@ -117,7 +117,7 @@ def facts_of(job: Job) -> ModelFacts:
 def source_of(model: Path) -> Source:
     """Return the source that opens a model's studies."""
     from i2m2_med.engine.prediction.model_files import read_portable
-    from i2m2_med.samples.cohort import open_source
+    from i2m2_med.samples.preparing import open_source
 
     return open_source(read_portable(model / "config.yaml"))
 
@@ -125,7 +125,7 @@ def source_of(model: Path) -> Source:
 def expected_of(model: Path) -> str:
     """Return how a study of this model has to look: as its data set says, with the columns that the config joins."""
     from i2m2_med.engine.prediction.model_files import read_portable
-    from i2m2_med.samples.cohort import open_source
+    from i2m2_med.samples.preparing import open_source
 
     run = read_portable(model / "config.yaml")
     joined = [

@@ -10,7 +10,8 @@ from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import shipped
 from i2m2_med.engine.prediction.build import build_model, training_of
 from i2m2_med.engine.prediction.predictor import portable, read_portable
-from i2m2_med.samples.cohort import compose, open_source
+from i2m2_med.samples.cohort import compose
+from i2m2_med.samples.preparing import open_source
 
 SHIPPED = shipped()
 

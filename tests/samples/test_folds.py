@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from i2m2_med.config.run import RunConfig, Split
 from i2m2_med.errors import ConfigError, SourceError
-from i2m2_med.samples.cohort import data_settings
 from i2m2_med.samples.folds import assign_folds, deal, fold_column
+from i2m2_med.samples.preparing import data_settings
 
 
 def cohort(patients: int, per: int = 2, positive: int = 3, groups: int = 2) -> pl.DataFrame:

@@ -12,8 +12,9 @@ from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import Progress
 from i2m2_med.errors import ConfigError, SourceError
-from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
+from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.joined import joined_study
+from i2m2_med.samples.preparing import prepare
 from i2m2_med.simulate.knee.write import simulate
 from i2m2_med.sources.fastmri import Source
 

@@ -4,7 +4,7 @@ import pytest
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.errors import ConfigError
-from i2m2_med.samples.cohort import open_source
+from i2m2_med.samples.preparing import open_source
 
 
 def test_an_unknown_modality_is_answered_with_each_that_is_there_once_and_where_others_come_from(tmp_path):

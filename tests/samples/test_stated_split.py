@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from i2m2_med.config.run import RunConfig, Split
 from i2m2_med.errors import ConfigError, SourceError
-from i2m2_med.samples.cohort import data_settings
+from i2m2_med.samples.preparing import data_settings
 from i2m2_med.samples.split import assign
 
 PLACES = ["train", "train", "valid", "test"]

@@ -14,7 +14,7 @@ from i2m2_med.pipelines.reconstruct import main as reconstruct
 from i2m2_med.config.reader import load_config
 from i2m2_med.console import Progress
 from i2m2_med.marks import is_simulated, mark_simulated
-from i2m2_med.samples.cohort import prepare
+from i2m2_med.samples.preparing import prepare
 from i2m2_med.simulate.knee.write import simulate as simulate_knee
 from i2m2_med.simulate.mimic3.write import simulate as simulate_mimic3
 from i2m2_med.sources.formats.nifti import inspect_pair

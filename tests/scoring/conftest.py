@@ -9,9 +9,9 @@ import pytest
 from i2m2_med.config.reader import load_config
 from i2m2_med.engine.prediction.build import build_model
 from i2m2_med.engine.prediction.predictor import Predictor, save_model
-from i2m2_med.samples.cohort import open_source
 from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.samples.normalise import State
+from i2m2_med.samples.preparing import open_source
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.reading import Reader
 from i2m2_med.simulate.knee.write import simulate

@@ -8,7 +8,8 @@ import pandas as pd
 from i2m2_med.config.reader import load_config
 from i2m2_med.console import Progress
 from i2m2_med.parts import Part
-from i2m2_med.samples.cohort import open_cohort, prepare
+from i2m2_med.samples.cohort import open_cohort
+from i2m2_med.samples.preparing import prepare
 from i2m2_med.scoring.run import expected_of, score, source_of
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.workers.engine import local_engine

@@ -15,7 +15,8 @@ from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.errors import ModelError, SourceError
 from i2m2_med.model import Opinions
 from i2m2_med.parts import Part
-from i2m2_med.samples.cohort import open_cohort, prepare
+from i2m2_med.samples.cohort import open_cohort
+from i2m2_med.samples.preparing import prepare
 from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.run import Summary, score, source_of
 from i2m2_med.scoring.served import Scorer

@@ -16,8 +16,9 @@ from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.engine.prediction.saliency import saliency_maps
 from i2m2_med.errors import SourceError
 from i2m2_med.examples import Example, choose, write_examples
-from i2m2_med.samples.cohort import Cohort, open_source
+from i2m2_med.samples.cohort import Cohort
 from i2m2_med.samples.example import Look, Sight, Told
+from i2m2_med.samples.preparing import open_source
 from i2m2_med.sources.source import Source
 
 SIZE = (7.5, 2.6)

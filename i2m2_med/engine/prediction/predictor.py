@@ -25,10 +25,10 @@ from i2m2_med.errors import ModelError
 from i2m2_med.files import digest, replace_folder, write_json
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.predictions import MANY
-from i2m2_med.samples.cohort import data_settings, is_place, open_source
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import Envelope
 from i2m2_med.samples.normalise import State
+from i2m2_med.samples.preparing import data_settings, is_place, open_source
 from i2m2_med.sources.source import Labels
 
 

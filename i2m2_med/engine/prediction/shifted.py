@@ -7,8 +7,8 @@ import pandas as pd
 
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import ConfigError
-from i2m2_med.samples.cohort import open_source
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.preparing import open_source
 from i2m2_med.samples.shifts import Shift, groups_apart
 
 

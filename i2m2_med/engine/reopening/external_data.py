@@ -12,8 +12,9 @@ from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.engine.prediction.withheld_modalities import withhold
 from i2m2_med.engine.reopening.runs import open_models, with_root
 from i2m2_med.errors import ConfigError
-from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
+from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.preparing import prepare
 from i2m2_med.samples.split import REST
 from i2m2_med.workspace import workspace
 

@@ -17,9 +17,10 @@ from i2m2_med.engine.tracking.read import FoundRun, children, download, find_run
 from i2m2_med.engine.tracking.store import Missing
 from i2m2_med.engine.training.experiment import COMPARISON
 from i2m2_med.errors import ConfigError, ModelError
-from i2m2_med.samples.cohort import Cohort, is_place, open_cohort, prepare
+from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.encoders import check_encoders
+from i2m2_med.samples.preparing import is_place, prepare
 from i2m2_med.workspace import workspace
 
 Shuffled = dict[str, pd.DataFrame]

@@ -18,7 +18,7 @@ from i2m2_med.errors import ModelError, SourceError
 from i2m2_med.files import digest, sha256_of
 from i2m2_med.predictions import KEPT, MANY, SCORED, Level, read_frame
 from i2m2_med.privacy import project_key, pseudonym
-from i2m2_med.samples.cohort import open_source
+from i2m2_med.samples.preparing import open_source
 from i2m2_med.sources.source import Labels
 from i2m2_med.workspace import workspace
 

@@ -36,9 +36,10 @@ from i2m2_med.engine.training.cross_validation import pool
 from i2m2_med.engine.training.experiment import Experiment
 from i2m2_med.errors import ModelError, SourceError, UserError
 from i2m2_med.predictions import Rows
-from i2m2_med.samples.cohort import Cohort, open_cohort, open_source, prepare
+from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.data_files import data_files, describe_files
 from i2m2_med.samples.encoders import check_encoders
+from i2m2_med.samples.preparing import open_source, prepare
 from i2m2_med.samples.unannounced import add_unannounced
 from i2m2_med.workspace import workspace
 

@@ -21,9 +21,10 @@ from i2m2_med.engine.training.experiment import Experiment, Made, Trained
 from i2m2_med.ensemble import FoldEnsemble, common_state
 from i2m2_med.errors import ConfigError
 from i2m2_med.predictions import MANY
-from i2m2_med.samples.cohort import Cohort, open_cohort, open_source
+from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.envelope import fit_envelope
+from i2m2_med.samples.preparing import open_source
 
 
 def train(experiment: Experiment, paradigm: str, seed: int) -> Trained:

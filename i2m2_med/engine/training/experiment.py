@@ -40,9 +40,10 @@ from i2m2_med.engine.training.recorded import (
 from i2m2_med.files import replace_file, write_json
 from i2m2_med.model import I2M2
 from i2m2_med.predictions import Judge, Rows, read_table, write_table
-from i2m2_med.samples.cohort import Cohort, open_cohort, open_source
+from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.encoders import encoder_digests
 from i2m2_med.samples.envelope import fit_envelope
+from i2m2_med.samples.preparing import open_source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,8 @@ from i2m2_med.engine.prediction.seed import device_for
 from i2m2_med.engine.prediction.shards import Shards
 from i2m2_med.errors import UserError
 from i2m2_med.files import digest
-from i2m2_med.samples.cohort import open_source, prepare, prepared_folder
 from i2m2_med.samples.data_files import data_files
+from i2m2_med.samples.preparing import open_source, prepare, prepared_folder
 from i2m2_med.workspace import workspace
 
 JOINING = timedelta(minutes=10)

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from i2m2_med.drawing import Figure
+from i2m2_med.drawing import Figure, png
 from i2m2_med.report.dependence.conditions import ALL
 from i2m2_med.report.pages.diagnosis_page import KINDS
-from i2m2_med.report.pages.figures import FIXED, png
+from i2m2_med.report.pages.figures import FIXED
 
 
 def dependence_figure(table: pd.DataFrame, title: str, synthetic: bool) -> bytes:

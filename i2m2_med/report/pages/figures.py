@@ -1,16 +1,14 @@
 """Figures of a report, as PNG bytes. Drawn without a display; colours are Okabe and Ito's, told apart by the colour-blind."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 
-from i2m2_med.drawing import Figure
+from i2m2_med.drawing import Figure, png
 
 COLOURS = (
     "#0072B2",
@@ -99,18 +97,6 @@ def paradigm_colours(paradigms: Sequence[str]) -> dict[str, str]:
 def nice(name: str) -> str:
     """Return the name of a paradigm or metric as figures show it."""
     return NAMES.get(name, name.replace("_", " "))
-
-
-def png(figure: Figure, synthetic: bool) -> bytes:
-    """The figure as PNG at 150 dots per inch, with a watermark where the data are synthetic."""
-    if synthetic:
-        figure.text(
-            0.5, 0.52, "synthetic data", fontsize=34, color="#000000", alpha=0.12, rotation=18, ha="center", va="center"
-        )
-    FigureCanvasAgg(figure)
-    held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=150, metadata={"Software": ""})
-    return held.getvalue()
 
 
 def _one_per_bar(rows: Sequence[Mapping[str, Any]], metric: str) -> pd.DataFrame:

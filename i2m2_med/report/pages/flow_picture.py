@@ -4,8 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from i2m2_med.drawing import Figure
-from i2m2_med.report.pages.figures import png
+from i2m2_med.drawing import Figure, png
 
 BOX = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": "black", "linewidth": 0.9}
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from i2m2_med.drawing import Figure
+from i2m2_med.drawing import Figure, png
 from i2m2_med.files import replace_file
 from i2m2_med.report.pages.comparison import with_intervals
 from i2m2_med.report.pages.data import cohort_sections, facts_of, provenance_section
-from i2m2_med.report.pages.figures import COLOURS, nice, png
+from i2m2_med.report.pages.figures import COLOURS, nice
 from i2m2_med.report.pages.glossary import GLOSSARY
 from i2m2_med.report.pages.html import Plot, Section, render_html
 from i2m2_med.report.pages.plots import band, line, square_layout

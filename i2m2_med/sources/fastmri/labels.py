@@ -7,13 +7,15 @@ never looked at, so it says nothing. Boxes are drawn on up/down-flipped images (
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 import polars as pl
 
 from i2m2_med.config.settings import Settings
 from i2m2_med.errors import SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Anatomy = Literal["knee", "brain"]
 """The two sets of fastMRI that fastMRI+ annotates; each has a table of boxes and a list of reviewed volumes."""
@@ -74,7 +76,7 @@ def label_table(
     *,
     anatomy: Anatomy = "knee",
     no_findings: tuple[str, ...] = (),
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """One row per annotated slice of a reviewed volume: `file`, `slice`, and 0 or 1 for each label.
 
     Findings about a whole study stay apart in a row of slice -1, or (`study_level="slice"`, as published) go to the
@@ -98,7 +100,7 @@ def label_table(
     return table.to_pandas()
 
 
-def volume_table(table: pd.DataFrame) -> pd.DataFrame:
+def volume_table(table: "pd.DataFrame") -> "pd.DataFrame":
     """The same labels per volume: 1 where any of its slices, or the study as a whole, has the finding."""
     return table.drop(columns="slice").groupby("file", as_index=False).max()
 

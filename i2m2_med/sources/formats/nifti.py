@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.orientations import aff2axcodes
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
@@ -237,6 +236,8 @@ def _length_unit(path: Path, image: Any) -> float:
 
 def _refuse_disagreeing(path: Path, image: Any, affine: np.ndarray, spacing: list[float]) -> None:
     """Raise SourceError where the pixel size is not that of the affine, or sform and qform turn the image differently."""
+    from nibabel.orientations import aff2axcodes
+
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if np.abs(lengths / spacing - 1).max() > 0.01:
         raise SourceError(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Complex, Float, Shaped
-from nibabel.orientations import aff2axcodes, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 
 from i2m2_med.errors import SourceError
 
@@ -54,6 +53,8 @@ def turned(plane: Shaped[np.ndarray, "_ _"], turn: tuple[bool, bool, bool]) -> S
 
 def storage(affine: Affine, shape: tuple[int, int, int], slice_axis: int, name: str) -> Storage:
     """How to turn an array of `shape` with `affine`. Raises SourceError where the affine is no geometry."""
+    from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
+
     stored = io_orientation(affine) if np.isfinite(affine).all() else np.full((3, 2), np.nan)
     if np.isnan(stored).any() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise SourceError(
@@ -75,6 +76,8 @@ def storage(affine: Affine, shape: tuple[int, int, int], slice_axis: int, name: 
 
 def letters(affine: Affine) -> tuple[str, str, str]:
     """Where columns, rows and slices of an image go: letters of R, L, A, P, S, I."""
+    from nibabel.orientations import aff2axcodes
+
     column, row, depth = aff2axcodes(affine)
     return str(column), str(row), str(depth)
 

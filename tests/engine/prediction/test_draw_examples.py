@@ -13,7 +13,8 @@ from i2m2_med.engine.prediction.build import build_model
 from i2m2_med.engine.prediction.examples import draw_examples
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.examples import read_examples
-from i2m2_med.samples.cohort import Cohort, open_cohort, prepare
+from i2m2_med.samples.cohort import Cohort, open_cohort
+from i2m2_med.samples.preparing import prepare
 from i2m2_med.simulate.knee.write import simulate as simulate_knee
 from i2m2_med.simulate.mimic3.write import simulate as simulate_mimic3
 from i2m2_med.simulate.nlvr.write import simulate as simulate_nlvr

@@ -5,7 +5,7 @@ import torch
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.engine.prediction.build import build_model, training_of
-from i2m2_med.samples.cohort import open_source
+from i2m2_med.samples.preparing import open_source
 
 TASKS = ["knee_controls", "mimic3_controls", "mimic3_controls source.task=mortality", "avmnist_controls"]
 
