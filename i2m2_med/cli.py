@@ -27,6 +27,7 @@ VERBS = {
     "doctor": "Report on this machine: packages, devices, disk, tracking store.",
     "init": "Write a commented config for your own table of studies.",
     "check": "Check a config without training: fast rungs first.",
+    "plan": "What training will take on this machine: memory, time, disk; and what would take less.",
     "prepare": "Raw data → manifest, records and typed tables; resumable.",
     "tune": "Search settings by validation, the same number of trials for every paradigm.",
     "train": "Train one paradigm, one or more seeds.",

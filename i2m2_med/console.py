@@ -69,6 +69,31 @@ def terminal_width() -> int:
     return 160
 
 
+def memory_size(n_bytes: float) -> str:
+    """Return bytes as a person reads them.
+
+    >>> memory_size(1536), memory_size(3 * 2**30)
+    ('1.5 KiB', '3.0 GiB')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if abs(n_bytes) < 1024:
+            return f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:,.1f} GiB"
+
+
+def clock_time(seconds: float) -> str:
+    """Return seconds as a person reads them.
+
+    >>> clock_time(0.0123), clock_time(75), clock_time(7300)
+    ('12 ms', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
 class Progress:
     """Receives the progress of long work: `for volume in progress.track(volumes, "reading headers")`. This one is silent."""
 

@@ -1,8 +1,9 @@
-"""A limit on the memory that this process may take from here on, as the operating system holds it to (Linux only)."""
+"""Memory: what this machine or its container gives, what this process took, and a limit on what it may take from here on (Linux only)."""
 
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def limit_memory(more: int) -> int | None:
@@ -30,3 +31,34 @@ def memory_within(more: int) -> Generator[None]:
             import resource
 
             resource.setrlimit(resource.RLIMIT_DATA, (before, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def machine_memory(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Return the bytes of memory that the machine has, or those that a control group allows this process where they are fewer.
+
+    Version 2 has `memory.max`, version 1 `memory.limit_in_bytes`; a limit of a group above counts too.
+    """
+    import psutil
+
+    limits = [psutil.virtual_memory().total]
+    lines = own.read_text().splitlines() if own.is_file() else []
+    for _, controllers, group in (line.split(":", 2) for line in lines):
+        home, name = (cgroups / "memory", "memory.limit_in_bytes") if controllers else (cgroups, "memory.max")
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        place = home / group.lstrip("/")
+        for folder in (place, *(above for above in place.parents if above.is_relative_to(home))):
+            said = (folder / name).read_text().strip() if (folder / name).is_file() else ""
+            limits += [int(said)] if said.isdigit() else []
+    return min(limits)
+
+
+def peak_memory() -> int:
+    """Return the most bytes that this process held at once so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # `ru_maxrss` begins with what the process that started this one held
+        held = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(held.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -51,7 +51,7 @@ def check_networks(run: RunConfig) -> int:
     from i2m2_med.engine.prediction.build import build_model
     from i2m2_med.engine.training.devices import check_execution
     from i2m2_med.engine.training.loss import check_loss
-    from i2m2_med.engine.training.paradigm import settings_of_stages
+    from i2m2_med.engine.training.stages import settings_of_stages
     from i2m2_med.samples.cohort import compose
     from i2m2_med.samples.preparing import open_source
 

@@ -35,6 +35,12 @@ def test_the_first_rungs_of_check_import_nothing_heavy(tmp_path: Path):
     assert loaded_by(f"from i2m2_med.cli import main; assert main(['check', {str(bad)!r}]) == 1") == set()
 
 
+@pytest.mark.parametrize("config", ["knee_demo", "mimic3_demo", "table_demo", "nlvr_demo", "vqa_vs_demo"])
+def test_a_folder_that_is_not_there_is_told_before_anything_heavy_is_imported(config):
+    told = f"from i2m2_med.cli import main; assert main(['check', {config!r}, '-s', 'source.root=nowhere']) == 1"
+    assert loaded_by(told) == set()
+
+
 def test_every_verb_is_there():
     for verb in cli.VERBS:
         module = Path(__file__).parents[1] / "pipelines" / f"{verb.replace('-', '_')}.py"

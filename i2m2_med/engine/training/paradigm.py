@@ -24,13 +24,11 @@ from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.modulation import check_experts
 from i2m2_med.engine.training.processes import leads
 from i2m2_med.engine.training.selection import HIGHER
+from i2m2_med.engine.training.stages import ALONE, settings_alone, settings_of_stages
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import digest, sole_user
 from i2m2_med.model import I2M2
 from i2m2_med.samples.cohort import Cohort
-
-ALONE = {"_target_": "i2m2_med.combiners.ProductOfExperts"}
-"""The combiner of one expert, which leaves it as it is. It is the default, so that a unimodal paradigm's stage serves a warm start too."""
 
 CHECKS = {"stacked": check_combiner, "ogm-ge": check_experts}
 """By mode, what it asks of a model."""
@@ -155,19 +153,6 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     stages.train(model, training, paradigm.combiner or run.combiner)
     model.requires_grad_(True)
     return model
-
-
-def settings_alone(run: RunConfig, training: Training, expert: str) -> Training:
-    """Return the settings of the stage in which an expert is trained by itself."""
-    own = {**training.separate, **run.experts[expert].training, "mode": "joint", "warm_start": None}
-    return Training.model_validate({**training.model_dump(), **own})
-
-
-def settings_of_stages(run: RunConfig, paradigm: str) -> list[Training]:
-    """Return the settings of every stage that trains a paradigm."""
-    training = training_of(run, run.paradigms[paradigm])
-    experts = run.paradigms[paradigm].experts if training.alone_first else run.paradigms[paradigm].frozen
-    return [training, *(settings_alone(run, training, expert) for expert in experts)]
 
 
 def best_score(history: list[dict[str, float]], select: str) -> float:

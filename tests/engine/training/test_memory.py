@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.engine.prediction.seed import seed_everything
 from i2m2_med.engine.training.loss import MaskedNLL, Objective
+from i2m2_med.engine.training.rehearsal import kept
 from i2m2_med.engine.training.step import Asking, ask
 from i2m2_med.model import I2M2
 
@@ -93,6 +94,16 @@ def peak(model: I2M2, how: Asking) -> int:
         held += event.nbytes()  # type: ignore[attr-defined]
         most = max(most, held)
     return most
+
+
+def test_what_a_plan_says_a_step_keeps_is_what_it_keeps() -> None:
+    batch = sharded.samples(4, 0).__getitems__(range(4))
+    batch.inputs["a"] = torch.randn(4, 1, 96, 96)  # type: ignore[index]
+    one, six = kept(large(1), batch), kept(large(6), batch)
+    assert six == pytest.approx(6 * one, rel=0.05)
+    assert six == pytest.approx(
+        peak(large(6), WHOLE), rel=0.25
+    )  # which counts what the backward pass takes for itself too
 
 
 def test_memory_is_flat_from_one_expert_to_six() -> None:

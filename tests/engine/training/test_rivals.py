@@ -4,7 +4,7 @@ import pytest
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.config.yaml_source import shipped
-from i2m2_med.engine.training.paradigm import settings_of_stages
+from i2m2_med.engine.training.stages import settings_of_stages
 
 RIVALS = sorted(name for name in shipped() if name.startswith("rivals_"))
 BUDGET = ("epochs", "learning_rates", "patience", "batch", "optimizer", "scheduler", "select", "modality_dropout")

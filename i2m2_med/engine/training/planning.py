@@ -1,0 +1,193 @@
+"""A plan: what `train` and `compare` of a prepared config take on this machine, from a rehearsal of its stages and of one run."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from i2m2_med.config.run import RunConfig
+from i2m2_med.config.yaml_source import Values
+from i2m2_med.engine.prediction.build import build_model
+from i2m2_med.engine.prediction.cost import expert_flops
+from i2m2_med.engine.tracking.store import sqlite_file, store_uri
+from i2m2_med.engine.training.estimate import Beside, Counts, Estimate, Reading, Spent, StageCost, Work, estimate, held
+from i2m2_med.engine.training.experiment import Experiment, Trained
+from i2m2_med.engine.training.rehearsal import (
+    Clock,
+    activations,
+    counted,
+    measure_reading,
+    measure_stage,
+    open_rehearsal,
+    pretended,
+    rehearse,
+    some,
+    spent_on,
+    stage_set,
+)
+from i2m2_med.engine.training.stages import ALONE, PlannedStage, planned_stages, settings_alone
+from i2m2_med.memory_limit import peak_memory
+from i2m2_med.predictions import Judge
+from i2m2_med.samples.cohort import Cohort
+from i2m2_med.workspace import workspace
+
+Compare = Callable[[Experiment, Sequence[Trained]], object]
+"""Writes and records the comparison of what was trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertCost:
+    """An expert by itself."""
+
+    reads: tuple[str, ...]
+    parameters: int
+    flops: int | None
+    """Of a forward pass on one sample; None where no sample holds what every expert reads."""
+    activations: int
+    """Bytes that a batch of it keeps for the backward pass."""
+    batch: int
+    alone: StageCost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What was found."""
+
+    counts: Counts
+    works: dict[str, Work]
+    """By command, what it trains."""
+    experts: dict[str, ExpertCost]
+    costs: dict[str, StageCost]
+    """By key of the stage."""
+    steps: dict[str, Spent]
+    """By setting, a step of the stage that keeps most: as configured (""), and with what needs less memory."""
+    reading: Reading
+    beside: Beside
+    memory: int
+    """Bytes of the process at its largest."""
+
+    def of(self, command: str) -> Estimate:
+        """What a command takes."""
+        return estimate(self.works[command], self.costs, self.counts, self.reading, self.beside)
+
+    @property
+    def activations(self) -> dict[str, int]:
+        """By expert."""
+        return {name: one.activations for name, one in self.experts.items()}
+
+
+def make_plan(run: RunConfig, values: Values, cohort: Cohort, judge: Judge, compare: Compare) -> Plan:
+    """Rehearse `run` on its prepared data (of a cross-validation: `cohort` is the first fold's)."""
+    started = Spent(time.time() - psutil.Process().create_time(), time.process_time())
+    database = sqlite_file(store_uri(workspace(), run.tracking.uri))
+    there = database is None or database.exists()
+    single = run.of_fold(0) if run.split.cross_validated else run
+    counts, works = counted(cohort), works_of(run, cohort)
+    reading = measure_reading(cohort, run.training.batch)
+    alone = {name: PlannedStage((name,), settings_alone(run, run.training, name), ALONE) for name in run.experts}
+    with stage_set() as place:
+        measured = {stage.key: stage for stage in [*works["compare"].distinct, *alone.values()]}
+        costs = {
+            key: measure_stage(single, cohort, stage, 0, place).read_beside(
+                reading.again.times(stage.settings.batch), stage.settings.workers
+            )
+            for key, stage in measured.items()
+        }
+        kept = activations(single, cohort, run.training.batch)
+        steps = measure_ways(single, cohort, works["compare"].distinct, kept, costs, place)
+        beside = measure_beside(single, values, cohort, judge, compare, counts, started, place, store_there=there)
+    filled = reading.kept * sum(counts) * works["compare"].folds
+    flops = expert_flops(
+        build_model(run, tuple(run.experts), cohort.labels, 0),
+        some(cohort.samples("train"), 2 * run.training.batch),
+        "cpu",
+    )
+    experts = {
+        name: ExpertCost(
+            reads=run.experts[name].reads,
+            parameters=costs[stage.key].parameters,
+            flops=flops.get(name),
+            activations=kept[name],
+            batch=stage.settings.batch,
+            alone=costs[stage.key],
+        )
+        for name, stage in alone.items()
+    }
+    return Plan(
+        counts=counts,
+        works=works,
+        experts=experts,
+        costs=costs,
+        steps=steps,
+        reading=reading,
+        beside=beside,
+        memory=peak_memory() + int(filled),
+    )
+
+
+def works_of(run: RunConfig, cohort: Cohort) -> dict[str, Work]:
+    """Return what `train` and `compare` train."""
+    stages: dict[str, list[PlannedStage]] = {}
+    for name, paradigm in run.paradigms.items():
+        model = build_model(run, paradigm.experts, cohort.labels, 0, paradigm.combiner)
+        learns = any(one.requires_grad for one in model.combiner.parameters())
+        stages[name] = planned_stages(run, name, learns)
+    folds, seeds = run.split.folds or 1, len(run.seeds)
+    return {
+        "train": Work(stages={run.paradigm: stages[run.paradigm]}, seeds=seeds, folds=folds),
+        "compare": Work(stages=stages, seeds=seeds, folds=folds),
+    }
+
+
+def measure_ways(
+    run: RunConfig,
+    cohort: Cohort,
+    stages: Sequence[PlannedStage],
+    kept: dict[str, int],
+    costs: dict[str, StageCost],
+    place: Path,
+) -> dict[str, Spent]:
+    """Return a step of the stage that keeps most, as configured and in the ways of training that need less memory."""
+    most = max(stages, key=lambda stage: held({name: kept[name] for name in stage.experts}, stage.settings))
+    steps = {"": costs[most.key].step}
+    ways = {"memory": "one_expert", "accumulate": 2}
+    for name, value in ways.items():
+        if (
+            getattr(most.settings, name) == value
+            or (name == "memory" and len(most.experts) < 2)
+            or most.settings.batch < 2
+        ):
+            continue
+        settings = most.settings.model_copy(update={name: value})
+        other = PlannedStage(most.experts, settings, most.combiner, most.frozen, most.after)
+        steps[f"{name}={value}"] = measure_stage(run, cohort, other, 0, place / name).step
+    return steps
+
+
+def measure_beside(
+    run: RunConfig,
+    values: Values,
+    cohort: Cohort,
+    judge: Judge,
+    compare: Compare,
+    counts: Counts,
+    started: Spent,
+    place: Path,
+    *,
+    store_there: bool,
+) -> Beside:
+    """Return what a command takes beside training. started: from its start until its data were open."""
+    clock = Clock()
+    experiment = open_rehearsal(run, values, cohort, judge, place)
+    store = clock.lap()
+    made, first, each, left = rehearse(experiment, run.paradigm, counts)
+    others = pretended(made, run)
+    compared = spent_on(lambda: compare(experiment, others)) if len(others) > 1 else Spent()
+    return Beside(
+        start=started + first + (Spent() if store_there else store),
+        run=each,
+        comparison=compared.times(1 / len(others)),
+        run_bytes=left,
+    )

@@ -1,0 +1,127 @@
+"""Start-up: what a command needs before its first answer, or before its first step, beside a bare script that does the same.
+
+CPU seconds of the processes and those that they start: other work on the machine lengthens these less than it does the clock.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from i2m2_med.pipelines.prepare import main as prepare
+
+from i2m2_med.simulate.mimic3.write import simulate
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+ROUNDS = 2
+SPENT = """
+import os, resource, sys
+def spent():
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print("CPU", sum(one.ru_utime + one.ru_stime for one in used), flush=True)
+"""
+FIRST_STEP = f"""{SPENT}
+from torch.optim.optimizer import register_optimizer_step_post_hook
+def first_step(*_):
+    spent()
+    os._exit(0)
+register_optimizer_step_post_hook(first_step)
+"""
+OURS = """
+from i2m2_med.cli import main
+main(sys.argv[1:])
+"""
+BARE = """
+from pathlib import Path
+import mlflow, numpy as np, pandas as pd, torch
+import monai
+from monai.engines.trainer import SupervisedTrainer
+from torch.utils.data import DataLoader
+prepared, work = Path(sys.argv[1]), Path(sys.argv[2])
+records = pd.read_parquet(prepared / "records.parquet")
+label = next(name for name in records if name.startswith("label_"))
+target = torch.tensor(records[label].to_numpy())
+static, series = (torch.from_numpy(np.load(prepared / f"{name}.npy")).float().nan_to_num() for name in ("static", "series"))
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.static = torch.nn.Sequential(torch.nn.Linear(static.shape[1], 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
+        self.series = torch.nn.GRU(series.shape[2], 30, batch_first=True)
+        self.head = torch.nn.Linear(30, 2)
+    def forward(self, still, moving):
+        return (self.static(still).log_softmax(-1) + self.head(self.series(moving)[0][:, -1]).log_softmax(-1)).log_softmax(-1)
+mlflow.set_tracking_uri(f"sqlite:///{work}/bare.db")
+mlflow.start_run()
+mlflow.log_params({"epochs": 1, "batch": 40})
+net = Net()
+rows = DataLoader(list(zip(static, series, target.clamp_min(0))), batch_size=40, shuffle=True)
+SupervisedTrainer(
+    device="cpu", max_epochs=1, train_data_loader=rows, network=net, loss_function=torch.nn.NLLLoss(),
+    optimizer=torch.optim.RMSprop(net.parameters(), lr=1e-3), decollate=False,
+    prepare_batch=lambda batch, *_, **__: ((batch[0], batch[1]), batch[2]), inferer=lambda given, network: network(*given),
+).run()
+"""
+
+
+def cpu_seconds(code: str, work: Path, *arguments: str) -> float:
+    """The least of several rounds, each in a fresh process."""
+    said = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code, *arguments],
+            cwd=work,
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for _ in range(ROUNDS)
+    ]
+    return min(float(line.split()[1]) for text in said for line in text.splitlines() if line.startswith("CPU "))
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """Prepared tables of simulated patients, and how their config is named; the store is there already."""
+    from i2m2_med.engine.tracking.store import ensure_store
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("I2M2_WORK", str(tmp_path / "work"))
+    simulate(tmp_path / "tables", patients=150, seed=3)
+    changes = ("source.root=tables",)
+    made = prepare("mimic3_demo", set_=changes)
+    ensure_store(tmp_path / "work", None)
+    ensure_store(tmp_path, f"sqlite:///{tmp_path / 'bare.db'}")
+    return Path(made["manifest"]).parent, ["mimic3_demo", *(word for one in changes for word in ("-s", one))]
+
+
+@pytest.mark.benchmark(group="start-up")
+def test_first_step_beside_a_bare_script(benchmark: Any, prepared: tuple[Path, list[str]], tmp_path: Path) -> None:
+    folder, config = prepared
+
+    def measure() -> tuple[float, float]:
+        return (
+            cpu_seconds(FIRST_STEP + OURS, tmp_path, "train", *config),
+            cpu_seconds(FIRST_STEP + BARE, tmp_path, str(folder), str(tmp_path)),
+        )
+
+    ours, bare = benchmark.pedantic(measure, rounds=1)
+    benchmark.extra_info.update(ours=ours, bare=bare, ratio=ours / bare)
+    print(f"\nfirst step of train, CPU seconds: ours {ours:.1f}, bare script {bare:.1f} ({ours / bare:.2f} ×)")
+
+
+@pytest.mark.benchmark(group="start-up")
+def test_quick_answers_beside_importing_torch_and_monai(benchmark: Any, tmp_path: Path) -> None:
+    """Those of a broken config, of a folder that is not there, of help and lists."""
+    asked = {
+        "help": ["--help"],
+        "runs": ["runs"],
+        "list": ["check", "--list"],
+        "broken settings": ["check", "knee_demo", "-s", "training.epohs=3"],
+        "no such folder": ["check", "knee_demo", "-s", "source.root=nowhere"],
+    }
+    imports = benchmark.pedantic(cpu_seconds, (f"{SPENT}\nimport torch, monai\nspent()", tmp_path), rounds=1)
+    ended = f"{SPENT}\nimport atexit\natexit.register(spent)\n{OURS}"
+    spent = {name: cpu_seconds(ended, tmp_path, *arguments) for name, arguments in asked.items()}
+    benchmark.extra_info.update(imports=imports, **spent)
+    shown = ", ".join(f"{name} {seconds:.2f} ({seconds / imports:.2f} ×)" for name, seconds in spent.items())
+    print(f"\nCPU seconds: importing torch and MONAI {imports:.1f}; {shown}")

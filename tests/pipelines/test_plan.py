@@ -1,0 +1,45 @@
+"""`i2m2 plan`: what is not prepared is counted, what is prepared is rehearsed, and nothing stays of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from i2m2_med.pipelines import plan as verb
+
+from i2m2_med.cli import main
+
+
+def command(verb: str, tables: Path, *more: str) -> list[str]:
+    changes = (f"source.root={tables}", "training.epochs=2", "evaluation.bootstrap=20", "seeds=[0,1]", *more)
+    return [verb, "mimic3_demo", *(word for one in changes for word in ("-s", one)), "--json"]
+
+
+def test_data_that_are_not_prepared_are_counted(tables: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command("plan", tables)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert not found["prepared"]
+    assert 0 < found["bytes"] <= sum(path.stat().st_size for path in tables.iterdir())
+    assert set(found["parameters"]) == {"static", "series", "joint"}
+    assert not (work / "prepared").exists()
+
+
+def test_a_plan_leaves_the_workspace_as_it_was_and_says_what_will_be_there(
+    tables: Path, work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(command("prepare", tables)) == 0
+    capsys.readouterr()
+    before = sorted(path for path in work.rglob("*"))
+    assert main(command("plan", tables)) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert sorted(path for path in work.rglob("*")) == before
+    assert found["fits"]
+    assert found["commands"]["compare"]["seconds"] > found["commands"]["train"]["seconds"] > 0
+    assert found["commands"]["compare"]["trainings"] == 2 * len(
+        {name for one in found["stages"] for name in one["paradigms"]}
+    )
+    assert all(one["step_seconds"] > 0 and one["activations"] > 0 for one in found["experts"])
+    monkeypatch.setattr(verb, "machine_memory", lambda: found["memory"])  # a machine as large as that is 10 % too small
+    assert main(command("plan", tables)) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert not again["fits"]
