@@ -41,14 +41,14 @@ def machine_memory(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/pr
     import psutil
 
     limits = [psutil.virtual_memory().total]
-    lines = own.read_text().splitlines() if own.is_file() else []
+    lines = own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
     for _, controllers, group in (line.split(":", 2) for line in lines):
         home, name = (cgroups / "memory", "memory.limit_in_bytes") if controllers else (cgroups, "memory.max")
         if controllers and "memory" not in controllers.split(","):
             continue
         place = home / group.lstrip("/")
         for folder in (place, *(above for above in place.parents if above.is_relative_to(home))):
-            said = (folder / name).read_text().strip() if (folder / name).is_file() else ""
+            said = (folder / name).read_text(encoding="utf-8").strip() if (folder / name).is_file() else ""
             limits += [int(said)] if said.isdigit() else []
     return min(limits)
 
@@ -57,7 +57,7 @@ def peak_memory() -> int:
     """Return the most bytes that this process held at once so far."""
     status = Path("/proc/self/status")
     if status.is_file():  # `ru_maxrss` begins with what the process that started this one held
-        held = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        held = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return int(held.split()[1]) * 1024
     import resource
 
