@@ -69,7 +69,7 @@ def terminal_width() -> int:
     return 160
 
 
-def memory_size(n_bytes: float) -> str:
+def memory_size(n_bytes: float | int) -> str:
     """Return bytes as a person reads them.
 
     >>> memory_size(1536), memory_size(3 * 2**30)
@@ -82,7 +82,7 @@ def memory_size(n_bytes: float) -> str:
     return f"{n_bytes:,.1f} GiB"
 
 
-def clock_time(seconds: float) -> str:
+def clock_time(seconds: float | int) -> str:
     """Return seconds as a person reads them.
 
     >>> clock_time(0.0123), clock_time(75), clock_time(7300)

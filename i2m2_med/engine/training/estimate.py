@@ -20,7 +20,7 @@ class Spent(NamedTuple):
     def __sub__(self, other: "Spent") -> "Spent":
         return Spent(max(0.0, self.seconds - other.seconds), max(0.0, self.cpu - other.cpu))
 
-    def times(self, factor: float) -> "Spent":
+    def times(self, factor: float | int) -> "Spent":
         """So many times as much."""
         return Spent(self.seconds * factor, self.cpu * factor)
 
@@ -123,7 +123,7 @@ class Estimate:
     once: Spent
     """Starting, and comparing."""
     bytes_read: float
-    disk: float
+    disk: int
 
     @property
     def whole(self) -> Spent:
@@ -161,7 +161,7 @@ def held(activations: Mapping[str, int], training: Training) -> int:
 
 
 def fitting(
-    activations: Mapping[str, int], training: Training, rest: float, limit: float
+    activations: Mapping[str, int], training: Training, rest: int, limit: float | int
 ) -> dict[str, int | str] | None:
     """Return the settings of training that make a step fit, the mildest first; {} where it fits as it is, None where none does.
 
