@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import clock_time, memory_size, say, table
-from i2m2_med.memory_limit import machine_memory
+from i2m2_med.memory_limit import machine_memory, peak_memory
 from i2m2_med.workspace import workspace
 
 from .arguments import Config, Overrides, as_typed
@@ -36,13 +36,22 @@ def main(config: Config, *, set_: Overrides = ()) -> dict[str, Any]:
     folder = prepared_folder(whole, values.name, workspace(), files)
     if not (folder / "manifest.json").exists():
         return plan_preparing(run, source, files, typed)
+    from i2m2_med.engine.training.plan_values import too_large
     from i2m2_med.engine.training.planning import make_plan
+    from i2m2_med.engine.training.rehearsal import activations
     from i2m2_med.report.run_report import run_judge
     from i2m2_med.samples.cohort import open_cohort
 
-    cohort = open_cohort(run.of_fold(0) if run.split.cross_validated else run, folder)
+    single = run.of_fold(0) if run.split.cross_validated else run
+    cohort = open_cohort(single, folder)
+    kept = activations(single, cohort, run.training.batch)
+    refused = too_large(run, kept, peak_memory(), machine_memory())
+    if refused:
+        show_memory(refused)
+        say("nothing was rehearsed: plan again with settings that fit")
+        return {"prepared": True, "activations": kept, **refused}
     say("rehearsing a few steps of each stage, and two runs …")
-    result = show(run, make_plan(run, values, cohort, run_judge(run), compare))
+    result = show(run, make_plan(run, values, cohort, run_judge(run), compare, kept))
     say(f"next: i2m2 train {typed}, or i2m2 compare {typed} for every paradigm")
     return result
 
@@ -135,8 +144,8 @@ def cell(name: str, value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def show_fit(fits: dict[str, Any]) -> None:
-    """Whether memory and disk are enough, and what would make them so."""
+def show_memory(fits: dict[str, Any]) -> None:
+    """Whether memory is enough, and which settings would make it so."""
     memory, changes = f"{memory_size(fits['memory'])} of {memory_size(fits['limit'])} of memory", fits["makes_it_fit"]
     if changes == {}:
         say(f"fits: {memory}")
@@ -147,6 +156,11 @@ def show_fit(fits: dict[str, Any]) -> None:
         say(
             f"does not fit: {memory}, and neither training.memory nor training.accumulate helps: give it smaller samples"
         )
+
+
+def show_fit(fits: dict[str, Any]) -> None:
+    """Whether memory and disk are enough."""
+    show_memory(fits)
     if not fits["disk_is_enough"]:
         say(
             f"does not fit: only {memory_size(fits['free_disk'])} of disk are free at {workspace()}; name another place with I2M2_WORK"

@@ -73,7 +73,8 @@ def setting_values(run: RunConfig, plan: Plan, cores: int) -> Values:
         if way:
             name, _, value = way.partition("=")
             changed = run.training.model_copy(update={name: int(value) if value.isdigit() else value})
-            memory, times = rest + held(plan.activations, changed), step.cpu / as_it_is.cpu if as_it_is.cpu else None
+            memory = None if name == "precision" else rest + held(plan.activations, changed)
+            times = step.cpu / as_it_is.cpu if as_it_is.cpu else None
             found.append(
                 {"setting": f"training.{way}", "memory": memory, "time": times, "remark": "of a step, measured"}
             )
@@ -88,11 +89,15 @@ def setting_values(run: RunConfig, plan: Plan, cores: int) -> Values:
             "time": jobs,
             "remark": f"at best, on {cores} cores",
         },
-        *(
-            {"setting": setting, "memory": None, "time": None, "remark": "for a GPU; not measured here"}
-            for setting in ("train --gpus N", "training.precision=bf16")
-        ),
+        {"setting": "train --gpus N", "memory": None, "time": None, "remark": "for GPUs; not measured here"},
     ]
+
+
+def too_large(run: RunConfig, kept: dict[str, int], rest: int, limit: int) -> dict[str, Any] | None:
+    """Return what is wrong where a step would not even fit beside the `rest` of the process, as it was before any; None where it fits."""
+    changes = fitting(kept, run.training, rest, MARGIN * limit)
+    memory = rest + held(kept, run.training)
+    return None if changes == {} else {"fits": False, "memory": memory, "limit": limit, "makes_it_fit": changes}
 
 
 def fit_values(run: RunConfig, plan: Plan, limit: int, free: int) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from i2m2_med.engine.training.estimate import Beside, Counts, Estimate, Reading,
 from i2m2_med.engine.training.experiment import Experiment, Trained
 from i2m2_med.engine.training.rehearsal import (
     Clock,
-    activations,
     counted,
     measure_reading,
     measure_stage,
@@ -62,7 +61,7 @@ class Plan:
     costs: dict[str, StageCost]
     """By key of the stage."""
     steps: dict[str, Spent]
-    """By setting, a step of the stage that keeps most: as configured (""), and with what needs less memory."""
+    """By setting, a step of the stage that keeps most: as configured (""), with what needs less memory, and in `bf16`."""
     reading: Reading
     beside: Beside
     memory: int
@@ -78,8 +77,10 @@ class Plan:
         return {name: one.activations for name, one in self.experts.items()}
 
 
-def make_plan(run: RunConfig, values: Values, cohort: Cohort, judge: Judge, compare: Compare) -> Plan:
-    """Rehearse `run` on its prepared data (of a cross-validation: `cohort` is the first fold's)."""
+def make_plan(
+    run: RunConfig, values: Values, cohort: Cohort, judge: Judge, compare: Compare, kept: dict[str, int]
+) -> Plan:
+    """Rehearse `run` on its prepared data (of a cross-validation: `cohort` is the first fold's). kept: `activations` of it."""
     started = Spent(time.time() - psutil.Process().create_time(), time.process_time())
     database = sqlite_file(store_uri(workspace(), run.tracking.uri))
     there = database is None or database.exists()
@@ -95,16 +96,35 @@ def make_plan(run: RunConfig, values: Values, cohort: Cohort, judge: Judge, comp
             )
             for key, stage in measured.items()
         }
-        kept = activations(single, cohort, run.training.batch)
         steps = measure_ways(single, cohort, works["compare"].distinct, kept, costs, place)
         beside = measure_beside(single, values, cohort, judge, compare, counts, started, place, store_there=there)
     filled = reading.kept * sum(counts) * works["compare"].folds
+    return Plan(
+        counts=counts,
+        works=works,
+        experts=expert_costs(run, cohort, alone, costs, kept),
+        costs=costs,
+        steps=steps,
+        reading=reading,
+        beside=beside,
+        memory=peak_memory() + int(filled),
+    )
+
+
+def expert_costs(
+    run: RunConfig,
+    cohort: Cohort,
+    alone: dict[str, PlannedStage],
+    costs: dict[str, StageCost],
+    kept: dict[str, int],
+) -> dict[str, ExpertCost]:
+    """Return each expert by itself. alone: the stage that trains only it."""
     flops = expert_flops(
         build_model(run, tuple(run.experts), cohort.labels, 0),
         some(cohort.samples("train"), 2 * run.training.batch),
         "cpu",
     )
-    experts = {
+    return {
         name: ExpertCost(
             reads=run.experts[name].reads,
             parameters=costs[stage.key].parameters,
@@ -115,16 +135,6 @@ def make_plan(run: RunConfig, values: Values, cohort: Cohort, judge: Judge, comp
         )
         for name, stage in alone.items()
     }
-    return Plan(
-        counts=counts,
-        works=works,
-        experts=experts,
-        costs=costs,
-        steps=steps,
-        reading=reading,
-        beside=beside,
-        memory=peak_memory() + int(filled),
-    )
 
 
 def works_of(run: RunConfig, cohort: Cohort) -> dict[str, Work]:
@@ -149,16 +159,13 @@ def measure_ways(
     costs: dict[str, StageCost],
     place: Path,
 ) -> dict[str, Spent]:
-    """Return a step of the stage that keeps most, as configured and in the ways of training that need less memory."""
+    """Return a step of the stage that keeps most, as configured, in the ways of training that need less memory, and in `bf16`."""
     most = max(stages, key=lambda stage: held({name: kept[name] for name in stage.experts}, stage.settings))
     steps = {"": costs[most.key].step}
-    ways = {"memory": "one_expert", "accumulate": 2}
+    ways = {"memory": "one_expert", "accumulate": 2, "precision": "bf16"}
+    senseless = {"memory": len(most.experts) < 2, "accumulate": most.settings.batch < 2, "precision": False}
     for name, value in ways.items():
-        if (
-            getattr(most.settings, name) == value
-            or (name == "memory" and len(most.experts) < 2)
-            or most.settings.batch < 2
-        ):
+        if senseless[name] or getattr(most.settings, name) == value:
             continue
         settings = most.settings.model_copy(update={name: value})
         other = PlannedStage(most.experts, settings, most.combiner, most.frozen, most.after)

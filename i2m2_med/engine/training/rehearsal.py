@@ -38,6 +38,8 @@ SECONDS = 2.0
 """Of an epoch of a rehearsed stage, where there are samples enough."""
 MOST_VALID, MOST_JUDGED = 1_000, 4_000
 """Samples of a split that are validated, and that are predicted and judged, at most."""
+FEW = 8
+"""Samples on which activations are counted: what they keep grows with their number, and a whole batch may not fit."""
 
 
 class Clock:
@@ -166,10 +168,12 @@ def spent_on(work: Callable[[], object]) -> Spent:
 
 def activations(run: RunConfig, cohort: Cohort, batch: int) -> dict[str, int]:
     """Return by expert the bytes that its forward pass on a whole batch keeps for the backward pass."""
-    one = some(cohort.samples("train"), batch)
+    train = cohort.samples("train")
+    whole = min(batch, len(train))
+    one = some(train, min(whole, FEW))
     samples = one.__getitems__(range(len(one)))
     models = {name: build_model(run, [name], cohort.labels, 0) for name in run.experts}
-    return {name: round(kept(model, samples) * batch / len(one)) for name, model in models.items()}
+    return {name: round(kept(model, samples) * whole / len(one)) for name, model in models.items()}
 
 
 def kept(model: I2M2, batch: Batch) -> int:
