@@ -73,8 +73,8 @@ def test_other(figures):
 def test_a_run_is_stored_shown_and_compared(tmp_path: Path):
     place = tmp_path / "tests" / "benchmarks"
     place.mkdir(parents=True)
-    (place / "conftest.py").write_text("from tests.benchmarks.conftest import *  # noqa: F403\n")
-    (place / "test_this.py").write_text(BENCH)
+    (place / "conftest.py").write_text("from tests.benchmarks.conftest import *  # noqa: F403\n", encoding="utf-8")
+    (place / "test_this.py").write_text(BENCH, encoding="utf-8")
     stored = tmp_path / "bench.json"
     call = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(place), f"--benchmark-json={stored}"]
     run = subprocess.run([*call, "-c", "/dev/null"], cwd=ROOT, capture_output=True, text=True)
@@ -84,12 +84,12 @@ def test_a_run_is_stored_shown_and_compared(tmp_path: Path):
     assert "| this/two | two beside one | 2.00 CPU s | one: 1.00 | 2.00 (2.00 to 2.00) | ≤ 1.9 missed | 3 |" in page
     assert "Not measured: test_other (Skipped: no data here)." in page
     assert said["versions"]["torch"] in page
-    (tmp_path / "page.md").write_text(f"# Page\n\n{BEGIN}\nold\n{END}\nrest\n")
+    (tmp_path / "page.md").write_text(f"# Page\n\n{BEGIN}\nold\n{END}\nrest\n", encoding="utf-8")
     put_into(tmp_path / "page.md", page)
-    assert (tmp_path / "page.md").read_text() == f"# Page\n\n{BEGIN}\n\n{page}\n{END}\nrest\n"
-    changed = json.loads(stored.read_text())
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == f"# Page\n\n{BEGIN}\n\n{page}\n{END}\nrest\n"
+    changed = json.loads(stored.read_text(encoding="utf-8"))
     changed["figures"][0]["ratio"] = 1.0
-    (tmp_path / "old.json").write_text(json.dumps(changed))
+    (tmp_path / "old.json").write_text(json.dumps(changed), encoding="utf-8")
     compared = [sys.executable, "-m", "tests.benchmarks.tables", str(stored), "--against"]
     worse = subprocess.run([*compared, str(tmp_path / "old.json")], cwd=ROOT, capture_output=True, text=True)
     assert worse.returncode == 1
@@ -99,6 +99,6 @@ def test_a_run_is_stored_shown_and_compared(tmp_path: Path):
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"figures": [{"name": "x"}]}', '{"figures": 3}'])
 def test_a_file_that_is_no_run_is_refused_in_one_line(tmp_path: Path, text: str):
-    (tmp_path / "old.json").write_text(text)
+    (tmp_path / "old.json").write_text(text, encoding="utf-8")
     with pytest.raises(SystemExit, match="is no JSON of `make bench`"):
         read(tmp_path / "old.json")

@@ -32,7 +32,7 @@ def trained(n_processes: int, parallel: str, folder: Path) -> dict[str, float]:
     start = [*launcher, "-m"] if n_processes > 1 else ["-m"]
     call = [sys.executable, "-W", "ignore", *start, "tests.benchmarks.test_processes", str(folder), parallel]
     subprocess.run(call, check=True, capture_output=True)
-    each = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    each = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     assert len(each) == n_processes
     return {"wall": max(one["wall"] for one in each), "cpu": sum(one["cpu"] for one in each)}
 
@@ -47,7 +47,9 @@ def main(folder: Path, parallel: str) -> None:
     torch.set_num_threads(1)
     with joined("cpu"):
         cpu, wall = epoch(model(), folder / "fit", 3, parallel=parallel)
-    (folder / f"{os.environ.get('RANK', '0')}.json").write_text(json.dumps({"cpu": cpu, "wall": wall}))
+    (folder / f"{os.environ.get('RANK', '0')}.json").write_text(
+        json.dumps({"cpu": cpu, "wall": wall}), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,10 @@ def states_of(gru: nn.GRU, series: Series) -> States:
     learns = gru.training and torch.is_grad_enabled() and not series.requires_grad
     if not learns or series.device.type != "cpu":
         return gru(series)[0]
-    return Recurrence.apply(series, gru.weight_ih_l0, gru.weight_hh_l0, gru.bias_ih_l0, gru.bias_hh_l0)
+    with torch.autocast(
+        "cpu", enabled=False
+    ):  # `precision: bf16` casts products; here they go into tensors that are there
+        return Recurrence.apply(series, gru.weight_ih_l0, gru.weight_hh_l0, gru.bias_ih_l0, gru.bias_hh_l0)
 
 
 class Recurrence(torch.autograd.Function):

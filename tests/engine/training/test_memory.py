@@ -61,7 +61,7 @@ def test_parts_give_the_gradients_of_the_whole_batch(parts: int) -> None:
 
 
 def test_training_in_parts_ends_as_training_whole_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharded, "model", lambda: noisy(0.0))
+    monkeypatch.setattr(sharded, "model", lambda _: noisy(0.0))
     changes = {"": {}, "parts": {"accumulate": 4}, "one": {"memory": "one_expert", "accumulate": 2}}
     models = [sharded.trained(tmp_path / name, epochs=1, **settings)[0] for name, settings in changes.items()]
     for other in models[1:]:

@@ -118,15 +118,15 @@ def test_two_jobs_halve_what_can_be_shared_at_best() -> None:
 
 def test_a_container_has_the_memory_that_its_groups_allow(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "own").write_text("0::/a/b\n")
+    (tmp_path / "own").write_text("0::/a/b\n", encoding="utf-8")
     whole = machine_memory(tmp_path, tmp_path / "own")
-    (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
+    (tmp_path / "a" / "b" / "memory.max").write_text("max\n", encoding="utf-8")
     assert machine_memory(tmp_path, tmp_path / "own") == whole
-    (tmp_path / "a" / "memory.max").write_text("1048576\n")
+    (tmp_path / "a" / "memory.max").write_text("1048576\n", encoding="utf-8")
     assert machine_memory(tmp_path, tmp_path / "own") == 1048576
     (tmp_path / "memory" / "c").mkdir(parents=True)
-    (tmp_path / "memory" / "c" / "memory.limit_in_bytes").write_text("4096\n")
-    (tmp_path / "own").write_text("4:cpu,cpuacct:/c\n5:memory:/c\n")
+    (tmp_path / "memory" / "c" / "memory.limit_in_bytes").write_text("4096\n", encoding="utf-8")
+    (tmp_path / "own").write_text("4:cpu,cpuacct:/c\n5:memory:/c\n", encoding="utf-8")
     assert machine_memory(tmp_path, tmp_path / "own") == 4096
 
 

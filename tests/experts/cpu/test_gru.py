@@ -59,3 +59,14 @@ def test_a_frozen_weight_learns_nothing() -> None:
     states_of(gru, torch.randn(2, 5, 3)).sum().backward()
     assert gru.weight_hh_l0.grad is None
     assert gru.weight_ih_l0.grad is not None
+
+
+def test_where_products_are_cast_to_16_bits_states_stay_as_they_are_and_gradients_near() -> None:
+    gru, series = nn.GRU(3, 4, batch_first=True), torch.randn(2, 5, 3)
+    expected = states_of(gru, series)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = states_of(gru, series)
+        gradients = learnt(gru, cast)
+    torch.testing.assert_close(cast, expected)
+    for mine, theirs in zip(gradients, learnt(gru, expected), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max()))
