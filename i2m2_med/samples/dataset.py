@@ -15,7 +15,6 @@ from i2m2_med.samples import normalise
 from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.disk_cache import DiskCache
 from i2m2_med.samples.growth import SizeBound
-from i2m2_med.samples.reseed import reseed
 from i2m2_med.samples.soft import read_soft
 from i2m2_med.sources.source import Labels
 
@@ -179,6 +178,8 @@ class Samples(Dataset[Batch]):
         """Return a sample after augmentation, where there is any."""
         if self.augment is None:
             return sample
+        from i2m2_med.samples.reseed import reseed  # imports MONAI, which scoring does without where it can
+
         reseed(self.augment, (self.epoch * 1_000_003 + row) % 2**31)
         return self.augment(dict(sample))
 

@@ -14,6 +14,7 @@ from i2m2_med.engine.reopening.runs import open_models, with_root
 from i2m2_med.errors import ConfigError
 from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.encoders import check_encoders
 from i2m2_med.samples.preparing import prepare
 from i2m2_med.samples.split import REST
 from i2m2_med.workspace import workspace
@@ -81,11 +82,16 @@ def open_models_for(run: str, uri: str, paradigm: str | None, root: Path | None)
 
 
 def open_data(paradigm_models: FoundModels, progress: Progress) -> OtherData:
-    """Prepare the data that are to be judged, and open them. Raises ConfigError where an ensemble of folds has trained on them."""
+    """Prepare the data that are to be judged, and open them.
+
+    Raises ConfigError where an ensemble of folds has trained on them, ModelError where a frozen encoder is not the one of training.
+    """
     refuse_own_data(paradigm_models, progress)
     cohort = open_cohort(
         paradigm_models.config, prepare(paradigm_models.config, paradigm_models.name, workspace(), progress)
     )
+    for model in paradigm_models.models:
+        check_encoders(cohort.transform, model.encoders, "the model")
     return OtherData(paradigm_models.run_id, paradigm_models.config, paradigm_models.models, cohort)
 
 
