@@ -89,7 +89,7 @@ class Beside:
     comparison: Spent
     """Comparing and recording, for one paradigm with one seed."""
     run_bytes: int
-    """What a run leaves in the workspace beside its stages' checkpoints."""
+    """What a run leaves in the workspace beside its stages' checkpoints and its model's weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +97,8 @@ class Work:
     """What a command trains: stages by paradigm, so often each."""
 
     stages: Mapping[str, Sequence[PlannedStage]]
+    weights: Mapping[str, int]
+    """Bytes that a run of each paradigm leaves of its model: in its folder, and in the store."""
     seeds: int
     folds: int = 1
 
@@ -140,13 +142,16 @@ def estimate(work: Work, costs: Mapping[str, StageCost], counts: Counts, reading
         epochs += stage.epochs * often
     compared = len(work.stages) * work.seeds
     predicted = epochs * (counts.train + counts.valid) + work.runs * (counts.valid + counts.test)
+    models = sum(work.weights.values()) * work.runs // len(work.stages)
     return Estimate(
         training=training,
         reading=(reading.first - reading.again).times(samples * work.folds),
         runs=beside.run.times(work.runs),
         once=beside.start + beside.comparison.times(compared if compared > 1 else 0),
         bytes_read=(reading.bytes_first - reading.bytes_again) * samples * work.folds + reading.bytes_again * predicted,
-        disk=sum(costs[stage.key].checkpoint for stage in work.distinct) * often + beside.run_bytes * work.runs,
+        disk=sum(costs[stage.key].checkpoint for stage in work.distinct) * often
+        + beside.run_bytes * work.runs
+        + models,
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -98,6 +98,7 @@ def make_plan(
         }
         steps = measure_ways(single, cohort, works["compare"].distinct, kept, costs, place)
         beside = measure_beside(single, values, cohort, judge, compare, counts, started, place, store_there=there)
+        beside = replace(beside, run_bytes=max(0, beside.run_bytes - works["train"].weights[run.paradigm]))
     filled = reading.kept * sum(counts) * works["compare"].folds
     return Plan(
         counts=counts,
@@ -140,14 +141,21 @@ def expert_costs(
 def works_of(run: RunConfig, cohort: Cohort) -> dict[str, Work]:
     """Return what `train` and `compare` train."""
     stages: dict[str, list[PlannedStage]] = {}
+    weights: dict[str, int] = {}
     for name, paradigm in run.paradigms.items():
         model = build_model(run, paradigm.experts, cohort.labels, 0, paradigm.combiner)
         learns = any(one.requires_grad for one in model.combiner.parameters())
         stages[name] = planned_stages(run, name, learns)
+        weights[name] = 2 * sum(one.nbytes for one in model.parameters())
     folds, seeds = run.split.folds or 1, len(run.seeds)
     return {
-        "train": Work(stages={run.paradigm: stages[run.paradigm]}, seeds=seeds, folds=folds),
-        "compare": Work(stages=stages, seeds=seeds, folds=folds),
+        "train": Work(
+            stages={run.paradigm: stages[run.paradigm]},
+            weights={run.paradigm: weights[run.paradigm]},
+            seeds=seeds,
+            folds=folds,
+        ),
+        "compare": Work(stages=stages, weights=weights, seeds=seeds, folds=folds),
     }
 
 

@@ -37,7 +37,8 @@ def run_of(*changes: str) -> RunConfig:
 
 def planned(run: RunConfig) -> Estimate:
     stages = {name: planned_stages(run, name) for name in run.paradigms}
-    work = Work(stages=stages, seeds=len(run.seeds), folds=run.split.folds or 1)
+    weights = dict.fromkeys(stages, 500)
+    work = Work(stages=stages, weights=weights, seeds=len(run.seeds), folds=run.split.folds or 1)
     return estimate(work, {stage.key: COST for stage in work.distinct}, COUNTS, READING, BESIDE)
 
 
