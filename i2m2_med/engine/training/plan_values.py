@@ -74,10 +74,9 @@ def setting_values(run: RunConfig, plan: Plan, cores: int) -> Values:
             name, _, value = way.partition("=")
             changed = run.training.model_copy(update={name: int(value) if value.isdigit() else value})
             memory = None if name == "precision" else rest + held(plan.activations, changed)
-            times = step.cpu / as_it_is.cpu if as_it_is.cpu else None
-            found.append(
-                {"setting": f"training.{way}", "memory": memory, "time": times, "remark": "of a step, measured"}
-            )
+            times = step.cpu / as_it_is.cpu if step and as_it_is and as_it_is.cpu else None
+            remark = "of a step, measured" if step else "fails on these data"
+            found.append({"setting": f"training.{way}", "memory": memory, "time": times, "remark": remark})
     sending = f"at best, on {cores} cores; what sending gradients takes is not measured here"
     jobs = side_by_side(plan.of("compare"), min(2, cores))
     return [

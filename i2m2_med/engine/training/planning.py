@@ -27,6 +27,7 @@ from i2m2_med.engine.training.rehearsal import (
     stage_set,
 )
 from i2m2_med.engine.training.stages import ALONE, PlannedStage, planned_stages, settings_alone
+from i2m2_med.errors import UserError
 from i2m2_med.memory_limit import peak_memory
 from i2m2_med.predictions import Judge
 from i2m2_med.samples.cohort import Cohort
@@ -60,8 +61,8 @@ class Plan:
     experts: dict[str, ExpertCost]
     costs: dict[str, StageCost]
     """By key of the stage."""
-    steps: dict[str, Spent]
-    """By setting, a step of the stage that keeps most: as configured (""), with what needs less memory, and in `bf16`."""
+    steps: dict[str, Spent | None]
+    """By setting, a step of the stage that keeps most: as configured (""), with what needs less memory, and in `bf16`; None where that fails."""
     reading: Reading
     beside: Beside
     memory: int
@@ -166,10 +167,10 @@ def measure_ways(
     kept: dict[str, int],
     costs: dict[str, StageCost],
     place: Path,
-) -> dict[str, Spent]:
+) -> dict[str, Spent | None]:
     """Return a step of the stage that keeps most, as configured, in the ways of training that need less memory, and in `bf16`."""
     most = max(stages, key=lambda stage: held({name: kept[name] for name in stage.experts}, stage.settings))
-    steps = {"": costs[most.key].step}
+    steps: dict[str, Spent | None] = {"": costs[most.key].step}
     ways = {"memory": "one_expert", "accumulate": 2, "precision": "bf16"}
     senseless = {"memory": len(most.experts) < 2, "accumulate": most.settings.batch < 2, "precision": False}
     for name, value in ways.items():
@@ -177,7 +178,10 @@ def measure_ways(
             continue
         settings = most.settings.model_copy(update={name: value})
         other = PlannedStage(most.experts, settings, most.combiner, most.frozen, most.after)
-        steps[f"{name}={value}"] = measure_stage(run, cohort, other, 0, place / name).step
+        try:
+            steps[f"{name}={value}"] = measure_stage(run, cohort, other, 0, place / name).step
+        except UserError:  # in 16 bits a training may diverge that does not in 32
+            steps[f"{name}={value}"] = None
     return steps
 
 
