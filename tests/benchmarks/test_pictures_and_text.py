@@ -27,6 +27,7 @@ from i2m2_med.model import I2M2
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
 from i2m2_med.sources.text.answers import SCORES
+from tests.benchmarks.figures import Figures
 
 CLASSES, BATCH, HIDDEN = 3129, 512, 1536
 BATCHES = 4
@@ -104,18 +105,20 @@ def products(batches: int, kind: torch.dtype) -> float:
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_an_epoch_of_heads(benchmark: Any, tmp_path: Path, precision: Any, kind: torch.dtype) -> None:
+def test_an_epoch_of_heads(figures: Figures, tmp_path: Path, precision: Any, kind: torch.dtype) -> None:
     torch.set_num_threads(1)
-    rows, training = BATCHES * BATCH, Training(precision=precision)
-    given, model = samples(tmp_path, rows), i2m2()
-    first = epoch(model, given, training)
+    given, model, training = samples(tmp_path, BATCHES * BATCH), i2m2(), Training(precision=precision)
+    epoch(model, given, training)
     products(1, kind)
-    ours = benchmark.pedantic(lambda: epoch(model, given, training), rounds=1)
-    bare = products(BATCHES, kind)
-    print(
-        f"\nI2M2, 3 heads × 3,129 classes, batch 512, {precision}: first epoch {first:.1f} s, later {ours:.1f} s, bare products {bare:.1f} s, "
-        f"ratio {ours / bare:.2f} (fp32: at most 1.3); {ours / rows * TRAINING / 60:.1f} CPU minutes for {TRAINING:,} questions"
+    found = figures.beside(
+        f"heads_{precision}",
+        f"an epoch of {BATCHES * BATCH:,} questions, 3 heads × {CLASSES:,} answers, {precision}",
+        lambda: epoch(model, given, training),
+        "its bare matrix products",
+        lambda: products(BATCHES, kind),
+        at_most=1.3,
     )
+    print(f"{found.ours / (BATCHES * BATCH) * TRAINING / 60:.1f} CPU minutes for {TRAINING:,} questions")
 
 
 MAKE = """
@@ -176,7 +179,7 @@ PARADIGMS, DRAWS = 1, 1000
 """What `I2M2_WHOLE=1` makes five, of 2,000 draws, as a whole comparison has."""
 
 
-def test_evaluation_of_many_classes(benchmark: Any, tmp_path: Path) -> None:
+def test_evaluation_of_many_classes(figures: Figures, tmp_path: Path) -> None:
     """Paradigms' predictions of the IID test, and their evaluation on it and on nine sets, in a process of its own."""
     paradigms, draws = (5, 2000) if os.environ.get("I2M2_WHOLE") else (PARADIGMS, DRAWS)
 
@@ -187,9 +190,9 @@ def test_evaluation_of_many_classes(benchmark: Any, tmp_path: Path) -> None:
 
     run(MAKE, TESTED, CLASSES)
     size = (tmp_path / "predictions.parquet").stat().st_size / 1e6
-    cpu, wall, peak = map(float, benchmark.pedantic(lambda: run(JUDGE, paradigms, draws), rounds=1).split())
-    print(
-        f"\n{TESTED:,} questions × {CLASSES:,} answers: predictions {size:.0f} MB (at most 200); evaluation of IID and nine sets, "
-        f"{paradigms} paradigms, {draws:,} draws: {cpu / paradigms:.0f} s of CPU each, {wall / paradigms:.0f} s by the clock (at most 120), "
-        f"{peak:.2f} GiB (at most 3.7)"
-    )
+    _, wall, peak = map(float, run(JUDGE, paradigms, draws).split())
+    what = f"{TESTED:,} questions × {CLASSES:,} answers"
+    judged = f"{what}, IID and nine sets, {paradigms} paradigms, {draws:,} draws"
+    figures.add("many_classes_stored", f"{what}: predictions of a paradigm", [size], "200 MB", [200.0], "MB", 1)
+    figures.add("many_classes_time", f"{judged}: each", [wall / paradigms], "two minutes", [120.0], "s", 1)
+    figures.add("many_classes_memory", f"{judged}: peak", [peak], "4 GB", [4e9 / 2**30], "GiB", 1)

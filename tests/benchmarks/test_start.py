@@ -6,12 +6,12 @@ CPU seconds of the processes and those that they start: other work on the machin
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from i2m2_med.pipelines.prepare import main as prepare
 
 from i2m2_med.simulate.mimic3.write import simulate
+from tests.benchmarks.figures import Figures
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROUNDS = 2
@@ -65,18 +65,10 @@ SupervisedTrainer(
 
 
 def cpu_seconds(code: str, work: Path, *arguments: str) -> float:
-    """The least of several rounds, each in a fresh process."""
-    said = [
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code, *arguments],
-            cwd=work,
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout
-        for _ in range(ROUNDS)
-    ]
-    return min(float(line.split()[1]) for text in said for line in text.splitlines() if line.startswith("CPU "))
+    """What a script in a fresh process says that it used."""
+    call = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+    said = subprocess.run(call, cwd=work, capture_output=True, text=True).stdout  # a broken config ends with 1
+    return next(float(line.split()[1]) for line in said.splitlines() if line.startswith("CPU "))
 
 
 @pytest.fixture
@@ -94,34 +86,35 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, lis
     return Path(made["manifest"]).parent, ["mimic3_demo", *(word for one in changes for word in ("-s", one))]
 
 
-@pytest.mark.benchmark(group="start-up")
-def test_first_step_beside_a_bare_script(benchmark: Any, prepared: tuple[Path, list[str]], tmp_path: Path) -> None:
+def test_first_step_beside_a_bare_script(figures: Figures, prepared: tuple[Path, list[str]], tmp_path: Path) -> None:
     folder, config = prepared
+    figures.beside(
+        "first_step",
+        "from the command `train` to its first step",
+        lambda: cpu_seconds(FIRST_STEP + OURS, tmp_path, "train", *config),
+        "a bare script on torch, MONAI and MLflow",
+        lambda: cpu_seconds(FIRST_STEP + BARE, tmp_path, str(folder), str(tmp_path)),
+        repeats=ROUNDS,
+        at_most=1.2,
+    )
 
-    def measure() -> tuple[float, float]:
-        return (
-            cpu_seconds(FIRST_STEP + OURS, tmp_path, "train", *config),
-            cpu_seconds(FIRST_STEP + BARE, tmp_path, str(folder), str(tmp_path)),
-        )
 
-    ours, bare = benchmark.pedantic(measure, rounds=1)
-    benchmark.extra_info.update(ours=ours, bare=bare, ratio=ours / bare)
-    print(f"\nfirst step of train, CPU seconds: ours {ours:.1f}, bare script {bare:.1f} ({ours / bare:.2f} ×)")
-
-
-@pytest.mark.benchmark(group="start-up")
-def test_quick_answers_beside_importing_torch_and_monai(benchmark: Any, tmp_path: Path) -> None:
-    """Those of a broken config, of a folder that is not there, of help and lists."""
-    asked = {
-        "help": ["--help"],
-        "runs": ["runs"],
-        "list": ["check", "--list"],
-        "broken settings": ["check", "knee_demo", "-s", "training.epohs=3"],
-        "no such folder": ["check", "knee_demo", "-s", "source.root=nowhere"],
-    }
-    imports = benchmark.pedantic(cpu_seconds, (f"{SPENT}\nimport torch, monai\nspent()", tmp_path), rounds=1)
-    ended = f"{SPENT}\nimport atexit\natexit.register(spent)\n{OURS}"
-    spent = {name: cpu_seconds(ended, tmp_path, *arguments) for name, arguments in asked.items()}
-    benchmark.extra_info.update(imports=imports, **spent)
-    shown = ", ".join(f"{name} {seconds:.2f} ({seconds / imports:.2f} ×)" for name, seconds in spent.items())
-    print(f"\nCPU seconds: importing torch and MONAI {imports:.1f}; {shown}")
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("help", ["--help"]),
+        ("runs", ["runs"]),
+        ("list", ["check", "--list"]),
+        ("broken_settings", ["check", "knee_demo", "-s", "training.epohs=3"]),
+        ("no_such_folder", ["check", "knee_demo", "-s", "source.root=nowhere"]),
+    ],
+)
+def test_a_quick_answer(figures: Figures, tmp_path: Path, name: str, arguments: list[str]) -> None:
+    figures.beside(
+        name,
+        f"`i2m2 {' '.join(arguments)}`",
+        lambda: cpu_seconds(f"{SPENT}\nimport atexit\natexit.register(spent)\n{OURS}", tmp_path, *arguments),
+        "importing torch and MONAI",
+        lambda: cpu_seconds(f"{SPENT}\nimport torch, monai\nspent()", tmp_path),
+        repeats=ROUNDS,
+    )
