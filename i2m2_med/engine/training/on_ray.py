@@ -3,14 +3,14 @@
 Workspace, data and store lie where every node sees them under the same path or address.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 from i2m2_med.console import Progress
 from i2m2_med.engine.training.units import Assignment, Unit, left_out, waves
-from i2m2_med.errors import UserError, causes, extra_hint
+from i2m2_med.errors import UserError, causes
 from i2m2_med.parts import Part
+from i2m2_med.ray_cluster import ray_cluster
 
 
 def train_on_ray(assignment: Assignment, part: Part, jobs: int, progress: Progress) -> None:
@@ -18,20 +18,10 @@ def train_on_ray(assignment: Assignment, part: Part, jobs: int, progress: Progre
 
     One that fails stops no other: those that fail are named at the end. Raises UserError then, or where Ray is absent.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError(f"--engine ray needs Ray: {extra_hint('ray')}") from error
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
+    with ray_cluster() as ray:
         failed = [
             line for wave in waves(assignment, part) for line in train_wave(ray, assignment, wave, jobs, progress)
         ]
-    finally:
-        if ours:
-            ray.shutdown()
     left_out(failed)
 
 

@@ -5,7 +5,6 @@ model process on one machine has: a study that kills or hangs its reader is refu
 starts again, here or on another node, and is given its block of studies once more; those that it had saved are not scored twice.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -14,8 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from i2m2_med.errors import UserError, extra_hint
+from i2m2_med.errors import UserError
 from i2m2_med.object_store import ObjectPath
+from i2m2_med.ray_cluster import ray_cluster
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.results import ResultStore
@@ -73,16 +73,9 @@ def ray_engine(actors: int, readers: int = 0, timeout: float = 900.0) -> Engine:
     """
 
     def engine(job: Job, store: ResultStore, studies: Sequence[StudyFolder]) -> Iterator[Outcome]:
-        try:
-            import ray
-        except ImportError as error:
-            raise UserError(f"--engine ray needs Ray: {extra_hint('ray')}") from error
         if not studies:
             return
-        ours = not ray.is_initialized()
-        if ours:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        try:
+        with ray_cluster() as ray:
             device = "GPU" if job.device.startswith("cuda") else "CPU"
             there = int(ray.cluster_resources().get(device, 0))
             if there < actors:
@@ -99,9 +92,6 @@ def ray_engine(actors: int, readers: int = 0, timeout: float = 900.0) -> Engine:
             )
             for row in scored.iter_rows():
                 yield Outcome(str(row["name"]), str(row["status"]), str(row["why"]), float(row["seconds"]))
-        finally:
-            if ours:
-                ray.shutdown()
 
     return engine
 
