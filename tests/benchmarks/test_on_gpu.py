@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 import torch
 
@@ -18,10 +16,10 @@ from i2m2_med.config.training import Training
 from i2m2_med.engine.training.fit import fit
 from i2m2_med.experts import PreActResNet18
 from i2m2_med.model import I2M2
-from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.fastmri.transforms import Reconstructd
 from i2m2_med.sources.source import Labels
 from tests.benchmarks.figures import Figures
+from tests.benchmarks.noise import slices
 
 pytestmark = [
     pytest.mark.cuda,
@@ -47,14 +45,6 @@ def model() -> I2M2:
     torch.manual_seed(0)
     networks = {name: PreActResNet18(channels=len(reads)) for name, reads in READS.items()}
     return I2M2(networks, READS, ProductOfExperts(), (4, 2))
-
-
-def slices(count: int) -> Samples:
-    """Noise in the shape of knee slices."""
-    rng = np.random.default_rng(0)
-    arrays = {name: rng.normal(size=(count, 1, SIDE, SIDE)).astype(np.float32) for name in ("magnitude", "phase")}
-    labels = {f"label_{name}": rng.integers(0, 2, count) for name in LABELS.names}
-    return Samples(pl.DataFrame(labels), LABELS, ["magnitude", "phase"], arrays)
 
 
 def bare(precision: str) -> float:
@@ -90,7 +80,7 @@ def ours(folder: Path, settings: dict[str, Any]) -> tuple[float, float]:
     training = Training.model_validate({"epochs": 3, "batch": BATCH, "learning_rate": 1e-4, **settings})
     torch.cuda.reset_peak_memory_stats()
     fit(
-        model(), slices(SLICES), slices(BATCH), training, seed=0, folder=folder, device="cuda",
+        model(), slices(SLICES, SIDE, LABELS), slices(BATCH, SIDE, LABELS), training, seed=0, folder=folder, device="cuda",
         watch=lambda *_: ends.append(time.perf_counter()),
     )  # fmt: skip
     return ends[2] - ends[1], torch.cuda.max_memory_allocated() / 1e9

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 from torch.nn.functional import nll_loss
@@ -17,10 +16,10 @@ from i2m2_med.config.training import Training
 from i2m2_med.engine.training.fit import fit
 from i2m2_med.experts import PreActResNet18
 from i2m2_med.model import I2M2
-from i2m2_med.samples.dataset import Samples
 from i2m2_med.sources.source import Labels
 from tests.benchmarks.costs import cpu_seconds
 from tests.benchmarks.figures import Figures
+from tests.benchmarks.noise import slices
 from tests.engine.training.test_memory import ONE_EXPERT, PARTS, WHOLE, large, peak
 
 LABELS = Labels(("abnormal", "acl"), ("no", "yes"))
@@ -38,14 +37,6 @@ def model(n_experts: int = 3) -> I2M2:
         for name, read in reads.items()
     }
     return I2M2(networks, reads, ProductOfExperts(), (2, 2))
-
-
-def slices(count: int) -> Samples:
-    """Noise in the shape of small knee slices, in memory."""
-    rng = np.random.default_rng(0)
-    arrays = {name: rng.normal(size=(count, 1, SIDE, SIDE)).astype(np.float32) for name in ("magnitude", "phase")}
-    labels = {f"label_{name}": rng.integers(0, 2, count) for name in LABELS.names}
-    return Samples(pl.DataFrame(labels), LABELS, ["magnitude", "phase"], arrays)
 
 
 def clocks() -> np.ndarray:
@@ -76,7 +67,7 @@ def epoch(network: I2M2, folder: Path, n_epochs: int = 2, steps: int = STEPS, **
     """CPU seconds, and seconds, of the last epoch of `fit`: steps, a validation of one batch, and the checkpoint."""
     ends: list[np.ndarray] = []
     training = Training.model_validate({"epochs": n_epochs, "batch": BATCH, "learning_rate": 1e-4, **settings})
-    samples = slices(steps * BATCH)
+    samples = slices(steps * BATCH, SIDE, LABELS)
     fit(
         network, samples, samples.take(np.arange(BATCH)), training, seed=0, folder=folder, device="cpu",
         watch=lambda *_: ends.append(clocks()),

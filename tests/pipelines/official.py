@@ -47,10 +47,15 @@ def vqa_vs(root: Path, questions: int = 200, variants: int = 1) -> Path:
     simulate(root, questions=questions, seed=3)
     if variants > 1:
         for path in (root / "VQA-VS").rglob("*-Ans.json"):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            for one in content:
-                for given in one["answers"]:
-                    given["answer"] += f" {one['image_id'] % variants}"
-                one["multiple_choice_answer"] += f" {one['image_id'] % variants}"
-            path.write_text(json.dumps(content), encoding="utf-8")
+            path.write_text(varied(path, variants), encoding="utf-8")
     return root
+
+
+def varied(answers: Path, variants: int) -> str:
+    """A file of answers in which each becomes as many as `variants`, by the picture."""
+    content = json.loads(answers.read_text(encoding="utf-8"))
+    for one in content:
+        for given in one["answers"]:
+            given["answer"] += f" {one['image_id'] % variants}"
+        one["multiple_choice_answer"] += f" {one['image_id'] % variants}"
+    return json.dumps(content)

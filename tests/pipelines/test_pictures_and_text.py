@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from i2m2_med.cli import main
 from i2m2_med.predictions import read_table
 from i2m2_med.simulate.vqa_vs import simulate
+from tests.pipelines.official import varied
 
 pytestmark = pytest.mark.slow
 
@@ -40,13 +41,8 @@ def test_a_frozen_expert_stays_as_it_was_trained_alone(questions, work, capsys):
 
 def test_many_answers_are_trained_scored_and_are_the_same_again(questions, work, tmp_path, capsys):
     for path in (questions / "VQA-VS").rglob("*-Ans.json"):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for one in content:
-            for given in one["answers"]:
-                given["answer"] += f" {one['image_id'] % 8}"
-            one["multiple_choice_answer"] += f" {one['image_id'] % 8}"
         (copy := tmp_path / path.relative_to(questions)).parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(json.dumps(content), encoding="utf-8")
+        copy.write_text(varied(path, 8), encoding="utf-8")
         (asked := copy.with_name(copy.name.replace("-Ans", "-Ques"))).write_text(
             path.with_name(asked.name).read_text(encoding="utf-8"), encoding="utf-8"
         )
