@@ -115,20 +115,7 @@ def fit(
         share_statistics(model, layout.rows.group)
     settle(model, training, device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rate = training.learning_rates[0]
-    optimizer = build(
-        training.optimizer,
-        "optimizer",
-        "training.optimizer",
-        plugins,
-        fused(training, device, plugins),
-        params=learnt,
-        lr=rate,
-    )
-    block = training.scheduler
-    scheduler = build(block, "scheduler", "training.scheduler", plugins, optimizer=optimizer) if block else None
-    weights = class_weights(train) if training.class_weights else None
-    loss = build_loss(training, len(train.labels.names), weights, plugins)
+    optimizer, scheduler = build_optimizer(learnt, training, device, plugins)
     stage = TrainingStage(
         model=model,
         training=training,
@@ -141,7 +128,7 @@ def fit(
         layout=layout,
         optimizer=optimizer,
         scheduler=scheduler,
-        objective=Objective(loss, training.aux_weight if training.mode == "joint+aux" else 0.0).to(device),
+        objective=build_objective(train, training, plugins).to(device),
     )
     take_up(stage)
     agree("training state", f"{folder.name}, epoch {len(stage.history)}")
@@ -151,6 +138,23 @@ def fit(
     as_the_leader_says(True)  # that the best epoch is written
     model.load_state_dict(load_file(folder / "best.safetensors"))
     return Fitted(stage.history, stage.seconds)
+
+
+def build_optimizer(
+    learnt: list[nn.Parameter], training: Training, device: str, plugins: tuple[str, ...]
+) -> tuple[torch.optim.Optimizer, Any]:
+    """Return the optimizer of a stage, and its scheduler where it has one."""
+    rate, how = training.learning_rates[0], fused(training, device, plugins)
+    optimizer = build(training.optimizer, "optimizer", "training.optimizer", plugins, how, params=learnt, lr=rate)
+    block = training.scheduler
+    return optimizer, build(block, "scheduler", "training.scheduler", plugins, optimizer=optimizer) if block else None
+
+
+def build_objective(train: Samples, training: Training, plugins: tuple[str, ...]) -> Objective:
+    """Return what a stage minimises: its loss, with class weights and the experts' own losses where they are asked for."""
+    weights = class_weights(train) if training.class_weights else None
+    loss = build_loss(training, len(train.labels.names), weights, plugins)
+    return Objective(loss, training.aux_weight if training.mode == "joint+aux" else 0.0)
 
 
 def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter]) -> SupervisedTrainer:

@@ -24,7 +24,7 @@ from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.modulation import check_experts
 from i2m2_med.engine.training.processes import leads
 from i2m2_med.engine.training.selection import HIGHER
-from i2m2_med.engine.training.stages import ALONE, settings_alone, settings_of_stages
+from i2m2_med.engine.training.stages import ALONE, settings_alone, settings_of_stages, trained_alone
 from i2m2_med.errors import ConfigError
 from i2m2_med.files import digest, sole_user
 from i2m2_med.model import I2M2
@@ -131,10 +131,9 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     check_shapes(model, cohort.samples("train"))
     shares = learnt_prior(cohort.samples("train"), training)
     give_shares(model, shares)
-    for expert in paradigm.experts:
-        if training.alone_first or expert in paradigm.frozen:
-            single = stages.alone(expert, training, shares)
-            model.experts[expert].load_state_dict(single.experts[expert].state_dict())
+    for expert in trained_alone(paradigm, training):
+        single = stages.alone(expert, training, shares)
+        model.experts[expert].load_state_dict(single.experts[expert].state_dict())
     if training.warm_start and not training.alone_first:
         if twice := [name for name in paradigm.experts if run.experts[name].weights]:
             raise ConfigError(f"experts.{twice[0]}.weights and training.warm_start both give first weights; keep one")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from i2m2_med.config.experts import Paradigm
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.build import training_of
@@ -45,8 +46,9 @@ def planned_stages(run: RunConfig, paradigm: str, combiner_learns: bool = False)
     """
     chosen = run.paradigms[paradigm]
     training = training_of(run, chosen)
-    first = chosen.experts if training.alone_first else chosen.frozen
-    alone = [PlannedStage((name,), settings_alone(run, training, name), ALONE) for name in first]
+    alone = [
+        PlannedStage((name,), settings_alone(run, training, name), ALONE) for name in trained_alone(chosen, training)
+    ]
     if training.mode == "stacked" or (training.mode == "separate" and not combiner_learns):
         return alone
     frozen = chosen.experts if training.mode == "separate" else chosen.frozen
@@ -59,6 +61,11 @@ def distinct(stages: Sequence[PlannedStage]) -> list[PlannedStage]:
     return list({stage.key: stage for stage in stages}.values())
 
 
+def trained_alone(paradigm: Paradigm, training: Training) -> list[str]:
+    """Return the experts of a paradigm that are trained by themselves before it."""
+    return [name for name in paradigm.experts if training.alone_first or name in paradigm.frozen]
+
+
 def settings_alone(run: RunConfig, training: Training, expert: str) -> Training:
     """Return the settings of the stage in which an expert is trained by itself."""
     own = {**training.separate, **run.experts[expert].training, "mode": "joint", "warm_start": None}
@@ -68,5 +75,5 @@ def settings_alone(run: RunConfig, training: Training, expert: str) -> Training:
 def settings_of_stages(run: RunConfig, paradigm: str) -> list[Training]:
     """Return the settings of every stage that trains a paradigm."""
     training = training_of(run, run.paradigms[paradigm])
-    experts = run.paradigms[paradigm].experts if training.alone_first else run.paradigms[paradigm].frozen
-    return [training, *(settings_alone(run, training, expert) for expert in experts)]
+    alone = trained_alone(run.paradigms[paradigm], training)
+    return [training, *(settings_alone(run, training, expert) for expert in alone)]

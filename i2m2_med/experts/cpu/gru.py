@@ -24,9 +24,8 @@ def states_of(gru: nn.GRU, series: Series) -> States:
     learns = gru.training and torch.is_grad_enabled() and not series.requires_grad
     if not learns or series.device.type != "cpu":
         return gru(series)[0]
-    with torch.autocast(
-        "cpu", enabled=False
-    ):  # `precision: bf16` casts products; here they go into tensors that are there
+    # `precision: bf16` casts products, which go into float32 tensors that are there already
+    with torch.autocast("cpu", enabled=False):
         return Recurrence.apply(series, gru.weight_ih_l0, gru.weight_hh_l0, gru.bias_ih_l0, gru.bias_hh_l0)
 
 
