@@ -1,6 +1,7 @@
 """`i2m2 compare CONFIG`: all paradigms × seeds under one parent run, one table, one figure."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -136,8 +137,7 @@ def compare(experiment: "Experiment", parent: "Tracker", out: Path | None) -> di
 
     run = experiment.run
     made = [train(experiment, one.paradigm, one.seed) for one in trainings(run)]
-    report = write_comparison(experiment, made)
-    experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
+    report = record(experiment, parent, made)
     show(report, run, experiment)
     written = copy(experiment.folder / "report", out) if out else experiment.folder / "report"
     say(f"report in {written / 'report.html'}; parent run {parent.run_id}")
@@ -150,7 +150,14 @@ def compare(experiment: "Experiment", parent: "Tracker", out: Path | None) -> di
     }
 
 
-def write_comparison(experiment: "Experiment", made: "list[Trained]") -> "WrittenReport":
+def record(experiment: "Experiment", parent: "Tracker", made: "Sequence[Trained]") -> "WrittenReport":
+    """Write the comparison's report, and record it in its run."""
+    report = write_comparison(experiment, made)
+    experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
+    return report
+
+
+def write_comparison(experiment: "Experiment", made: "Sequence[Trained]") -> "WrittenReport":
     """The comparison's report: tables, figure, page."""
     from i2m2_med.curves import read_curves
     from i2m2_med.report.comparison_report import Evidence

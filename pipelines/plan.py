@@ -58,11 +58,10 @@ def main(config: Config, *, set_: Overrides = ()) -> dict[str, Any]:
 
 def compare(experiment: "Experiment", made: "Sequence[Trained]") -> None:
     """Write and record a comparison, as `i2m2 compare` does."""
-    from .compare import write_comparison
+    from .compare import record
 
     with experiment.as_parent() as parent:
-        report = write_comparison(experiment, list(made))
-        experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
+        record(experiment, parent, made)
 
 
 def plan_preparing(run: RunConfig, source: "Source", files: Sequence[Path], config: str) -> dict[str, Any]:
