@@ -6,7 +6,7 @@ from i2m2_med.config.reader import load_config
 from i2m2_med.console import TerminalProgress, say, table
 
 from .arguments import Config, Overrides
-from .compare import write_comparison
+from .compare import record
 
 if TYPE_CHECKING:
     from i2m2_med.engine.training.experiment import Experiment, Trained
@@ -73,8 +73,7 @@ def train_seeds(experiment: "Experiment") -> "tuple[str, list[Trained]]":
     paradigm = experiment.run.paradigm
     with experiment.as_parent(paradigm) as parent:
         made = [train(experiment, paradigm, seed) for seed in experiment.run.seeds]
-        report = write_comparison(experiment, made)
-        experiment.record_comparison(parent, made, report.comparison.all_rows, report.verdict)
+        record(experiment, parent, made)
     say(f"mean over seeds in run {parent.run_id}")
     return parent.run_id, made
 
