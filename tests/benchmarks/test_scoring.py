@@ -75,7 +75,12 @@ def test_cheap_expert_slices_per_second_and_core(figures: Figures, tmp_path: Pat
     """File to row with a network that costs next to nothing; fastMRI volumes, as downloaded."""
     volumes(tmp_path / "studies", count=2, slices=15)
     cheap = "{reads: [magnitude], network: {_target_: i2m2_med.experts.PreActResNet18, channels: 1, stem: strided, width: 2, pool: 2}}"
-    overrides = (f"source.root={tmp_path}", f"experts={{magnitude: {cheap}}}", "scoring.batch=10")
+    overrides = (
+        f"source.root={tmp_path}",
+        f"experts={{magnitude: {cheap}}}",
+        "scoring.batch=10",
+        "evaluation.primary=null",
+    )
     model = untrained("knee_demo", tmp_path / "model", overrides)
     reader, predictor = Reader(model), StudyPredictor(job_of(model, Path()))
     torch.set_num_threads(1)
