@@ -6,7 +6,7 @@ what is wrong with a foreign one. In memory it is a pandas DataFrame, since cali
 `python -m i2m2_med.predictions > docs/data_dictionary.md` writes the data dictionary.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -161,6 +161,22 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def read_table(path: Path) -> pd.DataFrame:
     """A table from a Parquet file, as of `read_frame`; pandas holds items as floats where some rows have none."""
     return read_frame(path).to_pandas()
+
+
+class TablesOnDemand(Mapping[tuple[str, int], pd.DataFrame]):
+    """(paradigm, seed) → prediction table, read anew whenever it is asked for: of many classes memory holds one at a time."""
+
+    def __init__(self, readers: Mapping[tuple[str, int], Callable[[], pd.DataFrame]]) -> None:
+        self.readers = dict(readers)
+
+    def __getitem__(self, model: tuple[str, int]) -> pd.DataFrame:
+        return self.readers[model]()
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.readers)
+
+    def __len__(self) -> int:
+        return len(self.readers)
 
 
 def read_frame(path: Path) -> pl.DataFrame:

@@ -160,12 +160,13 @@ def record(experiment: "Experiment", parent: "Tracker", made: "Sequence[Trained]
 def write_comparison(experiment: "Experiment", made: "Sequence[Trained]") -> "WrittenReport":
     """The comparison's report: tables, figure, page."""
     from i2m2_med.curves import read_curves
+    from i2m2_med.predictions import TablesOnDemand
     from i2m2_med.report.comparison_report import Evidence
     from i2m2_med.report.run_report import report_on
     from i2m2_med.report.statistics.refusals import refuse_tables
 
     run = experiment.run
-    tables = {(one.paradigm, one.seed): one.table for one in made}
+    tables = TablesOnDemand({(one.paradigm, one.seed): one.read for one in made})
     marks = {(one.paradigm, one.seed): experiment.cohort.fingerprint for one in made}
     reference = run.reference_among({one.paradigm for one in made})
     refuse_tables(tables, "test", reference)

@@ -99,6 +99,7 @@ def diagnose(opened: "Opened", folder: Path, seed: int, ideal: str) -> "Diagnosi
         examples=folder / "examples",
         paradigm=str(first.paradigm),
         provenance=origin(opened.run_id),
+        classes=opened.cohort.labels.classes,
     )
 
 

@@ -1,5 +1,6 @@
 """The prediction table: one declaration, held by what is built, written and read."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from i2m2_med.errors import SourceError
 from i2m2_med.predictions import (
+    TablesOnDemand,
     build_table,
     check_table,
     column_names,
@@ -117,3 +119,17 @@ def test_a_text_that_some_samples_lack_is_null_there():
     table = build_table({"study": ["x", "y"], "item": [0, 0], "label": ["l", "l"], "class": [0, 0], "group_g": group})
     assert table["group_g"].tolist()[0] == "a"
     assert table["group_g"].isna().tolist() == [False, True]
+
+
+def test_tables_on_demand_hold_none_of_them():
+    read: list[int] = []
+
+    def reader(seed: int) -> pd.DataFrame:
+        read.append(seed)
+        return pd.DataFrame({"seed": [seed]})
+
+    tables = TablesOnDemand({("i2m2", seed): partial(reader, seed) for seed in (0, 1)})
+    assert (len(tables), list(tables), read) == (2, [("i2m2", 0), ("i2m2", 1)], [])
+    assert [int(table["seed"][0]) for table in tables.values()] == [0, 1]
+    assert tables["i2m2", 1]["seed"].tolist() == [1]
+    assert read == [0, 1, 1]

@@ -88,10 +88,11 @@ def facts_of_run(run: RunConfig) -> dict[str, str]:
 
 def calibration_facts(tables: Mapping[Model, pd.DataFrame]) -> dict[str, str]:
     """Return, for the head of page and card, which patterns of modalities calibration had numbers of their own for."""
-    named = [table for table in tables.values() if {"pattern", "calibrated"} <= {*table}]
+    facts = ["pattern", "calibrated"]
+    named = [table[facts] for table in tables.values() if {*facts} <= {*table}]
     if not named:
         return {}
-    share = pd.concat([table[["pattern", "calibrated"]] for table in named]).groupby("pattern")["calibrated"].mean()
+    share = pd.concat(named).groupby("pattern")["calibrated"].mean()
     words = [f"{pattern} {'yes' if mean == 1 else 'no' if mean == 0 else 'in part'}" for pattern, mean in share.items()]
     return {"Calibrated on samples of the same modalities": ", ".join(words)}
 

@@ -1,7 +1,8 @@
 """A run opened again with its data: models of one paradigm over seeds, and what the runs of its comparison predicted."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from i2m2_med.engine.tracking.read import FoundRun, children, download, find_run
 from i2m2_med.engine.tracking.store import Missing
 from i2m2_med.engine.training.experiment import COMPARISON
 from i2m2_med.errors import ConfigError, ModelError
+from i2m2_med.predictions import TablesOnDemand
 from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.dataset import Samples
 from i2m2_med.samples.encoders import check_encoders
@@ -239,28 +241,14 @@ def with_root(config: RunConfig, root: Path) -> RunConfig:
     return config.model_copy(update={"source": config.source.model_copy(update={"root": root})})
 
 
-class StoredTables(Mapping[tuple[str, int], pd.DataFrame]):
-    """(paradigm, seed) → the predictions that a run kept, read anew whenever they are asked for: of many classes one table at a time is
-    what memory holds."""
-
-    def __init__(self, runs: Sequence[FoundRun]) -> None:
-        self.runs = {(one.tags["paradigm"], int(one.tags["seed"])): one for one in runs}
-
-    def __getitem__(self, model: tuple[str, int]) -> pd.DataFrame:
-        return predictions(self.runs[model])
-
-    def __iter__(self) -> Iterator[tuple[str, int]]:
-        return iter(self.runs)
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-
 def tables_of(runs: Sequence[FoundRun]) -> Mapping[tuple[str, int], pd.DataFrame]:
-    """(paradigm, seed) → the predictions that a run kept."""
+    """(paradigm, seed) → the predictions that a run kept; of many classes read when they are asked for."""
+    on_demand = TablesOnDemand(
+        {(one.tags["paradigm"], int(one.tags["seed"])): partial(predictions, one) for one in runs}
+    )
     tables: dict[tuple[str, int], pd.DataFrame] = {}
-    for model, table in StoredTables(runs).items():
+    for model, table in on_demand.items():
         if "log_rest" in table:
-            return StoredTables(runs)
+            return on_demand
         tables[model] = table
     return tables

@@ -40,7 +40,7 @@ def train_folds(experiment: Experiment, paradigm: str, seed: int, tracker: Track
         raise ConfigError(f"split.folds is for labels of at most {MANY} classes, these have {classes}; give one split")
     folds = range(experiment.run.split.folds or 0)
     made = [experiment.of_fold(fold, tracker).train(paradigm, seed) for fold in folds]
-    table = pool([one.table for one in made])
+    table = pool([one.read() for one in made])
     models = [load_model(one.model) for one in made]
     spent = {name: sum(one.cost[name] for one in made) for name in ("epochs", "seconds")}
     cost = made[0].cost | spent  # parameters: of one model

@@ -54,9 +54,19 @@ class Trained:
     paradigm: str
     seed: int
     model: Path
-    table: pd.DataFrame
     rows: Rows
     cost: Cost
+    held: pd.DataFrame | None = None
+    """The predictions; None of many classes, which are read from the disk when they are asked for."""
+
+    def read(self) -> pd.DataFrame:
+        """Return the predictions."""
+        return read_table(self.model.parent / PREDICTIONS) if self.held is None else self.held
+
+
+def held(table: pd.DataFrame) -> pd.DataFrame | None:
+    """What of a table stays in memory: nothing where it is of many classes."""
+    return None if "log_rest" in table else table
 
 
 class Parent(NamedTuple):
@@ -65,6 +75,7 @@ class Parent(NamedTuple):
     run_id: str
 
 
+PREDICTIONS = "predictions.parquet"
 COMPARISON = "comparison"
 """The paradigm of a run that stands for all paradigms."""
 Made = tuple[Predictor, pd.DataFrame, Cost]
@@ -111,16 +122,16 @@ class Experiment:
                 paradigm=paradigm,
                 seed=seed,
                 model=folder / "model",
-                table=read_table(folder / "predictions.parquet"),
                 rows=noted["rows"],
                 cost=noted["cost"],
+                held=held(read_table(folder / PREDICTIONS)),
             )
         with self.tracked(paradigm, seed, noted.get("run")) as tracker:
             write_json(folder / "note.json", {"run": tracker.run_id, "done": False})
             predictor, table, cost = make(tracker)
             if not (folder / "model").exists():
                 save_model(predictor, folder / "model")
-            with replace_file(folder / "predictions.parquet") as beside:
+            with replace_file(folder / PREDICTIONS) as beside:
                 write_table(table, beside)
             if self.reports:
                 draw_examples(predictor, self.run, self.cohort, table, folder / "report" / "examples")
@@ -138,9 +149,9 @@ class Experiment:
             paradigm=paradigm,
             seed=seed,
             model=folder / "model",
-            table=table,
             rows=rows,
             cost=cost,
+            held=held(table),
         )
 
     def fit_and_predict(self, paradigm: str, seed: int, tracker: Tracker) -> Made:
@@ -270,7 +281,7 @@ class Experiment:
         """Write metrics with intervals, predictions, report and model into the run."""
         record_rows(tracker, rows, headline, self.run.first_metric, paradigm, folder)
         tracker.tags(tags)
-        tracker.artifact(folder / "predictions.parquet")
+        tracker.artifact(folder / PREDICTIONS)
         if (folder / EARLY).exists():
             tracker.artifact(folder / EARLY)
         if (folder / "report").exists():

@@ -248,12 +248,12 @@ def bytes_in(folder: Path) -> int:
 
 def pretended(made: Trained, run: RunConfig) -> list[Trained]:
     """Return what a comparison would be made of, were every paradigm and seed to say what was rehearsed, and a little noise."""
-    generator = np.random.default_rng(0)
-    answer = [name for name in ("study", "item", "label") if name in made.table]
+    generator, said = np.random.default_rng(0), made.read()
+    answer = [name for name in ("study", "item", "label") if name in said]
     others: list[Trained] = []
     for paradigm in run.paradigms:
         for seed in run.seeds:
-            table = made.table.assign(p=made.table["p"] * np.exp(generator.normal(0, 0.3, len(made.table))))
+            table = said.assign(p=said["p"] * np.exp(generator.normal(0, 0.3, len(said))))
             table["p"] /= table.groupby(answer, dropna=False, sort=False)["p"].transform("sum")
-            others.append(replace(made, paradigm=paradigm, seed=seed, table=table))
+            others.append(replace(made, paradigm=paradigm, seed=seed, held=table))
     return others

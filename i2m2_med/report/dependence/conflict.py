@@ -1,16 +1,22 @@
 """Samples whose experts contradict one another, and how much they do by label."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from i2m2_med.conflict import jensen_shannon
+from i2m2_med.predictions import NO_CLASS, UNKNOWN
 from i2m2_med.report.statistics.table import Predictions
 
+OTHER = {UNKNOWN: "unknown", NO_CLASS: "none of the classes"}
+"""How targets that are no class are shown."""
 
-def conflict_table(predictions: Predictions, most: int = 20) -> pd.DataFrame:
+
+def conflict_table(predictions: Predictions, classes: Sequence[str] = (), most: int = 20) -> pd.DataFrame:
     """The samples whose experts conflict most: study (pseudonym), item, label, divergence, what each expert gives the likeliest class.
 
-    Two classes: the experts' probability of class 1. Empty for a model of one expert.
+    classes: names for the numbers of classes. Two classes: the experts' probability of class 1. Empty for a model of one expert.
     """
     if len(predictions.experts) < 2:
         return pd.DataFrame(columns=["study", "item", "label", "divergence"])
@@ -29,7 +35,11 @@ def conflict_table(predictions: Predictions, most: int = 20) -> pd.DataFrame:
             label=label, divergence=jensen_shannon(stack), shown_class=cls, **own
         )
         parts.append(part.assign(target=predictions.truth[:, at]))
-    return pd.concat(parts).dropna(subset="divergence").nlargest(most, "divergence").reset_index(drop=True)
+    table = pd.concat(parts).dropna(subset="divergence").nlargest(most, "divergence").reset_index(drop=True)
+    if classes:
+        for column in ("shown_class", "target"):
+            table[column] = [classes[at] if at >= 0 else OTHER[at] for at in table[column]]
+    return table
 
 
 def conflict_summary(predictions: Predictions) -> pd.DataFrame:

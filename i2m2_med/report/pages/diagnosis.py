@@ -46,6 +46,7 @@ def write_diagnosis(
     examples: Path | None = None,
     paradigm: str = "",
     provenance: Mapping[str, str] = MappingProxyType({}),
+    classes: Sequence[str] = (),
     draws: int = 1000,
 ) -> Diagnosis:
     """Diagnose and write diagnosis.html, dependence.png and the tables as CSV into `folder`.
@@ -53,7 +54,7 @@ def write_diagnosis(
     seeds: predictions by condition for each seed of one paradigm. alone: by modality, predictions of a model that was trained
     on it alone, where there is one (for the decomposition). trained: the mode of training, for the reader; ideal: a sentence on
     what an ideal observer gets, where the data are simulated; examples: a folder of samples to look at, of `paradigm`'s first seed;
-    provenance: what is said of the page's origin.
+    provenance: what is said of the page's origin; classes: their names.
     """
     modalities = list(dict.fromkeys(modality for names in reads.values() for modality in names))
     paired = [one[PAIRED] for one in seeds]
@@ -67,7 +68,7 @@ def write_diagnosis(
         "shares": shares,
         "decomposition": decomposition_table(seeds, reads, alone or {}),
         "conflict": conflict_summary(paired[0].of("test")),
-        "conflicts": conflict_table(paired[0].of("test")),
+        "conflicts": conflict_table(paired[0].of("test"), classes),
     }
     verdict_of = verdicts(by_label)
     picture = dependence_figure(tables["dependence"], title, synthetic)

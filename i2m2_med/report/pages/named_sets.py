@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from i2m2_med.report.pages.html import Section, number
-from i2m2_med.report.statistics.bootstrap import Row, by_label, members, replicate_cube, supports_of
+from i2m2_med.report.statistics.bootstrap import Cube, Row, by_label, members, replicate_cube, supports_of
 from i2m2_med.report.statistics.intervals import draw_weights, metric_interval
 from i2m2_med.report.statistics.paired_predictions import PairedPredictions
 from i2m2_med.report.statistics.patterns import FEWEST
+from i2m2_med.report.statistics.support import Support
 
 AUDIT = "shifted test sets"
 """The audit in which a source names such sets: each is the samples that have a value in `group_<name>`."""
@@ -27,29 +28,35 @@ def named_sets_table(
 
     Empty where the data name no sets; a set of fewer than ten patients is left out, of the mean too.
     """
+    named = manifest.get("audits", {}).get(AUDIT, {})
+    if not named:
+        return pd.DataFrame()
     whole = every.of(split)
     whole = whole.take(whole.common)
-    asked = {name: whole.first.samples[f"group_{name}"].notna() for name in manifest.get("audits", {}).get(AUDIT, {})}
-    parts = {WHOLE: whole} | {name: whole.take(inside.to_numpy()) for name, inside in asked.items()}
-    who = {name: pd.Index(part.first.samples["patient"].drop_duplicates()) for name, part in parts.items()}
-    weights = draw_weights(len(who[WHOLE]), replicates, seed)
-    cubes = {  # of many patients the draws are the largest thing there is: the whole split's are not copied
-        name: replicate_cube(part, weights if name == WHOLE else weights[who[WHOLE].get_indexer(who[name])])
-        for name, part in parts.items()
-        if len(who[name]) >= FEWEST
-    }
+    samples, everyone = whole.first.samples, pd.Index(whole.first.samples["patient"].drop_duplicates())
+    inside = {name: samples[f"group_{name}"].notna().to_numpy() for name in named}
+    weights = draw_weights(len(everyone), replicates, seed)
+    cubes: dict[str, Cube] = {}
+    supports: dict[str, dict[tuple[str, str], Support]] = {}
+    for name, rows in {WHOLE: np.ones(len(samples), dtype=bool), **inside}.items():
+        part = whole.take(rows)  # one at a time: together the sets are larger than the split
+        who = pd.Index(part.first.samples["patient"].drop_duplicates())
+        if len(who) < FEWEST:
+            continue
+        drawn = weights if who.equals(everyone) else weights[everyone.get_indexer(who)]
+        cubes[name], supports[name] = replicate_cube(part, drawn), supports_of(part)
     if not cubes.keys() - {WHOLE}:
         return pd.DataFrame()
     cubes[MEAN] = np.mean([cube for name, cube in cubes.items() if name != WHOLE], axis=0)
-    rows: list[Row] = []
+    found: list[Row] = []
     for name, cube in cubes.items():
-        supports = supports_of(parts.get(name, whole))
+        support = supports.get(name, supports[WHOLE])
         for paradigm in whole.paradigms:
             for label, metric, draws, _ in by_label(whole, np.moveaxis(cube[members(whole, paradigm)], 0, -1)):
                 head = {"paradigm": paradigm, "label": label, "metric": metric, "set": name}
                 if metric in SHOWN:
-                    rows.append(head | metric_interval(metric, draws.T, supports[label, metric])._asdict())
-    return pd.DataFrame(rows)
+                    found.append(head | metric_interval(metric, draws.T, support[label, metric])._asdict())
+    return pd.DataFrame(found)
 
 
 def named_sets_section(table: pd.DataFrame, manifest: Mapping[str, Any]) -> list[Section]:

@@ -90,13 +90,13 @@ def test_folds_are_runs_of_one_parent_pooled_and_put_together(arrays: Path) -> N
     with experiment(arrays) as opened:
         made = train(opened, "unimodal_image", 0)
         names = opened.cohort.records["study"].to_list()
-    tested = made.table[made.table["split"] == "test"]
+    tested = made.read()[made.read()["split"] == "test"]
     assert sorted(tested["study"].unique()) == sorted(names)
     assert (tested.groupby("study")["fold"].nunique() == 1).all()
     assert tested.groupby("fold")["study"].nunique().tolist() == [20, 20, 20]
     import polars as pl
 
-    check_table(pl.from_pandas(made.table))
+    check_table(pl.from_pandas(made.read()))
     parent = find_run(opened.uri, made.run_id)
     folds = children(parent)
     assert [(run.tags["fold"], run.tags["folds"], run.status) for run in folds] == [
@@ -134,7 +134,7 @@ def test_what_was_cut_off_between_folds_is_gone_on_with_to_the_same_bytes(
     with experiment(arrays) as again:
         made = train(again, "unimodal_image", 0)
     assert calls == [0, 1, 1, 2]
-    pd.testing.assert_frame_equal(made.table.drop(columns="model"), expected.table.drop(columns="model"))
+    pd.testing.assert_frame_equal(made.read().drop(columns="model"), expected.read().drop(columns="model"))
     assert find_run(again.uri, made.run_id).status == "FINISHED"
 
 

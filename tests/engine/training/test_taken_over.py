@@ -69,7 +69,7 @@ def test_the_same_config_is_taken_over_and_anything_else_is_not(arrays: Path, mo
     assert then.seconds == first.seconds
     assert then.trained.run_id != first.trained.run_id
     assert then.weights == first.weights
-    tables = [one.trained.table.drop(columns="model") for one in (first, then)]
+    tables = [one.trained.read().drop(columns="model") for one in (first, then)]
     assert tables[0].equals(tables[1])
     curves = [epochs_of(find_run(one.uri, one.trained.run_id)) for one in (first, then)]
     assert curves[0] == curves[1]

@@ -42,6 +42,19 @@ def test_the_list_opens_with_the_worst(make_table):
     assert set(conflict_summary(said)["label"]) == {"label0", "label1"}
 
 
+def test_classes_are_shown_by_their_names(make_table):
+    table = make_table(patients=9, labels=1)
+    table["p_a"], table["p_b"] = table["p"], table["p"].to_numpy()[::-1]
+    table.loc[table["study"] == table["study"][0], "target"] = -1
+    said = read_predictions(table)
+    numbers, names = (conflict_table(said, given, most=99) for given in ((), ("absent", "present")))
+    named = {-1: "unknown", 0: "absent", 1: "present"}
+    assert -1 in set(numbers["target"])
+    for column in ("shown_class", "target"):
+        assert names[column].tolist() == [named[at] for at in numbers[column]]
+    assert names.drop(columns=["shown_class", "target"]).equals(numbers.drop(columns=["shown_class", "target"]))
+
+
 def test_one_expert_has_no_conflict(make_table):
     table = make_table(patients=4)
     assert not len(conflict_table(read_predictions(table.assign(p_only=table["p"]))))
