@@ -260,11 +260,20 @@ def check_values(table: pl.DataFrame, name: str) -> None:
         if count:
             raise SourceError(f"{name} is no prediction table: {count} of {len(table)} rows have {what}")
     sample = [column for column in SAMPLE if column in table.columns]
-    if table.select(*sample, "label", "class").is_duplicated().any():
-        raise SourceError(f"{name} has several rows for one study, item, label and class")
     rest = pl.col("log_rest").first().exp() if "log_rest" in table.columns else 0.0
-    sums = table.filter(answered).group_by(*sample, "label").agg(pl.col("p").sum() + rest)["p"]
-    if ((sums - 1).abs() > ROUNDING).any():
+    counted = (
+        table.lazy()
+        .group_by(*sample, "label")
+        .agg(
+            doubled=pl.col("class").n_unique() < pl.len(),
+            answered=answered.any(),
+            total=pl.col("p").filter(answered).sum() + rest,
+        )
+        .collect()
+    )
+    if counted["doubled"].any():
+        raise SourceError(f"{name} has several rows for one study, item, label and class")
+    if ((counted.filter("answered")["total"] - 1).abs() > ROUNDING).any():
         raise SourceError(f"{name}: probabilities of a sample's classes do not add up to one")
 
 
