@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from i2m2_med.samples import normalise
 from i2m2_med.samples.batch import Batch
@@ -248,7 +248,10 @@ def collate(samples: list[Mapping[str, Any]], modalities: Sequence[str]) -> tupl
     for name in modalities:
         there = [name in sample for sample in samples]
         present[name] = torch.tensor(there)
-        example = next((torch.as_tensor(sample[name]) for sample in samples if name in sample), torch.zeros(1))
-        empty = torch.full_like(example, torch.nan) if example.is_floating_point() else torch.zeros_like(example)
-        inputs[name] = torch.stack([torch.as_tensor(s[name]) if name in s else empty for s in samples])
+        rows = [torch.as_tensor(sample[name]) for sample in samples if name in sample]
+        if not all(there):
+            example = rows[0] if rows else torch.zeros(1)
+            empty = torch.full_like(example, torch.nan if example.is_floating_point() else 0)
+            rows = [torch.as_tensor(sample[name]) if name in sample else empty for sample in samples]
+        inputs[name] = default_collate(rows)  # in a worker, straight into the memory that processes share
     return inputs, present

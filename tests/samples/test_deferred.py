@@ -8,7 +8,7 @@ import torch
 
 from i2m2_med.config.reader import load_config
 from i2m2_med.engine.prediction.additive import Donated
-from i2m2_med.engine.prediction.loading import Computed, loader
+from i2m2_med.engine.prediction.loading import loader
 from i2m2_med.engine.prediction.permuted import swapped
 from i2m2_med.engine.training.devices import check_execution
 from i2m2_med.errors import ConfigError, UserError
@@ -40,7 +40,7 @@ def test_workers_leave_what_computes(samples: Samples) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_same_batches(samples: Samples, workers: int) -> None:
     deferred = loader(samples.replaced(deferred=True), 2, workers, seed=3, device="cpu")
-    assert isinstance(deferred, Computed)
+    assert deferred.deferred
     pairs = list(zip(deferred, loader(samples, 2, seed=3), strict=True))
     assert len(pairs) == len(deferred) == 2
     for ours, theirs in pairs:

@@ -21,17 +21,17 @@ REFUSED = "none of the modalities that the experts read is there"
 
 
 def run_model(
-    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, workers: int = 0, shards: Shards = ALONE
+    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, shards: Shards = ALONE
 ) -> Opinions:
     """Return what the model says of every sample, in their order, on the CPU.
 
     Where no expert is present the answer means nothing: `Opinions.present` says so.
     """
-    return joined([answer for _, answer in answers(model, samples, batch, device, workers, shards)])
+    return joined([answer for _, answer in answers(model, samples, batch, device, shards)])
 
 
 def answers(
-    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, workers: int = 0, shards: Shards = ALONE
+    model: I2M2 | FoldEnsemble, samples: Samples, batch: int, device: str, shards: Shards = ALONE
 ) -> Iterator[tuple[slice, Opinions]]:
     """Yield what the model says batch by batch, on the CPU, with the place of each batch in `samples`.
 
@@ -39,7 +39,7 @@ def answers(
     """
     model.to(device).eval()
     start = 0
-    for one in loader(samples, batch, workers, shards=shards, device=device if samples.deferred else "cpu"):
+    for one in loader(samples, batch, shards=shards, device=device if samples.deferred else "cpu"):
         with torch.no_grad():
             answer = model(one.to(device).inputs, one.to(device).present)
         stop = min(start + batch, len(samples))

@@ -23,7 +23,7 @@ def check_execution(run: RunConfig, training: Training) -> None:
     if run.modalities.cache is True and training.workers:
         raise ConfigError(
             "modalities.cache: true keeps samples in the memory of the process that trains, and training.workers read them in "
-            "others, which start empty each epoch: take modalities.cache: disk, or training.workers: 0"
+            "others: take modalities.cache: disk, or training.workers: 0"
         )
     if run.modalities.device == "cuda":
         check_transforms(run, training)

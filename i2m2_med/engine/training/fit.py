@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from i2m2_med.config.targets import build
 from i2m2_med.config.training import Training
-from i2m2_med.engine.prediction.loading import EpochBatches, loader
+from i2m2_med.engine.prediction.loading import Batches, loader
 from i2m2_med.engine.prediction.seed import seed_everything, seed_for
 from i2m2_med.engine.prediction.shards import Shards
 from i2m2_med.engine.training.batch_norm import share_statistics
@@ -133,8 +133,11 @@ def fit(
     take_up(stage)
     agree("training state", f"{folder.name}, epoch {len(stage.history)}")
     if not stage.finished:
-        with within_memory(training):
-            make_trainer(stage, train, learnt).run()
+        with (
+            within_memory(training),
+            loader(train, training.batch, training.workers, seed, layout.rows, device) as batches,
+        ):
+            make_trainer(stage, batches, learnt).run()
     as_the_leader_says(True)  # that the best epoch is written
     model.load_state_dict(load_file(folder / "best.safetensors"))
     return Fitted(stage.history, stage.seconds)
@@ -157,18 +160,15 @@ def build_objective(train: Samples, training: Training, plugins: tuple[str, ...]
     return Objective(loss, training.aux_weight if training.mode == "joint+aux" else 0.0)
 
 
-def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter]) -> SupervisedTrainer:
+def make_trainer(stage: TrainingStage, batches: Batches, learnt: list[nn.Parameter]) -> SupervisedTrainer:
     """Return MONAI's trainer with our epochs: seeds, clipping, validation, checkpoint, early stopping."""
     training, layout = stage.training, stage.layout
     shards = layout.rows
-    batches = loader(train, training.batch, training.workers, stage.seed, shards, stage.device)
-    sampler = batches.batch_sampler
-    assert isinstance(sampler, EpochBatches)
     forget = training.memory == "one_expert" or training.accumulate > 1
     how = Asking(shards, training.accumulate, forget, layout.own, layout.peers)
 
     def prepare(batch: Batch, device: Any, *_: Any, **__: Any) -> tuple[Batch, Tensor]:
-        n_rows = sampler.n_rows((trainer.state.iteration - 1) % len(batches))
+        n_rows = batches.order.n_rows((trainer.state.iteration - 1) % len(batches))
         return take(batch.to(str(device)), n_rows, training.modality_dropout, shards)
 
     def answer(batch: Batch, network: I2M2) -> Opinions:
@@ -192,7 +192,7 @@ def make_trainer(stage: TrainingStage, train: Samples, learnt: list[nn.Parameter
     trainer.state.iteration = len(stage.history) * len(batches)
 
     def start(engine: Engine) -> None:
-        train.epoch = sampler.epoch = engine.state.epoch
+        batches.order.epoch = engine.state.epoch
         stage.losses, stage.began = [], time.perf_counter()
         seed_everything(stage.seed, "epoch", engine.state.epoch)
 

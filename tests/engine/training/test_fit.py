@@ -1,19 +1,23 @@
 """Training: interrupted and resumed is the same as undisturbed; modes do what they say; labels are masked."""
 
 import itertools
+import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.dictionary import RandGaussianNoised
 from torch import nn
 
 from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_for
-from i2m2_med.engine.training.fit import fit
+from i2m2_med.engine.training.fit import Watch, fit
 from i2m2_med.engine.training.loss import MaskedNLL, Objective, class_shares, class_weights, learnt_prior
 from i2m2_med.model import I2M2, Opinions
 from i2m2_med.samples.dataset import Samples
@@ -79,6 +83,50 @@ def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, last_epoch):
     with pytest.raises(Killed):
         train(tmp_path / "parts", watch=kill)
     assert weights(train(tmp_path / "parts")) == weights(whole)
+
+
+def pictures(n: int) -> Samples:
+    """Noise on a constant, made anew each epoch."""
+
+    def read(record: dict[str, Any]) -> dict[str, Any]:
+        return {"a": torch.full((1, 3), float(record["label_sick"]))}
+
+    records = pl.DataFrame({"label_sick": [row % 2 for row in range(n)]})
+    augment = Compose([RandGaussianNoised("a", prob=0.8)])
+    return Samples(records, LABELS, ["a"], transform=read, augment=augment)
+
+
+def train_on_pictures(folder: Path, workers: int, watch: Watch = lambda *_: None, **settings: Any) -> tuple[bytes, Any]:
+    """Weights, and what was said of each epoch."""
+    torch.manual_seed(0)
+    made = I2M2({"a": nn.Sequential(nn.Flatten(), nn.Linear(3, 2))}, {"a": ("a",)}, ProductOfExperts(), (1, 2))
+    training = Training.model_validate({"epochs": 4, "batch": 4, "learning_rate": 0.1, "workers": workers, **settings})
+    given = pictures(22)
+    fitted = fit(made, given, pictures(6), training, seed=0, folder=folder, device="cpu", watch=watch)
+    assert not multiprocessing.active_children()
+    return weights(made), fitted.history
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_no_bit_of_what_is_learnt(tmp_path: Path, workers: int) -> None:
+    assert train_on_pictures(tmp_path / "with", workers) == train_on_pictures(tmp_path / "without", 0)
+
+
+@pytest.mark.parametrize("last_epoch", [1, 3])
+def test_a_training_that_ended_with_its_workers_goes_on_with_the_same_bits(tmp_path: Path, last_epoch: int) -> None:
+    def kill(epoch: int, _: dict[str, float]) -> None:
+        if epoch == last_epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_on_pictures(tmp_path / "parts", 2, kill)
+    assert not multiprocessing.active_children()
+    assert train_on_pictures(tmp_path / "parts", 2) == train_on_pictures(tmp_path / "whole", 0)
+
+
+def test_workers_end_when_patience_is_used_up(tmp_path: Path) -> None:
+    _, history = train_on_pictures(tmp_path, 2, epochs=60, learning_rate=5.0, patience=1)
+    assert len(history) < 60
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path):
