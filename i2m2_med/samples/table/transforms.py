@@ -1,4 +1,4 @@
-"""The first transform of a table's images: the file that a row names → a MONAI tensor with its place, which MONAI's transforms then read.
+"""The first transform of a table's images: the file that a row names → a MONAI tensor with its place, or a plain one where it has none.
 
     transforms:
       - {_target_: i2m2_med.samples.LoadFiled, keys: [t1], dimensions: 3}
@@ -37,8 +37,8 @@ class LoadFiled(MapTransform):
             cell = path_of(record, key)
             if cell is not None:
                 pixels = read_image(cell, Path(file_of(cell)), self.dimensions)
-                affine = None if pixels.affine is None else torch.from_numpy(pixels.affine)
-                record[key] = MetaTensor(torch.from_numpy(pixels.values), affine=affine)
+                values, affine = torch.from_numpy(pixels.values), pixels.affine
+                record[key] = values if affine is None else MetaTensor(values, affine=torch.from_numpy(affine))
         return record
 
 
