@@ -22,6 +22,7 @@ from i2m2_med.sources.vqa_rad import Source as RadSource
 from i2m2_med.sources.vqa_vs import Settings, Source
 
 SHARED = Path(os.environ.get("I2M2_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "vqa_rad"
+QT = "OOD-Test/QT/OOD-Test-QT"
 DIALS = Dials(0.4, 0.4, 0.2, 0.6)
 
 
@@ -63,6 +64,19 @@ def test_classes_are_answers_of_training_and_scores_are_votes(drawn, tmp_path):
     scores = {names[each["class"]]: each["score"] for each in records["soft_answer"][0]}
     assert scores == pytest.approx({one: min(count / 3, 1) for one, count in votes.items() if count})
     assert records["split"].value_counts().sort("split").rows() == [("test", 60), ("train", 120), ("valid", 20)]
+
+
+def test_an_answer_without_a_type_is_of_none(drawn, tmp_path):
+    root = Path(shutil.copytree(drawn, tmp_path / "copy"))
+    lists = [root / "VQA-VS/IID-Test/IID-Test-Ans.json", *(root / "VQA-VS/OOD-Test").glob("*/*-Ans.json")]
+    for path in lists:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(
+            json.dumps([{k: v for k, v in one.items() if k != "answer_type"} for one in entries]), encoding="utf-8"
+        )
+    records = ingest(root, tmp_path)
+    assert records.group_by("split").agg(pl.col("group_answer_type").null_count() == pl.len()).sort("split").rows() == [
+        ("test", True), ("train", False), ("valid", False)]  # fmt: skip
 
 
 def test_answers_outside_of_the_classes_count_nothing_and_stay(drawn, tmp_path):
@@ -136,6 +150,19 @@ def changed(root: Path, name: str, change) -> None:
         ),
         ("Val/Val-Ques.json", lambda c: [{"question_id": 1}, *c], "lacks image_id, question"),
         ("Val/Val-Ans.json", lambda c: str(len(c)), "is not a list"),
+        ("Val/Val-Ans.json", lambda c: first(c, answer_type="open"), "entry 0: answer_type is 'open', none of"),
+        (f"{QT}-Ques.json", lambda c: first(c, question="Another?"), "Ques.json: 1 of .* or with another text"),
+        (
+            f"{QT}-Ques.json",
+            lambda c: first(c, image_id=c[0]["image_id"] + 1),
+            "Ques.json: 1 of .* or with another text",
+        ),
+        (
+            f"{QT}-Ans.json",
+            lambda c: first(c, multiple_choice_answer="zebra"),
+            "Ques.json: 1 of .* or with another text",
+        ),
+        (f"{QT}-Ans.json", lambda c: c[1:], "lacks the answers of 1 questions"),
     ],
 )
 def test_lists_that_do_not_belong_together_are_refused(drawn, tmp_path, name, change, words):
@@ -225,6 +252,10 @@ def test_vqa_rad_reads_labels_in_any_case_and_numbers_as_answers(tmp_path):
         ({"question": 5}, "entry 0: the text is a int"),
         ({"question": ""}, "entry 0: the question is empty"),
         ({"qid": "2"}, r"1 questions \(qid\) twice"),
+        ({"qid": True}, "entry 0: qid is no plain identifier"),
+        ({"answer_type": "half-open"}, "entry 0: answer_type is 'half-open', none of CLOSED, OPEN"),
+        ({"answer_type": {}}, "entry 0: answer_type is '{}', none of"),
+        ({"phrase_type": "tset_para"}, "entry 0: phrase_type is 'tset_para', none of"),
         ({"image_name": "../a.jpg"}, "is no plain file name"),
         ({"image_name": "b.jpg"}, r"b\.jpg is not there"),
     ],

@@ -101,12 +101,20 @@ def _truth(label: Any, where: str) -> int:
 def _boxes(home: Path, part: str, examples: list[dict[str, Any]]) -> list[tuple[Path, ...]]:
     """By example of version 1, where its picture lies; home: the folder that holds `images`."""
     images = home / "images"
-    found = {path.name: path for path in images.glob("*/*.png")} if any("directory" not in e for e in examples) else {}
+    found: dict[str, list[Path]] = {}
+    if any("directory" not in example for example in examples):
+        for path in sorted(images.glob("*/*.png")):
+            found.setdefault(path.name, []).append(path)
     paths: list[tuple[Path, ...]] = []
     for example in examples:
         name = f"{part}-{plain(example['identifier'], 'identifier', part)}-0.png"
         inside = images / plain(example["directory"], "directory", part) / name if "directory" in example else None
-        paths.append((inside or found.get(name, images / name),))
+        lying = found.get(name, [images / name])
+        if inside is None and len(lying) > 1:
+            raise SourceError(
+                f"{part}: {name} lies in {len(lying)} folders of images, and no `directory` says which is meant"
+            )
+        paths.append((inside or lying[0],))
     return paths
 
 

@@ -27,6 +27,8 @@ from i2m2_med.sources.text.answers import answer_columns, answer_in, normalised,
 
 QUESTIONS, PICTURES = "VQA_RAD Dataset Public.json", "VQA_RAD Image Folder"
 NEEDED = ("qid", "phrase_type", "image_name", "question", "answer", "answer_type")
+KINDS = {"answer_type": ("CLOSED", "OPEN"), "phrase_type": ("FREEFORM", "PARA", "TEST_FREEFORM", "TEST_PARA")}
+"""What the release has in columns that decide where a question goes, in capitals."""
 LEAK = (
     "The official test part shows pictures of training ({shared} of its {tested} questions here): what is reached on it says nothing "
     "about other pictures."
@@ -97,7 +99,7 @@ class Source(QuestionSource):
                 "has_picture": True,
                 "has_question": True,
                 "group_organ": [str(one.get("image_organ", "")).strip() or None for one in kept],
-                "group_phrasing": ["paraphrase" if "para" in str(one["phrase_type"]) else "freeform" for one in kept],
+                "group_phrasing": ["paraphrase" if "PARA" in one["phrase_type"] else "freeform" for one in kept],
                 "_pictures": [[str(self.home / PICTURES / str(one["image_name"]))] for one in kept],
                 "_question": [str(one["question"]) for one in kept],
             }
@@ -142,6 +144,11 @@ class Source(QuestionSource):
             where = f"{path.name} entry {number}"
             need(one, NEEDED, where)
             one["answer"] = answer_in(one["answer"], where)
+            for column, known in KINDS.items():
+                one[column], written = str(one[column]).strip().upper(), one[column]
+                if one[column] not in known:
+                    raise SourceError(f"{where}: {column} is {str(written)!r:.20}, none of {', '.join(known)}")
+            plain(one["qid"], "qid", where)
             if not text_in(one["question"], where):
                 raise SourceError(f"{where}: the question is empty")
         twice = [name for name, count in Counter(str(one["qid"]) for one in every).items() if count > 1]
@@ -150,9 +157,9 @@ class Source(QuestionSource):
         return every
 
     def _chosen(self, every: list[dict[str, Any]], flow: Flow) -> list[dict[str, Any]]:
-        closed = [one for one in every if str(one["answer_type"]).strip().upper() == "CLOSED"]
+        closed = [one for one in every if one["answer_type"] == "CLOSED"]
         if self.settings.questions == "open":
-            others = [one for one in every if str(one["answer_type"]).strip().upper() != "CLOSED"]
+            others = [one for one in every if one["answer_type"] == "OPEN"]
             flow.step("open questions", len(others), len(closed), "closed")
             return others
         kept = [one for one in closed if normalised(one["answer"]) in CLOSED]
@@ -176,7 +183,7 @@ class Source(QuestionSource):
 
     def _official(self, records: pl.DataFrame, kept: list[dict[str, Any]], flow: Flow) -> pl.DataFrame:
         """The published parts. Each link is a patient of its own then: groups stand in both parts, which the flow says."""
-        test = pl.Series([str(one["phrase_type"]).startswith("test") for one in kept])
+        test = pl.Series([one["phrase_type"].startswith("TEST") for one in kept])
         train = {str(one["image_name"]) for one, held in zip(kept, test, strict=True) if not held}
         shared = sum(str(one["image_name"]) in train for one, held in zip(kept, test, strict=True) if held)
         flow.remarks.append(LEAK.format(shared=shared, tested=int(test.sum())))

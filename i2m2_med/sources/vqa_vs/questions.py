@@ -34,7 +34,10 @@ class Question(NamedTuple):
     answer: str
     """The one that the release chose."""
     given: tuple[str, ...]
-    answer_type: str
+    answer_type: str | None
+
+
+ANSWER_TYPES = ("yes/no", "number", "other")
 
 
 def home_of(root: Path) -> Path:
@@ -82,15 +85,18 @@ def _asked(one: dict[str, Any], where: str) -> Question:
     text = text_in(one["question"], where)
     if not text:
         raise SourceError(f"{where}: the question is empty")
-    return Question(question_id, image_id, text, "", (), "")
+    return Question(question_id, image_id, text, "", (), None)
 
 
 def _with_answers(question: Question, one: dict[str, Any], where: str) -> Question:
-    """A question with the answers that were given to it."""
+    """A question with the answers that were given to it, whose type an entry may leave out."""
+    kind = one.get("answer_type")
+    if kind is not None and str(kind).strip().lower() not in ANSWER_TYPES:
+        raise SourceError(f"{where}: answer_type is {str(kind)!r:.20}, none of {', '.join(ANSWER_TYPES)}")
     return question._replace(
         answer=answer_in(one["multiple_choice_answer"], where),
         given=_given(one["answers"], where),
-        answer_type=str(one.get("answer_type", "other")).strip().lower(),
+        answer_type=None if kind is None else str(kind).strip().lower(),
     )
 
 
@@ -104,14 +110,30 @@ def _given(answers: Any, where: str) -> tuple[str, ...]:
     return tuple(answer_in(each["answer"], where) for each in answers)
 
 
-def shifted(home: Path) -> dict[str, set[int]]:
-    """By shift, the ids of its questions; shifts without a file are left out."""
-    there = {name: part_files(home, name)[0] for name in SHIFTS}
-    return {
-        name: {number_in(one.get("question_id"), "question_id", path.name) for one in read_json_list(path, "questions")}
-        for name, path in there.items()
-        if path.is_file()
-    }
+def shift_files(home: Path) -> dict[str, tuple[Path, Path]]:
+    """By shift, its question and answer list; shifts without a question list are left out."""
+    there = {name: part_files(home, name) for name in SHIFTS}
+    return {name: lists for name, lists in there.items() if lists[0].is_file()}
+
+
+def shifted(home: Path, tested: Sequence[Question]) -> dict[str, set[int]]:
+    """By shift, the ids of its questions. tested: the IID test. Raises SourceError where a question is not in it as it stands there."""
+    known = {one.question_id: _content(one) for one in tested}
+    ids: dict[str, set[int]] = {}
+    for name, (asked, _) in shift_files(home).items():
+        own = read_questions(home, name)
+        if odd := sum(known.get(one.question_id) != _content(one) for one in own):
+            raise SourceError(
+                f"{asked.name}: {odd} of {len(own)} questions are not in the IID test, or with another text, picture or answers there; shifted "
+                "sets are parts of it: get VQA-VS again"
+            )
+        ids[name] = {one.question_id for one in own}
+    return ids
+
+
+def _content(question: Question) -> tuple[Any, ...]:
+    """What has to be the same wherever a question is listed."""
+    return question.image_id, question.text, question.answer, sorted(question.given)
 
 
 def listed_questions(path: Path) -> list[Entry]:

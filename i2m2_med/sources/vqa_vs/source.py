@@ -23,6 +23,7 @@ from i2m2_med.sources.vqa_vs.questions import (
     part_files,
     picture_of,
     read_questions,
+    shift_files,
     shifted,
 )
 
@@ -62,7 +63,7 @@ class Source(QuestionSource):
         lists = [path for part in PARTS for path in part_files(self.home, part)]
         if missing := [path for path in lists if not path.is_file()]:
             raise SourceError(f"{self.home} lacks {missing[0].relative_to(self.home)}; get VQA-VS again")
-        more = [path for name in shifted(self.home) for path in part_files(self.home, name) if path.is_file()]
+        more = [path for lists in shift_files(self.home).values() for path in lists if path.is_file()]
         pictures = {
             picture_of(self.settings.root, one.image_id) for part in PARTS for one in read_questions(self.home, part)
         }
@@ -86,7 +87,7 @@ class Source(QuestionSource):
         outside = sum(not one for one in scores)
         flow.audits["answers that are classes"] = len(answers)
         flow.audits["questions whose answers are all outside of them (count 0)"] = outside
-        tails = shifted(self.home)
+        tails = shifted(self.home, parts["test"])
         flow.audits["shifted test sets"] = {name: len(ids) for name, ids in tails.items()}
         rows = [(part, one) for part, each in kept.items() for one in each]
         records = pl.DataFrame(
@@ -97,7 +98,7 @@ class Source(QuestionSource):
                 "split": [part for part, _ in rows],
                 "has_picture": True,
                 "has_question": True,
-                "group_answer_type": [one.answer_type for _, one in rows],
+                "group_answer_type": pl.Series([one.answer_type for _, one in rows], dtype=pl.String),
                 "_pictures": [[str(paths[one.image_id])] for _, one in rows],
                 "_question": [one.text for _, one in rows],
             }

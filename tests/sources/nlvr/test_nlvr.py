@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -35,8 +36,6 @@ def ingest(root: Path, flow: Flow | None = None, **settings) -> pl.DataFrame:
 
 
 def copied(drawn: Path, tmp_path: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(drawn, tmp_path / "copy"))
 
 
@@ -47,6 +46,21 @@ def test_statements_of_a_presentation_stay_together(drawn):
         len(records) // 4
     )
     assert (records.group_by("patient").agg(pl.col("label_statement").sum())["label_statement"] == 2).all()
+
+
+def test_without_a_directory_a_picture_that_lies_in_two_is_refused(drawn, tmp_path):
+    root = copied(drawn, tmp_path)
+    path = root / "nlvr/dev/dev.json"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text(
+        "\n".join(json.dumps({k: v for k, v in one.items() if k != "directory"}) for one in lines), encoding="utf-8"
+    )
+    ingest(root)
+    picture = next((root / "nlvr/dev/images").glob("*/*.png"))
+    (root / "nlvr/dev/images/another").mkdir()
+    shutil.copy(picture, root / "nlvr/dev/images/another")
+    with pytest.raises(SourceError, match=f"{picture.name} lies in 2 folders of images"):
+        ingest(root)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"NLVR is not in {SHARED}")
