@@ -31,7 +31,9 @@ WORDS = {
     "403": "access is denied to these credentials",
     "InvalidAccessKeyId": "the store does not know these credentials",
     "SignatureDoesNotMatch": "the store refuses these credentials",
+    "500": "what answers has failed, or is no object store (AWS_ENDPOINT_URL)",
     "NoCredentialsError": "there are no credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or a profile)",
+    "ProfileNotFound": "AWS_PROFILE names a profile that is not there",
     "EndpointConnectionError": "the store can't be reached (AWS_ENDPOINT_URL, AWS_REGION)",
 }
 
@@ -112,9 +114,13 @@ def client_of(process: int) -> Any:  # noqa: ARG001
     from botocore.config import Config
 
     with told():
-        return boto3.Session().client(
-            "s3", config=Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
-        )
+        try:
+            return boto3.Session().client(
+                "s3",
+                config=Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60),
+            )
+        except ValueError as error:
+            raise UserError("AWS_ENDPOINT_URL is no address of a store; it looks like https://HOST:PORT") from error
 
 
 @contextmanager
@@ -238,8 +244,8 @@ def put(place: ObjectPath, content: bytes) -> None:
 
 def put_file(place: ObjectPath, file: Path) -> None:
     """Write a file as an object; a large one in parts, which become one object at the end."""
-    with told(place):
-        client().upload_file(str(file), place.bucket, place.key)
+    with told(place), file.open("rb") as opened:
+        client().upload_fileobj(opened, place.bucket, place.key)
 
 
 def delete(place: ObjectPath) -> None:

@@ -54,7 +54,7 @@ def examine(reader: Reader, store: ResultStore, job: Job, study: StudyFolder) ->
     began = time.perf_counter()
     with ExitStack() as held:
         try:
-            here = held.enter_context(fetched(study, store))
+            here = held.enter_context(fetched(study, store.room))
             content = reader.content(here.folder)
         except Exception as error:  # as in `Reader.chunks`: one study must not stop the others
             yield Refusal(refusal(error, study.folder).why, lasting=False)

@@ -1,16 +1,19 @@
 """Real samples that an exported graph is held against torch on: of studies, or of the data that the run was trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from i2m2_med.console import Progress
-from i2m2_med.errors import UserError
+from i2m2_med.errors import SourceError, UserError
 from i2m2_med.samples.batch import Batch
 from i2m2_med.scoring.exported import SAMPLES, Sample, samples_of
 from i2m2_med.scoring.open_model import ModelFolder
 from i2m2_med.scoring.reading import Chunk, Reader
-from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.remote import fetched
+from i2m2_med.scoring.studies import StudyFolder, find_studies
 
 SPLIT = "valid"
 
@@ -26,7 +29,7 @@ def samples_at_hand(
     reader = Reader(model.folder)
     if studies is not None:
         found = find_studies(studies, source=reader.source)
-        samples = samples_of(batches_of(reader, [one.folder for one in found]))
+        samples = samples_of(batches_of(reader, found))
         if not samples:
             raise UserError(f"{studies}: none of the {len(found)} studies can be read by this model")
         return samples, f"{len(found)} studies"
@@ -44,9 +47,11 @@ def samples_at_hand(
     return samples_of([reader.complete(split.__getitems__(rows))] if rows else ()), "the validation split"
 
 
-def batches_of(reader: Reader, folders: list[Path]) -> Iterator[Batch]:
+def batches_of(reader: Reader, studies: Iterable[StudyFolder]) -> Iterator[Batch]:
     """Yield the chunks of studies as batches; a study that is refused has none. A volume gives its first chunk: others want to be heard."""
-    for folder in folders:
-        for piece in islice(reader.chunks(folder), 1):
-            if isinstance(piece, Chunk):
-                yield piece.batch()
+    for study in studies:
+        with suppress(SourceError, OSError), fetched(study, TemporaryDirectory) as here:
+            reader.content(here.folder)  # raises where it holds what no study should
+            for piece in islice(reader.chunks(here.folder), 1):
+                if isinstance(piece, Chunk):
+                    yield piece.batch()

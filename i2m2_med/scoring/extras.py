@@ -48,7 +48,7 @@ class Extras:
 
     def write(self, store: ResultStore, study: StudyFolder, result: Mapping[str, Any]) -> None:
         """Write the files that were asked for, all of them or none."""
-        with store.room() as room, fetched(study, store) as here:
+        with store.room() as room, fetched(study, store.room) as here:
             beside = Path(room) / EXTRAS
             beside.mkdir()
             if IMAGES & set(self.job.extras):

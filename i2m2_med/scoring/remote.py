@@ -5,7 +5,7 @@ its scorer renews: whoever comes while it is fresh is refused, and one that was 
 """
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -34,7 +34,7 @@ from i2m2_med.object_store import (
 )
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.studies import StudyFolder, is_stored_raw, sessions
+from i2m2_med.scoring.studies import StudyFolder, is_stored_raw
 from i2m2_med.scoring.study_checks import MAX_FILE, MAX_FILES
 
 MAX_STUDY = 64 * 2**30
@@ -49,17 +49,18 @@ AT_ONCE = 16
 
 
 @contextmanager
-def fetched(study: StudyFolder, store: ResultStore) -> Generator[StudyFolder]:
+def fetched(study: StudyFolder, room: "Callable[[], TemporaryDirectory[str]]") -> Generator[StudyFolder]:
     """Yield a study as one on this disk, for as long as it is read; one that lies there is yielded as it is.
 
-    Raises SourceError for one that is larger than a study may be, or whose keys can't be files.
+    room: makes the folder that it is fetched into. Raises SourceError for one that is larger than a study may be, or whose keys
+    can't be files.
     """
     if study.place is None:
         yield study
         return
-    with private(), store.room() as room:
-        here = Path(room) / study.folder
-        if is_stored_raw(study.place.name):
+    with private(), room() as place:
+        here = Path(place) / study.folder
+        if is_stored_raw(study.place):
             size = size_of(study.place)
             if size > MAX_FILE:
                 raise SourceError(f"the object has {size / 2**30:.1f} GiB; a file may have {MAX_FILE / 2**30:.0f}")
@@ -67,8 +68,6 @@ def fetched(study: StudyFolder, store: ResultStore) -> Generator[StudyFolder]:
         else:
             here.mkdir()
             fetch(study.place, here, most=MAX_FILES, largest=MAX_FILE, total=MAX_STUDY)
-            if len(sessions(here)) > 1:
-                raise SourceError("it holds several sessions; name the folder of one subject's sessions")
         yield replace(study, folder=here)
 
 

@@ -11,8 +11,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,11 +30,13 @@ COLUMNS = ("study", "folder", "path")
 """Names that the manifest's column of study folders may have; relative paths count from the manifest's folder."""
 MAX_STUDIES = 5_000_000
 """Studies that a folder of an object store may hold."""
+LISTED_AT_ONCE = 16
+"""Folders of an object store that are listed at a time: each takes a round trip."""
 LONGEST = 120
 """Bytes of a name; file names end at 255, with room for what is written beside."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StudyFolder:
     """One study (a folder, or one raw file), and its name in tables and file names: unique in a run, printable, safe as a file name."""
 
@@ -63,7 +66,8 @@ def find_studies(
     else:
         matches = [Path(match) for match in glob.iglob(where, recursive=True)]  # noqa: PTH207  (`where` may be absolute)
         places = [path for path in matches if path.is_dir() or is_raw(path)]
-    kept = [place for place in places if not isinstance(leave_out, Path) or absolute(place) != absolute(leave_out)]
+    out = absolute(leave_out) if isinstance(leave_out, Path) else ""
+    kept = [place for place in places if absolute(place) != out]
     if not kept:
         raise SourceError(
             f"{where} holds no study folder and no .h5 file; name a folder of study folders or of .h5 files, a manifest, or a glob"
@@ -85,41 +89,76 @@ def studies_in_store(
     place: ObjectPath, leave_out: Path | ObjectPath | None, marks: Sequence[str] = ()
 ) -> list[StudyFolder]:
     """Return the studies in a folder of an object store: its folders and `.h5` files, or itself where it is one. Raises SourceError."""
-    listed = [one for one in entries(place, MAX_STUDIES) if not one.name.startswith(".")]
-    files = [one.name for one in listed if not one.folder]
-    raw = [name for name in files if is_stored_raw(name)]
-    if len(raw) < 2 and any(fnmatch(name, mark) for name in files for mark in (*MARKS, *marks)):
-        return [stored_study(printable(place.name), place)]
-    kept = [name for name in (*raw, *(one.name for one in listed if one.folder)) if place / name != leave_out]
+    files, folders = listed(place)
+    raw = [file for file in files if is_stored_raw(file)]
+    if len(raw) < 2 and any(is_marked(file.name, marks) for file in files):
+        return [stored_study(own_name_there(place), place)]
+    folders = [folder for folder in folders if folder != leave_out]
+    subjects = [folder for folder in folders if folder.name.startswith("sub-")]
+    with ThreadPoolExecutor(LISTED_AT_ONCE) as asking:
+        sessions_of = dict(zip(subjects, asking.map(stored_sessions, subjects), strict=True))
+    kept = [*raw, *(each for folder in folders for each in sessions_of.get(folder, [folder]))]
     if not kept:
         raise SourceError(
             f"{place} holds no study folder and no .h5 file; name a folder of study folders or of .h5 files"
         )
-    names = [printable(name[: -len(RAW)] if is_stored_raw(name) else name) for name in kept]
+    names = [own_name_there(one) for one in kept]
     if len(set(names)) < len(names):
-        names = [printable(name) for name in kept]
+        names = [printable(one.key.removeprefix(place.inside)) for one in kept]
     if len(set(names)) < len(names):
         raise SourceError(f"{place}: two studies have names that are the same as names of files")
-    studies = (stored_study(name, place / key) for name, key in zip(names, kept, strict=True))
+    studies = map(stored_study, names, kept)
     return sorted(studies, key=lambda study: study.name)
 
 
-def is_stored_raw(name: str) -> bool:
+def listed(place: ObjectPath) -> tuple[list[ObjectPath], list[ObjectPath]]:
+    """Return the objects and the folders in a folder of an object store, without hidden ones."""
+    there = [(place / one.name, one.folder) for one in entries(place, MAX_STUDIES) if not one.name.startswith(".")]
+    return [one for one, folder in there if not folder], [one for one, folder in there if folder]
+
+
+def is_marked(name: str, marks: Sequence[str] = ()) -> bool:
+    """Return whether a file of this name makes its folder a study."""
+    return any(fnmatchcase(name, mark) for mark in (*MARKS, *marks))
+
+
+def stored_sessions(place: ObjectPath) -> list[ObjectPath]:
+    """Return the sessions of a BIDS subject where it has several, or else the study itself, as `sessions` does."""
+    files, folders = listed(place)
+    found = [folder for folder in folders if folder.name.startswith("ses-")]
+    return found if len(found) > 1 and not any(is_marked(file.name) for file in files) else [place]
+
+
+def own_name_there(place: ObjectPath) -> str:
+    """As `own_name`, printable."""
+    name = place.name[: -len(RAW)] if is_stored_raw(place) else place.name
+    subject = place.key.rpartition("/")[0].rpartition("/")[2]
+    session = name.startswith("ses-") and subject.startswith("sub-")
+    return printable(f"{subject}_{name}" if session else name)
+
+
+def is_stored_raw(place: ObjectPath) -> bool:
     """Return whether an object of this name is a file of raw data, which is a whole study by itself."""
-    return name.lower().endswith(RAW)
+    return place.name.lower().endswith(RAW)
 
 
 def stored_study(name: str, place: ObjectPath) -> StudyFolder:
     """Return a study that is still in the store."""
-    return StudyFolder(name, Path(f"{name}{RAW}" if is_stored_raw(place.name) else name), place)
+    return StudyFolder(name, Path(f"{name}{RAW}" if is_stored_raw(place) else name), place)
 
 
 def studies_in(root: Path, marks: Sequence[str] = ()) -> list[Path]:
     """Return a folder itself where it is a study, or else the studies in it. marks: patterns of files that make it one."""
-    files = sorted(filter(is_raw, root.iterdir()))
+    files = raw_files(root)
     if len(files) > 1 and not any((root / name).is_file() for name in MARKS[:3]):
         return [*files, *subfolders(root)]
     return [root] if is_study(root, marks) else subfolders(root)
+
+
+def raw_files(root: Path) -> list[Path]:
+    """Return the files of raw data in `root`, in the order of their names; of a hundred thousand folders none becomes a path."""
+    with os.scandir(root) as there:
+        return sorted(path for entry in there if entry.name.lower().endswith(RAW) and is_raw(path := root / entry.name))
 
 
 def is_raw(path: Path) -> bool:
@@ -137,7 +176,8 @@ def sessions(place: Path) -> list[Path]:
 
 def is_study(folder: Path, marks: Sequence[str] = ()) -> bool:
     """Return whether a folder holds a study's files rather than study folders."""
-    return any(path.is_file() for mark in (*MARKS, *marks) for path in folder.glob(mark))
+    with os.scandir(folder) as there:
+        return any(is_marked(entry.name, marks) and entry.is_file() for entry in there)
 
 
 def subfolders(root: Path) -> list[Path]:
@@ -180,15 +220,14 @@ def column_of(names: Sequence[str], manifest: Path) -> str:
 
 def with_names(folders: Iterable[Path]) -> list[StudyFolder]:
     """Return studies with their names: their own, or with the folders above where two would be called the same."""
-    unique = sorted({absolute(folder): folder for folder in folders}.items())
-    above = Path(os.path.commonpath([path.parent for path, _ in unique]))
-    whole = [printable(str(path.relative_to(above))) for path, _ in unique]
-    own = [printable(own_name(path)) for path, _ in unique]
+    unique = {absolute(folder): folder for folder in folders}
+    above = os.path.commonpath([os.path.dirname(path) for path in unique])  # noqa: PTH120
+    own = [printable(own_name(Path(path))) for path in unique]
     count = Counter(own)
-    names = [short if count[short] == 1 else long for short, long in zip(own, whole, strict=True)]
-    names = names if len(set(names)) == len(names) else whole
-    studies = [StudyFolder(name, folder) for name, (_, folder) in zip(names, unique, strict=True)]
-    return sorted(studies, key=lambda study: study.name)
+    whole = lambda path: printable(os.path.relpath(path, above))  # noqa: E731
+    names = [short if count[short] == 1 else whole(path) for short, path in zip(own, unique, strict=True)]
+    names = names if len(set(names)) == len(names) else list(map(whole, unique))
+    return sorted(map(StudyFolder, names, unique.values()), key=lambda study: study.name)
 
 
 def own_name(path: Path) -> str:
@@ -220,6 +259,6 @@ def as_bytes(name: str) -> bytes:
         return name.encode("utf-8", "surrogatepass")
 
 
-def absolute(path: Path) -> Path:
-    """Return the absolute path, links kept."""
-    return Path(os.path.abspath(path))  # noqa: PTH100  (resolve would follow links)
+def absolute(path: Path) -> str:
+    """Return the absolute path, links kept, as text: there may be very many."""
+    return os.path.abspath(path)  # noqa: PTH100  (resolve would follow links)

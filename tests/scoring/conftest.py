@@ -1,6 +1,10 @@
 """Study folders and model folders of odd sizes, small enough for every test."""
 
 import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +13,14 @@ import pytest
 from i2m2_med.config.reader import load_config
 from i2m2_med.engine.prediction.build import build_model
 from i2m2_med.engine.prediction.predictor import Predictor, save_model
+from i2m2_med.object_store import ObjectPath, client, client_of, put_file
 from i2m2_med.samples.envelope import fit_envelope
 from i2m2_med.samples.normalise import State
 from i2m2_med.samples.preparing import open_source
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.reading import Reader
 from i2m2_med.simulate.knee.write import simulate
+from tests.services import running
 
 DIGITS = """
 task: digits
@@ -99,6 +105,47 @@ def digits_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if index == 11:
             (folder / "image.npy").write_bytes(b"damaged")
     return root
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a local S3 server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    call = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with running(call, tmp_path_factory.mktemp("s3") / "log"):
+        for _ in range(600):
+            with socket.socket() as door:
+                if door.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[ObjectPath]:
+    """A fresh bucket."""
+    values = {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "AKIATEST",
+        "AWS_SECRET_ACCESS_KEY": "hidden",
+        "AWS_REGION": "us-east-1",
+    }
+    for name, value in (values | {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}).items():
+        monkeypatch.setenv(name, value)
+    client_of.cache_clear()
+    place = ObjectPath(f"test-{abs(hash(request.node.name)) % 10**9}")
+    client().create_bucket(Bucket=place.bucket)
+    yield place
+    client().close()
+    client_of.cache_clear()
+
+
+def upload(folder: Path, place: ObjectPath) -> None:
+    """All files of a folder."""
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        put_file(place / file.relative_to(folder).as_posix(), file)
 
 
 def job_of(model: Path, out: Path) -> Job:

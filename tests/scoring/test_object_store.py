@@ -1,11 +1,9 @@
 """Scoring from and into an S3 bucket, against a real server on this machine."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +19,8 @@ from i2m2_med.scoring.output_lock import Part, lock_output
 from i2m2_med.scoring.run import Summary, score
 from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.watch import watch_studies
-from tests.services import running
 
+from .conftest import upload
 from .test_run import HERE, but_for_seconds, score_all
 
 
@@ -56,47 +54,6 @@ def test_addresses() -> None:
     assert located("s3://bucket/a/b/") == ObjectPath("bucket", "a/b")
     assert str(ObjectPath("bucket", "a") / "b") == "s3://bucket/a/b"
     assert located("a/b") == Path("a/b")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a local S3 server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    call = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with running(call, tmp_path_factory.mktemp("s3") / "log"):
-        for _ in range(600):
-            with socket.socket() as door:
-                if door.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[ObjectPath]:
-    """A fresh bucket."""
-    values = {
-        "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "AKIATEST",
-        "AWS_SECRET_ACCESS_KEY": "hidden",
-        "AWS_REGION": "us-east-1",
-    }
-    for name, value in (values | {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}).items():
-        monkeypatch.setenv(name, value)
-    client_of.cache_clear()
-    place = ObjectPath(f"test-{abs(hash(request.node.name)) % 10**9}")
-    client().create_bucket(Bucket=place.bucket)
-    yield place
-    client().close()
-    client_of.cache_clear()
-
-
-def upload(folder: Path, place: ObjectPath) -> None:
-    """All files of a folder."""
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        put_file(place / file.relative_to(folder).as_posix(), file)
 
 
 def downloaded(place: ObjectPath, folder: Path) -> Path:
