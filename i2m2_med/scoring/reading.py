@@ -153,15 +153,16 @@ class Reader:
         return self.state
 
     def chunk(self, samples: Samples, rows: list[int]) -> Chunk:
-        """Return the tensors of some rows, each of which has the modalities of at least one expert."""
+        """Return the tensors of some rows, which follow one another; each has the modalities of at least one expert."""
         batch = self.complete(samples.__getitems__(rows))
         self.check_experts(batch)
         self.check_finite(batch)
+        records = samples.records.slice(rows[0], len(rows))
         return Chunk(
-            samples.records["item"][rows].to_list() if "item" in samples.records.columns else rows,
+            records["item"].to_list() if "item" in records.columns else rows,
             {name: batch.inputs[name].numpy() for name in self.modalities},
             {name: batch.present[name].numpy() for name in self.modalities},
-            outside(self.envelope, batch, samples.records[rows].to_dicts(), self.source.bounds, self.source.kinds),
+            outside(self.envelope, batch, records.to_dicts(), self.source.bounds, self.source.kinds),
         )
 
     def complete(self, batch: Batch) -> Batch:

@@ -5,13 +5,14 @@ model process on one machine has: a study that kills or hangs its reader is refu
 starts again, here or on another node, and is given its block of studies once more; those that it had saved are not scored twice.
 """
 
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from math import ceil
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from i2m2_med.errors import UserError
 from i2m2_med.object_store import ObjectPath
@@ -43,11 +44,8 @@ class Actor:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Score a few studies; columns name, folder, place → name, status, why, seconds."""
-        rows = zip(*(map(str, batch[column]) for column in ("name", "folder", "place")), strict=True)
-        studies = [
-            StudyFolder(name, Path(folder), ObjectPath.parse(place) if place else None) for name, folder, place in rows
-        ]
-        outcomes = [asdict(self.of_this_run(outcome)) for outcome in self.scored(studies)]
+        rows = zip(batch["name"], batch["folder"], batch["place"], strict=True)
+        outcomes = [asdict(self.of_this_run(outcome)) for outcome in self.scored([sent_study(*row) for row in rows])]
         return {column: [outcome[column] for outcome in outcomes] for column in ("name", "status", "why", "seconds")}
 
     def scored(self, studies: Sequence[StudyFolder]) -> Iterator[Outcome]:
@@ -83,7 +81,9 @@ def ray_engine(actors: int, readers: int = 0, timeout: float = 900.0) -> Engine:
                     f"--processes {actors}: the Ray cluster has {there} {device}s; ask for as many or fewer"
                 )
             ray.data.DataContext.get_current().enable_progress_bars = False
-            scored = ray.data.from_arrow(blocks(studies)).map_batches(
+            logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of its plans on the terminal
+            sent = ray.data.from_items(list(map(as_row, studies)), override_num_blocks=ceil(len(studies) / AT_ONCE))
+            scored = sent.map_batches(
                 Actor,
                 fn_constructor_args=(job, store, readers, timeout),
                 batch_size=None,
@@ -96,16 +96,12 @@ def ray_engine(actors: int, readers: int = 0, timeout: float = 900.0) -> Engine:
     return engine
 
 
-def blocks(studies: Sequence[StudyFolder]) -> list[Any]:
-    """Return Arrow tables of studies' names and places, `AT_ONCE` to a table: Ray tries whole blocks again."""
-    parts = [studies[start : start + AT_ONCE] for start in range(0, len(studies), AT_ONCE)]
-    return [
-        pa.table(
-            {
-                "name": [one.name for one in part],
-                "folder": [str(one.folder if one.place else one.folder.absolute()) for one in part],
-                "place": [str(one.place or "") for one in part],
-            }
-        )
-        for part in parts
-    ]
+def as_row(study: StudyFolder) -> dict[str, Any]:
+    """Return a study as a row of a Ray data set; a path need not be text."""
+    folder = study.folder if study.place else study.folder.absolute()
+    return {"name": study.name, "folder": os.fsencode(folder), "place": str(study.place or "")}
+
+
+def sent_study(name: str, folder: bytes, place: str) -> StudyFolder:
+    """Return the study of a row."""
+    return StudyFolder(str(name), Path(os.fsdecode(folder)), ObjectPath.parse(str(place)) if place else None)
