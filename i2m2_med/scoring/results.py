@@ -147,6 +147,8 @@ class Tally:
     """How the studies of a run ended."""
 
     status: Counter[str] = field(default_factory=Counter[str])
+    reasons: Counter[str] = field(default_factory=Counter[str])
+    """Why studies were refused, and how many for each reason."""
     warned: int = 0
     """Studies with a warning."""
     warnings: Counter[str] = field(default_factory=Counter[str])
@@ -157,6 +159,8 @@ class Tally:
     def add(self, result: Mapping[str, Any]) -> None:
         """Count one study's result."""
         self.status[result["status"]] += 1
+        if result["status"] == "refused":
+            self.reasons[result["error"]] += 1
         warnings = [text for text in str(result["warning"] or "").split("; ") if text]
         self.warned += bool(warnings)
         self.warnings.update(warnings)
@@ -196,15 +200,6 @@ def defused(value: Any) -> Any:
     ("'=1+1", 'study 7', -0.5)
     """
     return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(RISKY) else value
-
-
-def reasons(store: ResultStore, names: Sequence[str]) -> list[tuple[str, int]]:
-    """Return why studies were refused, and how many for each reason, the most frequent first."""
-    counted: Counter[str] = Counter()
-    for result in store.read_all(names):
-        if result["status"] == "refused":
-            counted[result["error"]] += 1
-    return counted.most_common()
 
 
 def ensure_out(out: Path) -> Path:

@@ -15,7 +15,7 @@ from i2m2_med.parts import Part
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.official import ModelFacts, write_results
 from i2m2_med.scoring.output_lock import PRIVATE, lock_output
-from i2m2_med.scoring.results import ResultStore, Tally, reasons
+from i2m2_med.scoring.results import ResultStore, Tally
 from i2m2_med.scoring.studies import StudyFolder
 from i2m2_med.scoring.workers.engine import Engine
 from i2m2_med.sources.source import Source
@@ -90,15 +90,13 @@ def finish(store: ResultStore, names: Sequence[str], facts: ModelFacts, part: Pa
         note = {"studies": list(names), **asdict(facts)}
         store.write(f"{PRIVATE}/{part.name}.json", json.dumps(note))
     status = tally.status
-    counted = reasons(store, names) if status["refused"] else []
-    warnings = tally.warnings.most_common()
     return Summary(
         len(names),
         status["ok"],
         status["refused"],
         warned=tally.warned,
-        reasons=counted,
-        warnings=warnings,
+        reasons=tally.reasons.most_common(),
+        warnings=tally.warnings.most_common(),
         results=results,
         spared=dict(tally.spared),
     )

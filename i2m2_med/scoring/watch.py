@@ -34,9 +34,12 @@ class Arrivals:
         default_factory=dict[StudyFolder, tuple[Snapshot, float]]
     )
     scored: dict[StudyFolder, Snapshot] = field(default_factory=dict[StudyFolder, Snapshot])
+    named: dict[str, StudyFolder] = field(default_factory=dict[str, StudyFolder])
+    """The studies of the last look, by their names."""
 
     def ready(self, studies: Sequence[StudyFolder], now: float) -> list[StudyFolder]:
         """Return the studies that stayed the same for `settle` seconds and were not scored as they are now."""
+        self.named = {study.name: study for study in studies}
         for study in studies:
             snapshot = take_snapshot(study.folder)
             before, _ = self.snapshots.get(study, (None, now))
@@ -51,7 +54,8 @@ class Arrivals:
 
     def note(self, name: str) -> None:
         """Note that the study `name` was scored as it was last seen."""
-        self.scored |= {study: snapshot for study, (snapshot, _) in self.snapshots.items() if study.name == name}
+        study = self.named[name]
+        self.scored[study] = self.snapshots[study][0]
 
     def names(self) -> list[str]:
         """Return the names of the studies scored so far."""
