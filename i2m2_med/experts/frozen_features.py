@@ -44,10 +44,16 @@ class FrozenFeatures(nn.Module):
         places = list({key: place for place, key in enumerate(keys) if known[key] is None}.values())
         for start in range(0, len(places), AT_ONCE):
             some = places[start : start + AT_ONCE]
-            for place, vector in zip(some, encode(some).float().cpu().clone(), strict=True):
+            for place, vector in zip(some, self.exactly(encode, some).cpu().clone(), strict=True):
                 known[keys[place]] = vector
                 store.put(keys[place], vector)
         return [vector for key in keys if (vector := known[key]) is not None]
+
+    def exactly(self, encode: Callable[[list[int]], Tensor], places: list[int]) -> Float[Tensor, "some features"]:
+        """In float32, whatever the precision of the training that asks first: other runs read the same vectors."""
+        kind = next((parameter.device.type for parameter in self.encoder.parameters()), "cpu")
+        with torch.autocast(kind, enabled=False):
+            return encode(places).float()
 
     def remembered(
         self, contents: Sequence[bytes], encode: Callable[[list[int]], Tensor], device: torch.device

@@ -59,7 +59,8 @@ class LowRankProduct(nn.Module):
         """(batch, features) for each factor → (batch, outputs)."""
         product = torch.ones((), device=self.fusion_weights.device)
         for values, factor in zip(features, self.factors, strict=True):
-            product = product * (torch.nn.functional.pad(values, (1, 0), value=1.0) @ factor)  # (rank, batch, outputs)
+            mapped = torch.nn.functional.pad(values, (1, 0), value=1.0) @ factor  # (rank, batch, outputs)
+            product = product * mapped.to(factor.dtype)  # products of 16-bit numbers soon leave their range
         return torch.tensordot(self.fusion_weights[0], product, dims=1) + self.fusion_bias
 
 

@@ -61,6 +61,17 @@ def test_frozen_equals_the_encoder_itself(folder: Path, tokens: torch.Tensor) ->
     torch.testing.assert_close(encoder(tokens), trained(tokens))
 
 
+def test_what_is_kept_for_all_runs_is_in_float32_whichever_precision_asks_first(
+    folder: Path, tokens: torch.Tensor
+) -> None:
+    first = HuggingFaceEncoder(str(folder)).eval()
+    exact = HuggingFaceEncoder(str(folder), frozen=False).eval()
+    exact.load_state_dict(first.state_dict())
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        first(tokens)
+    torch.testing.assert_close(first(tokens), exact(tokens))  # from memory now
+
+
 def test_fine_tuned_trains_the_encoder(folder: Path, tokens: torch.Tensor) -> None:
     network = HuggingFaceNotes(str(folder), frozen=False)
     network(tokens).sum().backward()

@@ -3,9 +3,11 @@
 import inspect
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.targets import resolve
@@ -75,9 +77,35 @@ def settle(model: I2M2, training: Training, device: str) -> None:
     model.to(device)
     if on_gpu(device):
         channels_last(model)
+    elif training.precision == "bf16":
+        mend_small_convolutions(model)
     if training.compile:
         for expert in model.experts.values():
             expert.compile(dynamic=True)
+
+
+def mend_small_convolutions(model: torch.nn.Module) -> None:
+    """Let convolutions on a CPU compute in float32 where an image has fewer places than their stride.
+
+    In bfloat16 oneDNN (torch 2.14, AMX) then leaves parts of the weights' gradient as it found the memory, or writes beyond it:
+    `Conv3d(32, 64, 3, stride=2, padding=1)` on (8, 32, 1, 2, 1) gave gradients of 1e29, and NaN some epochs later.
+    """
+    for module in model.modules():
+        if isinstance(module, CONVOLUTIONS) and max(module.stride) > 1:
+            module.forward = partial(convolve, module)
+
+
+CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+
+
+def convolve(convolution: torch.nn.Module, image: Tensor) -> Tensor:
+    """Convolve in float32 where an axis is shorter than the stride, else as autocast says."""
+    stride: Any = convolution.stride
+    small = any(side < step for side, step in zip(image.shape[-len(stride) :], stride, strict=True))
+    if not (small and torch.is_autocast_enabled(image.device.type)):
+        return type(convolution).forward(convolution, image)  # pyright: ignore[reportCallIssue]
+    with torch.autocast(image.device.type, enabled=False):
+        return type(convolution).forward(convolution, image.float())  # pyright: ignore[reportCallIssue]
 
 
 def channels_last(model: torch.nn.Module) -> None:
