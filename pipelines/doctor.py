@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from i2m2_med.console import say, table
+from i2m2_med.cores import usable_cores
 from i2m2_med.workspace import workspace
 
 PACKAGES = ("torch", "monai", "pytorch-ignite", "fastmri", "mlflow", "polars", "pandas", "h5py", "nibabel", "ismrmrd")
@@ -48,7 +49,7 @@ def machine() -> list[tuple[str, str, str]]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     programs = ", ".join(name for name in PROGRAMS if shutil.which(name)) or "none"
     return [
-        ("cores", str(os.cpu_count()), ""),
+        ("cores", str(usable_cores()), ""),
         ("memory", f"{memory:.0f} GiB", ""),
         ("free disk", f"{shutil.disk_usage(place).free / 2**30:.0f} GiB", f"at {place}"),
         ("GPUs", str(gpus), "used when torch sees one; else the CPU"),

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from i2m2_med import revision
+from i2m2_med.cores import usable_cores
 from i2m2_med.files import digest, sha256_of
 
 
@@ -58,8 +59,8 @@ def hardware() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(each) for each in range(torch.cuda.device_count())] if torch else []
     return {
         "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads() if torch else os.cpu_count(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads() if torch else usable_cores(),
         "gpus": gpus,
         "memory": psutil.virtual_memory().total,
         "system": platform.platform(),

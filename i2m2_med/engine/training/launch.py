@@ -15,6 +15,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from i2m2_med.console import Terminal, complain
+from i2m2_med.cores import usable_cores
 from i2m2_med.engine.prediction.seed import best_device
 from i2m2_med.engine.training.processes import PEER_ENDED
 from i2m2_med.errors import UserError
@@ -27,7 +28,7 @@ BUG = 3
 
 def launch(arguments: Sequence[str], n_processes: int) -> dict[str, Any]:
     """Run `i2m2 ARGUMENTS` in processes that know of each other and return what the first returns, or {"error", "exit"}."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n_processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // n_processes)))
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it is said in one line here
     with tempfile.TemporaryDirectory(prefix="i2m2-") as folder:
         silent = dict.fromkeys(range(1, n_processes), Std.ALL)

@@ -1,8 +1,8 @@
 """Engines that score the studies of a run: worker processes on this machine, or this process alone."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 
+from i2m2_med.cores import usable_cores
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.results import ResultStore
@@ -38,4 +38,4 @@ def local_engine(readers: int, processes: int, timeout: float) -> Engine:
 
 def default_readers(processes: int) -> int:
     """Return the number of readers per model process that keeps all cores busy."""
-    return max(1, (os.cpu_count() or 1) // processes - 1)
+    return max(1, usable_cores() // processes - 1)

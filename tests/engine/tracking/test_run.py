@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from i2m2_med.cores import usable_cores
 from i2m2_med.engine.reopening.signed import check_signed
 from i2m2_med.engine.tracking import outbox as outboxes
 from i2m2_med.engine.tracking import read as reading
@@ -45,7 +45,7 @@ def test_a_run_says_where_it_came_from(store: str, opening: Opening) -> None:
     assert json.loads(download(found, "config_origins.json").read_text(encoding="utf-8")) == {"a.b": "line 3"}
     environment = json.loads(download(found, "environment.json").read_text(encoding="utf-8"))
     assert environment["packages"]["mlflow"]
-    assert environment["machine"]["cores"] == os.cpu_count()
+    assert environment["machine"]["cores"] == usable_cores()
 
 
 def test_the_data_are_an_input_of_the_run_and_name_no_file(store: str, opening: Opening) -> None:
