@@ -1,6 +1,5 @@
 """`i2m2 plan CONFIG`: parameters, operations, memory, time and disk of every expert, stage and command, before anything is trained."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import clock_time, memory_size, say, table
+from i2m2_med.cores import usable_cores
 from i2m2_med.memory_limit import machine_memory, peak_memory
 from i2m2_med.workspace import workspace
 
@@ -48,7 +48,7 @@ def main(config: Config, *, set_: Overrides = ()) -> dict[str, Any]:
     refused = too_large(run, kept, peak_memory(), machine_memory())
     if refused:
         show_memory(refused)
-        say("nothing was rehearsed: plan again with settings that fit")
+        say("nothing was rehearsed" + (": plan again with settings that fit" if refused["makes_it_fit"] else ""))
         return {"prepared": True, "activations": kept, **refused}
     say("rehearsing a few steps of each stage, and two runs …")
     result = show(run, make_plan(run, values, cohort, run_judge(run), compare, kept))
@@ -92,7 +92,7 @@ def show(run: RunConfig, plan: "Plan") -> dict[str, Any]:
 
     experts, stages = expert_values(plan), stage_values(plan)
     commands = {name: command_values(plan, name) for name in plan.works}
-    settings = setting_values(run, plan, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    settings = setting_values(run, plan, usable_cores())
     show_table("Experts, each alone", experts)
     show_table("Stages of one seed", stages)
     show_table("Commands", [{"command": name, **one} for name, one in commands.items()])
@@ -146,15 +146,18 @@ def cell(name: str, value: Any) -> str:
 def show_memory(fits: dict[str, Any]) -> None:
     """Whether memory is enough, and which settings would make it so."""
     memory, changes = f"{memory_size(fits['memory'])} of {memory_size(fits['limit'])} of memory", fits["makes_it_fit"]
+    memory += "" if changes == {} else ", a tenth of which has to stay free"
     if changes == {}:
         say(f"fits: {memory}")
     elif changes:
-        less = " ".join(f"-s training.{name}={value}" for name, value in changes.items())
-        say(f"does not fit: {memory}; it fits with {less}")
-    else:
+        say(f"does not fit: {memory}; it fits with {' '.join(f'-s {name}={value}' for name, value in changes.items())}")
+    elif fits["least"] > fits["usable"]:
         say(
-            f"does not fit: {memory}, and neither training.memory nor training.accumulate helps: give it smaller samples"
+            f"does not fit: {memory}, and no setting of training helps: what it imports, its data and its tables take "
+            f"{memory_size(fits['least'])} by themselves; give it more memory, or less data"
         )
+    else:
+        say(f"does not fit: {memory}, even one sample at a time: give it smaller samples, or smaller networks")
 
 
 def show_fit(fits: dict[str, Any]) -> None:

@@ -43,3 +43,9 @@ def test_a_plan_leaves_the_workspace_as_it_was_and_says_what_will_be_there(
     assert main(command("plan", tables)) == 0
     again = json.loads(capsys.readouterr().out)
     assert not again["fits"]
+    monkeypatch.setattr(verb, "machine_memory", lambda: 2**27)  # less than Python takes with torch
+    assert main(command("plan", tables)) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["makes_it_fit"] is None
+    assert "no setting of training helps" in said.err
+    assert said.err.strip().endswith("nothing was rehearsed")

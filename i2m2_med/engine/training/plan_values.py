@@ -94,21 +94,31 @@ def setting_values(run: RunConfig, plan: Plan, cores: int) -> Values:
 
 def too_large(run: RunConfig, kept: dict[str, int], rest: int, limit: int) -> dict[str, Any] | None:
     """Return what is wrong where a step would not even fit beside the `rest` of the process, as it was before any; None where it fits."""
-    changes = fitting(kept, run.training, rest, MARGIN * limit)
-    memory = rest + held(kept, run.training)
-    return None if changes == {} else {"fits": False, "memory": memory, "limit": limit, "makes_it_fit": changes}
+    found = memory_values(run, kept, rest, limit)
+    return None if found["makes_it_fit"] == {} else {"fits": False, **found}
 
 
 def fit_values(run: RunConfig, plan: Plan, limit: int, free: int) -> dict[str, Any]:
-    """Whether memory (`limit`) and disk (`free`) are enough, and which settings make memory so: {} none needed, None none does."""
+    """Whether memory (`limit`) and disk (`free`) are enough, and what makes them so."""
     rest = plan.memory - held(plan.activations, run.training)
-    changes = fitting(plan.activations, run.training, rest, MARGIN * limit)
+    found = memory_values(run, plan.activations, rest, limit, plan.cached)
     enough = plan.of("compare").disk <= free
-    return {
-        "fits": changes == {} and enough,
-        "memory": plan.memory,
-        "limit": limit,
-        "makes_it_fit": changes,
-        "free_disk": free,
-        "disk_is_enough": enough,
-    }
+    return {"fits": found["makes_it_fit"] == {} and enough, **found, "free_disk": free, "disk_is_enough": enough}
+
+
+def memory_values(run: RunConfig, kept: dict[str, int], rest: int, limit: int, cached: int = 0) -> dict[str, Any]:
+    """What a step takes beside the `rest` of the process, `cached` of which are samples, and what of it fits into `limit` bytes.
+
+    `makes_it_fit`: settings, {} where none are needed, None where none do. `least`: bytes beside activations that stay whatever is set.
+    """
+    room, least = MARGIN * limit, rest - cached
+    changes = named(fitting(kept, run.training, rest, room))
+    if changes is None and cached and (fewer := named(fitting(kept, run.training, least, room))) is not None:
+        changes = {"modalities.cache": "disk", **fewer}
+    memory = rest + held(kept, run.training)
+    return {"memory": memory, "limit": limit, "usable": int(room), "least": least, "makes_it_fit": changes}
+
+
+def named(changes: dict[str, int | str] | None) -> dict[str, int | str] | None:
+    """Settings of training as a config names them."""
+    return None if changes is None else {f"training.{name}": value for name, value in changes.items()}

@@ -19,6 +19,7 @@ from i2m2_med.engine.training.rehearsal import (
     counted,
     measure_reading,
     measure_stage,
+    most_of,
     open_rehearsal,
     pretended,
     rehearse,
@@ -67,6 +68,8 @@ class Plan:
     beside: Beside
     memory: int
     """Bytes of the process at its largest."""
+    cached: int
+    """Bytes of it that are samples, where the config keeps them in memory."""
 
     def of(self, command: str) -> Estimate:
         """What a command takes."""
@@ -88,6 +91,8 @@ def make_plan(
     single = run.of_fold(0) if run.split.cross_validated else run
     counts, works = counted(cohort), works_of(run, cohort)
     reading = measure_reading(cohort, run.training.batch)
+    cached = int(reading.kept * sum(counts) * works["compare"].folds)
+    rehearsed = sum(min(len(cohort.samples(split)), most_of(split, run.training.batch)) for split in cohort.splits)
     alone = {name: PlannedStage((name,), settings_alone(run, run.training, name), ALONE) for name in run.experts}
     with stage_set() as place:
         measured = {stage.key: stage for stage in [*works["compare"].distinct, *alone.values()]}
@@ -97,10 +102,11 @@ def make_plan(
             )
             for key, stage in measured.items()
         }
-        steps = measure_ways(single, cohort, works["compare"].distinct, kept, costs, place)
         beside = measure_beside(single, values, cohort, judge, compare, counts, started, place, store_there=there)
         beside = replace(beside, run_bytes=max(0, beside.run_bytes - works["train"].weights[run.paradigm]))
-    filled = reading.kept * sum(counts) * works["compare"].folds
+        # before other ways are tried: some take more than any command does
+        taken = peak_memory() - int(reading.kept * rehearsed)
+        steps = measure_ways(single, cohort, works["compare"].distinct, kept, costs, place)
     return Plan(
         counts=counts,
         works=works,
@@ -109,7 +115,8 @@ def make_plan(
         steps=steps,
         reading=reading,
         beside=beside,
-        memory=peak_memory() + int(filled),
+        memory=taken + cached,
+        cached=cached,
     )
 
 

@@ -207,13 +207,16 @@ def stage_set() -> Generator[Path]:
                 os.environ["I2M2_WORK"] = before
 
 
+def most_of(split: str, batch: int) -> int:
+    """Return how many samples of a split a rehearsed run reads at most."""
+    return FEWEST_BATCHES * batch if split == "train" else MOST_JUDGED
+
+
 def open_rehearsal(run: RunConfig, values: Values, cohort: Cohort, judge: Judge, place: Path) -> Experiment:
     """Return an experiment in the throw-away workspace `place` that trains one epoch on a few batches and judges up to `MOST_JUDGED` samples a split."""
     short = run.training.model_copy(update={"epochs": 1, "patience": None, "workers": 0})
-    opened = {
-        split: some(cohort.samples(split), FEWEST_BATCHES * run.training.batch if split == "train" else MOST_JUDGED)
-        for split in cohort.splits
-    }
+    batch = run.training.batch
+    opened = {split: some(cohort.samples(split), most_of(split, batch)) for split in cohort.splits}
     return Experiment(
         run=run.model_copy(update={"training": short}),
         values=values,

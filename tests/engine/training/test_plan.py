@@ -19,6 +19,7 @@ from i2m2_med.engine.training.estimate import (
     held,
     side_by_side,
 )
+from i2m2_med.engine.training.plan_values import memory_values
 from i2m2_med.engine.training.stages import distinct, planned_stages
 from i2m2_med.memory_limit import machine_memory, peak_memory
 
@@ -136,3 +137,28 @@ def test_what_a_process_held_counts() -> None:
     held_now = bytearray(b"x") * (before + 2**24)
     assert peak_memory() > before + 2**23
     del held_now
+
+
+MEBI = 2**20
+
+
+@pytest.mark.parametrize(
+    ("rest", "cached", "changes"),
+    [
+        (300, 0, {}),
+        (700, 0, {"training.memory": "one_expert"}),
+        (860, 0, {"training.accumulate": 8}),
+        (950, 0, None),  # the process by itself
+        (950, 600, {"modalities.cache": "disk"}),
+        (1_300, 600, {"modalities.cache": "disk", "training.memory": "one_expert"}),
+        (1_600, 600, None),
+    ],
+)
+def test_what_no_setting_of_training_mends_is_told_from_what_one_does(
+    rest: int, cached: int, changes: dict[str, object] | None
+) -> None:
+    kept = {name: size * MEBI for name, size in {"a": 100, "b": 200, "joint": 100}.items()}
+    run = run_of("training.batch=8")
+    found = memory_values(run, kept, rest * MEBI, 1_000 * MEBI, cached * MEBI)
+    assert found["makes_it_fit"] == changes
+    assert (found["least"] > found["usable"]) is (changes is None)
