@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -127,11 +128,11 @@ class Batches:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         codes = self.close()
-        if (
-            isinstance(error, Exception)
-            and not isinstance(error, UserError)
-            and (plain := of_workers(str(error), codes))
-        ):
+        if error is None or isinstance(error, UserError | KeyboardInterrupt):
+            return
+        if any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
+            raise KeyboardInterrupt from error  # a signal to all ends workers too, for which torch raises one more error
+        if plain := of_workers(str(error), codes):
             raise plain from error
 
     def close(self) -> list[int | None]:
@@ -139,7 +140,9 @@ class Batches:
         iterator: Any = self.made._iterator  # pyright: ignore[reportPrivateUsage]  (torch has no other way)
         if iterator is None or not self.made.num_workers:
             return []
-        iterator._shutdown_workers()
+        # torch raises the end of a worker by a signal meanwhile, and ends the others all the same
+        with suppress(RuntimeError):
+            iterator._shutdown_workers()
         self.made._iterator = None  # pyright: ignore[reportPrivateUsage]
         return [worker.exitcode for worker in iterator._workers]
 

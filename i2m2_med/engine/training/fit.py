@@ -1,5 +1,6 @@
 """One stage of training on MONAI's SupervisedTrainer: seeded per epoch, a checkpoint after each, resumable to the same bytes."""
 
+import logging
 import shutil
 import time
 from collections.abc import Callable
@@ -188,6 +189,7 @@ def make_trainer(stage: TrainingStage, batches: Batches, learnt: list[nn.Paramet
         amp=scaled_half(training, stage.device),
         optim_set_to_none=True,
     )
+    trainer.logger.setLevel(logging.CRITICAL)  # who started this says once why it ended
     trainer.state.epoch = len(stage.history)
     trainer.state.iteration = len(stage.history) * len(batches)
 

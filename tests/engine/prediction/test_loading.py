@@ -162,3 +162,27 @@ def test_workers_leave_ctrl_c_to_who_started_them(tmp_path: Path) -> None:
     with loader(samples(4, interrupted), 2, 2) as batches:
         assert len(epoch(batches, 1)) == 4
     assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("first", ["this", "workers"])
+def test_a_signal_to_all_stops_as_a_signal_to_one(first: str) -> None:
+    """As Slurm sends it: workers end while the process that started them is being stopped, or just before."""
+
+    def stop() -> None:
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid or 0, signal.SIGTERM)
+            worker.join()
+
+    def interrupted() -> None:
+        with loader(samples(40, zeros), 2, 2) as batches:
+            next(iter(batches))
+            try:
+                if first == "workers":
+                    stop()
+                raise KeyboardInterrupt
+            finally:
+                stop()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not multiprocessing.active_children()
