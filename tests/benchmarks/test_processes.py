@@ -6,35 +6,43 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.benchmarks.figures import Figures
 
-N_PROCESSES = (1, 2, 3)
+N_PROCESSES = (2, 3)
+Costs = dict[str, list[float]]
+"""By clock (`wall`, `cpu`), seconds of each epoch."""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Costs:
+    """By one process."""
+    return trained(1, "data", tmp_path_factory.mktemp("alone"))
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("parallel", ["data", "experts"])
-def test_an_epoch_by_several_processes(parallel: str, figures: Figures, tmp_path: Path) -> None:
+def test_an_epoch_by_several_processes(parallel: str, figures: Figures, alone: Costs, tmp_path: Path) -> None:
     """Of `knee_demo`'s three networks, a batch of 16 shared by all; every process on one thread."""
-    repeats = range(1 if figures.once else 2)
-    found = {n: [trained(n, parallel, tmp_path / f"{n}{repeat}") for repeat in repeats] for n in N_PROCESSES}
-    for n in N_PROCESSES[1:]:
+    for n in N_PROCESSES:
+        found = trained(n, parallel, tmp_path / str(n))
         for clock, unit in (("wall", "s"), ("cpu", "CPU s")):
-            ours, alone = ([each[clock] for each in found[count]] for count in (n, 1))
             what = f"`parallel: {parallel}`: an epoch by {n} processes"
-            figures.add(f"{parallel}_{n}_{clock}", what, ours, "by one", alone, unit)
+            figures.add(f"{parallel}_{n}_{clock}", what, found[clock], "by one", alone[clock], unit)
 
 
-def trained(n_processes: int, parallel: str, folder: Path) -> dict[str, float]:
-    """Seconds of an epoch: by the clock of the first process, and CPU of all."""
+def trained(n_processes: int, parallel: str, folder: Path) -> Costs:
+    """Seconds of each epoch but the first: by the clock of the slowest process, and CPU of all."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_processes)]
     start = [*launcher, "-m"] if n_processes > 1 else ["-m"]
     call = [sys.executable, "-W", "ignore", *start, "tests.benchmarks.test_processes", str(folder), parallel]
     subprocess.run(call, check=True, capture_output=True)
     each = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     assert len(each) == n_processes
-    return {"wall": max(one["wall"] for one in each), "cpu": sum(one["cpu"] for one in each)}
+    of_all = {clock: np.array([one[clock] for one in each]) for clock in ("cpu", "wall")}
+    return {"cpu": of_all["cpu"].sum(axis=0).tolist(), "wall": of_all["wall"].max(axis=0).tolist()}
 
 
 def main(folder: Path, parallel: str) -> None:
@@ -42,11 +50,11 @@ def main(folder: Path, parallel: str) -> None:
     import torch
 
     from i2m2_med.engine.training.processes import joined
-    from tests.benchmarks.test_training import epoch, model
+    from tests.benchmarks.test_training import epochs, model
 
     torch.set_num_threads(1)
     with joined("cpu"):
-        cpu, wall = epoch(model(), folder / "fit", 3, parallel=parallel)
+        cpu, wall = epochs(model(), folder / "fit", 4, parallel=parallel).T.tolist()
     (folder / f"{os.environ.get('RANK', '0')}.json").write_text(
         json.dumps({"cpu": cpu, "wall": wall}), encoding="utf-8"
     )
