@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import SourceError, UserError
+from i2m2_med.object_store import SCHEME
 from i2m2_med.samples.batch import Batch
 from i2m2_med.scoring.exported import SAMPLES, Sample, samples_of
 from i2m2_med.scoring.open_model import ModelFolder
@@ -37,7 +38,7 @@ def samples_at_hand(
     from i2m2_med.engine.tracking.store import store_uri
     from i2m2_med.workspace import workspace
 
-    if run.startswith("models:/") or (Path(run).is_dir() and root is None):
+    if run.startswith(("models:/", SCHEME)) or (Path(run).is_dir() and root is None):
         raise UserError(
             "a graph is held against torch on real samples: name some with --studies STUDIES, or the data with --root FOLDER"
         )

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from i2m2_med.config.trust import trust
 from i2m2_med.engine.prediction.model_files import read_about, read_portable
 from i2m2_med.errors import ModelError
-from i2m2_med.object_store import ObjectPath, located
+from i2m2_med.object_store import SCHEME, ObjectPath, located
 from i2m2_med.scoring.job import MODEL_FILES, model_hash
 from i2m2_med.scoring.remote import fetch_model
 from i2m2_med.workspace import workspace
@@ -84,7 +84,7 @@ def model_card(reference: str, uri: str | None) -> str | None:
     from i2m2_med.engine.tracking.read import download, find_run
     from i2m2_med.engine.tracking.store import Missing, store_uri
 
-    if Path(reference).is_dir() or reference.startswith("models:/"):
+    if Path(reference).is_dir() or reference.startswith(("models:/", SCHEME)):
         return None
     run = find_run(store_uri(workspace(), uri), reference.removeprefix("runs:/").partition("/")[0])
     try:

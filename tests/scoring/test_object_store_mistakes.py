@@ -1,6 +1,7 @@
 """What a command says of an object store that can't be: one line, exit code 1, nothing written."""
 
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from i2m2_med.scoring.export_samples import samples_at_hand
 from i2m2_med.scoring.open_model import open_model
 from i2m2_med.scoring.studies import find_studies
 
-from .conftest import upload
+from .conftest import upload, with_envelope
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -166,6 +167,20 @@ def test_a_session_is_scored_as_from_a_disk(
         upload(digits_studies / f"study{n:02d}", bucket / f"studies/sub-01/ses-{n}")
     assert main(["score", str(bucket / "studies"), str(tmp_path / "out"), "--model", str(digits_model), "--readers", "0"]) == 0  # fmt: skip
     assert sorted(path.stem for path in (tmp_path / "out/studies").iterdir()) == ["sub-01_ses-0", "sub-01_ses-3"]
+
+
+@pytest.mark.slow
+def test_a_model_in_a_bucket_is_exported(
+    bucket: ObjectPath, digits_model: Path, digits_studies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_shapes = tmp_path / "model"
+    shutil.copytree(digits_model, with_shapes)
+    with_envelope(with_shapes, digits_studies / "study00")
+    upload(with_shapes, bucket / "whole")
+    assert "--studies STUDIES" in refused(capsys, "export", bucket / "whole", tmp_path / "bundle", "--graph", "onnx")
+    assert not (tmp_path / "bundle").exists()
+    assert main(["export", str(bucket / "whole"), str(tmp_path / "bundle")]) == 0
+    assert (tmp_path / "bundle/models/i2m2/weights.safetensors").is_file()
 
 
 @pytest.mark.slow
