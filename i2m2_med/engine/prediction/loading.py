@@ -25,7 +25,7 @@ class Asked(NamedTuple):
     rows: list[int]
 
 
-class EpochBatches(Sampler[Asked]):
+class EpochBatches(Sampler[Any]):
     """Rows in batches, shuffled anew each epoch by (seed, epoch); set `epoch` before iterating. Of each batch this process's shard."""
 
     def __init__(self, samples: Samples, batch: int, seed: int | None, shards: Shards) -> None:
