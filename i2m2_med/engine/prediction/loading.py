@@ -153,6 +153,8 @@ def of_workers(said: str, codes: Sequence[int | None]) -> UserError | None:
     said: by torch. codes: the workers' exit codes.
     """
     ended = next((code for code in codes if code), None)
+    if codes and "Too many open files" in said:
+        return UserError(f"too many files are open: raise the limit (`ulimit -n`), or {FEWER}")
     if ended == -signal.SIGBUS or ("DataLoader worker" in said and "</torch_" in said):
         return UserError(
             f"the memory that processes share (/dev/shm) is full: give it more (`docker run --shm-size`), or {FEWER}"

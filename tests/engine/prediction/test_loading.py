@@ -1,5 +1,6 @@
 """Batches by workers: the samples that one process reads, whatever their number; they stay for all epochs, and leave nothing behind."""
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -114,6 +115,7 @@ def end(number: int) -> Read:
     return read
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # multiprocessing's, to a worker that is gone
 @pytest.mark.parametrize(
     ("number", "words"),
     [
@@ -128,16 +130,22 @@ def test_a_worker_that_ends_is_said_in_a_line(number: int, words: str) -> None:
             list(batches)
     assert "\n" not in str(caught.value)
     assert not multiprocessing.active_children()
+    del caught
+    gc.collect()
 
 
-def test_full_shared_memory_is_said_in_a_line() -> None:
-    """By a limit on files, which those in /dev/shm keep to."""
+@pytest.mark.parametrize(
+    ("what", "least", "words"),
+    [(resource.RLIMIT_FSIZE, 2**16, r"/dev/shm.*--shm-size"), (resource.RLIMIT_NOFILE, 3, "ulimit -n")],
+)
+def test_what_shared_memory_lacks_is_said_in_a_line(what: int, least: int, words: str) -> None:
+    """By limits, which files in /dev/shm keep to."""
 
     def large(_: dict[str, Any]) -> dict[str, Any]:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        resource.setrlimit(what, (least, resource.getrlimit(what)[1]))
         return {"x": torch.zeros(2**16)}
 
-    with pytest.raises(UserError, match=r"/dev/shm.*--shm-size") as caught:  # noqa: SIM117
+    with pytest.raises(UserError, match=words) as caught:  # noqa: SIM117
         with loader(samples(4, large), 2, 2) as batches:
             list(batches)
     assert "\n" not in str(caught.value)
