@@ -1,5 +1,6 @@
 """A few steps of training and one run of a config's own paradigms, in a workspace that is thrown away: what they take is what a plan is made of."""
 
+import gc
 import os
 import tempfile
 import time
@@ -103,6 +104,7 @@ def measure_reading(cohort: Cohort, batch: int) -> Reading:
 
 def measure_stage(run: RunConfig, cohort: Cohort, stage: PlannedStage, seed: int, folder: Path) -> StageCost:
     """Train a stage for a few short epochs in `folder`: on two batches, then on as many as take about `SECONDS`."""
+    gc.collect()  # an engine and what it reads hold each other: the last stage's samples would pile up beside these
     device, batch = device_for(stage.settings.device), stage.settings.batch
     train, valid = cohort.samples("train"), some(cohort.samples("valid"), MOST_VALID)
     model = build_model(run, stage.experts, cohort.labels, seed, stage.combiner)
@@ -214,6 +216,7 @@ def most_of(split: str, batch: int) -> int:
 
 def open_rehearsal(run: RunConfig, values: Values, cohort: Cohort, judge: Judge, place: Path) -> Experiment:
     """Return an experiment in the throw-away workspace `place` that trains one epoch on a few batches and judges up to `MOST_JUDGED` samples a split."""
+    gc.collect()
     short = run.training.model_copy(update={"epochs": 1, "patience": None, "workers": 0})
     batch = run.training.batch
     opened = {split: some(cohort.samples(split), most_of(split, batch)) for split in cohort.splits}
