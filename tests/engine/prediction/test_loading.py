@@ -25,7 +25,8 @@ Read = Callable[[dict[str, Any]], dict[str, Any]]
 
 def samples(n: int, read: Read, augment: Any = None) -> Samples:
     records = pl.DataFrame({"item": range(n), "label_sick": [0] * n})
-    return Samples(records, Labels(("sick",), ("no", "yes")), ["x"], transform=Compose([read]), augment=augment)
+    transform: Any = Compose([read])  # which wraps what a step raises
+    return Samples(records, Labels(("sick",), ("no", "yes")), ["x"], transform=transform, augment=augment)
 
 
 def zeros(_: dict[str, Any]) -> dict[str, Any]:
