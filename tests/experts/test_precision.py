@@ -91,7 +91,7 @@ def volumes() -> nn.Module:
     )
 
 
-HEADS: dict[str, int] = {"labels": SHAPE[0], "classes": SHAPE[1]}
+HEADS: dict[str, Any] = {"labels": SHAPE[0], "classes": SHAPE[1]}
 E = experts
 CASES: dict[str, Callable[[Draw], Made]] = {
     "ColumnsEncoder": lambda _: (of(E.ColumnsEncoder(3, 2, levels=4)), [columns()]),
@@ -205,7 +205,8 @@ def steps(name: str, pictures: Draw, training: Training, n_steps: int) -> tuple[
     model, inputs, target = made(name, pictures)
     settle(model, training, "cpu")
     present = {modality: torch.ones(BATCH, dtype=torch.bool) for modality in inputs}
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, **fused(training, "cpu", ()))
+    how: dict[str, Any] = fused(training, "cpu", ())
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, **how)
     objective = Objective(MaskedNLL())
     said: list[Tensor] = []
     losses: list[float] = []

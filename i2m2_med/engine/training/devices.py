@@ -98,14 +98,14 @@ def mend_small_convolutions(model: torch.nn.Module) -> None:
 CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
 
 
-def convolve(convolution: torch.nn.Module, image: Tensor) -> Tensor:
+def convolve(convolution: torch.nn.Module, input: Tensor) -> Tensor:
     """Convolve in float32 where an axis is shorter than the stride, else as autocast says."""
     stride: Any = convolution.stride
-    small = any(side < step for side, step in zip(image.shape[-len(stride) :], stride, strict=True))
-    if not (small and torch.is_autocast_enabled(image.device.type)):
-        return type(convolution).forward(convolution, image)  # pyright: ignore[reportCallIssue]
-    with torch.autocast(image.device.type, enabled=False):
-        return type(convolution).forward(convolution, image.float())  # pyright: ignore[reportCallIssue]
+    small = any(side < step for side, step in zip(input.shape[-len(stride) :], stride, strict=True))
+    if not (small and torch.is_autocast_enabled(input.device.type)):
+        return type(convolution).forward(convolution, input)  # pyright: ignore[reportCallIssue]
+    with torch.autocast(input.device.type, enabled=False):
+        return type(convolution).forward(convolution, input.float())  # pyright: ignore[reportCallIssue]
 
 
 def channels_last(model: torch.nn.Module) -> None:
