@@ -14,10 +14,9 @@ from torch.nn.functional import nll_loss
 from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.config.training import Training
 from i2m2_med.engine.training.fit import fit
-from i2m2_med.experts import LeNet, PreActResNet18
+from i2m2_med.experts import PreActResNet18
 from i2m2_med.model import I2M2
 from i2m2_med.sources.source import Labels
-from tests.benchmarks.costs import cpu_seconds
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.noise import slices
 from tests.engine.training.test_memory import ONE_EXPERT, PARTS, WHOLE, large, peak
@@ -150,29 +149,6 @@ def test_a_switch_beside_training_without_it(
         lambda: epoch(model(), next(folders), **settings)[0],
         "without", lambda: epoch(model(), next(folders))[0], repeats=2, at_most=aim,
     )  # fmt: skip
-
-
-def small() -> I2M2:
-    """One expert of six convolutions."""
-    torch.manual_seed(0)
-    lenet = LeNet(SIDE, width=32, labels=2, classes=2)
-    return I2M2({"image": lenet}, {"image": ("magnitude",)}, ProductOfExperts(), (2, 2))
-
-
-@pytest.mark.timeout(900)
-def test_compiled_networks_on_a_cpu(
-    figures: Figures, folders: Iterator[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The last of three epochs, and all of them: the first compiles. GPUs are what the setting is for.
-
-    (`knee_demo`'s three ResNets compile for minutes.)
-    """
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))  # nothing of an earlier run
-    usual, last = epoch(small(), next(folders)), []
-    whole = cpu_seconds(lambda: last.append(epoch(small(), next(folders), 3, compile=True)))
-    said = "`compile: true`: an epoch of one LeNet"
-    figures.add("switch_compile", said, [last[0][0]], "without", [usual[0]], "CPU s")
-    figures.add("switch_compile_start", f"{said}, the first, which compiles", [whole - 2 * last[0][0]], "without", [usual[0]], "CPU s")  # fmt: skip
 
 
 def test_channels_last_on_a_cpu(figures: Figures) -> None:
