@@ -8,7 +8,8 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 # Monte Carlo, trained worlds, outages and signals by the clock: long, rarely broken, and some need a machine that does nothing else.
 NIGHTLY := tests/report/statistics/test_error_rates.py tests/report/statistics/test_coverage_of_intervals.py \
 	tests/engine/training/test_dial_recovery.py tests/engine/tracking/test_outages.py tests/scoring/test_stop.py \
-	tests/system/test_stop.py tests/pipelines/test_avmnist_compare.py tests/pipelines/test_avmnist_tie.py
+	tests/system/test_stop.py tests/pipelines/test_avmnist_compare.py tests/pipelines/test_avmnist_tie.py \
+	tests/scoring/workers/test_many_studies.py
 
 .PHONY: setup demo docs test test-all test-system test-nightly test-cuda bench-cuda check bench bench-quick bench-compare clean
 
