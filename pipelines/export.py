@@ -23,7 +23,7 @@ def main(
     Parameters
     ----------
     run
-        A run, `models:/name@alias`, or a model folder.
+        A run, `models:/name@alias`, or a model folder, on a disk or at `s3://BUCKET/FOLDER`.
     folder
         The bundle's folder, to be made.
     graph
