@@ -160,7 +160,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def read_table(path: Path) -> pd.DataFrame:
     """A table from a Parquet file, as of `read_frame`; pandas holds items as floats where some rows have none."""
-    return read_frame(path).to_pandas()
+    frame = read_frame(path)
+    return pd.DataFrame({name: frame.drop_in_place(name).to_pandas() for name in frame.columns})  # never both whole
 
 
 class TablesOnDemand(Mapping[tuple[str, int], pd.DataFrame]):

@@ -77,7 +77,7 @@ def i2m2() -> I2M2:
 
 def epoch(model: I2M2, given: Samples, training: Training) -> float:
     """CPU seconds of the project's loader, model, loss and optimiser."""
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-4, **fused(training, "cpu", ()))
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-4, **fused(training, ()))
     loss = Objective(MaskedNLL())
     began = time.process_time()
     for batch in loader(given, BATCH, seed=0):

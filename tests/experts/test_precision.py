@@ -205,7 +205,7 @@ def steps(name: str, pictures: Draw, training: Training, n_steps: int) -> tuple[
     model, inputs, target = made(name, pictures)
     settle(model, training, "cpu")
     present = {modality: torch.ones(BATCH, dtype=torch.bool) for modality in inputs}
-    how: dict[str, Any] = fused(training, "cpu", ())
+    how: dict[str, Any] = fused(training, ())
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, **how)
     objective = Objective(MaskedNLL())
     said: list[Tensor] = []

@@ -117,14 +117,11 @@ def channels_last(model: torch.nn.Module) -> None:
             module.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
 
 
-def fused(training: Training, device: str, plugins: tuple[str, ...]) -> dict[str, bool]:
-    """Return `{"fused": True}` for an optimizer that updates all parameters in one kernel, where nothing else is asked for: on a GPU,
-    and beside products in `bf16` on a CPU, which leave the step the longest part. In float32 a CPU steps as it always did."""
+def fused(training: Training, plugins: tuple[str, ...]) -> dict[str, bool]:
+    """Return `{"fused": True}` for an optimizer that can update a parameter in one pass over it, where nothing else is asked for."""
     kind = resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", plugins)
-    takes = inspect.signature(kind).parameters
     chosen = {"fused", "foreach", "capturable", "differentiable"} & training.optimizer.keys()
-    wanted = on_gpu(device) or training.precision == "bf16"
-    return {"fused": True} if wanted and "fused" in takes and not chosen else {}
+    return {"fused": True} if "fused" in inspect.signature(kind).parameters and not chosen else {}
 
 
 @contextmanager

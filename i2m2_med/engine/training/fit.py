@@ -116,7 +116,7 @@ def fit(
         share_statistics(model, layout.rows.group)
     settle(model, training, device)
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer, scheduler = build_optimizer(learnt, training, device, plugins)
+    optimizer, scheduler = build_optimizer(learnt, training, plugins)
     stage = TrainingStage(
         model=model,
         training=training,
@@ -145,10 +145,10 @@ def fit(
 
 
 def build_optimizer(
-    learnt: list[nn.Parameter], training: Training, device: str, plugins: tuple[str, ...]
+    learnt: list[nn.Parameter], training: Training, plugins: tuple[str, ...]
 ) -> tuple[torch.optim.Optimizer, Any]:
     """Return the optimizer of a stage, and its scheduler where it has one."""
-    rate, how = training.learning_rates[0], fused(training, device, plugins)
+    rate, how = training.learning_rates[0], fused(training, plugins)
     optimizer = build(training.optimizer, "optimizer", "training.optimizer", plugins, how, params=learnt, lr=rate)
     block = training.scheduler
     return optimizer, build(block, "scheduler", "training.scheduler", plugins, optimizer=optimizer) if block else None
