@@ -26,6 +26,8 @@ Judge = Callable[[dict[str, Any], str, int, pd.DataFrame, Path | None], Rows]
 
 MANY = 50
 """Of a label with more classes a table holds the likeliest only (`KEPT`), the target's, and the log-mass of the rest."""
+PREDICTIONS = "predictions.parquet"
+"""The file of a run that holds its table."""
 KEPT = 20
 UNKNOWN = -1
 """The target of a sample whose class is not known."""

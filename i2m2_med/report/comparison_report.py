@@ -24,7 +24,7 @@ from i2m2_med.report.pages.left_out import left_out_section, left_out_table
 from i2m2_med.report.pages.named_sets import named_sets_section, named_sets_table
 from i2m2_med.report.pages.trust import judge_trust
 from i2m2_med.report.pages.write import markdown, wide, write_tables
-from i2m2_med.report.statistics.compare import Comparison, compare_tables
+from i2m2_med.report.statistics.compare import Comparison, compare_paired
 from i2m2_med.report.statistics.intervals import REPLICATES
 from i2m2_med.report.statistics.paired_predictions import Model, PairedPredictions, pair_predictions
 
@@ -87,16 +87,8 @@ class WrittenReport:
 def write_report(folder: Path, evidence: Evidence) -> WrittenReport:
     """Compare the tables and write the report into `folder`. Raises SourceError where they can't be paired."""
     one, metric = evidence, evidence.metric or "auroc"
-    comparison = compare_tables(
-        one.tables,
-        split=one.split,
-        reference=one.reference,
-        replicates=one.replicates,
-        seed=one.seed,
-        fingerprints=one.fingerprints,
-        evaluation=one.evaluation,
-    )
-    every = pair_predictions(one.tables, prior=one.evaluation.prior)
+    every = pair_predictions(one.tables, one.fingerprints, one.evaluation.prior)
+    comparison = compare_paired(every, one.split, one.reference, one.replicates, one.seed, one.evaluation)
     left_out = left_out_table(every, one.replicates, one.seed) if one.split == "test" else pd.DataFrame()
     draws, sensitivity = min(one.replicates, 1000), one.evaluation.sensitivity
     trust = judge_trust(

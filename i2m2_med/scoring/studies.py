@@ -224,7 +224,10 @@ def with_names(folders: Iterable[Path]) -> list[StudyFolder]:
     above = os.path.commonpath([os.path.dirname(path) for path in unique])  # noqa: PTH120
     own = [printable(own_name(Path(path))) for path in unique]
     count = Counter(own)
-    whole = lambda path: printable(os.path.relpath(path, above))  # noqa: E731
+
+    def whole(path: str) -> str:
+        return printable(os.path.relpath(path, above))
+
     names = [short if count[short] == 1 else whole(path) for short, path in zip(own, unique, strict=True)]
     names = names if len(set(names)) == len(names) else list(map(whole, unique))
     return sorted(map(StudyFolder, names, unique.values()), key=lambda study: study.name)

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -122,6 +122,14 @@ def number_in(value: Any, what: str, where: str) -> int:
     if not text.isdecimal() or len(text) > MOST_DIGITS:
         raise SourceError(f"{where}: {what} is no whole number of at most {MOST_DIGITS} digits")
     return int(text)
+
+
+def word_in(value: Any, known: Sequence[str], what: str, where: str) -> str:
+    """Return the one of `known` words that a value is, in whatever case. Raises SourceError for another."""
+    for word in known:
+        if str(value).strip().lower() == word.lower():
+            return word
+    raise SourceError(f"{where}: {what} is {str(value)!r:.20}, none of {', '.join(known)}")
 
 
 def text_in(value: Any, where: str) -> str:

@@ -15,6 +15,7 @@ from i2m2_med.engine.tracking.read import FoundRun, download
 from i2m2_med.engine.tracking.results import TABLE
 from i2m2_med.engine.tracking.store import Missing, connect, translated
 from i2m2_med.files import digest, sha256_of
+from i2m2_med.predictions import PREDICTIONS
 from i2m2_med.privacy import project_key
 from i2m2_med.workspace import workspace
 
@@ -45,7 +46,7 @@ def is_verified(run: FoundRun) -> bool:
 
 def seal(run: FoundRun, passed: bool) -> str:
     """The keyed hash of a verification's result and of what was verified."""
-    tables = {"predictions": hash_of(run, "predictions.parquet")}
+    tables = {"predictions": hash_of(run, PREDICTIONS)}
     if (results := hash_of(run, TABLE)) != "none":  # a run of an older release, whose seal has to hold, has none
         tables["results"] = results
     tags = {name: run.tags.get(name, "") for name in SEALED}

@@ -127,9 +127,9 @@ def stored_document(run: FoundRun, path: str) -> dict[str, Any]:
 
 def predictions(run: FoundRun) -> "pd.DataFrame":
     """The run's prediction table, also of an older release. Raises Missing if it is gone or damaged."""
-    from i2m2_med.predictions import read_table
+    from i2m2_med.predictions import PREDICTIONS, read_table
 
-    path = download(run, "predictions.parquet")
+    path = download(run, PREDICTIONS)
     try:
         return read_table(path)
     except SourceError as error:

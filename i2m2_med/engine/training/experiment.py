@@ -39,7 +39,7 @@ from i2m2_med.engine.training.recorded import (
 )
 from i2m2_med.files import replace_file, write_json
 from i2m2_med.model import I2M2
-from i2m2_med.predictions import Judge, Rows, read_table, write_table
+from i2m2_med.predictions import PREDICTIONS, Judge, Rows, read_table, write_table
 from i2m2_med.samples.cohort import Cohort, open_cohort
 from i2m2_med.samples.encoders import encoder_digests
 from i2m2_med.samples.envelope import fit_envelope
@@ -57,7 +57,7 @@ class Trained:
     rows: Rows
     cost: Cost
     held: pd.DataFrame | None = None
-    """The predictions; None of many classes, which are read from the disk when they are asked for."""
+    """The predictions; None of many classes, or of a run that was done before: these are read from the disk when they are asked for."""
 
     def read(self) -> pd.DataFrame:
         """Return the predictions."""
@@ -75,7 +75,6 @@ class Parent(NamedTuple):
     run_id: str
 
 
-PREDICTIONS = "predictions.parquet"
 COMPARISON = "comparison"
 """The paradigm of a run that stands for all paradigms."""
 Made = tuple[Predictor, pd.DataFrame, Cost]
@@ -124,7 +123,6 @@ class Experiment:
                 model=folder / "model",
                 rows=noted["rows"],
                 cost=noted["cost"],
-                held=held(read_table(folder / PREDICTIONS)),
             )
         with self.tracked(paradigm, seed, noted.get("run")) as tracker:
             write_json(folder / "note.json", {"run": tracker.run_id, "done": False})

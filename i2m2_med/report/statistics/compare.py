@@ -55,12 +55,19 @@ def compare_tables(
     fingerprints: Mapping[Model, str] | None = None,
     evaluation: Evaluation | None = None,
 ) -> Comparison:
-    """Compare {(paradigm, seed): prediction table}.
-
-    evaluation: its primary comparison, operating point and class shares of the population; defaults where not given. Raises SourceError where tables can't be paired or the split is empty.
-    """
+    """Compare {(paradigm, seed): prediction table}: `compare_paired` of tables that are yet to be paired. Raises SourceError where they can't be."""
     settings = evaluation or Evaluation()
     every = pair_predictions(tables, fingerprints, settings.prior)
+    return compare_paired(every, split, reference, replicates, seed, settings)
+
+
+def compare_paired(
+    every: PairedPredictions, split: str, reference: str, replicates: int, seed: int, settings: Evaluation
+) -> Comparison:
+    """Compare models whose predictions are paired.
+
+    settings: the primary comparison, operating point and class shares of the population. Raises SourceError where the split is empty.
+    """
     cohort = every.of(split)
     common = cohort.take(cohort.common)
     if len(common.first.samples) == 0:

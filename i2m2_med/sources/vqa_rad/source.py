@@ -20,7 +20,7 @@ from i2m2_med.files import existing_folder, write_json
 from i2m2_med.predictions import NO_CLASS, UNKNOWN
 from i2m2_med.sources.formats.json_lines import need, read_json_list
 from i2m2_med.sources.formats.photograph import check_photograph
-from i2m2_med.sources.listed import Entry, plain, text_in
+from i2m2_med.sources.listed import Entry, plain, text_in, word_in
 from i2m2_med.sources.question_study import ANSWERS, CLOSED, QuestionSource
 from i2m2_med.sources.source import Flow, Labels, Progress
 from i2m2_med.sources.text.answers import answer_columns, answer_in, normalised, vocabulary
@@ -145,9 +145,7 @@ class Source(QuestionSource):
             need(one, NEEDED, where)
             one["answer"] = answer_in(one["answer"], where)
             for column, known in KINDS.items():
-                one[column], written = str(one[column]).strip().upper(), one[column]
-                if one[column] not in known:
-                    raise SourceError(f"{where}: {column} is {str(written)!r:.20}, none of {', '.join(known)}")
+                one[column] = word_in(one[column], known, column, where)
             plain(one["qid"], "qid", where)
             if not text_in(one["question"], where):
                 raise SourceError(f"{where}: the question is empty")

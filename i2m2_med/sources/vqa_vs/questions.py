@@ -15,7 +15,7 @@ import polars as pl
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.json_lines import need, read_json_list
-from i2m2_med.sources.listed import Entry, home_above, number_in, plain, text_in
+from i2m2_med.sources.listed import Entry, home_above, number_in, plain, text_in, word_in
 from i2m2_med.sources.text.answers import answer_columns, answer_in, scores_of
 
 PARTS = {"train": "Training/Training", "valid": "Val/Val", "test": "IID-Test/IID-Test"}
@@ -91,12 +91,10 @@ def _asked(one: dict[str, Any], where: str) -> Question:
 def _with_answers(question: Question, one: dict[str, Any], where: str) -> Question:
     """A question with the answers that were given to it, whose type an entry may leave out."""
     kind = one.get("answer_type")
-    if kind is not None and str(kind).strip().lower() not in ANSWER_TYPES:
-        raise SourceError(f"{where}: answer_type is {str(kind)!r:.20}, none of {', '.join(ANSWER_TYPES)}")
     return question._replace(
         answer=answer_in(one["multiple_choice_answer"], where),
         given=_given(one["answers"], where),
-        answer_type=None if kind is None else str(kind).strip().lower(),
+        answer_type=None if kind is None else word_in(kind, ANSWER_TYPES, "answer_type", where),
     )
 
 
