@@ -5,8 +5,9 @@ batch either way, so that gradients are the same.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.utils.checkpoint import checkpoint
@@ -15,13 +16,22 @@ from i2m2_med.model import Answer
 
 
 def forgotten(ask: Callable[[], Answer], expert: nn.Module, inputs: Sequence[Tensor]) -> Answer:
-    """Return what `ask` says of an expert that reads `inputs`, of which it will be asked again when the gradient is due."""
-    return checkpoint(lambda *_: ask(), *inputs, use_reentrant=False, context_fn=lambda: contexts(expert))  # pyright: ignore[reportReturnType]
+    """Return what `ask` says of an expert that reads `inputs`, of which it will be asked again when the gradient is due.
 
+    Reentrant, so that the first time leaves no graph at all: a tenth of a step less than hooks on each tensor that would be saved.
+    """
+    if not any(parameter.requires_grad for parameter in expert.parameters()):
+        return ask()
 
-def contexts(expert: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """The contexts of the first and of the second computation."""
-    return nullcontext(), once(expert)
+    def asked(due: Tensor, *_: Tensor) -> Answer:
+        if not torch.is_grad_enabled():  # the first time
+            return ask()
+        with once(expert):
+            log_probs, there, own = ask()
+        return log_probs if log_probs.requires_grad else log_probs + due, there, own  # nobody was there to judge
+
+    due = torch.zeros((), requires_grad=True)  # inputs ask for no gradient
+    return checkpoint(asked, due, *inputs, use_reentrant=True)  # pyright: ignore[reportReturnType]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from i2m2_med.sources.source import Progress
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
 ROW_GROUP = 100_000
-DUPLICATE_BUCKET = 8_000_000  # rows whose ids are held against each other at once: bounds memory at full size
+DUPLICATE_BUCKET = 2_000_000  # rows whose ids are held against each other at once: bounds memory at full size
 VERSION = 6
 """Of the conversion: tables of another are not used again."""
 
