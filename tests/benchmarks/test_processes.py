@@ -12,6 +12,8 @@ import pytest
 from tests.benchmarks.figures import Figures
 
 N_PROCESSES = (2, 3)
+LARGE = 192
+"""Pixels of a side: a step of 0.3 s, beside which what travels is little, as of any network that is worth several processes."""
 Costs = dict[str, list[float]]
 """By clock (`wall`, `cpu`), seconds of each epoch."""
 
@@ -33,11 +35,22 @@ def test_an_epoch_by_several_processes(parallel: str, figures: Figures, alone: C
             figures.add(f"{parallel}_{n}_{clock}", what, found[clock], "by one", alone[clock], unit)
 
 
-def trained(n_processes: int, parallel: str, folder: Path) -> Costs:
-    """Seconds of each epoch but the first: by the clock of the slowest process, and CPU of all."""
+@pytest.mark.timeout(900)
+def test_experts_side_by_side_beside_the_slowest(figures: Figures, tmp_path: Path) -> None:
+    """Two experts that cost alike, each in a process and on a core of its own, beside one of them trained by itself."""
+    large = {"n_epochs": 3, "steps": 24, "side": LARGE}
+    together = trained(2, "experts", tmp_path / "two", 2, **large)["wall"]
+    slowest = trained(1, "experts", tmp_path / "one", 1, **large)["wall"]
+    what = f"`parallel: experts`: an epoch of {large['steps']} steps of two experts in two processes"
+    figures.add("experts_slowest", what, together, "of the slowest expert alone", slowest, "s", 1.15)
+
+
+def trained(n_processes: int, parallel: str, folder: Path, n_experts: int = 3, **how: int) -> Costs:
+    """Seconds of each epoch but the first: by the clock of the slowest process, and CPU of all. how: of `epochs`."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_processes)]
     start = [*launcher, "-m"] if n_processes > 1 else ["-m"]
     call = [sys.executable, "-W", "ignore", *start, "tests.benchmarks.test_processes", str(folder), parallel]
+    call += [str(n_experts), json.dumps({"n_epochs": 4} | how)]
     subprocess.run(call, check=True, capture_output=True)
     each = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     assert len(each) == n_processes
@@ -45,7 +58,7 @@ def trained(n_processes: int, parallel: str, folder: Path) -> Costs:
     return {"cpu": of_all["cpu"].sum(axis=0).tolist(), "wall": of_all["wall"].max(axis=0).tolist()}
 
 
-def main(folder: Path, parallel: str) -> None:
+def main(folder: Path, parallel: str, n_experts: int, how: dict[str, int]) -> None:
     """One of the processes."""
     import torch
 
@@ -54,11 +67,11 @@ def main(folder: Path, parallel: str) -> None:
 
     torch.set_num_threads(1)
     with joined("cpu"):
-        cpu, wall = epochs(model(), folder / "fit", 4, parallel=parallel).T.tolist()
+        cpu, wall = epochs(model(n_experts), folder / "fit", parallel=parallel, **how).T.tolist()
     (folder / f"{os.environ.get('RANK', '0')}.json").write_text(
         json.dumps({"cpu": cpu, "wall": wall}), encoding="utf-8"
     )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4]))

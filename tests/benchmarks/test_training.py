@@ -62,14 +62,16 @@ def bare(network: I2M2, steps: int = STEPS) -> np.ndarray:
     return clocks() - began
 
 
-def epochs(network: I2M2, folder: Path, n_epochs: int = 2, steps: int = STEPS, **settings: Any) -> np.ndarray:
+def epochs(
+    network: I2M2, folder: Path, n_epochs: int = 2, steps: int = STEPS, side: int = SIDE, **settings: Any
+) -> np.ndarray:
     """CPU seconds, and seconds, of each epoch of `fit` but the first: steps, a validation of one batch, and the checkpoint.
 
     (epoch, clock).
     """
     ends: list[np.ndarray] = []
     training = Training.model_validate({"epochs": n_epochs, "batch": BATCH, "learning_rate": 1e-4, **settings})
-    samples = slices(steps * BATCH, SIDE, LABELS)
+    samples = slices(steps * BATCH, side, LABELS)
     fit(
         network, samples, samples.take(np.arange(BATCH)), training, seed=0, folder=folder, device="cpu",
         watch=lambda *_: ends.append(clocks()),

@@ -103,10 +103,12 @@ def collect(network: I2M2, optimizer: torch.optim.Optimizer, columns: int) -> No
     """Give every process each expert's weights, buffers and optimizer state, as its owner has them."""
     for name in network.names:
         owner, expert = owner_of(network, name, columns), network.experts[name]
-        for tensor in expert.state_dict().values():
-            dist.broadcast(tensor, owner)
-        for parameter in expert.parameters():
-            remembered = [dict(optimizer.state.get(parameter, {}))]
-            dist.broadcast_object_list(remembered, owner, group=patient())
-            if remembered[0]:
-                optimizer.state[parameter] = remembered[0]
+        sent = [dist.broadcast(tensor, owner, async_op=True) for tensor in expert.state_dict().values()]
+        for one in sent:
+            one.wait()  # pyright: ignore[reportOptionalMemberAccess]  (None is for those outside of the group)
+        parameters = list(expert.parameters())
+        remembered = [[dict(optimizer.state.get(parameter, {})) for parameter in parameters]]
+        dist.broadcast_object_list(remembered, owner, group=patient())
+        for parameter, state in zip(parameters, remembered[0], strict=True):
+            if state:
+                optimizer.state[parameter] = state

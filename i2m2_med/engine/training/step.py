@@ -100,8 +100,12 @@ def ask_parts(batch: Batch, network: I2M2, how: Asking) -> Opinions:
 @contextmanager
 def drawing(seed: int) -> Generator[None]:
     """Draw random numbers from `seed` meanwhile; those drawn afterwards are as if nothing had been drawn."""
-    with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
-        torch.manual_seed(seed)
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        # not torch.manual_seed, which keeps a note of each call for every kind of device that is never used
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
         yield
 
 
