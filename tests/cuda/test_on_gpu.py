@@ -16,6 +16,7 @@ from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.predict import run_model
 from i2m2_med.engine.prediction.seed import seed_everything
 from i2m2_med.engine.training.fit import fit
+from i2m2_med.engine.training.step import drawing
 from i2m2_med.experts import (
     GRUD,
     LateFusion,
@@ -159,6 +160,26 @@ def test_training_goes_as_on_a_cpu(tmp_path: Path) -> None:
 def test_mixed_precision_learns_the_same_thing(tmp_path: Path, precision: str) -> None:
     exact, mixed = (fitted(tmp_path / kind, "cuda", precision=kind)[1][-1] for kind in ("fp32", precision))
     assert mixed["valid_nll"] == pytest.approx(exact["valid_nll"], rel=0.05)
+
+
+@pytest.mark.parametrize("settings", [{"memory": "one_expert"}, {"accumulate": 2}])
+def test_one_expert_at_a_time_learns_what_all_at_once_do(tmp_path: Path, settings: dict[str, object]) -> None:
+    whole, _ = fitted(tmp_path / "whole", "cuda")
+    parts, _ = fitted(tmp_path / "parts", "cuda", **settings)
+    torch.testing.assert_close(parts.state_dict(), whole.state_dict(), atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_drawn_with_a_seed_leaves_what_comes_after() -> None:
+    device = "cuda"
+    torch.manual_seed(1)
+    expected = torch.rand(3, device=device)
+    torch.manual_seed(1)
+    drawn: list[Tensor] = []
+    for _ in range(2):
+        with drawing(7):
+            drawn.append(torch.rand(3, device=device))
+    assert torch.equal(*drawn)
+    assert torch.equal(torch.rand(3, device=device), expected)
 
 
 def test_a_resumed_training_ends_with_the_same_bytes(tmp_path: Path) -> None:
