@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from i2m2_med.samples.folds import fold_column
 from i2m2_med.samples.further_files import further_files, name_of
 from i2m2_med.samples.preparing import arrays_of, code_digest, folder_of, made_by_transforms, open_source
 from i2m2_med.sources.source import Labels
+
+COMPUTES = ("monai", "torch", "numpy", "scipy", "pillow", "nibabel", "h5py", "pydicom")
+"""Packages that make a sample of a file: what another version made is not used again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +115,17 @@ def disk_cache(run: RunConfig, prepared: Path) -> DiskCache | None:
     if run.modalities.cache != "disk":
         return None
     beside = [(name_of(path), sha256_of(path)) for path in further_files(run)]
-    key = digest([run.modalities.transforms, run.plugins, beside, code_digest(), i2m2_med.__version__])
+    made_by = [i2m2_med.__version__, *map(version_of, COMPUTES)]
+    key = digest([run.modalities.transforms, run.plugins, beside, code_digest(), made_by])
     return DiskCache(prepared.parent.parent / "cache" / "samples" / key[:16], made_by_transforms(run))
+
+
+def version_of(package: str) -> str | None:
+    """Return a package's version; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def compose(run: RunConfig, which: str) -> Any:
