@@ -16,6 +16,8 @@ PICTURE_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 """As Pillow calls them."""
 COLOURS = {"1": "L", "LA": "L"} | dict.fromkeys(("P", "PA", "RGBA", "CMYK", "YCbCr", "LAB", "HSV"), "RGB")
 """By kind of picture (as Pillow calls it), the one that it is read as, where that is another."""
+GREY = ("L", "I", "I;16", "I;16B", "I;16L", "I;16N")
+"""Kinds whose 16 bits are read as they are."""
 ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
 """EXIF's tag, and its values for a picture that lies on its side."""
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -113,10 +115,14 @@ def picture(path: Path, *, pixels: bool) -> Any:
     from PIL import Image, ImageOps
 
     with opened_picture(path, PICTURE_FORMATS, path.name) as stored:
+        if stored.mode not in GREY and any(";16" in str(part.args) for part in stored.tile):
+            raise SourceError(f"{path.name} holds colours of 16 bits, of which 8 would be read; convert it")
         seen = see_through(stored, path.name)
         colours = COLOURS.get(stored.mode, stored.mode)
         if not pixels:
-            turned = stored.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+            turned = (
+                stored.format != "TIFF" and stored.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+            )  # TIFF tells it turned
             side = (stored.width, stored.height) if turned else (stored.height, stored.width)
             return np.broadcast_to(np.float32(0), (*side, 3) if colours == "RGB" else side)
         lies = stored.getexif().get(ORIENTATION, 1) != 1

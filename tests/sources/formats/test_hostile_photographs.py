@@ -83,6 +83,23 @@ def test_what_is_no_whole_picture_is_refused_in_a_line(tmp_path, content, words)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("level", [0, 9])
+def test_no_flipped_bit_of_a_png_changes_a_pixel(tmp_path, level):
+    drawn = Image.fromarray(np.kron(np.arange(84, dtype=np.uint8).reshape(4, 7, 3) * 3, np.ones((9, 9, 1), np.uint8)))
+    lying = Image.Exif()
+    lying[0x0112] = 6
+    whole, path = packed(drawn, "PNG", compress_level=level, exif=lying.tobytes()), tmp_path / "a.png"
+    path.write_bytes(whole)
+    right = read_photograph(path)
+    for at in np.random.default_rng(1).permutation(len(whole))[:300]:
+        for content in (whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :], whole[:at]):
+            path.write_bytes(content)
+            try:
+                assert np.array_equal(read_photograph(path), right)
+            except SourceError:
+                continue
+
+
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()

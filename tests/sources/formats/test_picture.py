@@ -27,7 +27,7 @@ def test_it_is_turned_as_it_says(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "turned.jpg").shape == (7, 5)
 
 
-@pytest.mark.parametrize("kind", ["CMYK", "P", "gif", "cut", "text", "bomb", "none"])
+@pytest.mark.parametrize("kind", ["CMYK", "P", "gif", "cut", "text", "bomb", "none", "clear"])
 def test_other_files_are_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x.jpg"
     if kind == "CMYK":
@@ -39,6 +39,8 @@ def test_other_files_are_refused(tmp_path: Path, kind: str) -> None:
         path.write_bytes(path.read_bytes()[:-3000])
     elif kind == "text":
         path.write_text("no picture", encoding="utf-8")
+    elif kind == "clear":
+        Image.fromarray(RAMP).save(path, format="PNG", transparency=0)
     elif kind == "bomb":
         Image.new("1", (10_001, 10_000)).save(path)
     with pytest.raises(SourceError, match="picture"):

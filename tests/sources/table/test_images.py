@@ -75,6 +75,32 @@ def test_a_picture_lies_as_it_says(tmp_path: Path):
     np.testing.assert_array_equal(read(tmp_path / "turned.png", 2)[0], np.rot90(GREY, -1))
 
 
+TURNS = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.swapaxes(0, 1),
+         6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: np.rot90}  # fmt: skip
+"""By EXIF's value, how the stored pixels are to be turned."""
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int32", "float32", "colour", "alpha", "bit"])
+def test_a_tiff_lies_as_it_says(tmp_path: Path, kind: str, compression: str, turn: int):
+    pixels = np.random.default_rng(0).integers(1, 200, (5, 6, 3), dtype=np.uint8)
+    stored = pixels if kind == "colour" else pixels[..., 0] > 90 if kind == "bit" else pixels[..., 0]
+    stored = np.dstack([pixels, np.full((5, 6), 255, np.uint8)]) if kind == "alpha" else stored
+    stored = stored.astype(kind) if kind[-1].isdigit() else stored
+    Image.fromarray(stored).save(tmp_path / "a.tif", compression=compression, tiffinfo={0x0112: turn})
+    right = TURNS[turn](pixels if kind in {"colour", "alpha"} else stored * np.float32(255 if kind == "bit" else 1))
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", 2), np.moveaxis(np.atleast_3d(right), 2, 0))
+
+
+def test_sixteen_bits_of_a_colour_are_not_cut_to_eight(tmp_path: Path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([GREY.astype(np.uint16) * 1000] * 3, axis=2), photometric="rgb")
+    for look in (facts, read_image):
+        with pytest.raises(SourceError, match="colours of 16 bits"):
+            look("", tmp_path / "a.tif", 2)
+
+
 def write_series(folder: Path, **changed: Any) -> np.ndarray:
     """A CT series of three slices, written in another order than they lie in; changed: tags of the second file."""
     import pydicom
