@@ -138,9 +138,12 @@ def compose(run: RunConfig, which: str) -> Any:
     from i2m2_med.config.targets import build
     from i2m2_med.samples.complex_checks import refuse_real_only
     from i2m2_med.samples.growth import bounded
+    from i2m2_med.samples.reseed import refuse_random
 
     refuse_real_only(blocks, open_source(run).complex_keys)
     steps = [
         build(block, "transform", f"modalities.{which}[{index}]", run.plugins) for index, block in enumerate(blocks)
     ]
+    if which == "transforms":
+        refuse_random(steps)
     return Compose([part for step, block in zip(steps, blocks, strict=True) for part in bounded(step, block)])

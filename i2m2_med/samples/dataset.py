@@ -1,7 +1,7 @@
 """Samples: records (and arrays) → batches of modality tensors, for training, evaluation and scoring alike."""
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,7 +181,10 @@ class Samples(Dataset[Batch]):
         from i2m2_med.samples.reseed import reseed  # imports MONAI, which scoring does without where it can
 
         reseed(self.augment, (self.epoch * 1_000_003 + row) % 2**31)
-        return self.augment(dict(sample))
+        own = (
+            dict(sample) if self.cached is None else deepcopy(dict(sample))
+        )  # some of MONAI's change what they are given
+        return self.augment(own)
 
     def transformed(self, row: int) -> Mapping[str, Any]:
         """Return one record through the transforms without augmentation, from memory where it is cached."""

@@ -1,8 +1,14 @@
 """MONAI's random transforms begin anew for each sample, with the numbers of `set_random_state`, at a twentieth of its time."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from monai.transforms.compose import Compose
+from monai.transforms.traits import RandomizableTrait
 from monai.transforms.transform import Randomizable
 from monai.utils.misc import MAX_SEED
+
+from i2m2_med.errors import ConfigError
 
 AS_MONAI = (Randomizable.set_random_state, Compose.set_random_state)
 
@@ -21,3 +27,13 @@ def reseed(transform: Randomizable, seed: int) -> None:
     for inner in transform.transforms if isinstance(transform, Compose) else ():
         if isinstance(inner, Randomizable):
             reseed(inner, int(own.randint(MAX_SEED, dtype="uint32")))
+
+
+def refuse_random(steps: Sequence[Any]) -> None:
+    """Raise ConfigError where one of `modalities.transforms` draws at random: evaluation would, and a cache would keep one draw."""
+    for index, step in enumerate(steps):
+        if isinstance(step, RandomizableTrait):
+            raise ConfigError(
+                f"modalities.transforms[{index}]: {type(step).__name__} draws at random, and these transforms make each sample once, "
+                "validation's and test's too; move it to modalities.train_transforms"
+            )

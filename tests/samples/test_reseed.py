@@ -2,11 +2,25 @@
 
 from copy import deepcopy
 
+import polars as pl
 import pytest
 import torch
-from monai.transforms import Compose, OneOf, RandAffined, RandFlipd, RandGaussianNoised
+from monai.transforms import (
+    Compose,
+    NormalizeIntensityd,
+    OneOf,
+    RandAffined,
+    RandCoarseDropoutd,
+    RandCoarseShuffled,
+    RandFlipd,
+    RandGaussianNoised,
+    RandStdShiftIntensityd,
+)
 
-from i2m2_med.samples.reseed import reseed
+from i2m2_med.errors import ConfigError
+from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.reseed import refuse_random, reseed
+from i2m2_med.sources.source import Labels
 
 NAMES = ["picture"]
 KINDS = {
@@ -34,3 +48,34 @@ def test_a_transform_that_was_never_seeded_leaves_the_generator_of_its_class_alo
     before = RandGaussianNoised.R.get_state()[1].copy()
     reseed(RandGaussianNoised(NAMES), 3)
     assert (RandGaussianNoised.R.get_state()[1] == before).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        RandCoarseDropoutd(NAMES, holes=1, spatial_size=2, prob=1),
+        RandCoarseShuffled(NAMES, holes=1, spatial_size=3, prob=1),
+        RandStdShiftIntensityd(NAMES, factors=3, prob=1),
+    ],
+)
+def test_a_sample_in_memory_is_not_what_augmentation_made_of_it(change):
+    """These change what they are given: without a copy each epoch would add to the last one's."""
+    records = pl.DataFrame({"patient": ["a"], "label_l": [0]})
+    made = [
+        Samples(
+            records, Labels(("l",), ("no", "yes")), NAMES,
+            transform=lambda _: {"picture": torch.arange(64.0).reshape(1, 8, 8)}, augment=Compose([change]), cache=cache,
+        )
+        for cache in (True, False)
+    ]  # fmt: skip
+    for epoch in (1, 2, 3, 1):
+        for samples in made:
+            samples.epoch = epoch
+        kept, anew = (samples[0].inputs["picture"] for samples in made)
+        assert torch.equal(kept, anew)
+
+
+def test_what_draws_at_random_is_no_transform_of_every_sample():
+    refuse_random([NormalizeIntensityd(NAMES)])
+    with pytest.raises(ConfigError, match=r"transforms\[1\]: RandFlipd draws at random"):
+        refuse_random([NormalizeIntensityd(NAMES), RandFlipd(NAMES)])
