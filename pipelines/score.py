@@ -148,10 +148,8 @@ def show(summary: "Summary", out: Path | ObjectPath) -> dict[str, Any]:
         f"{summary.studies} studies: {summary.ok} scored{warned}, {summary.refused} refused{before}; {summary.seconds:.1f} s"
     )
     if of := summary.spared:
-        say(
-            f"{of['stopped']} of {of['items']} items were decided before the last expert was asked: "
-            f"{1 - of['flops'] / max(of['of'], 1):.0%} of the operations spared"
-        )
+        share = f"{1 - of['flops'] / of['of']:.0%} of the operations spared" if of["of"] else "no expert has operations"
+        say(f"{of['stopped']} of {of['items']} items were decided before the last expert was asked: {share}")
     if summary.warnings:
         table("Warnings", ["studies", "warning"], [[count, text] for text, count in summary.warnings])
     if summary.reasons:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from i2m2_med.engine.calibration.early import margins, thresholds
+from i2m2_med.engine.calibration.early import at_least_smallest, margins, thresholds
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import ModelError, UserError
 from i2m2_med.model import I2M2, Opinions
@@ -54,6 +54,7 @@ class EarlyBackend:
         undecided = torch.arange(size, device=self.device)
         pattern = np.array(chunk.patterns())
         whole = whole_items(self.model, pattern)
+        combined = torch.zeros_like(experts[0])
         with torch.inference_mode():
             for at, name in enumerate(self.early["order"]):
                 if not len(undecided):
@@ -62,11 +63,13 @@ class EarlyBackend:
                 experts[place, undecided], present[place, undecided] = self.ask(name, batch, undecided)
                 if at < len(self.limits) and np.isfinite(self.limits[at]):
                     rows = undecided.cpu().numpy()
-                    said = self.model.combiner(experts[:, undecided], present[:, undecided]).double().cpu().numpy()
+                    said = self.model.combiner(at_least_smallest(experts[:, undecided]), present[:, undecided])
                     how = self.early["stops"][at]["calibration"]
-                    decided = whole[rows] & (margins(said, pattern[rows], how) > self.limits[at])
-                    undecided = undecided[torch.from_numpy(~decided).to(self.device)]
-            combined = self.model.combiner(experts, present)
+                    apart = margins(said.double().cpu().numpy(), pattern[rows], how)
+                    decided = torch.from_numpy(whole[rows] & (apart > self.limits[at])).to(self.device)
+                    combined[undecided[decided]] = said[decided]
+                    undecided = undecided[~decided]
+            combined[undecided] = self.model.combiner(experts[:, undecided], present[:, undecided])
         return Opinions(combined.cpu(), experts.cpu(), present.cpu())
 
     def ask(self, name: str, batch: Batch, rows: Tensor) -> tuple[Tensor, Tensor]:

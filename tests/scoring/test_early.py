@@ -12,6 +12,7 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import ModelError, UserError
+from i2m2_med.model import I2M2
 from i2m2_med.parts import Part
 from i2m2_med.scoring.job import model_hash
 from i2m2_med.scoring.run import Summary, score, source_of
@@ -35,8 +36,8 @@ def plain_numbers() -> dict[str, Any]:
 def with_early(model: Path, folder: Path, margin: float, **changes: Any) -> Path:
     """A copy of the model that stops after image where the two likeliest digits are further apart than `margin`."""
     shutil.copytree(model, folder)
-    stops = [{"calibration": plain_numbers(), "margins": [margin] * 200} for _ in range(2)]
-    stops[1]["margins"] = [1e9] * 200
+    stops = [{"calibration": plain_numbers(), "margins": [margin] * 100} for _ in range(2)]
+    stops[1]["margins"] = [1e9] * 100
     early = {"order": ["image", "audio", "joint"], "flops": [1, 10, 100], "patients": 100, "stops": stops} | changes
     (folder / "calibration.json").write_text(json.dumps(plain_numbers() | {"early": early}), encoding="utf-8")
     return folder
@@ -74,6 +75,22 @@ def test_items_that_stop_say_what_those_asked_say_and_the_others_what_all_say(
     assert summary.spared == {"items": items, "stopped": stopped, "flops": of - 110 * stopped, "of": of}
 
 
+def test_what_is_asked_is_what_validation_was_told(
+    digits_model: Path, digits_studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Experts that are surer than a table's probabilities can say stop where margins learnt on such a table say so, not earlier."""
+    model = with_early(digits_model, tmp_path / "model", 80.0)  # more than the log of the smallest probability
+    said = I2M2.ask
+
+    def surer(self: I2M2, *given: Any) -> Any:
+        log_probs, *others = said(self, *given)
+        return ((1000 * log_probs).log_softmax(dim=-1), *others)
+
+    monkeypatch.setattr(I2M2, "ask", surer)
+    summary, _ = scored(digits_studies, model, tmp_path / "out", BUDGET)
+    assert summary.spared["stopped"] == 0
+
+
 def test_another_budget_is_another_result(digits_model: Path, digits_studies: Path, tmp_path: Path):
     model = with_early(digits_model, tmp_path / "model", 0.0)
     first, _ = scored(digits_studies, model, tmp_path / "out", BUDGET)
@@ -107,6 +124,17 @@ def test_a_model_that_can_not_stop_says_so(digits_model: Path, digits_studies: P
         {"stops": [{"calibration": plain_numbers(), "margins": [0.0] * 201}] * 2},
         {"stops": [{"calibration": plain_numbers() | {"thresholds": [0.5, 0.5]}, "margins": []}] * 2},
         {"stops": [{"calibration": {"patterns": {}}, "margins": [0.0]}] * 2},
+        {"stops": [{"calibration": plain_numbers(), "margins": [0.0, 5.0]}] * 2},
+        {"patients": 1, "stops": [{"calibration": plain_numbers(), "margins": [0.0, 0.0]}] * 2},
+        {"patients": 10**18},
+        {"stops": [{"calibration": plain_numbers() | {"prior": "x"}, "margins": []}] * 2},
+        {
+            "stops": [{"calibration": plain_numbers() | {"prior": {"was": [[0.1]], "will_be": [[0.1]]}}, "margins": []}]
+            * 2
+        },
+        {"stops": [{"calibration": plain_numbers() | {"prior": {"was": [[0.0] * 10]}}, "margins": []}] * 2},
+        {"stops": [{"calibration": plain_numbers() | {"classes": 60, "patterns": {}}, "margins": []}] * 2},
+        {"stops": [{"calibration": plain_numbers() | {"thresholds": [0.5]}, "margins": []}] * 2},
     ],
 )
 def test_a_strangers_order_is_checked(changes: dict[str, Any], digits_model: Path, tmp_path: Path):

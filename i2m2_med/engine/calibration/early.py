@@ -10,6 +10,7 @@ What is kept is a part of `calibration.json`: `order` and `flops` (of one sample
 `calibration` and the largest `margins` of patients whose decision would change.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -116,6 +117,11 @@ def told_by_all(table: pd.DataFrame, names: Sequence[str]) -> Told:
     decision = table["decision"].to_numpy().reshape(shape)[there, :, 0]
     rows = table[np.repeat(there, labels * classes)]
     return Told(log_experts, patient[there], pattern[there], decision, rows)
+
+
+def at_least_smallest(log_experts: StackedLogProbs) -> StackedLogProbs:
+    """Return what experts say, as far as validation kept it: a table's probabilities go no lower, and margins were learnt on those."""
+    return log_experts.clamp_min(math.log(SMALLEST_P))
 
 
 def combined(told: Told, names: Sequence[str], asked: Sequence[str], combine: Combine) -> LogProbabilities:
