@@ -2,13 +2,13 @@
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from i2m2_med.engine.prediction.seed import seed_everything, seed_for
+from i2m2_med.engine.prediction.seed import seed_everything, seed_for, seeded
 from i2m2_med.engine.prediction.shards import ALONE, Shards
 from i2m2_med.errors import UserError, causes
 from i2m2_med.forkserver import how_ended
@@ -67,10 +67,14 @@ class Reading(Dataset[Any]):
         return len(self.samples)
 
     def __getitems__(self, asked: Asked) -> Batch | Begun | UserError:
-        """Return the batch; of a worker its mistake in the user's words, which torch would bury in a traceback."""
+        """Return the batch; of a worker its mistake in the user's words, which torch would bury in a traceback.
+
+        Who reads it, and what was read before, is chance: what transforms draw by themselves is of the batch.
+        """
         if get_worker_info() is None:
-            return self.read(asked)
-        seed_everything(self.seed, "reading", *asked)  # which worker reads it, and what it read before, is chance
+            with seeded(self.seed, "reading", *asked) if self.samples.transform is not None else nullcontext():
+                return self.read(asked)
+        seed_everything(self.seed, "reading", *asked)
         try:
             return share(self.read(asked))
         except Exception as error:

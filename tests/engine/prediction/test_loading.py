@@ -3,12 +3,14 @@
 import gc
 import multiprocessing
 import os
+import random
 import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -57,14 +59,21 @@ def test_augmentation_depends_on_epoch_and_row_only(workers: int) -> None:
 
 def test_what_a_transform_draws_by_itself_depends_on_the_batch_only() -> None:
     def draw(_: dict[str, Any]) -> dict[str, Any]:
-        return {"x": torch.rand(3)}
+        return {"x": torch.tensor([torch.rand(()), np.random.random(), random.random()])}  # noqa: NPY002
 
     given = samples(9, draw)
+    torch.manual_seed(3)
+    drawn = torch.rand(2)
+    torch.manual_seed(3)
+    none = loader(given, 2, 0, seed=0)
+    alone = epoch(none, 1)
+    assert torch.equal(torch.rand(2), drawn)  # what a network draws does not depend on who reads
     with loader(given, 2, 1, seed=0) as one, loader(given, 2, 2, seed=0) as two:
         first = epoch(one, 1)
         again = epoch(one, 2)
         assert the_same(epoch(two, 2), again)  # as after --resume
         assert the_same(epoch(two, 1), first)
+        assert the_same(alone, first)
         assert not the_same(first, again)
 
 
