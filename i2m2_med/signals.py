@@ -34,6 +34,20 @@ def stoppable() -> Generator[None]:
 
 
 @contextmanager
+def uninterrupted() -> Generator[None]:
+    """Let no further signal cut short what is being put away: a closing terminal sends two, and people press Ctrl-C again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *LIKE_CTRL_C)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def ends_within(seconds: float) -> Generator[None]:
     """End this process and those it started at most `seconds` after a signal, though it be deep in a computation.
 

@@ -48,9 +48,10 @@ def main(config: Config = "", *, set_: Overrides = (), list_: bool = False, data
 
 def check_networks(run: RunConfig) -> int:
     """Build every expert of every paradigm; raises ConfigError where one can't be."""
-    from i2m2_med.engine.prediction.build import build_model
+    from i2m2_med.engine.prediction.build import build_model, training_of
     from i2m2_med.engine.training.devices import check_execution
     from i2m2_med.engine.training.loss import check_loss
+    from i2m2_med.engine.training.paradigm import check_mode
     from i2m2_med.engine.training.stages import settings_of_stages
     from i2m2_med.samples.cohort import compose
     from i2m2_med.samples.preparing import open_source
@@ -63,7 +64,7 @@ def check_networks(run: RunConfig) -> int:
             check_execution(run, training)
             resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", run.plugins)
             check_loss(training, len(source.labels.names), len(source.labels.classes), run.plugins)
-        build_model(run, paradigm.experts[:1], source.labels, 0, paradigm.combiner)
+        check_mode(build_model(run, paradigm.experts, source.labels, 0, paradigm.combiner), training_of(run, paradigm))
     model = build_model(run, tuple(run.experts), source.labels, 0)
     return sum(parameter.numel() for parameter in model.parameters())
 

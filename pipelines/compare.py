@@ -15,6 +15,7 @@ from i2m2_med.errors import ConfigError
 from i2m2_med.parts import Part
 
 from .arguments import Config, Overrides, as_typed
+from .check import check_networks
 
 if TYPE_CHECKING:
     from i2m2_med.engine.tracking.run import Tracker
@@ -71,6 +72,7 @@ def main(
     from i2m2_med.report.run_report import run_judge
     from i2m2_med.report.statistics.refusals import refuse_splits
 
+    check_networks(run)  # of every paradigm, before the first is trained
     judge, progress, resume = run_judge(run), TerminalProgress(), resume or not part.whole
     with open_experiment(
         run, values, judge, progress, what="compare", resume=resume, skip_bad=skip_bad, part=part

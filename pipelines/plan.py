@@ -17,6 +17,7 @@ from .arguments import Config, Overrides, as_typed
 if TYPE_CHECKING:
     from i2m2_med.engine.training.experiment import Experiment, Trained
     from i2m2_med.engine.training.planning import Plan
+    from i2m2_med.samples.cohort import Cohort
     from i2m2_med.sources.source import Source
 
 
@@ -36,24 +37,45 @@ def main(config: Config, *, set_: Overrides = ()) -> dict[str, Any]:
     folder = prepared_folder(whole, values.name, workspace(), files)
     if not (folder / "manifest.json").exists():
         return plan_preparing(run, source, files, typed)
+    from i2m2_med.engine.training.activations import activations
     from i2m2_med.engine.training.plan_values import too_large
-    from i2m2_med.engine.training.planning import make_plan
-    from i2m2_med.engine.training.rehearsal import activations
+    from i2m2_med.engine.training.planning import make_plan, store_is_there
+    from i2m2_med.engine.training.stage_set import on_stage, silent, stage_set
     from i2m2_med.report.run_report import run_judge
-    from i2m2_med.samples.cohort import open_cohort
 
-    single = run.of_fold(0) if run.split.cross_validated else run
-    cohort = open_cohort(single, folder)
-    kept = activations(single, cohort, run.training.batch)
-    refused = too_large(run, kept, peak_memory(), machine_memory())
-    if refused:
-        show_memory(refused)
-        say("nothing was rehearsed" + (": plan again with settings that fit" if refused["makes_it_fit"] else ""))
-        return {"prepared": True, "activations": kept, **refused}
-    say("rehearsing a few steps of each stage, and two runs …")
-    result = show(run, make_plan(run, values, cohort, run_judge(run), compare, kept))
+    store_there, cohort = store_is_there(run), open_checked(run, folder)
+    with stage_set() as place:
+        cohort = on_stage(cohort, place)
+        kept = activations(run, cohort, run.training.batch)
+        if refused := too_large(run, kept, peak_memory(), machine_memory()):
+            show_memory(refused)
+            say("nothing was rehearsed" + (": plan again with settings that fit" if refused["makes_it_fit"] else ""))
+            return {"prepared": True, "activations": kept, **refused}
+        say("rehearsing a few steps of each stage, and short runs …")
+        with silent():
+            plan = make_plan(run, values, cohort, run_judge(run), compare, kept, place, store_there=store_there)
+    result = show(run, plan)
     say(f"next: i2m2 train {typed}, or i2m2 compare {typed} for every paradigm")
     return result
+
+
+def open_checked(run: RunConfig, folder: Path) -> "Cohort":
+    """Open the prepared data (of a cross-validation: the first fold's). Raises what `check`, `train` and `compare` raise before they train."""
+    from i2m2_med.engine.calibration.prior import check_prior
+    from i2m2_med.engine.prediction.build import build_model, check_shapes
+    from i2m2_med.engine.prediction.seed import device_for
+    from i2m2_med.report.statistics.refusals import refuse_splits
+    from i2m2_med.samples.cohort import open_cohort
+
+    from .check import check_networks
+
+    check_networks(run)
+    device_for(run.training.device)
+    refuse_splits(open_cohort(run, folder).manifest)
+    cohort = open_cohort(run.of_fold(0) if run.split.cross_validated else run, folder)
+    check_prior(run.evaluation.prior, cohort.labels)
+    check_shapes(build_model(run, tuple(run.experts), cohort.labels, 0), cohort.samples("train"))
+    return cohort
 
 
 def compare(experiment: "Experiment", made: "Sequence[Trained]") -> None:

@@ -69,7 +69,9 @@ def main(
 def train_seeds(experiment: "Experiment") -> "tuple[str, list[Trained]]":
     """Train every seed into a run below one that holds their mean with its interval and the report on them; return that run too."""
     from i2m2_med.engine.training.cross_validation import train
+    from i2m2_med.report.statistics.refusals import refuse_splits
 
+    refuse_splits(experiment.manifest)
     paradigm = experiment.run.paradigm
     with experiment.as_parent(paradigm) as parent:
         made = [train(experiment, paradigm, seed) for seed in experiment.run.seeds]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from i2m2_med.pipelines import plan as verb
 
 from i2m2_med.cli import main
@@ -22,6 +23,34 @@ def test_data_that_are_not_prepared_are_counted(tables: Path, work: Path, capsys
     assert 0 < found["bytes"] <= sum(path.stat().st_size for path in tables.iterdir())
     assert set(found["parameters"]) == {"static", "series", "joint"}
     assert not (work / "prepared").exists()
+
+
+def test_what_training_would_refuse_is_refused_before_anything_is_rehearsed(
+    tables: Path, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command("prepare", tables)) == 0
+    refused = {
+        "training.precision=fp16": "is for a GPU",
+        "training.accumulate=999": "take fewer",
+        "training.mode=stacked": "has none",
+        "training.mode=ogm-ge": "is alone",
+        "evaluation.prior={nobody: [0.5, 0.5]}": "nobody",
+        **({} if torch.cuda.is_available() else {"training.device=cuda": "asks for GPU 0"}),
+    }
+    for setting, why in refused.items():
+        capsys.readouterr()
+        assert main(command("plan", tables, setting)) == 1
+        said = capsys.readouterr()
+        assert why in json.loads(said.out)["error"]
+        assert "rehearsing" not in said.err
+    manifest = next((work / "prepared").glob("*/manifest.json"))
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    content["splits"]["valid"]["patients"] = 1
+    manifest.write_text(json.dumps(content), encoding="utf-8")
+    for asked in ("plan", "compare", "train"):
+        capsys.readouterr()
+        assert main(command(asked, tables)) == 1
+        assert "the valid split holds one patient" in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_a_plan_leaves_the_workspace_as_it_was_and_says_what_will_be_there(

@@ -71,10 +71,9 @@ def check_shapes(model: I2M2, samples: Samples) -> None:
 
 def probe_rows(model: I2M2, name: str, samples: Samples) -> tuple[int, ...]:
     """Two training rows that hold all that an expert reads, those that hold all of every expert first; one where there is one."""
-    known = [there for modality, there in samples.presence.items() if modality in model.reads[name]]
-    holds = torch.stack([torch.ones(len(samples), dtype=torch.bool), *known]).all(dim=0)
-    if name in model.lenient and known and not holds.any():
-        holds = torch.stack(known).any(dim=0)
+    holds = holding(model, name, samples)
+    if name in model.lenient and not holds.any():
+        holds = holding(model, name, samples, lenient=True)
     whole = torch.stack([holds, *samples.presence.values()]).all(dim=0)
     best = whole if whole.sum() > 1 else holds
     rows = best.nonzero()[:2, 0].tolist()
@@ -83,6 +82,12 @@ def probe_rows(model: I2M2, name: str, samples: Samples) -> tuple[int, ...]:
             f"no training sample has {' and '.join(model.reads[name])}, which expert '{name}' reads; leave it out"
         )
     return tuple(rows)
+
+
+def holding(model: I2M2, name: str, samples: Samples, *, lenient: bool = False) -> Tensor:
+    """Return which samples hold all that an expert reads (lenient: any of it), (sample,) bool, as far as their records say."""
+    known = [samples.presence.get(one, torch.ones(len(samples), dtype=torch.bool)) for one in model.reads[name]]
+    return torch.stack(known).any(dim=0) if lenient else torch.stack(known).all(dim=0)
 
 
 def load_experts(model: I2M2, folder: Path) -> None:

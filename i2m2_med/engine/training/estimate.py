@@ -76,6 +76,8 @@ class Reading:
     bytes_again: float
     kept: float
     """Bytes of it in memory, where the config keeps samples there."""
+    stored: float = 0.0
+    """Bytes of it on the disk, where the config keeps samples there: once for all folds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,9 @@ class Beside:
     start: Spent
     """From the command to the first run: imports, data opened, the store made."""
     run: Spent
-    """Predicting, calibrating, judging and recording one run."""
+    """Predicting, calibrating, judging and recording one run, its report drawn."""
+    fold: Spent
+    """The same of one fold of a cross-validation, which has no report of its own; nothing where there are none."""
     comparison: Spent
     """Comparing and recording, for one paradigm with one seed."""
     run_bytes: int
@@ -108,9 +112,19 @@ class Work:
         return distinct([stage for stages in self.stages.values() for stage in stages])
 
     @property
+    def whole_runs(self) -> int:
+        """Runs that are recorded with a report; a cross-validation's stands above its folds."""
+        return len(self.stages) * self.seeds
+
+    @property
+    def fold_runs(self) -> int:
+        """Runs of single folds."""
+        return self.whole_runs * self.folds if self.folds > 1 else 0
+
+    @property
     def runs(self) -> int:
-        """Runs that are recorded; a cross-validation has one above its folds."""
-        return len(self.stages) * self.seeds * (self.folds + (self.folds > 1))
+        """Runs that are recorded."""
+        return self.whole_runs + self.fold_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,18 +154,19 @@ def estimate(work: Work, costs: Mapping[str, StageCost], counts: Counts, reading
     for stage in work.distinct:
         training += costs[stage.key].whole(stage, counts).times(often)
         epochs += stage.epochs * often
-    compared = len(work.stages) * work.seeds
+    compared, filled = work.whole_runs, samples * (1 if reading.stored else work.folds)
     predicted = epochs * (counts.train + counts.valid) + work.runs * (counts.valid + counts.test)
     models = sum(work.weights.values()) * work.runs // len(work.stages)
     return Estimate(
         training=training,
-        reading=(reading.first - reading.again).times(samples * work.folds),
-        runs=beside.run.times(work.runs),
+        reading=(reading.first - reading.again).times(filled),
+        runs=beside.run.times(work.whole_runs) + beside.fold.times(work.fold_runs),
         once=beside.start + beside.comparison.times(compared if compared > 1 else 0),
-        bytes_read=(reading.bytes_first - reading.bytes_again) * samples * work.folds + reading.bytes_again * predicted,
+        bytes_read=(reading.bytes_first - reading.bytes_again) * filled + reading.bytes_again * predicted,
         disk=sum(costs[stage.key].checkpoint for stage in work.distinct) * often
         + beside.run_bytes * work.runs
-        + models,
+        + models
+        + round(reading.stored * samples),
     )
 
 

@@ -126,8 +126,7 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     model = stages.fresh(paradigm.experts, paradigm.combiner)
     for settings in settings_of_stages(run, name):
         check_execution(run, settings)
-    if training.mode in CHECKS:
-        CHECKS[training.mode](model)
+    check_mode(model, training)
     check_shapes(model, cohort.samples("train"))
     shares = learnt_prior(cohort.samples("train"), training)
     give_shares(model, shares)
@@ -152,6 +151,12 @@ def train_paradigm(stages: Stages, name: str) -> I2M2:
     stages.train(model, training, paradigm.combiner or run.combiner)
     model.requires_grad_(True)
     return model
+
+
+def check_mode(model: I2M2, training: Training) -> None:
+    """Raise ConfigError for a model that `training.mode` can't train."""
+    if training.mode in CHECKS:
+        CHECKS[training.mode](model)
 
 
 def best_score(history: list[dict[str, float]], select: str) -> float:

@@ -23,10 +23,9 @@ from i2m2_med.engine.training.rehearsal import (
     open_rehearsal,
     pretended,
     rehearse,
-    some,
     spent_on,
-    stage_set,
 )
+from i2m2_med.engine.training.stage_set import heard_rows, some
 from i2m2_med.engine.training.stages import ALONE, PlannedStage, planned_stages, settings_alone
 from i2m2_med.errors import UserError
 from i2m2_med.memory_limit import peak_memory
@@ -81,32 +80,43 @@ class Plan:
         return {name: one.activations for name, one in self.experts.items()}
 
 
+def store_is_there(run: RunConfig) -> bool:
+    """Whether the workspace has a tracking store already: making one takes seconds."""
+    database = sqlite_file(store_uri(workspace(), run.tracking.uri))
+    return database is None or database.exists()
+
+
 def make_plan(
-    run: RunConfig, values: Values, cohort: Cohort, judge: Judge, compare: Compare, kept: dict[str, int]
+    run: RunConfig,
+    values: Values,
+    cohort: Cohort,
+    judge: Judge,
+    compare: Compare,
+    kept: dict[str, int],
+    place: Path,
+    *,
+    store_there: bool,
 ) -> Plan:
     """Rehearse `run` on its prepared data (of a cross-validation: `cohort` is the first fold's). kept: `activations` of it."""
     started = Spent(time.time() - psutil.Process().create_time(), time.process_time())
-    database = sqlite_file(store_uri(workspace(), run.tracking.uri))
-    there = database is None or database.exists()
     single = run.of_fold(0) if run.split.cross_validated else run
     counts, works = counted(cohort), works_of(run, cohort)
     reading = measure_reading(cohort, run.training.batch)
     cached = int(reading.kept * sum(counts) * works["compare"].folds)
     rehearsed = sum(min(len(cohort.samples(split)), most_of(split, run.training.batch)) for split in cohort.splits)
     alone = {name: PlannedStage((name,), settings_alone(run, run.training, name), ALONE) for name in run.experts}
-    with stage_set() as place:
-        measured = {stage.key: stage for stage in [*works["compare"].distinct, *alone.values()]}
-        costs = {
-            key: measure_stage(single, cohort, stage, 0, place).read_beside(
-                reading.again.times(stage.settings.batch), stage.settings.workers
-            )
-            for key, stage in measured.items()
-        }
-        beside = measure_beside(single, values, cohort, judge, compare, counts, started, place, store_there=there)
-        beside = replace(beside, run_bytes=max(0, beside.run_bytes - works["train"].weights[run.paradigm]))
-        # before other ways are tried: some take more than any command does
-        taken = peak_memory() - int(reading.kept * rehearsed)
-        steps = measure_ways(single, cohort, works["compare"].distinct, kept, costs, place)
+    measured = {stage.key: stage for stage in [*works["compare"].distinct, *alone.values()]}
+    costs = {
+        key: measure_stage(single, cohort, stage, 0, place).read_beside(
+            reading.again.times(stage.settings.batch), stage.settings.workers
+        )
+        for key, stage in measured.items()
+    }
+    beside = measure_beside(single, values, cohort, judge, compare, counts, started, place, store_there=store_there)
+    beside = replace(beside, run_bytes=max(0, beside.run_bytes - works["train"].weights[run.paradigm]))
+    # before other ways are tried: some take more than any command does
+    taken = peak_memory() - int(reading.kept * rehearsed)
+    steps = measure_ways(single, cohort, works["compare"].distinct, kept, costs, place)
     return Plan(
         counts=counts,
         works=works,
@@ -128,9 +138,10 @@ def expert_costs(
     kept: dict[str, int],
 ) -> dict[str, ExpertCost]:
     """Return each expert by itself. alone: the stage that trains only it."""
+    heard = heard_rows(run, cohort)
     flops = expert_flops(
         build_model(run, tuple(run.experts), cohort.labels, 0),
-        some(cohort.samples("train"), 2 * run.training.batch),
+        some(cohort.samples("train"), len(heard), heard),
         "cpu",
     )
     return {
@@ -208,12 +219,13 @@ def measure_beside(
     clock = Clock()
     experiment = open_rehearsal(run, values, cohort, judge, place)
     store = clock.lap()
-    made, first, each, left = rehearse(experiment, run.paradigm, counts)
-    others = pretended(made, run)
+    found = rehearse(experiment, run.paradigm, counts)
+    others = pretended(found.made, run)
     compared = spent_on(lambda: compare(experiment, others)) if len(others) > 1 else Spent()
     return Beside(
-        start=started + first + (Spent() if store_there else store),
-        run=each,
+        start=started + found.first + (Spent() if store_there else store),
+        run=found.run,
+        fold=found.fold,
         comparison=compared.times(1 / len(others)),
-        run_bytes=left,
+        run_bytes=found.left,
     )

@@ -1,23 +1,18 @@
 """A few steps of training and one run of a config's own paradigms, in a workspace that is thrown away: what they take is what a plan is made of."""
 
 import gc
-import os
-import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
-from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.yaml_source import Values
-from i2m2_med.console import Progress, Terminal
+from i2m2_med.console import Progress
 from i2m2_med.engine.prediction.build import build_model, give_shares
 from i2m2_med.engine.prediction.seed import device_for
 from i2m2_med.engine.tracking.store import ensure_store
@@ -26,12 +21,13 @@ from i2m2_med.engine.training.experiment import Experiment, Trained
 from i2m2_med.engine.training.fit import fit
 from i2m2_med.engine.training.loss import learnt_prior
 from i2m2_med.engine.training.selection import validation_metrics
+from i2m2_med.engine.training.stage_set import heard_rows, some
 from i2m2_med.engine.training.stages import PlannedStage
 from i2m2_med.model import I2M2
 from i2m2_med.predictions import Judge
-from i2m2_med.samples.batch import Batch
 from i2m2_med.samples.cohort import Cohort
 from i2m2_med.samples.dataset import Samples
+from i2m2_med.samples.disk_cache import DiskCache
 
 FEWEST_BATCHES = 2
 MOST_BATCHES = 64
@@ -39,8 +35,6 @@ SECONDS = 2.0
 """Of an epoch of a rehearsed stage, where there are samples enough."""
 MOST_VALID, MOST_JUDGED = 1_000, 4_000
 """Samples of a split that are validated, and that are predicted and judged, at most."""
-FEW = 8
-"""Samples on which activations are counted: what they keep grows with their number, and a whole batch may not fit."""
 
 
 class Clock:
@@ -62,16 +56,6 @@ def bytes_read() -> int:
     return int(counters().read_chars) if counters else 0
 
 
-def some(samples: Samples, most: int) -> Samples:
-    """Return up to `most` samples, drawn without looking at them; they begin without a cache of their own."""
-    if len(samples) <= most:
-        rows = np.arange(len(samples))
-    else:
-        rows = np.sort(np.random.default_rng(0).choice(len(samples), most, replace=False))
-    taken = samples.take(rows)
-    return taken if taken.cached is None else taken.replaced(cached={})
-
-
 def counted(cohort: Cohort) -> Counts:
     """Return how many samples each split has."""
     sizes = {split: len(cohort.samples(split)) for split in cohort.splits}
@@ -81,6 +65,7 @@ def counted(cohort: Cohort) -> Counts:
 def measure_reading(cohort: Cohort, batch: int) -> Reading:
     """Return what reading training samples takes, the first time and again."""
     part = some(cohort.samples("train"), FEWEST_BATCHES * batch)
+    part.store = part.store and DiskCache(part.store.folder / "measured", part.store.made)
     stored = cohort.samples("train").arrays.values()
     mapped = sum(array[:1].nbytes for array in stored if isinstance(array, np.memmap))
 
@@ -99,6 +84,7 @@ def measure_reading(cohort: Cohort, batch: int) -> Reading:
         bytes_first=bytes_first,
         bytes_again=bytes_again,
         kept=kept / len(part),
+        stored=bytes_in(part.store.folder) / len(part) if part.store else 0.0,
     )
 
 
@@ -168,47 +154,6 @@ def spent_on(work: Callable[[], object]) -> Spent:
     return clock.lap()
 
 
-def activations(run: RunConfig, cohort: Cohort, batch: int) -> dict[str, int]:
-    """Return by expert the bytes that its forward pass on a whole batch keeps for the backward pass."""
-    train = cohort.samples("train")
-    whole = min(batch, len(train))
-    one = some(train, min(whole, FEW))
-    samples = one.__getitems__(range(len(one)))
-    models = {name: build_model(run, [name], cohort.labels, 0) for name in run.experts}
-    return {name: round(kept(model, samples) * whole / len(one)) for name, model in models.items()}
-
-
-def kept(model: I2M2, batch: Batch) -> int:
-    """Return the bytes that a forward pass in training keeps for the backward pass, beside weights and inputs."""
-    known = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *batch.inputs.values())}
-    found: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        found[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        said = model.train()(batch.inputs, batch.present)
-    del said  # until here nothing that was kept is freed, so that no place is used twice
-    return sum(size for place, size in found.items() if place not in known)
-
-
-@contextmanager
-def stage_set() -> Generator[Path]:
-    """A workspace that is gone afterwards, in which nothing is said."""
-    before, quiet = os.environ.get("I2M2_WORK"), Terminal.quiet
-    with tempfile.TemporaryDirectory(prefix="i2m2-plan-") as folder:
-        os.environ["I2M2_WORK"], Terminal.quiet = folder, True
-        try:
-            yield Path(folder)
-        finally:
-            Terminal.quiet = quiet
-            if before is None:
-                del os.environ["I2M2_WORK"]
-            else:
-                os.environ["I2M2_WORK"] = before
-
-
 def most_of(split: str, batch: int) -> int:
     """Return how many samples of a split a rehearsed run reads at most."""
     return FEWEST_BATCHES * batch if split == "train" else MOST_JUDGED
@@ -219,7 +164,10 @@ def open_rehearsal(run: RunConfig, values: Values, cohort: Cohort, judge: Judge,
     gc.collect()
     short = run.training.model_copy(update={"epochs": 1, "patience": None, "workers": 0})
     batch = run.training.batch
-    opened = {split: some(cohort.samples(split), most_of(split, batch)) for split in cohort.splits}
+    heard = {"train": heard_rows(run, cohort)}
+    opened = {
+        split: some(cohort.samples(split), most_of(split, batch), heard.get(split, ())) for split in cohort.splits
+    }
     return Experiment(
         run=run.model_copy(update={"training": short}),
         values=values,
@@ -231,20 +179,40 @@ def open_rehearsal(run: RunConfig, values: Values, cohort: Cohort, judge: Judge,
     )
 
 
-def rehearse(experiment: Experiment, paradigm: str, counts: Counts) -> tuple[Trained, Spent, Spent, int]:
-    """Record two runs; return the second, what the first took more, what the second took beside training, and the bytes that it left."""
+@dataclass(frozen=True, kw_only=True)
+class Rehearsed:
+    """Runs that were recorded: the last with a report, and what they took beside training."""
+
+    made: Trained
+    first: Spent
+    """The first run, beyond what the next took."""
+    run: Spent
+    fold: Spent
+    """A run without a report, as folds are; nothing where there are none."""
+    left: int
+    """Bytes that a run left."""
+
+
+def rehearse(experiment: Experiment, paradigm: str, counts: Counts) -> Rehearsed:
+    """Record two runs, and one more as a fold's where `experiment` is of a fold."""
     made: list[Trained] = []
     spent: list[Spent] = []
     left: list[int] = []
-    for seed in (0, 1):
+    for reports in (True, True, *([False] if experiment.run.split.folds else [])):
         clock = Clock()
-        made.append(experiment.train(paradigm, seed))
+        made.append(replace(experiment, reports=reports).train(paradigm, len(made)))
         lap = clock.lap()
         spent.append(lap.times(max(0.0, 1 - made[-1].cost["seconds"] / lap.seconds)))
         left.append(bytes_in(experiment.folder.parent) - bytes_in(experiment.folder / "stages"))
     judged = sum(len(experiment.cohort.samples(split)) for split in experiment.cohort.splits if split != "train")
     scale = (counts.valid + counts.test) / judged
-    return made[-1], spent[0] - spent[1], spent[1].times(scale), left[1] - left[0]
+    return Rehearsed(
+        made=made[1],
+        first=spent[0] - spent[1],
+        run=spent[1].times(scale),
+        fold=spent[2].times(scale) if spent[2:] else Spent(),
+        left=left[1] - left[0],
+    )
 
 
 def bytes_in(folder: Path) -> int:

@@ -1,5 +1,6 @@
 """A plan's arithmetic: epochs, seeds and folds multiply; stages that paradigms share count once; what keeps less is said to keep less."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,9 @@ from i2m2_med.memory_limit import machine_memory, peak_memory
 
 COUNTS = Counts(700, 150, 150)
 READING = Reading(first=Spent(0.02, 0.01), again=Spent(0.001, 0.001), bytes_first=900.0, bytes_again=100.0, kept=50.0)
-BESIDE = Beside(start=Spent(9.0, 8.0), run=Spent(3.0, 2.0), comparison=Spent(1.0, 1.0), run_bytes=1_000)
+BESIDE = Beside(
+    start=Spent(9.0, 8.0), run=Spent(3.0, 2.0), fold=Spent(1.0, 1.0), comparison=Spent(1.0, 1.0), run_bytes=1_000
+)
 COST = StageCost(
     parameters=10, step=Spent(0.5, 0.4), valid=Spent(0.01, 0.01), end=Spent(0.1, 0.1), state=160, checkpoint=200
 )
@@ -60,7 +63,18 @@ def test_three_seeds_train_three_times_as_long_and_leave_three_times_as_much() -
 def test_folds_multiply_training_and_have_a_run_above_them() -> None:
     one, folds = planned(run_of()), planned(run_of("split.folds=4"))
     assert folds.training.seconds == pytest.approx(4 * one.training.seconds)
-    assert folds.runs.seconds == pytest.approx(5 * one.runs.seconds)
+    assert folds.runs.seconds == pytest.approx(one.runs.seconds * (1 + 4 / 3))  # folds have no report of their own
+
+
+def test_samples_on_the_disk_are_there_once_for_all_folds() -> None:
+    run = run_of("split.folds=4")
+    stages = {name: planned_stages(run, name) for name in run.paradigms}
+    work = Work(stages=stages, weights=dict.fromkeys(stages, 500), seeds=1, folds=4)
+    costs = {stage.key: COST for stage in work.distinct}
+    memory = estimate(work, costs, COUNTS, READING, BESIDE)
+    disk = estimate(work, costs, COUNTS, replace(READING, stored=7.0), BESIDE)
+    assert disk.disk == memory.disk + 7 * sum(COUNTS)
+    assert memory.reading.seconds == pytest.approx(4 * disk.reading.seconds)
 
 
 def test_an_epoch_is_its_steps_its_validation_and_its_checkpoint() -> None:
