@@ -13,7 +13,7 @@ from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader, Refusal, refusal
 from i2m2_med.scoring.remote import fetched
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.studies import StudyFolder
+from i2m2_med.scoring.study_names import StudyFolder
 
 
 @dataclass(frozen=True)

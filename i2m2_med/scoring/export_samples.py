@@ -14,7 +14,8 @@ from i2m2_med.scoring.exported import SAMPLES, Sample, samples_of
 from i2m2_med.scoring.open_model import ModelFolder
 from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.remote import fetched
-from i2m2_med.scoring.studies import StudyFolder, find_studies
+from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.study_names import StudyFolder
 
 SPLIT = "valid"
 

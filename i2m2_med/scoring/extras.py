@@ -16,7 +16,7 @@ from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader
 from i2m2_med.scoring.remote import fetched
 from i2m2_med.scoring.results import EXTRAS, ResultStore
-from i2m2_med.scoring.studies import StudyFolder
+from i2m2_med.scoring.study_names import StudyFolder
 
 SHOWN = 6
 """Slices on a picture sheet."""

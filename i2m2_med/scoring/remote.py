@@ -34,8 +34,8 @@ from i2m2_med.object_store import (
 )
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.studies import StudyFolder, is_stored_raw
 from i2m2_med.scoring.study_checks import MAX_FILE, MAX_FILES
+from i2m2_med.scoring.study_names import StudyFolder
 
 MAX_STUDY = 64 * 2**30
 """Bytes of a study's files together."""
@@ -60,7 +60,7 @@ def fetched(study: StudyFolder, room: "Callable[[], TemporaryDirectory[str]]") -
         return
     with private(), room() as place:
         here = Path(place) / study.folder
-        if is_stored_raw(study.place):
+        if study.is_object:
             size = size_of(study.place)
             if size > MAX_FILE:
                 raise SourceError(f"the object has {size / 2**30:.1f} GiB; a file may have {MAX_FILE / 2**30:.0f}")

@@ -16,7 +16,7 @@ from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.official import ModelFacts, write_results
 from i2m2_med.scoring.output_lock import PRIVATE, lock_output
 from i2m2_med.scoring.results import ResultStore, Tally
-from i2m2_med.scoring.studies import StudyFolder
+from i2m2_med.scoring.study_names import StudyFolder
 from i2m2_med.scoring.workers.engine import Engine
 from i2m2_med.sources.source import Source
 

@@ -18,7 +18,7 @@ from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.open_model import check_trust
 from i2m2_med.scoring.reading import Reader, Refusal, refusal
 from i2m2_med.scoring.results import rows_of
-from i2m2_med.scoring.studies import printable
+from i2m2_med.scoring.study_names import printable
 
 ROOT = "I2M2_STUDIES"
 """The environment variable that names, when the server starts, the folder below which requests may name studies."""

@@ -6,44 +6,27 @@ A subject's folder in BIDS with several sessions is a study for each session.
 
 import csv
 import glob
-import hashlib
 import os
-import re
-from collections import Counter
+import stat
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import quote
 
 from i2m2_med.errors import SourceError
-from i2m2_med.object_store import ObjectPath, entries, located
+from i2m2_med.object_store import ObjectPath, located
+from i2m2_med.scoring.stored_studies import studies_in_store
+from i2m2_med.scoring.study_names import (
+    StudyFolder,
+    distinct,
+    is_marked,
+    is_one_study,
+    is_raw_name,
+    own_name,
+    printable,
+)
 from i2m2_med.sources.source import Source
 
-IMAGES = ("*.h5", "*.nii", "*.nii.gz", "*.img", "*.mgz", "*.mgh", "*.dcm", "*.cfl", "*.npy")
-MARKS = ("study.yaml", "series.csv", "static.json", *IMAGES)
-"""A folder that holds one of these is a study itself, not a folder of studies."""
-RAW = ".h5"
-"""Ending of files that are whole studies by themselves."""
 COLUMNS = ("study", "folder", "path")
 """Names that the manifest's column of study folders may have; relative paths count from the manifest's folder."""
-MAX_STUDIES = 5_000_000
-"""Studies that a folder of an object store may hold."""
-LISTED_AT_ONCE = 16
-"""Folders of an object store that are listed at a time: each takes a round trip."""
-LONGEST = 120
-"""Bytes of a name; file names end at 255, with room for what is written beside."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyFolder:
-    """One study (a folder, or one raw file), and its name in tables and file names: unique in a run, printable, safe as a file name."""
-
-    name: str
-    folder: Path
-    place: ObjectPath | None = None
-    """Where it is fetched from when its turn comes (`remote.fetched`); `folder` is then its name alone."""
 
 
 def find_studies(
@@ -56,10 +39,10 @@ def find_studies(
     root = located(where)
     if isinstance(root, ObjectPath):
         return studies_in_store(root, leave_out, source.marks if source is not None else ())
-    rows = source.row_places(root) if source is not None and root.is_file() else None
+    rows = source.row_places(root) if source is not None and os.path.isfile(root) else None  # noqa: PTH113
     if rows is not None:
         return named_rows(rows)
-    if root.is_dir():
+    if os.path.isdir(root):  # noqa: PTH112  (no path of these is an error: a name too long, links in a circle)
         places = studies_in(root, source.marks if source is not None else ())
     elif root.suffix.lower() in {".csv", ".parquet"}:
         places = folders_in_manifest(root)
@@ -85,104 +68,55 @@ def named_rows(rows: Mapping[str, Path]) -> list[StudyFolder]:
     return sorted(studies, key=lambda study: study.name)
 
 
-def studies_in_store(
-    place: ObjectPath, leave_out: Path | ObjectPath | None, marks: Sequence[str] = ()
-) -> list[StudyFolder]:
-    """Return the studies in a folder of an object store: its folders and `.h5` files, or itself where it is one. Raises SourceError."""
-    files, folders = listed(place)
-    raw = [file for file in files if is_stored_raw(file)]
-    if len(raw) < 2 and any(is_marked(file.name, marks) for file in files):
-        return [stored_study(own_name_there(place), place)]
-    folders = [folder for folder in folders if folder != leave_out]
-    subjects = [folder for folder in folders if folder.name.startswith("sub-")]
-    with ThreadPoolExecutor(LISTED_AT_ONCE) as asking:
-        sessions_of = dict(zip(subjects, asking.map(stored_sessions, subjects), strict=True))
-    kept = [*raw, *(each for folder in folders for each in sessions_of.get(folder, [folder]))]
-    if not kept:
-        raise SourceError(
-            f"{place} holds no study folder and no .h5 file; name a folder of study folders or of .h5 files"
-        )
-    names = [own_name_there(one) for one in kept]
-    if len(set(names)) < len(names):
-        names = [printable(one.key.removeprefix(place.inside)) for one in kept]
-    if len(set(names)) < len(names):
-        raise SourceError(f"{place}: two studies have names that are the same as names of files")
-    studies = map(stored_study, names, kept)
-    return sorted(studies, key=lambda study: study.name)
-
-
-def listed(place: ObjectPath) -> tuple[list[ObjectPath], list[ObjectPath]]:
-    """Return the objects and the folders in a folder of an object store, without hidden ones."""
-    there = [(place / one.name, one.folder) for one in entries(place, MAX_STUDIES) if not one.name.startswith(".")]
-    return [one for one, folder in there if not folder], [one for one, folder in there if folder]
-
-
-def is_marked(name: str, marks: Sequence[str] = ()) -> bool:
-    """Return whether a file of this name makes its folder a study."""
-    return any(fnmatchcase(name, mark) for mark in (*MARKS, *marks))
-
-
-def stored_sessions(place: ObjectPath) -> list[ObjectPath]:
-    """Return the sessions of a BIDS subject where it has several, or else the study itself, as `sessions` does."""
-    files, folders = listed(place)
-    found = [folder for folder in folders if folder.name.startswith("ses-")]
-    return found if len(found) > 1 and not any(is_marked(file.name) for file in files) else [place]
-
-
-def own_name_there(place: ObjectPath) -> str:
-    """As `own_name`, printable."""
-    name = place.name[: -len(RAW)] if is_stored_raw(place) else place.name
-    subject = place.key.rpartition("/")[0].rpartition("/")[2]
-    session = name.startswith("ses-") and subject.startswith("sub-")
-    return printable(f"{subject}_{name}" if session else name)
-
-
-def is_stored_raw(place: ObjectPath) -> bool:
-    """Return whether an object of this name is a file of raw data, which is a whole study by itself."""
-    return place.name.lower().endswith(RAW)
-
-
-def stored_study(name: str, place: ObjectPath) -> StudyFolder:
-    """Return a study that is still in the store."""
-    return StudyFolder(name, Path(f"{name}{RAW}" if is_stored_raw(place) else name), place)
-
-
 def studies_in(root: Path, marks: Sequence[str] = ()) -> list[Path]:
-    """Return a folder itself where it is a study, or else the studies in it. marks: patterns of files that make it one."""
-    files = raw_files(root)
-    if len(files) > 1 and not any((root / name).is_file() for name in MARKS[:3]):
-        return [*files, *subfolders(root)]
-    return [root] if is_study(root, marks) else subfolders(root)
+    """Return a folder itself where it is a study, or else the studies in it: folders and raw files. marks: patterns of files that
+    make it one. Raises SourceError where it can't be listed."""
+    try:
+        files, folders = listed(root)
+    except OSError as error:
+        raise SourceError(f"{root} can't be listed; check its permissions") from error
+    if is_one_study(files, marks):
+        return [root]
+    return [root / name for name in (*sorted(filter(is_raw_name, files)), *folders)]
 
 
-def raw_files(root: Path) -> list[Path]:
-    """Return the files of raw data in `root`, in the order of their names; of a hundred thousand folders none becomes a path."""
+def listed(root: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the files and of the folders in `root`, without hidden ones; of a hundred thousand none becomes a path."""
+    files: list[str] = []
+    folders: list[str] = []
     with os.scandir(root) as there:
-        return sorted(path for entry in there if entry.name.lower().endswith(RAW) and is_raw(path := root / entry.name))
+        for entry in there:
+            if not entry.name.startswith("."):
+                (folders if is_folder(entry) else files).append(entry.name)
+    return files, folders
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one, or leads nowhere: such a link is accounted for, and refused later."""
+    if not entry.is_symlink():
+        return entry.is_dir()
+    try:
+        return stat.S_ISDIR(entry.stat().st_mode)
+    except OSError:
+        return True
 
 
 def is_raw(path: Path) -> bool:
     """Return whether a path is a file of raw data, which is a whole study by itself."""
-    return path.suffix.lower() == RAW and not path.name.startswith(".") and path.is_file()
+    return is_raw_name(path.name) and path.is_file()
 
 
 def sessions(place: Path) -> list[Path]:
-    """Return the sessions of a BIDS subject (`sub-01/ses-1`, …) where it has several, or else the study itself."""
-    if not place.name.startswith("sub-") or not place.is_dir() or is_study(place):
+    """Return the sessions of a BIDS subject (`sub-01/ses-1`, …) where it has several, or else the study itself: a link, or what can't
+    be listed, too, which is refused when its turn comes."""
+    if not place.name.startswith("sub-") or place.is_symlink() or not place.is_dir():
         return [place]
-    folders = [folder for folder in subfolders(place) if folder.name.startswith("ses-")]
-    return folders if len(folders) > 1 else [place]
-
-
-def is_study(folder: Path, marks: Sequence[str] = ()) -> bool:
-    """Return whether a folder holds a study's files rather than study folders."""
-    with os.scandir(folder) as there:
-        return any(is_marked(entry.name, marks) and entry.is_file() for entry in there)
-
-
-def subfolders(root: Path) -> list[Path]:
-    """Return the folders in `root` (links to folders too: they are accounted for, and refused later); hidden ones are no studies."""
-    return [Path(entry.path) for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith(".")]
+    try:
+        files, folders = listed(place)
+    except OSError:
+        return [place]
+    found = [place / name for name in folders if name.startswith("ses-")]
+    return found if len(found) > 1 and not any(map(is_marked, files)) else [place]
 
 
 def folders_in_manifest(manifest: Path) -> list[Path]:
@@ -193,6 +127,8 @@ def folders_in_manifest(manifest: Path) -> list[Path]:
 
 def read_column(manifest: Path) -> list[str]:
     """Return the column of study folders of a CSV or Parquet file."""
+    if not manifest.is_file():
+        raise SourceError(f"{manifest} is not there, or is no file")
     try:
         if manifest.suffix.lower() == ".parquet":
             import pyarrow.parquet as pq
@@ -222,44 +158,9 @@ def with_names(folders: Iterable[Path]) -> list[StudyFolder]:
     """Return studies with their names: their own, or with the folders above where two would be called the same."""
     unique = {absolute(folder): folder for folder in folders}
     above = os.path.commonpath([os.path.dirname(path) for path in unique])  # noqa: PTH120
-    own = [printable(own_name(Path(path))) for path in unique]
-    count = Counter(own)
-
-    def whole(path: str) -> str:
-        return printable(os.path.relpath(path, above))
-
-    names = [short if count[short] == 1 else whole(path) for short, path in zip(own, unique, strict=True)]
-    names = names if len(set(names)) == len(names) else list(map(whole, unique))
+    own = [own_name(path.name, path.parent.name, is_raw(path)) for path in map(Path, unique)]
+    names = distinct(own, [os.path.relpath(path, above) for path in unique])
     return sorted(map(StudyFolder, names, unique.values()), key=lambda study: study.name)
-
-
-def own_name(path: Path) -> str:
-    """Return a folder's name, a raw file's without its ending, and a BIDS session's with its subject."""
-    if path.name.startswith("ses-") and path.parent.name.startswith("sub-"):
-        return f"{path.parent.name}_{path.name}"
-    return path.stem if is_raw(path) else path.name
-
-
-def printable(name: str) -> str:
-    """Return a name without line breaks, separators or what a shell, spreadsheet or file system trips over; others stay as they are.
-
-    >>> printable("study 7"), printable("a/..\\n")
-    ('study 7', 'a%2F..%0A')
-    """
-    safe = re.sub(r"[^\w .,()+=@-]", lambda sign: quote(as_bytes(sign[0]), safe="") or "%", name)
-    safe = re.sub(r"^[. -]|[. ]$", lambda sign: f"%{ord(sign[0]):02X}", safe)
-    if len(as_bytes(safe)) > LONGEST:
-        kept = as_bytes(safe)[: LONGEST - 17].decode(errors="ignore")
-        safe = f"{kept}~{hashlib.sha256(as_bytes(name)).hexdigest()[:16]}"
-    return safe
-
-
-def as_bytes(name: str) -> bytes:
-    """Return a name as a file system has it, or, for one that no file system can have (half a sign), as it is."""
-    try:
-        return os.fsencode(name)
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogatepass")
 
 
 def absolute(path: Path) -> str:

@@ -16,7 +16,8 @@ from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.output_lock import lock_output
 from i2m2_med.scoring.run import Summary, facts_of, finish, source_of
-from i2m2_med.scoring.studies import StudyFolder, find_studies
+from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.study_names import StudyFolder
 from i2m2_med.scoring.workers.engine import Engine
 from i2m2_med.sources.source import Source
 

@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -13,7 +14,10 @@ from i2m2_med.console import Progress
 from i2m2_med.object_store import ObjectPath, client_of, put
 from i2m2_med.scoring.export_samples import samples_at_hand
 from i2m2_med.scoring.open_model import open_model
+from i2m2_med.scoring.remote import fetched
 from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.study_checks import checked_files
+from i2m2_med.scoring.workers.ray import as_row, sent_study
 
 from .conftest import upload, with_envelope
 
@@ -157,6 +161,38 @@ def test_sessions_of_a_subject_are_studies_as_on_a_disk(bucket: ObjectPath, tmp_
         assert all(one.place is not None for one in stored)
     there = {one.name: one.place for one in find_studies(str(bucket / "studies"))}
     assert there["sub-02_ses-1"] == bucket / "studies/sub-02/ses-1"
+
+
+@pytest.mark.slow
+def test_studies_are_found_and_named_as_on_a_disk(bucket: ObjectPath, tmp_path: Path) -> None:
+    """Raw files and folders, of one name or called as files are, sessions as files, hidden files, a raw file alone."""
+    layouts = [
+        ("sub-1/ses-1.h5", "sub-1/ses-2.h5"),
+        ("a.h5", "b.h5", "a/image.npy", "c.h5/image.npy", "D.H5"),
+        ("a.h5", "b.h5", "study.yaml"),
+        ("A.H5", "one/image.npy"),
+        ("._a.h5", ".b.npy", "one/image.npy", "sub-1/._x.nii", "sub-1/ses-1/a.nii", "sub-1/ses-2/a.nii"),
+        ("what?/a.npy", "a*b/a.npy", "e\u0301/a.npy", "=x/a.npy", "a b/a.npy"),
+    ]
+    for number, files in enumerate(layouts):
+        for file in files:
+            (tmp_path / f"{number}/{file}").parent.mkdir(parents=True, exist_ok=True)
+            content = b"kspace: a.h5" if file == "study.yaml" else file.encode()
+            (tmp_path / f"{number}/{file}").write_bytes(content)
+            put(bucket / f"{number}/{file}", content)
+        for below in {"", *(f"/{file.partition('/')[0]}" for file in files if file.startswith("sub-"))}:
+            stored = find_studies(f"{bucket}{number}{below}")
+            on_disk = find_studies(f"{tmp_path}/{number}{below}")
+            assert [one.name for one in stored] == [one.name for one in on_disk]
+            for here, there in zip(on_disk, stored, strict=True):
+                assert sent_study(*as_row(there).values()) == there
+                with fetched(there, TemporaryDirectory) as got:
+                    assert content_of(got.folder) == content_of(here.folder)
+
+
+def content_of(folder: Path) -> list[bytes]:
+    """The bytes of a study's files, by their names."""
+    return [file.read_bytes() for file in checked_files(folder)]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """What counts as a study: a folder, a raw file among others, a session of a BIDS subject."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from i2m2_med.errors import SourceError
 from i2m2_med.parts import Part
 from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
+from i2m2_med.scoring.study_checks import checked_files
+from i2m2_med.scoring.study_names import StudyFolder
 from i2m2_med.scoring.watch import take_snapshot
 from i2m2_med.scoring.workers.engine import local_engine
 
@@ -88,3 +91,59 @@ def test_a_file_scores_as_its_folder_does(knee_studies: Path, knee_model: Path, 
     same = tables["folders"][tables["folders"]["study"].str[-2:].isin(files["study"].str[-2:].unique())]
     assert len(files) == len(same) > 0
     assert files["p"].tolist() == same["p"].tolist()
+
+
+def refused_or_files(study: StudyFolder) -> str | int:
+    """How many files a study has, or why it is refused."""
+    try:
+        return len(checked_files(study.folder))
+    except SourceError as error:
+        return str(error)
+
+
+def test_what_leads_nowhere_or_out_is_a_study_that_is_refused(tmp_path: Path) -> None:
+    """A file that was not fetched (git-annex), links in a circle, a subject elsewhere: never left out in silence, never followed."""
+    for file in (
+        "there/sub-77/ses-1/image.npy",
+        "there/sub-77/ses-2/image.npy",
+        "studies/one/image.npy",
+        "studies/b.h5",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"x")
+    for name, target in {
+        "sub-77": tmp_path / "there/sub-77",
+        "gone": tmp_path / "nowhere",
+        "gone.h5": tmp_path / "nowhere.h5",
+        "circle": tmp_path / "studies/circle",
+    }.items():
+        (tmp_path / "studies" / name).symlink_to(target)
+    os.mkfifo(tmp_path / "studies/pipe.h5")
+    found = {study.name: refused_or_files(study) for study in find_studies(str(tmp_path / "studies"))}
+    assert found.pop("one") == found.pop("b") == 1
+    assert "no folder" in str(found.pop("pipe.h5"))
+    assert set(found) == {"sub-77", "gone", "gone.h5", "circle"}
+    assert all("is a link" in str(why) for why in found.values())
+
+
+def test_a_hidden_file_makes_no_study_of_a_folder_of_studies(tmp_path: Path) -> None:
+    for file in (
+        "one/image.npy",
+        "two/image.npy",
+        "._one.h5",
+        ".hidden.npy",
+        "sub-1/ses-1/a.nii",
+        "sub-1/ses-2/a.nii",
+        "sub-1/._a.nii",
+    ):
+        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / file).write_bytes(b"x")
+    assert [study.name for study in find_studies(str(tmp_path))] == ["one", "sub-1_ses-1", "sub-1_ses-2", "two"]
+
+
+@pytest.mark.parametrize("where", ["pipe.csv", "nowhere.csv", "x" * 5000, "circle", "circle/**", "a\0b"])
+def test_a_place_that_can_not_be_read_is_one_line(where: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(SourceError):
+        find_studies(str(tmp_path / where))

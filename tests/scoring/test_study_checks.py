@@ -16,8 +16,9 @@ from i2m2_med.errors import ConfigError, ModelError, SourceError
 from i2m2_med.scoring import study_checks as guard
 from i2m2_med.scoring.open_model import open_model
 from i2m2_med.scoring.results import defused
-from i2m2_med.scoring.studies import StudyFolder, find_studies, printable
+from i2m2_med.scoring.studies import find_studies
 from i2m2_med.scoring.study_checks import checked_files, content_hash
+from i2m2_med.scoring.study_names import StudyFolder, printable
 from i2m2_med.sources.formats.description import read_description
 from tests.scoring.test_run import contents, score_all
 

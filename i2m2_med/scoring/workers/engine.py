@@ -6,7 +6,7 @@ from i2m2_med.cores import usable_cores
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.studies import StudyFolder
+from i2m2_med.scoring.study_names import StudyFolder
 
 Engine = Callable[[Job, ResultStore, Sequence[StudyFolder]], Iterator[Outcome]]
 """Scores studies and saves each result in the store; yields outcomes in the order in which studies are finished."""

@@ -11,7 +11,7 @@ from i2m2_med.forkserver import how_ended, see_one_gpu
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.studies import StudyFolder
+from i2m2_med.scoring.study_names import StudyFolder
 from i2m2_med.scoring.workers.forkserver import modules_of, start_method
 from i2m2_med.scoring.workers.readers import WorkerPool
 from i2m2_med.signals import kill_children

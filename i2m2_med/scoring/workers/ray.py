@@ -20,11 +20,12 @@ from i2m2_med.ray_cluster import ray_cluster
 from i2m2_med.scoring.examine import Outcome
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.studies import StudyFolder
+from i2m2_med.scoring.study_names import StudyFolder
 from i2m2_med.scoring.workers.engine import Engine
 
 AT_ONCE = 64
 """Studies of a block: what an actor is given at a time, and looks at again after it was killed."""
+COLUMNS = ("name", "folder", "bucket", "key", "is_object")
 
 
 class Actor:
@@ -43,8 +44,8 @@ class Actor:
         self.pool = WorkerPool(job, store, readers, timeout, predictor=self.predictor) if readers else None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Score a few studies; columns name, folder, place → name, status, why, seconds."""
-        rows = zip(batch["name"], batch["folder"], batch["place"], strict=True)
+        """Score a few studies; columns of `as_row` → name, status, why, seconds."""
+        rows = zip(*(batch[column] for column in COLUMNS), strict=True)
         outcomes = [asdict(self.of_this_run(outcome)) for outcome in self.scored([sent_study(*row) for row in rows])]
         return {column: [outcome[column] for outcome in outcomes] for column in ("name", "status", "why", "seconds")}
 
@@ -97,11 +98,13 @@ def ray_engine(actors: int, readers: int = 0, timeout: float = 900.0) -> Engine:
 
 
 def as_row(study: StudyFolder) -> dict[str, Any]:
-    """Return a study as a row of a Ray data set; a path need not be text."""
+    """Return a study as a row of a Ray data set; a path need not be text, and a key no plain path."""
     folder = study.folder if study.place else study.folder.absolute()
-    return {"name": study.name, "folder": os.fsencode(folder), "place": str(study.place or "")}
+    bucket, key = (study.place.bucket, study.place.key) if study.place else ("", "")
+    return dict(zip(COLUMNS, (study.name, os.fsencode(folder), bucket, key, study.is_object), strict=True))
 
 
-def sent_study(name: str, folder: bytes, place: str) -> StudyFolder:
+def sent_study(name: str, folder: bytes, bucket: str, key: str, is_object: bool) -> StudyFolder:
     """Return the study of a row."""
-    return StudyFolder(str(name), Path(os.fsdecode(folder)), ObjectPath.parse(str(place)) if place else None)
+    place = ObjectPath(str(bucket), str(key)) if bucket else None
+    return StudyFolder(str(name), Path(os.fsdecode(folder)), place, bool(is_object))

@@ -20,7 +20,7 @@ from i2m2_med.scoring.examine import Message, Outcome, StudyBatch, StudyInProgre
 from i2m2_med.scoring.job import Job
 from i2m2_med.scoring.reading import Chunk, Reader, Refusal
 from i2m2_med.scoring.results import ResultStore
-from i2m2_med.scoring.studies import StudyFolder
+from i2m2_med.scoring.study_names import StudyFolder
 from i2m2_med.scoring.workers.forkserver import modules_of, start_method
 
 AHEAD = 2
