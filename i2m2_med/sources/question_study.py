@@ -14,11 +14,11 @@ from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.listed import ListedSource
 from i2m2_med.sources.source import Labels, Results, Study
+from i2m2_med.sources.study_folder import picture_in, text_in
 
 ANSWERS = "answers.json"
 """In the prepared folder: the classes, in their order."""
 CLOSED = ("no", "yes")
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 
 def answers_file(decided: Mapping[str, str]) -> str:
@@ -52,14 +52,8 @@ class QuestionSource(ListedSource):
 
     def study_folder(self, folder: Path) -> Study:
         """Open a question's folder: `question.txt` and `picture.jpg` (or another picture format); either may be absent."""
-        pictures = sorted(path for path in folder.glob("picture.*") if path.suffix.lower() in ENDINGS)
-        if len(pictures) > 1:
-            raise SourceError(f"{folder.name} holds {len(pictures)} pictures; one is asked for")
-        file = folder / "question.txt"
-        try:
-            asked = file.read_text(encoding="utf-8-sig").strip() if file.is_file() else ""
-        except UnicodeDecodeError as error:
-            raise SourceError(f"{file.name} is not UTF-8 text; write it again") from error
+        picture, asked = picture_in(folder, "picture"), text_in(folder, "question")
+        pictures = [picture] if picture else []
         if not pictures and not asked:
             raise SourceError(f"{folder.name} holds neither picture nor question.txt.")
         for path in pictures:

@@ -172,6 +172,14 @@ def test_lists_that_do_not_belong_together_are_refused(drawn, tmp_path, name, ch
         ingest(root, tmp_path)
 
 
+def test_a_part_that_is_a_copy_of_another_is_refused(drawn, tmp_path):
+    root = Path(shutil.copytree(drawn, tmp_path / "copy"))
+    for kind in ("Ques", "Ans"):
+        shutil.copy(root / f"VQA-VS/Training/Training-{kind}.json", root / f"VQA-VS/Val/Val-{kind}.json")
+    with pytest.raises(SourceError, match="120 questions stand in more than one of train, valid, test"):
+        ingest(root, tmp_path)
+
+
 def test_missing_pictures_are_counted_or_left_out(drawn, tmp_path):
     root = Path(shutil.copytree(drawn, tmp_path / "copy"))
     next(iter(sorted((root / "val2014").iterdir()))).unlink()
@@ -203,6 +211,7 @@ def test_the_ideal_joint_is_best_in_distribution_and_the_product_worst_where_bot
     [
         ('[{"a": NaN}]', "NaN is no number"),
         ('[{"a": -Infinity}]', "-Infinity is no number"),
+        ('[{"a": 1e400}]', "larger than any that is kept"),
         ('[{"a": 1, "a": 2}]', "an object has a name twice"),
         ('[{"a": "\\ud83d"}]', "holds half a character"),
         ('[{"a": "\\ud83d\\ude00"}, 7]', "not a list of objects"),  # a whole character
@@ -243,6 +252,13 @@ def test_vqa_rad_reads_labels_in_any_case_and_numbers_as_answers(tmp_path):
     assert opened.labels_in(tmp_path).classes == ("4",)
 
 
+@pytest.mark.parametrize("organ", [None, "", " ", "null"])
+def test_what_vqa_rad_leaves_empty_is_no_group(tmp_path, organ):
+    home, _ = rad(tmp_path, image_organ=organ)
+    records = RadSource(RadSettings(root=home)).ingest(tmp_path, tmp_path, Flow(), Progress())
+    assert records["group_organ"].to_list() == [None, None]
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -257,6 +273,8 @@ def test_vqa_rad_reads_labels_in_any_case_and_numbers_as_answers(tmp_path):
         ({"answer_type": {}}, "entry 0: answer_type is '{}', none of"),
         ({"phrase_type": "tset_para"}, "entry 0: phrase_type is 'tset_para', none of"),
         ({"image_name": "../a.jpg"}, "is no plain file name"),
+        ({"qid_linked_id": ["x"]}, "entry 0: qid_linked_id is a list, no name"),
+        ({"image_organ": {}}, "entry 0: image_organ is a dict, no name"),
         ({"image_name": "b.jpg"}, r"b\.jpg is not there"),
     ],
 )

@@ -5,6 +5,7 @@ What Python reads beyond JSON, or reads in silence, is refused: NaN and infinity
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ MOST_BYTES = 2 << 30
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file with one JSON object a line. Raises SourceError with the number of the line that is none."""
     objects: list[dict[str, Any]] = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         content = strict_json(line, f"{path.name} line {number}")
@@ -39,7 +40,7 @@ def read_json_list(path: Path, inside: str | None = None) -> list[dict[str, Any]
 def strict_json(text: str, where: str) -> Any:
     """Return what a JSON text says. Raises SourceError for anything that is not plain JSON."""
     try:
-        content = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
+        content = json.loads(text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_once)
         if "\\ud" in text.lower():
             json.dumps(content, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -54,6 +55,12 @@ def strict_json(text: str, where: str) -> Any:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError("a number is larger than any that is kept")
+    return value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

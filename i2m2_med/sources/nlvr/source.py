@@ -22,6 +22,7 @@ from i2m2_med.sources.nlvr.statements import (
     text_file,
 )
 from i2m2_med.sources.source import Flow, Labels, Progress, Results, Study
+from i2m2_med.sources.study_folder import picture_in, text_in
 
 MOST_NAMED = 5
 BOXES_SIZE = (400, 100)
@@ -136,9 +137,7 @@ class Source(ListedSource):
     def study_folder(self, folder: Path) -> Study:
         """Open a statement's folder: `sentence.txt`, and `picture.png` (version 1) or `left.png` and `right.png`; either may be absent."""
         names = ("picture",) if self.settings.version == 1 else ("left", "right")
-        pictures = [_picture_in(folder, name) for name in names]
-        text = folder / "sentence.txt"
-        sentence = text.read_text(encoding="utf-8").strip() if text.is_file() else ""
+        pictures, sentence = [picture_in(folder, name) for name in names], text_in(folder, "sentence")
         paths = [path for path in pictures if path is not None]
         if paths and len(paths) < len(names):
             raise SourceError(f"{folder.name} holds one picture; both left and right are needed")
@@ -179,13 +178,3 @@ class Source(ListedSource):
                 raise SourceError(
                     f"{path.name} is {picture.width} × {picture.height} pixels; three boxes in {BOXES_SIZE[0]} × {BOXES_SIZE[1]} are needed"
                 )
-
-
-def _picture_in(folder: Path, name: str) -> Path | None:
-    """The picture of a study by its name without ending, or None. Raises SourceError where there are several."""
-    found = sorted(
-        path for path in folder.glob(f"{name}.*") if path.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-    )
-    if len(found) > 1:
-        raise SourceError(f"{folder.name} holds {len(found)} pictures called {name}; one is asked for")
-    return found[0] if found else None

@@ -145,10 +145,14 @@ def _first(home: Path, part: str, examples: list[dict[str, Any]]) -> list[Statem
 def _second(home: Path, part: str, examples: list[dict[str, Any]]) -> list[Statement]:
     paths = _pairs(home, f"{part}.json", examples)
     pairs = [str(example["identifier"]).rpartition("-")[0] for example in examples]
-    subset = subsets(zip(pairs, (str(example["label"]) for example in examples), strict=True))
+    subset = subsets((pair, example["label"]) for pair, example in zip(pairs, examples, strict=True))
     statements: list[Statement] = []
     for example, pair, pictures in zip(examples, pairs, paths, strict=True):
         steps = str(example["identifier"]).split("-")
+        if steps[0] != part:
+            raise SourceError(
+                f"{part}.json: identifier {str(example['identifier'])!r:.40} is of another part; get NLVR2 again"
+            )
         places = ("-".join(steps[:2]), "-".join([*steps[:2], f"s{steps[3]}"]), steps[2])
         statements.append(_statement(part, places, example, pictures, subset[pair]))
     return statements
@@ -160,20 +164,20 @@ def _statement(
     group, sentence_of, number = places
     if not number.isdigit():
         raise SourceError(f"{part}.json: identifier {str(example['identifier'])!r:.40} does not end in a number")
-    true = bool(TRUTH[str(example["label"]).strip().lower()])
+    true = bool(_truth(example["label"], part))
     return Statement(part, group, sentence_of, int(number), str(example["sentence"]), pictures, true, kind)
 
 
-def subsets(labels: Iterable[tuple[str, str]]) -> dict[str, str]:
+def subsets(labels: Iterable[tuple[str, Any]]) -> dict[str, str]:
     """By pair of pictures: `balanced` where it was seen with both labels (pictures alone say nothing), `unbalanced` with one label in
     several statements, `single` in one. As the official subsets.
 
     >>> subsets([("a", "True"), ("a", "False"), ("b", "True"), ("b", "True"), ("c", "True")])
     {'a': 'balanced', 'b': 'unbalanced', 'c': 'single'}
     """
-    seen: dict[str, list[str]] = defaultdict(list)
+    seen: dict[str, list[int]] = defaultdict(list)
     for pair, label in labels:
-        seen[pair].append(label)
+        seen[pair].append(_truth(label, pair))
     names = {True: "balanced", False: "unbalanced"}
     return {pair: names[len(set(each)) > 1] if len(each) > 1 else "single" for pair, each in seen.items()}
 

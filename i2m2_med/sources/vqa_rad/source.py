@@ -29,6 +29,8 @@ QUESTIONS, PICTURES = "VQA_RAD Dataset Public.json", "VQA_RAD Image Folder"
 NEEDED = ("qid", "phrase_type", "image_name", "question", "answer", "answer_type")
 KINDS = {"answer_type": ("CLOSED", "OPEN"), "phrase_type": ("FREEFORM", "PARA", "TEST_FREEFORM", "TEST_PARA")}
 """What the release has in columns that decide where a question goes, in capitals."""
+NAMED = ("image_organ", "image_case_url", "qid_linked_id")
+"""Columns that may be empty: texts, or whole numbers."""
 LEAK = (
     "The official test part shows pictures of training ({shared} of its {tested} questions here): what is reached on it says nothing "
     "about other pictures."
@@ -98,7 +100,7 @@ class Source(QuestionSource):
                 "study": [f"question {_named(one, 'qid_linked_id') or one['qid']}" for one in kept],
                 "has_picture": True,
                 "has_question": True,
-                "group_organ": [str(one.get("image_organ", "")).strip() or None for one in kept],
+                "group_organ": [_named(one, "image_organ") or None for one in kept],
                 "group_phrasing": ["paraphrase" if "PARA" in one["phrase_type"] else "freeform" for one in kept],
                 "_pictures": [[str(self.home / PICTURES / str(one["image_name"]))] for one in kept],
                 "_question": [str(one["question"]) for one in kept],
@@ -147,6 +149,8 @@ class Source(QuestionSource):
             for column, known in KINDS.items():
                 one[column] = word_in(one[column], known, column, where)
             plain(one["qid"], "qid", where)
+            if odd := [name for name in NAMED if not isinstance(one.get(name), str | int | None)]:
+                raise SourceError(f"{where}: {odd[0]} is a {type(one[odd[0]]).__name__}, no name")
             if not text_in(one["question"], where):
                 raise SourceError(f"{where}: the question is empty")
         twice = [name for name, count in Counter(str(one["qid"]) for one in every).items() if count > 1]
@@ -216,5 +220,6 @@ def linked(questions: list[dict[str, Any]]) -> list[int]:
 
 def _named(question: dict[str, Any], key: str) -> str:
     """What a question says there, as text; nothing where it is empty or NULL."""
-    value = str(question.get(key) or "").strip()
-    return "" if value.upper() == "NULL" else value
+    value = question.get(key)
+    text = "" if value is None else str(value).strip()
+    return "" if text.upper() == "NULL" else text

@@ -15,7 +15,7 @@ import polars as pl
 
 from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.json_lines import need, read_json_list
-from i2m2_med.sources.listed import Entry, home_above, number_in, plain, text_in, word_in
+from i2m2_med.sources.listed import Entry, home_above, number_in, text_in, word_in
 from i2m2_med.sources.text.answers import answer_columns, answer_in, scores_of
 
 PARTS = {"train": "Training/Training", "valid": "Val/Val", "test": "IID-Test/IID-Test"}
@@ -145,7 +145,7 @@ def listed_questions(path: Path) -> list[Entry]:
         where = f"{path.name} entry {number}"
         need(one, ("question_id", "image_id", "question"), where)
         image = number_in(one["image_id"], "image_id", where)
-        name = plain(one["question_id"], "question_id", where)
+        name = str(number_in(one["question_id"], "question_id", where))
         entries.append(Entry(name, text_in(one["question"], where), (picture_of(root, image),)))
     return entries
 

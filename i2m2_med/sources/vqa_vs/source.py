@@ -1,5 +1,6 @@
 """VQA-VS as records: one per question, with its picture's path, its text, and ten annotators' answers as soft scores."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,6 +73,9 @@ class Source(QuestionSource):
     def ingest(self, folder: Path, cache: Path, flow: Flow, progress: Progress) -> pl.DataFrame:  # noqa: ARG002
         """One row per question, in the order of training, validation and IID test."""
         parts = {part: read_questions(self.home, part) for part in PARTS}
+        asked = Counter(one.question_id for each in parts.values() for one in each)
+        if twice := sum(count > 1 for count in asked.values()):
+            raise SourceError(f"{twice} questions stand in more than one of {', '.join(PARTS)}; get VQA-VS again")
         answers = vocabulary((one.answer for one in parts["train"]), self.settings.least, self.settings.most)
         if len(answers) < 2:
             raise SourceError(

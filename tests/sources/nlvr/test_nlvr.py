@@ -80,6 +80,37 @@ def test_nlvr2s_official_subsets_are_those_of_the_release(tmp_path):
     assert len({one.sentence_of for one in read_part(home, 2, "dev")}) == 2018
 
 
+def second(root: Path, part: str, lines: list[tuple[str, str]], ends: str = "\n") -> None:
+    """A part of version 2: identifiers and labels."""
+    path = root / f"nlvr2/data/{part}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    each = (
+        json.dumps({"identifier": one, "sentence": "a\u2028b", "label": label}, ensure_ascii=False)
+        for one, label in lines
+    )
+    path.write_bytes(ends.join(each).encode())
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_labels_in_any_case_are_the_same_label_and_lines_end_where_lines_end(tmp_path, ends):
+    second(
+        tmp_path,
+        "dev",
+        [("dev-1-0-0", "True"), ("dev-1-0-1", " true"), ("dev-1-1-0", "TRUE"), ("dev-1-1-1", "false")],
+        ends,
+    )
+    read = read_part(tmp_path / "nlvr2", 2, "dev")
+    assert [one.kind for one in read] == ["unbalanced", "unbalanced", "balanced", "balanced"]
+    assert [one.true for one in read] == [True, True, True, False]
+    assert read[0].sentence == "a\u2028b"
+
+
+def test_a_part_that_is_a_copy_of_another_is_refused(tmp_path):
+    second(tmp_path, "dev", [("train-1-0-0", "True")])
+    with pytest.raises(SourceError, match="of another part"):
+        read_part(tmp_path / "nlvr2", 2, "dev")
+
+
 def test_two_pictures_make_one_statement_of_version_2(tmp_path):
     for part in ("train", "dev", "test1"):
         folder = tmp_path / "images" / part / ("3" if part == "train" else "")
