@@ -1,7 +1,8 @@
 """Cohorts: prepared data opened for training (`preparing.py` makes them)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +13,7 @@ import polars as pl
 
 import i2m2_med
 from i2m2_med.config.run import RunConfig, nearest
-from i2m2_med.errors import ConfigError
+from i2m2_med.errors import ConfigError, SourceError, UserError
 from i2m2_med.files import digest, sha256_of
 from i2m2_med.samples import normalise
 from i2m2_med.samples.dataset import Samples
@@ -90,24 +91,61 @@ def open_cohort(run: RunConfig, folder: Path) -> Cohort:
     """Open what `prepare` wrote, with the run's transforms. Of a whole cross-validation all samples are `test`, without statistics."""
     source, fold = open_source(run), run.split.fold
     beside = folder_of(folder, fold)
-    records = pl.read_parquet(folder / "records.parquet")
-    if fold is not None:
-        records = records.with_columns(split=pl.col(fold_column(fold)), fold=pl.lit(fold, pl.Int64))
+    with as_prepared(folder):
+        labels = source.labels_in(folder)
+        arrays = arrays_of(run, source, folder)
+        records = read_records(folder, fold, labels, arrays)
+        manifest = read_manifest(beside)
+        state = {} if run.split.cross_validated else json.loads((beside / "state.json").read_text(encoding="utf-8"))
     modalities = tuple(dict.fromkeys(modality for expert in run.experts.values() for modality in expert.reads))
     return Cohort(
         folder=folder,
-        manifest=json.loads((beside / "manifest.json").read_text(encoding="utf-8")),
+        manifest=manifest,
         records=records,
-        labels=source.labels_in(folder),
+        labels=labels,
         modalities=modalities,
-        arrays=arrays_of(run, source, folder),
-        state={} if run.split.cross_validated else json.loads((beside / "state.json").read_text(encoding="utf-8")),
+        arrays=arrays,
+        state=state,
         transform=compose(run, "transforms"),
         augment=compose(run, "train_transforms"),
         cache=run.modalities.cache is True,
         store=disk_cache(run, folder),
         deferred=run.modalities.device == "cuda",
     )
+
+
+@contextmanager
+def as_prepared(folder: Path) -> Generator[None]:
+    """Raise SourceError where prepared files are not what `prepare` wrote."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        raise SourceError(
+            f"{folder} is not as it was prepared ({type(error).__name__}): a file of it is missing, cut off or changed; delete the "
+            "folder, and it is prepared again"
+        ) from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a prepared folder's manifest. Raises KeyError or TypeError where it lacks what is read of it."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for name in ("fingerprint", "splits", "remarks", "synthetic"):
+        manifest[name]
+    return manifest
+
+
+def read_records(folder: Path, fold: int | None, labels: Labels, arrays: Mapping[str, np.ndarray]) -> pl.DataFrame:
+    """Return a prepared folder's records, split as a fold is. Raises ValueError where columns or rows of arrays are missing."""
+    records = pl.read_parquet(folder / "records.parquet")
+    if fold is not None:
+        records = records.with_columns(split=pl.col(fold_column(fold)), fold=pl.lit(fold, pl.Int64))
+    if {len(array) for array in arrays.values()} - {len(records)}:
+        raise ValueError("arrays of another number of rows")
+    if missing := {"patient", "study", "split", *(f"label_{name}" for name in labels.names)} - {*records.columns}:
+        raise ValueError(f"{len(missing)} columns are missing")
+    return records
 
 
 def disk_cache(run: RunConfig, prepared: Path) -> DiskCache | None:
