@@ -1,20 +1,23 @@
 """What `make bench` keeps and compares: ratios with their spread."""
 
 import json
+import math
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.benchmarks.figures import Figures
+from tests.benchmarks.figures import Figure, Figures
 from tests.benchmarks.tables import BEGIN, END, compare, markdown, put_into, read
 
 ROOT = Path(__file__).parents[1]
 
 
-def measured(*ours: float, name: str = "epoch") -> dict[str, Figures]:
+def measured(*ours: float, name: str = "epoch") -> dict[str, Figure]:
     figures = Figures("table")
     figures.add(name, "an epoch", ours, "bare loop", [2.0] * len(ours), "CPU s", at_most=1.5)
     return {figure.name: figure for figure in figures.found}
@@ -99,6 +102,94 @@ def test_a_run_is_stored_shown_and_compared(tmp_path: Path):
     assert worse.returncode == 1
     assert worse.stdout.startswith("worse: this/two: 1.00 → 2.00 × one")
     assert subprocess.run([*compared, str(stored)], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_costs_that_give_no_ratio_fail_where_they_are_measured():
+    for ours, bare in ((1.0, 0.0), (float("nan"), 1.0), (1.0, float("inf"))):
+        with pytest.raises(ValueError, match="no ratio"):
+            Figures("a").add("b", "c", [1.0, ours], "bare", [1.0, bare], "CPU s")
+
+
+def test_figures_of_another_unit_or_baseline_are_not_compared():
+    old = measured(2.0)
+    for change in ({"unit": "GB"}, {"against": "another loop"}):
+        new = {name: replace(one, ratio=99.0, **change) for name, one in old.items()}
+        lines, bad = compare(old, new)
+        assert bad == 0
+        assert lines == [
+            "0 figures compared: 0 worse, 0 better, the rest within their spread",
+            "not compared, of another unit or baseline: table/epoch",
+        ]
+
+
+RUN = {
+    "machine_info": {"cpu": {"brand_raw": "a", "count": 2, "arch": "b"}, "system": "Linux", "python_version": "3.11"},
+    "commit_info": {"id": "0" * 40, "dirty": False},
+    "datetime": "2026-11-28",
+    "versions": {},
+    "load": 1.0,
+    "missing": {},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            {"figure": {name: value}}
+            for name in ("ratio", "low", "baseline")
+            for value in (math.nan, math.inf, "1", None)
+        ),
+        {"figure": {"name": None}},
+        {"figure": {"name": ["a"]}},
+        {"figure": {"further": 1}},
+        {"twice": True},
+        *({"run": {name: None}} for name in RUN),
+        {"run": {"machine_info": []}},
+        {"run": {"machine_info": {"system": "Linux"}}},
+    ],
+)
+def test_a_run_that_is_damaged_is_refused_in_one_line(tmp_path: Path, change: dict[str, Any]):
+    [whole] = measured(1.0).values()
+    figures = [asdict(whole) | change.get("figure", {})] * (2 if "twice" in change else 1)
+    stored = tmp_path / "old.json"
+    stored.write_text(json.dumps(RUN | {"figures": [asdict(whole)]}), encoding="utf-8")
+    assert read(stored)[1] == {"table/epoch": whole}
+    stored.write_text(json.dumps(RUN | {"figures": figures} | change.get("run", {})), encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"is no JSON of|more than once") as said:
+        read(stored)
+    assert "\n" not in str(said.value)
+
+
+def test_what_failed_now_is_no_success(tmp_path: Path):
+    figures = {"figures": [asdict(one) for one in measured(1.0).values()]}
+    for name, missing in (
+        ("old", {}),
+        ("new", {"test_epoch": "failed: call"}),
+        ("less", {"test_epoch": "Skipped: no data"}),
+    ):
+        (tmp_path / f"{name}.json").write_text(json.dumps(RUN | figures | {"missing": missing}), encoding="utf-8")
+    for name, code in (("new", 1), ("less", 0)):
+        call = [
+            sys.executable,
+            "-m",
+            "tests.benchmarks.tables",
+            str(tmp_path / f"{name}.json"),
+            "--against",
+            str(tmp_path / "old.json"),
+        ]
+        ran = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+        assert ran.returncode == code, ran.stderr
+        assert ("failed: test_epoch" in ran.stdout) is bool(code)
+
+
+def test_a_page_without_a_place_for_the_table_stays_as_it_is(tmp_path: Path):
+    page = tmp_path / "page.md"
+    for text in ("# Page\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n{BEGIN}\n{END}\n"):
+        page.write_text(text, encoding="utf-8")
+        with pytest.raises(SystemExit, match="no place for a table"):
+            put_into(page, "table")
+        assert page.read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"figures": [{"name": "x"}]}', '{"figures": 3}'])

@@ -57,7 +57,10 @@ class Figures:
         unit: str, at_most: float | None = None,
     ) -> Figure:  # fmt: skip
         """Costs that were measured already, one of each per repetition. The ratio is the median of the repetitions' own."""
-        ratios = np.array(ours, float) / np.array(baseline, float)
+        costs = np.array([ours, baseline], float)
+        if not np.isfinite(costs).all() or not costs[1].all():
+            raise ValueError(f"{name}: no ratio can be made of {list(ours)} and {list(baseline)}")
+        ratios = costs[0] / costs[1]
         figure = Figure(
             f"{self.prefix}/{name}", what, against, float(np.median(ours)), float(np.median(baseline)), float(np.median(ratios)),
             float(ratios.min()), float(ratios.max()), len(ratios), unit, at_most,

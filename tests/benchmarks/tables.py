@@ -1,14 +1,18 @@
 """The JSON of `make bench` as Markdown, and two of them held against each other.
 
 python -m tests.benchmarks.tables build/bench/bench.json                    # Markdown
-python -m tests.benchmarks.tables build/bench/bench.json --against OLD.json # what got worse; exit 1 if anything did
+python -m tests.benchmarks.tables build/bench/bench.json --against OLD.json # what got worse; exit 1 if anything did, or failed
 """
 
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
 
 from tests.benchmarks.figures import Figure, number
 
@@ -17,13 +21,57 @@ LEAST = 0.1
 """A ratio has to be this much of itself worse, whatever the spread: that of three repetitions is itself uncertain."""
 
 
+class Cpu(BaseModel):
+    """Of the machine."""
+
+    brand_raw: str | None
+    count: int | None
+
+
+class Machine(BaseModel):
+    """What the figures were measured on."""
+
+    cpu: Cpu
+    system: str
+    python_version: str
+
+
+class Commit(BaseModel):
+    """The code that was measured."""
+
+    id: str
+    dirty: bool
+
+
+STORED = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class Stored(BaseModel):
+    """A stored run; what pytest-benchmark keeps beside is not looked at."""
+
+    figures: list[dataclass(Figure, config=STORED, frozen=True)]  # pyright: ignore
+    machine_info: Machine
+    commit_info: Commit
+    datetime: str
+    versions: dict[str, str]
+    load: float
+    missing: dict[str, str]
+
+
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Figure]]:
-    """A stored run. Ends with one line where the file is no such thing."""
+    """A stored run. Ends with one line where the file is no such thing, or a figure is no number or there twice."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        figures = [Figure(**each) for each in stored["figures"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        text = path.read_text(encoding="utf-8")
+        stored = json.loads(text)
+        Stored.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        sys.exit(f"{path} is no JSON of `make bench`: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    except (OSError, ValueError) as error:
         sys.exit(f"{path} is no JSON of `make bench`: {type(error).__name__}")
+    figures = [Figure(**each) for each in stored["figures"]]
+    if doubled := [name for name, times in Counter(one.name for one in figures).items() if times > 1]:
+        sys.exit(f"{path} holds {', '.join(doubled)} more than once")
     return stored, {figure.name: figure for figure in figures}
 
 
@@ -60,8 +108,11 @@ def markdown(stored: dict[str, Any], figures: dict[str, Figure]) -> str:
 
 def put_into(page: Path, table: str) -> None:
     """Put a table in the place of the one between the page's marks."""
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
+    try:
+        before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+        _, after = rest.split(END)
+    except (OSError, ValueError):
+        sys.exit(f"{page} has no place for a table: {BEGIN} … {END}, once")
     page.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", encoding="utf-8")
 
 
@@ -72,7 +123,12 @@ def worse(old: Figure, new: Figure) -> bool:
 
 def compare(old: dict[str, Figure], new: dict[str, Figure]) -> tuple[list[str], int]:
     """Lines to print, and how many figures got worse."""
-    both = [name for name in new if name in old]
+    both = [
+        name
+        for name in new
+        if name in old and (new[name].unit, new[name].against) == (old[name].unit, old[name].against)
+    ]
+    other = [name for name in new if name in old and name not in both]
     bad = [name for name in both if worse(old[name], new[name])]
     lines = [
         f"worse: {name}: {number(old[name].ratio)} → {number(new[name].ratio)} × {new[name].against} "
@@ -81,7 +137,12 @@ def compare(old: dict[str, Figure], new: dict[str, Figure]) -> tuple[list[str], 
     ]
     better = sum(worse(new[name], old[name]) for name in both)
     lines.append(f"{len(both)} figures compared: {len(bad)} worse, {better} better, the rest within their spread")
-    for names, said in ((old.keys() - new.keys(), "only in the stored run"), (new.keys() - old.keys(), "new")):
+    apart = (
+        (other, "not compared, of another unit or baseline"),
+        (old.keys() - new.keys(), "only in the stored run"),
+        (new.keys() - old.keys(), "new"),
+    )
+    for names, said in apart:
         if names:
             lines.append(f"{said}: {', '.join(sorted(names))}")
     return lines, len(bad)
@@ -105,7 +166,10 @@ def main() -> None:
         print(f"another machine: {machine(before)} then, {machine(stored)} now; only ratios are compared")
     lines, bad = compare(old, figures)
     print("\n".join(lines))
-    sys.exit(bool(bad))
+    failed = [name for name, why in stored["missing"].items() if why.startswith("failed")]
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    sys.exit(bool(bad or failed))
 
 
 if __name__ == "__main__":
