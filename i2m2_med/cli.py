@@ -13,12 +13,13 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from i2m2_med import __version__
 from i2m2_med.console import Terminal, complain, say
 from i2m2_med.errors import UserError, causes
 from i2m2_med.files import private, replace_file
+from i2m2_med.object_store import elsewhere
 from i2m2_med.signals import EXIT, STOPPED, end_now, stoppable
 from i2m2_med.simulate import kinds as simulated_kinds
 
@@ -70,6 +71,7 @@ def make_app() -> App:
         version_flags=["--version", "-V"],
         help_epilogue=epilogue,
         suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(validator=on_a_disk),
     )
     app.help = "I2M2 on MONAI: unimodal experts × a joint expert, trained, compared, diagnosed and scored."
     for verb, purpose in VERBS.items():
@@ -82,6 +84,12 @@ def make_app() -> App:
         simulate.command(f"i2m2_med.simulate.{kind}:simulate", name=kind, help=purpose)
     app.command(simulate)
     return app
+
+
+def on_a_disk(_: Any, value: Any) -> None:
+    """Raise ValueError for an address of the network where a verb takes a path: no folder called `s3:` is made."""
+    if isinstance(value, Path) and elsewhere(value):
+        raise ValueError(f"'{value.parts[0]}' begins no path of a disk; name a file or folder on a disk")
 
 
 def run(argv: Sequence[str] | None = None) -> None:
@@ -148,7 +156,7 @@ def call(arguments: list[str]) -> Any:
         "compare",
     }:  # verbs of two words, with a help of their own
         verb, *arguments = arguments
-        app = App(f"i2m2 {verb}")
+        app = App(f"i2m2 {verb}", default_parameter=Parameter(validator=on_a_disk))
         app.command(f"i2m2_med.pipelines.{verb}:merge_parts", name="merge")
     return app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
 

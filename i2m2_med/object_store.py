@@ -19,6 +19,7 @@ from typing import Any
 from i2m2_med.errors import SourceError, UserError, extra_hint
 
 SCHEME = "s3://"
+ELSEWHERE = re.compile(r"(s3a?|gs|gcs|az|abfss?|wasbs?|r2|hdfs|s?ftp|ssh|https?|file):", re.IGNORECASE)
 MAX_DEPTH = 8
 MAX_NAME = 255
 """Bytes of a part of a key that becomes a file's name."""
@@ -88,8 +89,19 @@ class Entry:
 
 
 def located(address: str | Path) -> Path | ObjectPath:
-    """Return an address as a path of this machine, or as one of an object store."""
-    return ObjectPath.parse(address) if isinstance(address, str) and address.startswith(SCHEME) else Path(address)
+    """Return an address as a path of this machine, or as one of an object store. Raises UserError for one of elsewhere."""
+    if isinstance(address, str) and address.startswith(SCHEME):
+        return ObjectPath.parse(address)
+    if elsewhere(path := Path(address)):
+        raise UserError(
+            f"'{path.parts[0]}' begins no path of a disk; name a folder on a disk, or {SCHEME}BUCKET/FOLDER"
+        )
+    return path
+
+
+def elsewhere(path: Path) -> bool:
+    """Return whether a path is an address of the network, which the file system would take for folders with odd names."""
+    return bool(path.parts) and ELSEWHERE.fullmatch(path.parts[0]) is not None
 
 
 def failures() -> Any:

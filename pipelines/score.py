@@ -52,9 +52,9 @@ def main(
         return show_expected(model)
     if not studies or out is None:
         raise UserError("say what to score and where to write: i2m2 score STUDIES OUT --model …")
+    where, _ = located(out), located(studies)  # at once: an address that can't be
     folder = opened(model)
     engine = make_engine(work, folder.folder)
-    where = located(out)
     job = make_job(folder, where, model, extra)
     from i2m2_med.parts import Part
     from i2m2_med.scoring.run import score, source_of

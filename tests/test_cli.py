@@ -60,6 +60,28 @@ def test_a_slip_on_the_command_line_is_exit_code_1(arguments, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "model", "s3://bucket/folder"],
+        ["export", "model", "folder", "--root", "gs://bucket/folder"],
+        ["score", "merge", "s3://bucket/folder"],
+        ["score", "studies", "gs://bucket/folder", "--model", "model"],
+        ["score", "https://host/studies", "out", "--model", "model"],
+        ["evaluate", "run", "--out", "s3://bucket/folder"],
+        ["reconstruct", "scan.h5", "s3://bucket/folder"],
+        ["simulate", "knee", "s3://bucket/folder"],
+        ["report", "run", "--out", "S3://bucket/folder"],
+    ],
+    ids=" ".join,
+)
+def test_an_address_of_the_network_is_taken_for_no_folder(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 1
+    assert "begins no path of a disk" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
 def test_json_is_one_object_on_standard_output(capsys):
     assert cli.main(["check", "--list", "--json"]) == 0
     said = capsys.readouterr()
