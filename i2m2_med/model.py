@@ -125,7 +125,8 @@ class I2M2(nn.Module):
         return torch.zeros((len(there), *self.shape), device=device), there, torch.zeros((), device=device)
 
     def answer(self, network: nn.Module, modalities: list[Tensor], **also: Tensor) -> tuple[LogProbs, Tensor | None]:
-        """A network's log-probabilities, in float32, and the loss that it adds while it is trained, if it does."""
+        """A network's log-probabilities, in float32, and the loss that it adds while it is trained, if it does: a mean over the samples
+        that it was asked about, or one that does not depend on them."""
         said: Any = network(*modalities, **also)
         logits, own = said if isinstance(said, tuple) else (said, None)
         return logits.reshape(-1, *self.shape).float().log_softmax(dim=-1), own

@@ -5,10 +5,12 @@ import os
 import random
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from i2m2_med.engine.prediction.torchrun import local_rank, started
 from i2m2_med.errors import UserError
 
 
@@ -24,8 +26,7 @@ def seed_for(*parts: object) -> int:
 def seed_everything(*parts: object) -> None:
     """Seed torch, NumPy and Python from here on, and keep to deterministic kernels (a warning where a GPU has none)."""
     seed = seed_for(*parts)
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  (MONAI and third-party transforms draw from it)
+    seed_libraries(seed)
     torch.manual_seed(seed)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -34,19 +35,52 @@ def seed_everything(*parts: object) -> None:
     torch.backends.cudnn.benchmark = False
 
 
-@contextmanager
-def seeded(*parts: object) -> Generator[None]:
-    """Seed what is drawn on the CPU meanwhile; afterwards torch, NumPy and Python go on where they were."""
-    before, seed = (random.getstate(), np.random.get_state(), torch.get_rng_state()), seed_for(*parts)  # noqa: NPY002
+def seed_libraries(seed: int) -> None:
+    """Seed NumPy and Python, from which MONAI's and third-party transforms and networks draw."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
-    torch.default_generator.manual_seed(seed)
+
+
+class Drawn(NamedTuple):
+    """How far NumPy's and Python's random numbers are."""
+
+    numpy: Any
+    python: Any
+
+
+def state_of_draws() -> Drawn:
+    """Return how far they are now."""
+    return Drawn(np.random.get_state(), random.getstate())  # noqa: NPY002  (what third-party networks draw from)
+
+
+@contextmanager
+def draw_again(state: Drawn) -> Generator[None]:
+    """Draw NumPy's and Python's random numbers from `state` on meanwhile; those drawn afterwards are as if nothing had been drawn."""
+    now = state_of_draws()
+    go_on(state)
     try:
         yield
     finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
-        torch.set_rng_state(before[2])
+        go_on(now)
+
+
+def go_on(state: Drawn) -> None:
+    """Let the next numbers be those after `state`."""
+    np.random.set_state(state.numpy)  # noqa: NPY002
+    random.setstate(state.python)
+
+
+@contextmanager
+def seeded(*parts: object) -> Generator[None]:
+    """Seed what is drawn on the CPU meanwhile; afterwards torch, NumPy and Python go on where they were."""
+    seed, before = seed_for(*parts), torch.get_rng_state()
+    with draw_again(state_of_draws()):
+        seed_libraries(seed)
+        torch.default_generator.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.set_rng_state(before)
 
 
 def best_device() -> str:
@@ -60,10 +94,10 @@ def device_for(asked: str) -> str:
     device = best_device() if asked == "auto" else asked
     if device == "cpu":
         return device
-    count, own = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
+    count, own = torch.cuda.device_count(), local_rank()
     if own >= count:
         raise UserError(
             f"training.device: {asked} asks for GPU {own} of this machine, which has {count}; take fewer processes, or "
             "training.device: cpu"
         )
-    return f"cuda:{own}" if "LOCAL_RANK" in os.environ else device
+    return f"cuda:{own}" if started() > 1 else device

@@ -17,6 +17,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from i2m2_med.console import Terminal, complain
 from i2m2_med.cores import usable_cores
 from i2m2_med.engine.prediction.seed import best_device
+from i2m2_med.engine.prediction.torchrun import started
 from i2m2_med.engine.training.processes import PEER_ENDED
 from i2m2_med.errors import UserError
 from i2m2_med.forkserver import how_ended
@@ -88,6 +89,10 @@ def explain(error: ChildFailedError, folder: Path, n_processes: int) -> dict[str
     return {"error": why, "exit": code}
 
 
+MOST_PER_CORE = 8
+"""Processes of one training: each holds torch, MONAI and the model, and more than one on a core only wait for each other."""
+
+
 def check_count(gpus: int | None, processes: int | None) -> int:
     """Return how many processes are asked for, 1 where none are. Raises UserError where they can't be had."""
     import torch
@@ -97,6 +102,10 @@ def check_count(gpus: int | None, processes: int | None) -> int:
         raise UserError("--gpus and --processes are two ways to say how many; keep one")
     if asked < 1:
         raise UserError(f"{asked} processes can't train; ask for 1 or more")
+    if started() > 1:
+        raise UserError(f"torchrun started {started()} processes already: leave --gpus and --processes out")
+    if gpus is None and asked > (most := MOST_PER_CORE * usable_cores()):
+        raise UserError(f"--processes {asked}: this machine has {usable_cores()} cores for them; take up to {most}")
     if gpus is not None and (there := torch.cuda.device_count() if best_device() == "cuda" else 0) < gpus:
         raise UserError(f"--gpus {gpus}: this machine has {there}; take --processes {gpus} to train on CPUs")
     return asked

@@ -1,18 +1,21 @@
 """What a forward pass keeps for the backward pass: all of it, or one expert's activations on one part of the batch at a time.
 
-The rest is computed again when its gradient is due (`torch.utils.checkpoint`), with the same random numbers. Losses see the whole
-batch either way, so that gradients are the same.
+The rest is computed again when its gradient is due (`torch.utils.checkpoint`), with the same random numbers and from the same buffers.
+Losses see the whole batch either way, so that gradients are the same.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.utils.checkpoint import checkpoint
 
+from i2m2_med.engine.prediction.seed import draw_again, state_of_draws
 from i2m2_med.model import Answer
+
+Buffers = list[tuple[nn.Module, str, Tensor]]
+"""Module, name, value."""
 
 
 def forgotten(ask: Callable[[], Answer], expert: nn.Module, inputs: Sequence[Tensor]) -> Answer:
@@ -22,11 +25,17 @@ def forgotten(ask: Callable[[], Answer], expert: nn.Module, inputs: Sequence[Ten
     """
     if not any(parameter.requires_grad for parameter in expert.parameters()):
         return ask()
+    before, drawn = [(at, name, one.clone()) for at, name, one in buffers(expert)], state_of_draws()
 
     def asked(due: Tensor, *_: Tensor) -> Answer:
         if not torch.is_grad_enabled():  # the first time
-            return ask()
-        with once(expert):
+            log_probs, there, own = ask()
+            return (
+                log_probs,
+                there,
+                own.clone(),
+            )  # what is returned becomes a part of the graph, and this may be a constant
+        with taken_back(expert, before), draw_again(drawn):
             log_probs, there, own = ask()
         return log_probs if log_probs.requires_grad else log_probs + due, there, own  # nobody was there to judge
 
@@ -34,16 +43,22 @@ def forgotten(ask: Callable[[], Answer], expert: nn.Module, inputs: Sequence[Ten
     return checkpoint(asked, due, *inputs, use_reentrant=True)  # pyright: ignore[reportReturnType]
 
 
+def buffers(expert: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
+    """Yield an expert's buffers: what it keeps from batch to batch, such as running statistics."""
+    for module in expert.modules():
+        for name, tensor in module.named_buffers(recurse=False):
+            yield module, name, tensor
+
+
 @contextmanager
-def once(expert: nn.Module) -> Generator[None]:
-    """Keep batch norms from counting a batch a second time."""
-    norms = [one for one in expert.modules() if isinstance(one, _BatchNorm) and one.num_batches_tracked is not None]
-    before = [(one.momentum, one.num_batches_tracked.clone()) for one in norms if one.num_batches_tracked is not None]
-    for norm in norms:
-        norm.momentum = 0.0
+def taken_back(expert: nn.Module, before: Buffers) -> Generator[None]:
+    """Compute with the buffers of an earlier time meanwhile, so that no batch counts twice. They are exchanged, not written to: a
+    graph may hold them."""
+    now = list(buffers(expert))
+    for module, name, tensor in before:
+        setattr(module, name, tensor)
     try:
         yield
     finally:
-        for norm, (momentum, count) in zip(norms, before, strict=True):
-            norm.momentum = momentum
-            norm.num_batches_tracked = count
+        for module, name, tensor in now:
+            setattr(module, name, tensor)

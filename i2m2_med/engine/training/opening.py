@@ -12,11 +12,12 @@ from i2m2_med.engine.calibration.prior import check_prior
 from i2m2_med.engine.prediction.predictor import portable
 from i2m2_med.engine.prediction.pretrained import weight_digests
 from i2m2_med.engine.prediction.seed import device_for
+from i2m2_med.engine.prediction.torchrun import started
 from i2m2_med.engine.tracking.store import ensure_store
 from i2m2_med.engine.training.devices import EXECUTION
 from i2m2_med.engine.training.experiment import Experiment
 from i2m2_med.engine.training.fit import forget
-from i2m2_med.engine.training.processes import as_the_leader_says, leads, prepare_together, started
+from i2m2_med.engine.training.processes import as_the_leader_says, leads, prepare_together
 from i2m2_med.engine.training.taken_over import note_origin, take_over
 from i2m2_med.errors import UserError
 from i2m2_med.files import digest

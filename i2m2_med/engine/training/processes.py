@@ -22,6 +22,7 @@ from i2m2_med.console import Progress
 from i2m2_med.engine.prediction.predictor import portable
 from i2m2_med.engine.prediction.seed import device_for
 from i2m2_med.engine.prediction.shards import Shards
+from i2m2_med.engine.prediction.torchrun import started
 from i2m2_med.errors import UserError
 from i2m2_med.files import digest
 from i2m2_med.samples.data_files import data_files
@@ -36,11 +37,6 @@ LEADING = timedelta(days=30)
 PEER_ENDED = "another of the processes that train together ended"
 
 
-def started() -> int:
-    """How many processes torchrun started to work together; 1 where it did not."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 @contextmanager
 def joined(device: str) -> Generator[None]:
     """Join the processes that torchrun started, if it did.
@@ -52,7 +48,8 @@ def joined(device: str) -> Generator[None]:
         return
     backend = "gloo" if device_for(device) == "cpu" else "nccl"
     try:
-        idist.initialize(backend, timeout=JOINING)
+        with unset("SLURM_JOB_ID"):  # of which ignite would make its own idea of who is who, or refuse torchrun's
+            idist.initialize(backend, timeout=JOINING)
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f"the {started()} processes did not find each other: {first_line(error)}; "
@@ -68,9 +65,22 @@ def joined(device: str) -> Generator[None]:
         idist.finalize()
 
 
+@contextmanager
+def unset(name: str) -> Generator[None]:
+    """Take a variable out of the environment meanwhile."""
+    value = os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[name] = value
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error's text, without the place in somebody else's source that it begins with."""
-    return str(error).strip().partition("\n")[0].rpartition("cc:")[2].partition("] ")[2].partition(". ")[0][:200]
+    line = str(error).strip().partition("\n")[0]
+    said = line.rpartition("cc:")[2].partition("] ")[2] if "cc:" in line else line
+    return said.partition(". ")[0][:200]
 
 
 def this_shard() -> Shards:

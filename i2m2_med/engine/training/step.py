@@ -10,6 +10,7 @@ import ignite.distributed as idist
 import torch
 from torch import Tensor
 
+from i2m2_med.engine.prediction.seed import draw_again, seed_libraries, state_of_draws
 from i2m2_med.engine.prediction.shards import ALONE, Shards
 from i2m2_med.engine.training.batch_norm import norms_of
 from i2m2_med.engine.training.expert_parallel import exchanged
@@ -72,14 +73,15 @@ def ask(batch: Batch, network: I2M2, how: Asking, seed: int) -> Opinions:
         own = ask_parts(batch, network, how)
     gathered = how.shards.gathered
     return Opinions(
-        gathered(own.log_probs), gathered(own.experts, 1), gathered(own.present, 1), gathered(own.own_loss[None]).mean()
+        gathered(own.log_probs), gathered(own.experts, 1), gathered(own.present, 1), gathered(own.own_loss[None]).sum()
     )
 
 
 def ask_parts(batch: Batch, network: I2M2, how: Asking) -> Opinions:
-    """Return the model's answer on a shard, computed part by part."""
-    heard = torch.stack([network.heard(name, batch.present)[1].any() for name in network.names]).any()
-    somebody = bool(anywhere(heard, how.shards))
+    """Return the model's answer on a shard, computed part by part; what experts add to the loss, as its share of the whole batch's."""
+    n_heard = everywhere(
+        torch.stack([network.heard(name, batch.present)[1].sum() for name in network.names]), how.shards
+    )
     rows = torch.arange(len(batch.rows)).tensor_split(min(how.parts, len(batch.rows)))
     said: list[Opinions] = []
     for at, part in enumerate(rows):
@@ -88,12 +90,16 @@ def ask_parts(batch: Batch, network: I2M2, how: Asking) -> Opinions:
             for named in (batch.inputs, batch.present)
         )
         answers = ask_experts(network, inputs, present, how, last_part=at == len(rows) - 1)
-        said.append(network.combined(answers, elsewhere=somebody))
+        answers = [
+            (log_probs, there, own * float(there.sum() / n_rows.clamp_min(1)))
+            for (log_probs, there, own), n_rows in zip(answers, n_heard, strict=True)
+        ]
+        said.append(network.combined(answers, elsewhere=bool(n_heard.any())))
     return Opinions(
         torch.cat([one.log_probs for one in said]),
         torch.cat([one.experts for one in said], 1),
         torch.cat([one.present for one in said], 1),
-        torch.stack([one.own_loss for one in said]).mean(),
+        torch.stack([one.own_loss for one in said]).sum(),
     )
 
 
@@ -101,12 +107,20 @@ def ask_parts(batch: Batch, network: I2M2, how: Asking) -> Opinions:
 def drawing(seed: int) -> Generator[None]:
     """Draw random numbers from `seed` meanwhile; those drawn afterwards are as if nothing had been drawn."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng(devices), draw_again(state_of_draws()):
+        seed_libraries(seed)
         # not torch.manual_seed, which keeps a note of each call for every kind of device that is never used
         torch.default_generator.manual_seed(seed)
         for device in devices:
             torch.cuda.default_generators[device].manual_seed(seed)
         yield
+
+
+def everywhere(here: Tensor, shards: Shards) -> Tensor:
+    """Return how many of something there are in all of the processes; here: in this one."""
+    if shards.size == 1:
+        return here
+    return torch.as_tensor(idist.all_reduce(here.float().to(idist.device()), group=shards.group)).cpu()
 
 
 def anywhere(here: Tensor, shards: Shards) -> Tensor:

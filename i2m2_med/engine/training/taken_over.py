@@ -4,8 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+from i2m2_med.engine.prediction.torchrun import started
 from i2m2_med.engine.tracking import provenance
-from i2m2_med.engine.training.processes import started
 from i2m2_med.errors import UserError
 from i2m2_med.files import digest, write_json
 from i2m2_med.parts import hold_folder

@@ -60,6 +60,15 @@ class Images(nn.Module):
         return self.net(torch.cat(pictures, dim=1))
 
 
+class Numbers(nn.Linear):
+    """A layer that adds a loss of its own while it is trained."""
+
+    def forward(self, input: Tensor) -> Any:
+        """(batch, 5) → (batch, 6)."""
+        logits = super().forward(input)
+        return (logits, 0.1 * logits.square().mean()) if self.training else logits
+
+
 def samples(n: int, seed: int) -> Samples:
     """Pictures a and b and numbers c; b is missing in every fifth row, c in two of three; two labels of three classes, often unknown."""
     rng = np.random.default_rng(seed)
@@ -82,9 +91,9 @@ def samples(n: int, seed: int) -> Samples:
 
 
 def model(experts: Sequence[str] = ("a", "b", "c", "joint")) -> I2M2:
-    """Four experts, three of them with batch norms, or some of these."""
+    """Four experts, three of them with batch norms and one with a loss of its own, or some of these."""
     torch.manual_seed(seed_for("sharded"))
-    networks = {"a": Images(1), "b": Images(1), "c": nn.Linear(5, 6), "joint": Images(2)}
+    networks = {"a": Images(1), "b": Images(1), "c": Numbers(5, 6), "joint": Images(2)}
     reads = {"a": ("a",), "b": ("b",), "c": ("c",), "joint": ("a", "b")}
     return I2M2({name: networks[name] for name in experts}, reads, ProductOfExperts(), (2, 3))
 

@@ -1,6 +1,7 @@
 """Three processes that share every batch learn what one process learns, step by step."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from . import sharded
 
 pytestmark = pytest.mark.slow
 
+SLURM = {"SLURM_JOB_ID": "17", "SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_JOB_NUM_NODES": "2"}
+"""What stands in the environment where `srun` starts one torchrun on each of two nodes; torchrun knows better who is who."""
 SCRIPT = Path(__file__).with_name("sharded.py")
 
 
@@ -44,7 +47,7 @@ def train_in(n_processes: int, folder: Path, *names: str) -> Path:
         str(folder),
         *names,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, env=os.environ | SLURM, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
