@@ -64,11 +64,12 @@ def hash_number(name: str) -> int:
 @contextmanager
 def hold(place: Path, part: Part, busy: UserError) -> Generator[Path]:
     """Hold a part of the work whose locks lie in the folder `place`, and yield its lock file. Raises `busy` where another process has
-    it, or the whole where this is a part, or a part where this is the whole."""
+    it, or the whole where this is a part, or a part where this is the whole, or a part of another number of parts: they overlap."""
     own = place / f"{part.name}.lock"
     with ExitStack() as held:
         with exclusive(place / "lock"):  # held while a process looks who else is there
-            for rival in sorted(place.glob("part-*.lock")) if part.whole else [place / f"{WHOLE.name}.lock"]:
+            alike = set(place.glob(f"part-*-of-{part.count}.lock"))
+            for rival in sorted({*place.glob("part-*.lock"), place / f"{WHOLE.name}.lock"} - alike - {own}):
                 with exclusive(rival, busy):
                     pass
             held.enter_context(exclusive(own, busy))

@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
 from i2m2_med.console import TerminalProgress, say, table
-from i2m2_med.errors import ConfigError
+from i2m2_med.errors import ConfigError, UserError
 from i2m2_med.parts import Part
 
 from .arguments import Config, Overrides, as_typed
@@ -63,6 +63,8 @@ def main(
     if work.jobs < 1:
         raise ConfigError(f"--jobs is how many trainings run at a time, at least 1; it is {work.jobs}")
     part = Part(work.part_id, work.num_parts)
+    if out and not part.whole:
+        raise ConfigError("--out: a part of a comparison writes no report; `i2m2 compare merge CONFIG --out …` does")
     if work.jobs > 1 and work.engine == "local":
         from i2m2_med.engine.training.preloaded import start
 
@@ -133,12 +135,18 @@ def train_part(experiment: "Experiment", work: Work, part: Part, config: str) ->
 
 
 def compare(experiment: "Experiment", parent: "Tracker", out: Path | None) -> dict[str, Any]:
-    """Train what is not trained yet, compare, record, and say what came out."""
+    """Train what is not trained yet, compare, record, and say what came out. A training that fails stops no other."""
     from i2m2_med.engine.training.cross_validation import train
-    from i2m2_med.engine.training.units import trainings
+    from i2m2_med.engine.training.units import left_out, trainings
 
     run = experiment.run
-    made = [train(experiment, one.paradigm, one.seed) for one in trainings(run)]
+    made, failed = list["Trained"](), list[str]()
+    for one in trainings(run):
+        try:
+            made.append(train(experiment, one.paradigm, one.seed))
+        except UserError as error:
+            failed.append(f"{one.name}: {error}")
+    left_out(failed)
     report = record(experiment, parent, made)
     show(report, run, experiment)
     written = copy(experiment.folder / "report", out) if out else experiment.folder / "report"

@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
     value: Any = None
     error: str = ""
     died: bool = False
-    """Its process ended before it did."""
+    """Its process ended before it did, or it met a bug."""
 
 
 Ready = Callable[[], Task | None]
@@ -41,7 +41,7 @@ Told = Callable[[Task, Outcome], None]
 def train_side_by_side(assignment: Assignment, part: Part, jobs: int, progress: Progress) -> None:
     """Train a part of a comparison in `jobs` processes, on the GPUs in turn where there are any.
 
-    A training that fails stops no other: those that fail are named at the end. Raises UserError then, RuntimeError where it was a bug.
+    A training that fails stops no other: those that fail are named at the end. Raises UserError then, RuntimeError where one was a bug.
     """
     failed: list[str] = []
 
@@ -84,13 +84,17 @@ class Workers:
     jobs: int
     progress: Progress
     running: dict[Connection, Worker] = field(default_factory=dict[Connection, Worker])
+    bugs: list[str] = field(default_factory=list[str])
+    """Tracebacks, each behind the name of its task."""
 
     def run(self, ready: Ready, told: Told) -> None:
-        """Do tasks until none is ready and none is being done. Raises RuntimeError for a task's bug."""
+        """Do tasks until none is ready and none is being done. Raises RuntimeError then where one met a bug."""
         while busy := self.assigned(ready):
             for pipe in wait(busy):
                 assert isinstance(pipe, Connection)
                 self.hear(pipe, self.running[pipe], told)
+        if self.bugs:
+            raise RuntimeError("\n".join(self.bugs))
 
     def assigned(self, ready: Ready) -> list[Connection]:
         """Give everybody who has nothing to do a task that is ready; return who has one."""
@@ -133,9 +137,10 @@ class Workers:
             worker.advance(*words)
         elif kind == "say":
             self.progress.say(*words)
-        elif kind == "bug":
-            raise RuntimeError(f"{task.name}: {words[0]}")
         else:
+            if kind == "bug":
+                self.bugs.append(f"{task.name}: {words[0]}")
+                words = [Outcome(error="a bug", died=True)]
             worker.shown.close()
             worker.task = None
             told(task, *words)

@@ -53,8 +53,8 @@ class Doing:
         return os.getpid()
 
 
-def done(folder: Path, names: Iterable[str]) -> dict[str, Outcome]:
-    waiting, outcomes = iter([Doing(name) for name in names]), dict[str, Outcome]()
+def done(folder: Path, names: Iterable[str], outcomes: dict[str, Outcome] | None = None) -> dict[str, Outcome]:
+    waiting, outcomes = iter([Doing(name) for name in names]), {} if outcomes is None else outcomes
     with workers(assignment(folder), 2, Progress()) as pool:
         pool.run(lambda: next(waiting, None), lambda task, outcome: outcomes.update({task.name: outcome}))
         assert all(worker.process.is_alive() for worker in pool.running.values())
@@ -76,9 +76,13 @@ def test_one_that_fails_stops_no_other_and_a_process_does_one_after_the_other(tm
 
 
 @pytest.mark.slow
-def test_a_bug_ends_all_with_its_traceback(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)a bug: Traceback.*not what was meant"):
-        done(tmp_path, ["first", "a bug", "second"])
+def test_bugs_stop_no_other_and_end_with_their_tracebacks(tmp_path: Path) -> None:
+    outcomes = dict[str, Outcome]()
+    with pytest.raises(RuntimeError, match=r"(?s)bug: Traceback.*not what was meant") as caught:
+        done(tmp_path, ["bug", "first", "another bug", "second", "third"], outcomes)
+    assert str(caught.value).count("bug: Traceback") == 2
+    assert len(outcomes) == 5
+    assert all(outcomes[name].value for name in ("first", "second", "third"))
 
 
 def test_parts_share_all_units_and_folds_are_units(tmp_path: Path) -> None:
