@@ -6,6 +6,7 @@ left half written. A lost folder only costs time.
 
 import os
 import time
+import zlib
 from bisect import bisect_right
 from functools import cache
 from multiprocessing.util import Finalize
@@ -23,6 +24,8 @@ from i2m2_med.files import remove
 
 MOST_WAITING, LONGEST_WAIT = 4096, 60.0
 """Vectors, and seconds, after which those that are in memory only become a shard."""
+CHECKSUM = "crc32"
+"""In a shard's metadata; one without it is of an earlier version, and not read."""
 Vector = Float[Tensor, "features"]
 
 
@@ -77,7 +80,8 @@ class FeatureStore:
         try:
             with writing(path):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                save_file({"keys": keys, "vectors": torch.stack([*self.waiting.values()])}, beside)
+                vectors = torch.stack([*self.waiting.values()])
+                save_file({"keys": keys, "vectors": vectors}, beside, {CHECKSUM: checksum(keys, vectors)})
                 beside.rename(path)
         finally:
             remove(beside)
@@ -103,12 +107,23 @@ class FeatureStore:
         try:
             with safe_open(path, "pt") as shard:
                 keys, vectors = shard.get_tensor("keys"), shard.get_tensor("vectors")
+                expected = (shard.metadata() or {}).get(CHECKSUM)
         except (OSError, SafetensorError):
+            return
+        if checksum(keys, vectors) != expected:
             return
         start = self.starts[-1] + len(self.shards[-1]) if self.starts else 0
         self.starts.append(start)
         self.shards.append(vectors)
         self.rows.update((key.tobytes(), start + at) for at, key in enumerate(keys.numpy()))
+
+
+def checksum(keys: Tensor, vectors: Tensor) -> str:
+    """Return CRC-32 over a shard's shapes and numbers."""
+    whole = zlib.crc32(f"{keys.dtype} {tuple(keys.shape)} {vectors.dtype} {tuple(vectors.shape)}".encode())
+    for tensor in (keys, vectors):
+        whole = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, whole)
+    return f"{whole:08x}"
 
 
 @cache

@@ -77,6 +77,12 @@ class FrozenFeatures(nn.Module):
         return self.identity
 
 
+def pixels_of(pictures: Float[Tensor, "some channel rows columns"]) -> list[bytes]:
+    """Each picture's shape and pixels, as bytes: a plain one has the same bytes in another shape."""
+    shape = str(tuple(pictures.shape[1:])).encode()
+    return [shape + one.tobytes() for one in pictures.cpu().numpy()]
+
+
 class FrozenPictures(FrozenFeatures):
     """An encoder of pictures → features, those of a sample's several pictures side by side.
 
@@ -92,8 +98,7 @@ class FrozenPictures(FrozenFeatures):
         """(batch, picture, 3, height, width) → (batch, features)."""
         each = pictures.flatten(0, 1)
         if self.frozen:
-            contents = [one.tobytes() for one in each.cpu().numpy()]
-            vectors = self.remembered(contents, lambda some: self.encode(each[some]), each.device)
+            vectors = self.remembered(pixels_of(each), lambda some: self.encode(each[some]), each.device)
         else:
             vectors = self.encode(each)
         return vectors.unflatten(0, pictures.shape[:2]).flatten(1)

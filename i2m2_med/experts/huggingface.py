@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from i2m2_med.errors import ConfigError
 from i2m2_med.experts.feature_head import FeatureHead
-from i2m2_med.experts.frozen_features import FrozenFeatures, FrozenPictures, Pictures
-from i2m2_med.experts.local_model import Pooling, load_encoder, load_tower, pooled
+from i2m2_med.experts.frozen_features import FrozenFeatures, FrozenPictures, Pictures, pixels_of
+from i2m2_med.experts.local_model import Pooling, load_encoder, load_tower, pooled, settings_of
 from i2m2_med.experts.notes import AttentionPool, trimmed
 from i2m2_med.types import Logits, Tokens
 
@@ -26,7 +26,12 @@ class HuggingFaceEncoder(FrozenFeatures):
 
     def __init__(self, folder: str, frozen: bool = True, pooling: Pooling = "cls", normalise: bool = False) -> None:
         model = load_tower(Path(folder), ("text_model",), "input_ids", pooling)
-        super().__init__(model, int(model.config.hidden_size), frozen=frozen, how=f"{pooling} {normalise}")
+        super().__init__(
+            model,
+            int(model.config.hidden_size),
+            frozen=frozen,
+            how=f"{pooling} {normalise} {settings_of(Path(folder))}",
+        )
         self.folder, self.normalise = folder, normalise
         self.pooling: Pooling = pooling
         self.over_chunks = AttentionPool(self.features)
@@ -72,7 +77,13 @@ class HuggingFacePictures(FrozenPictures):
         pictures: int = 1,
     ) -> None:
         model = load_tower(Path(folder), ("vision_model", "image_model"), "pixel_values", pooling)
-        super().__init__(model, int(model.config.hidden_size), pictures, frozen=frozen, how=f"{pooling} {normalise}")
+        super().__init__(
+            model,
+            int(model.config.hidden_size),
+            pictures,
+            frozen=frozen,
+            how=f"{pooling} {normalise} {settings_of(Path(folder))}",
+        )
         self.normalise = normalise
         self.pooling: Pooling = pooling
 
@@ -94,7 +105,8 @@ class HuggingFacePair(FrozenFeatures):
             raise ConfigError(
                 f"{folder} holds a {type(model).__name__}; ViLT and FLAVA read a picture and a text together"
             )
-        super().__init__(model, pictures * int(model.config.hidden_size), frozen=frozen)
+        features = pictures * int(model.config.hidden_size)
+        super().__init__(model, features, frozen=frozen, how=settings_of(Path(folder)))
         self.folder = folder
 
     def forward(self, pictures: Pictures, tokens: Tokens) -> Float[Tensor, "batch features"]:
@@ -102,7 +114,7 @@ class HuggingFacePair(FrozenFeatures):
         each = pictures.flatten(0, 1)
         words = trimmed(tokens).flatten(1).repeat_interleave(pictures.shape[1], dim=0)
         if self.frozen:
-            contents = [one.tobytes() + text for one, text in zip(each.cpu().numpy(), contents_of(words), strict=True)]
+            contents = [one + text for one, text in zip(pixels_of(each), contents_of(words), strict=True)]
             vectors = self.remembered(contents, lambda some: self.encode(each[some], words[some]), each.device)
         else:
             vectors = self.encode(each, words)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from i2m2_med.errors import ConfigError, extra_hint
+from i2m2_med.files import digest
 
 Pooling = Literal["cls", "mean", "pooler"]
 LONGEST_CONFIG = 4 << 20
@@ -21,6 +22,9 @@ WITHOUT_FIRST = frozenset(
     {"swin", "swinv2", "siglip_vision_model", "siglip2_vision_model", "siglip_text_model", "siglip2_text_model", "clip_text_model"}
 )  # fmt: skip
 """Models whose first state is no summary: of a picture's corner, or of a text's beginning, which has read nothing else."""
+
+TOLD_ONLY = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
+"""Settings of a `config.json` that move no number: models are loaded in float32."""
 
 
 def load_tower(
@@ -93,6 +97,13 @@ def check_config(folder: Path) -> None:
         most = max((one for one in layers if type(one) is int), default=0)
         if name in LAYERS and most > MOST_LAYERS:
             raise ConfigError(f"{folder}: its {name} is {most:,}; no encoder has more than {MOST_LAYERS:,} layers")
+
+
+def settings_of(folder: Path) -> str:
+    """Return a digest of a folder's `config.json`, without what says where it came from and who wrote it: the same weights say something
+    else with another number of heads, or another activation."""
+    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return digest({name: value for name, value in content.items() if name not in TOLD_ONLY})[:16]
 
 
 def refuse_nan(model: nn.Module, place: Path) -> None:

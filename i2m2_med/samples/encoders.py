@@ -10,7 +10,7 @@ from i2m2_med.errors import ModelError
 
 
 def encoder_digests(transform: Any) -> dict[str, str]:
-    """By the modality that each frozen encoder among the steps of MONAI's Compose makes, the sha256 of its weights."""
+    """By the modality that each frozen encoder among the steps of MONAI's Compose makes, the sha256 of its weights and settings."""
     steps = (step for step in getattr(transform, "transforms", ()) if hasattr(step, "encoder"))
     return {str(step.keys[0]): step.encoder.digest() for step in steps}
 
@@ -23,6 +23,6 @@ def check_encoders(transform: Any, trained: Mapping[str, str], where: str) -> No
         if found.get(name) != digest:
             here = f"has {found[name][:12]}" if name in found else "is not there"
             raise ModelError(
-                f"{where}: '{name}' was trained on vectors of the backbone {digest[:12]} (sha256 of its weights), the one that "
-                f"its config names {here}; put back the weights that it was trained with"
+                f"{where}: '{name}' was trained on vectors of the backbone {digest[:12]} (sha256 of its weights and settings), the one that "
+                f"its config names {here}; put back the one that it was trained with"
             )

@@ -88,6 +88,20 @@ def test_a_damaged_shard_is_as_if_it_had_never_been(tmp_path: Path, damage: str)
     torch.testing.assert_close(FeatureStore(tmp_path).get(key(2)), vector(2))
 
 
+def test_no_flipped_bit_of_a_shard_changes_a_vector(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    fill(store, range(5))
+    store.flush()
+    (shard,) = tmp_path.iterdir()
+    whole = shard.read_bytes()
+    for at in range(len(whole)):
+        shard.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        again = FeatureStore(tmp_path)
+        for number in range(5):
+            found = again.get(key(number))
+            assert found is None or torch.equal(found, vector(number))
+
+
 def work(folder: Path, numbers: range) -> None:
     fill(store_in(folder), numbers)
 

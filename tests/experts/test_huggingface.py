@@ -1,5 +1,7 @@
 """Hugging Face encoders from a local folder: a tiny random BERT, its tokenizer, and the cache by content."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,17 @@ def test_frozen_says_the_same_and_trains_only_its_head(folder: Path, tokens: tor
     torch.testing.assert_close(network(tokens), said)
     padded = torch.nn.functional.pad(tokens, (0, 5, 0, 1))
     torch.testing.assert_close(network(padded), said)
+
+
+def test_settings_count_beside_the_weights(folder: Path, tmp_path: Path) -> None:
+    """The same weights with one head instead of two say something else, and the vectors of the first are not theirs."""
+    digests = {HuggingFaceEncoder(str(folder)).digest()}
+    for name, value in (("transformers_version", "1.0"), ("num_attention_heads", 1), ("hidden_act", "relu")):
+        other = Path(shutil.copytree(folder, tmp_path / name))
+        content = json.loads((other / "config.json").read_text(encoding="utf-8")) | {name: value}
+        (other / "config.json").write_text(json.dumps(content), encoding="utf-8")
+        digests.add(HuggingFaceEncoder(str(other)).digest())
+    assert len(digests) == 3
 
 
 def test_frozen_equals_the_encoder_itself(folder: Path, tokens: torch.Tensor) -> None:

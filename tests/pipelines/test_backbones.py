@@ -67,5 +67,5 @@ def test_another_backbone_is_refused_wherever_the_model_is_opened(work, tmp_path
         assert main(command) == 1
         line = capsys.readouterr().err.strip().splitlines()[-1]
         assert "'question' was trained on vectors of the backbone" in line
-        assert "put back the weights that it was trained with" in line
+        assert "put back the one that it was trained with" in line
     assert not (tmp_path / "other" / "scores.parquet").exists()
