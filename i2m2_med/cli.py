@@ -164,10 +164,11 @@ def call(arguments: list[str]) -> Any:
 def explain(error: Exception) -> tuple[int, str]:
     """Say the user's error in a line (exit code 1), or a bug with its traceback and log (3); return code and line."""
     from i2m2_med.disk_errors import plain_disk_error
+    from i2m2_med.memory_limit import plain_memory_error
     from i2m2_med.workspace import workspace
 
     mistakes = (cause for cause in causes(error) if isinstance(cause, UserError))
-    mistake = next(mistakes, None) or plain_disk_error(error, workspace())
+    mistake = next(mistakes, None) or plain_memory_error(error) or plain_disk_error(error, workspace())
     if mistake:
         lines = "\n".join(f"{mistake.kind()}: {line}" for line in str(mistake).splitlines())
         complain(lines)

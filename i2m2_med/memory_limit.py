@@ -1,9 +1,17 @@
 """Memory: what this machine or its container gives, what this process took, and a limit on what it may take from here on (Linux only)."""
 
+import errno
+import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+from i2m2_med.errors import UserError, causes
+
+WORDS = re.compile("can't allocate memory|Cannot allocate memory|bad_alloc|not enough memory", re.IGNORECASE)
+UNMADE = re.compile("could not (create|execute) a (primitive|memory)")
+"""What oneDNN says of memory, and of operations that it does not know."""
 
 
 def limit_memory(more: int) -> int | None:
@@ -62,3 +70,38 @@ def peak_memory() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python and NumPy raise MemoryError, torch its own or a RuntimeError, oneDNN one that names what it could not make."""
+    for cause in causes(error):
+        if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(cause, OSError) and cause.errno == errno.ENOMEM:
+            return True
+        if isinstance(cause, RuntimeError) and WORDS.search(str(cause)):
+            return True
+        if isinstance(cause, RuntimeError) and UNMADE.search(str(cause)) and limited():
+            return True
+    return False
+
+
+def limited() -> bool:
+    """Whether this account's processes may only take so much address space (`ulimit -v`): then that is what ran out."""
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    return any(
+        resource.getrlimit(kind)[0] != resource.RLIM_INFINITY for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)
+    )
+
+
+def plain_memory_error(error: BaseException) -> UserError | None:
+    """Return the user's error where memory ran out; None for any other error."""
+    if not out_of_memory(error):
+        return None
+    return UserError(
+        "out of memory, or of what `ulimit -v` allows: give it more, or less at a time (training.batch, training.accumulate, "
+        "training.workers, OMP_NUM_THREADS); `i2m2 plan` says what training takes"
+    )

@@ -14,6 +14,7 @@ from i2m2_med.config.targets import resolve
 from i2m2_med.config.training import Training
 from i2m2_med.engine.prediction.seed import device_for
 from i2m2_med.errors import ConfigError, UserError
+from i2m2_med.memory_limit import out_of_memory
 from i2m2_med.model import I2M2
 
 EXECUTION = frozenset({"device", "memory", "accumulate", "compile"})
@@ -130,8 +131,7 @@ def within_memory(training: Training) -> Generator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one; NumPy and Python raise the other
-        kinds = (torch.OutOfMemoryError, MemoryError)
-        if not (isinstance(error, kinds) or "can't allocate memory" in str(error)):
+        if not out_of_memory(error):
             raise
         less = [
             f"training.accumulate={training.accumulate * 2}",
