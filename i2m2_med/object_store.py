@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ ELSEWHERE = re.compile(r"(s3a?|gs|gcs|az|abfss?|wasbs?|r2|hdfs|s?ftp|ssh|https?|
 MAX_DEPTH = 8
 MAX_NAME = 255
 """Bytes of a part of a key that becomes a file's name."""
+CHANGED = "an object of the store changed while it was fetched; start again"
 CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 WORDS = {
     "NoSuchBucket": "there is no such bucket",
@@ -86,6 +87,8 @@ class Entry:
     """Below the folder that was listed."""
     size: int
     folder: bool = False
+    etag: str = ""
+    """Of an object: another one once its content has changed."""
 
 
 def located(address: str | Path) -> Path | ObjectPath:
@@ -159,10 +162,10 @@ def entries(place: ObjectPath, most: int, *, deep: bool = False) -> Iterator[Ent
     count = 0
     with told(place):
         for page in client().get_paginator("list_objects_v2").paginate(**asked):
-            listed = [(one["Key"], int(one["Size"]), False) for one in page.get("Contents", ())]
-            listed += [(one["Prefix"][:-1], 0, True) for one in page.get("CommonPrefixes", ())]
-            for key, size, folder in listed:
-                name = key.removeprefix(place.inside)
+            found = [Entry(one["Key"], int(one["Size"]), etag=one["ETag"]) for one in page.get("Contents", ())]
+            found += [Entry(one["Prefix"][:-1], 0, folder=True) for one in page.get("CommonPrefixes", ())]
+            for each in found:
+                name = each.name.removeprefix(place.inside)
                 if name.endswith("/") or not name:
                     continue
                 count += 1
@@ -170,7 +173,7 @@ def entries(place: ObjectPath, most: int, *, deep: bool = False) -> Iterator[Ent
                     raise SourceError(f"the folder of the object store holds more than {most:,} objects")
                 if deep:
                     check_name(name)
-                yield Entry(name, size, folder)
+                yield replace(each, name=name)
 
 
 def check_name(name: str) -> None:
@@ -209,14 +212,19 @@ def fetch(place: ObjectPath, folder: Path, *, most: int, largest: int, total: in
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SourceError("an object's key is the folder of another's; files can't be so") from error
-        fetch_file(place / file.name, target, file.size)
+        fetch_file(place / file.name, target, file.size, file.etag)
 
 
-def fetch_file(place: ObjectPath, target: Path, size: int) -> None:
-    """Fetch one object of the size that was listed. Raises SourceError where it has another by now."""
+def fetch_file(place: ObjectPath, target: Path, size: int, etag: str) -> None:
+    """Fetch one object as it was listed. Raises SourceError where it is another by now."""
+    of_aws, left = failures(), size
     with told(place):
-        body = client().get_object(Bucket=place.bucket, Key=place.key)["Body"]
-        left = size
+        try:
+            body = client().get_object(Bucket=place.bucket, Key=place.key, IfMatch=etag)["Body"]
+        except of_aws.ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("PreconditionFailed", "412"):
+                raise SourceError(CHANGED) from None
+            raise
         with target.open("xb") as file:
             for piece in body.iter_chunks(2**20):
                 left -= len(piece)
@@ -224,7 +232,7 @@ def fetch_file(place: ObjectPath, target: Path, size: int) -> None:
                     break
                 file.write(piece)
     if left:
-        raise SourceError("an object of the store changed while it was fetched; score it again")
+        raise SourceError(CHANGED)
 
 
 def get(place: ObjectPath, largest: int) -> bytes | None:
@@ -242,10 +250,11 @@ def get(place: ObjectPath, largest: int) -> bytes | None:
         return answer["Body"].read()
 
 
-def size_of(place: ObjectPath) -> int:
-    """Return an object's bytes. Raises SourceError where there is none."""
+def entry_of(place: ObjectPath) -> Entry:
+    """Return one object as a list would name it. Raises SourceError where there is none."""
     with told(place):
-        return int(client().head_object(Bucket=place.bucket, Key=place.key)["ContentLength"])
+        found = client().head_object(Bucket=place.bucket, Key=place.key)
+        return Entry(place.name, int(found["ContentLength"]), etag=found["ETag"])
 
 
 def put(place: ObjectPath, content: bytes) -> None:

@@ -23,13 +23,13 @@ from i2m2_med.object_store import (
     client,
     delete,
     entries,
+    entry_of,
     failures,
     fetch,
     fetch_file,
     get,
     put,
     put_file,
-    size_of,
     told,
 )
 from i2m2_med.scoring.job import Job, model_hash
@@ -61,10 +61,12 @@ def fetched(study: StudyFolder, room: "Callable[[], TemporaryDirectory[str]]") -
     with private(), room() as place:
         here = Path(place) / study.folder
         if study.is_object:
-            size = size_of(study.place)
-            if size > MAX_FILE:
-                raise SourceError(f"the object has {size / 2**30:.1f} GiB; a file may have {MAX_FILE / 2**30:.0f}")
-            fetch_file(study.place, here, size)
+            found = entry_of(study.place)
+            if found.size > MAX_FILE:
+                raise SourceError(
+                    f"the object has {found.size / 2**30:.1f} GiB; a file may have {MAX_FILE / 2**30:.0f}"
+                )
+            fetch_file(study.place, here, found.size, found.etag)
         else:
             here.mkdir()
             fetch(study.place, here, most=MAX_FILES, largest=MAX_FILE, total=MAX_STUDY)

@@ -11,7 +11,20 @@ import pytest
 
 from i2m2_med.console import Progress
 from i2m2_med.errors import ModelError, SourceError, UserError
-from i2m2_med.object_store import ObjectPath, check_name, client, client_of, entries, fetch, get, located, put, put_file
+from i2m2_med.object_store import (
+    ObjectPath,
+    check_name,
+    client,
+    client_of,
+    entries,
+    entry_of,
+    fetch,
+    fetch_file,
+    get,
+    located,
+    put,
+    put_file,
+)
 from i2m2_med.scoring import remote
 from i2m2_med.scoring.job import Job, model_hash
 from i2m2_med.scoring.open_model import open_model
@@ -150,6 +163,21 @@ def test_hostile_studies_are_refused_one_by_one(
     assert (summary.ok, summary.refused) == (1, 7)
     assert len(summary.reasons) >= 4
     assert not any(("study" in why and "good" in why) or "AKIA" in why or "s3://" in why for why, _ in summary.reasons)
+
+
+@pytest.mark.slow
+def test_an_object_is_fetched_as_it_was_listed_or_not_at_all(bucket: ObjectPath, tmp_path: Path) -> None:
+    """Else a model could be half of one and half of another: of the same size, too."""
+    put(bucket / "model/weights", b"before")
+    [one] = entries(bucket / "model", 10, deep=True)
+    fetch_file(bucket / "model/weights", tmp_path / "before", one.size, one.etag)
+    assert (tmp_path / "before").read_bytes() == b"before"
+    assert entry_of(bucket / "model/weights").etag == one.etag
+    for later in (b"after!", b"shorter"[:3], b"much longer"):
+        put(bucket / "model/weights", later)
+        with pytest.raises(SourceError, match="changed while it was fetched"):
+            fetch_file(bucket / "model/weights", tmp_path / "after", one.size, one.etag)
+        assert not (tmp_path / "after").exists()
 
 
 @pytest.mark.slow
