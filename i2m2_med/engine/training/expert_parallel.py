@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
 from i2m2_med.config.training import Training
@@ -99,16 +99,25 @@ def clip_together(network: I2M2, learnt: Sequence[nn.Parameter], layout: Layout,
     nn.utils.clip_grads_with_norm_(learnt, largest, square.sqrt())
 
 
-def collect(network: I2M2, optimizer: torch.optim.Optimizer, columns: int) -> None:
-    """Give every process each expert's weights, buffers and optimizer state, as its owner has them."""
+def collect(network: I2M2, optimizer: torch.optim.Optimizer, layout: Layout) -> None:
+    """Give every process each expert's weights and buffers, as its owner has them, and what its optimizer remembers of those that it
+    does not compute itself. That comes by way of the CPU: it would arrive on the owner's GPU."""
     for name in network.names:
-        owner, expert = owner_of(network, name, columns), network.experts[name]
+        owner, expert = owner_of(network, name, layout.columns), network.experts[name]
         sent = [dist.broadcast(tensor, owner, async_op=True) for tensor in expert.state_dict().values()]
         for one in sent:
             one.wait()  # pyright: ignore[reportOptionalMemberAccess]  (None is for those outside of the group)
         parameters = list(expert.parameters())
-        remembered = [[dict(optimizer.state.get(parameter, {})) for parameter in parameters]]
+        states = [optimizer.state.get(parameter, {}) for parameter in parameters]
+        remembered = [[{key: on_cpu(value) for key, value in state.items()} for state in states]]
         dist.broadcast_object_list(remembered, owner, group=patient())
+        if name in (layout.own or ()):
+            continue
         for parameter, state in zip(parameters, remembered[0], strict=True):
             if state:
                 optimizer.state[parameter] = state
+
+
+def on_cpu(value: Any) -> Any:
+    """Return a tensor on the CPU, and anything else as it is."""
+    return value.cpu() if isinstance(value, Tensor) else value

@@ -228,7 +228,7 @@ def end_epoch(stage: TrainingStage, engine: Engine) -> None:
             f"training diverged in epoch {engine.state.epoch}: the loss is not a number; lower training.learning_rate"
         )
     if stage.layout.own is not None:
-        collect(stage.model, stage.optimizer, stage.layout.columns)
+        collect(stage.model, stage.optimizer, stage.layout)
     metrics = validation_metrics(stage.model, stage.valid, stage.training.batch * 4, stage.device, stage.shards)
     stage.history.append({"train_loss": loss, **{f"valid_{name}": value for name, value in metrics.items()}})
     if stage.scheduler is not None:
