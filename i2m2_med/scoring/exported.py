@@ -4,6 +4,7 @@ The graph takes each modality (batch, …) and `present` (modality, batch), and 
 expert, not calibrated. Every expert is asked for every row; what it says of a row that lacks what it reads is not heard.
 """
 
+import io
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -17,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from i2m2_med.disk_errors import writing
 from i2m2_med.engine.prediction.predictor import Predictor
 from i2m2_med.errors import ModelError, UserError, extra_hint
 from i2m2_med.model import I2M2
@@ -93,6 +95,11 @@ class Comparison:
         return (
             f"`{self.file}` was held against torch on {self.samples} samples of {self.of} ({sum(self.patterns.values())} rows, "
             f"modalities withheld in turn): the largest difference in a probability is {self.difference:.1e} (at most {self.tolerance:.0e})."
+            + (
+                f" {self.other_shapes} samples of other shapes were left out: the graph takes one shape."
+                if self.other_shapes
+                else ""
+            )
         )
 
 
@@ -167,6 +174,10 @@ def largest_difference(
         some = [tensor[start : start + size] for tensor in inputs]
         there = present[:, start : start + size].contiguous()
         wanted = model(dict(zip(modalities, some, strict=True)), dict(zip(modalities, there, strict=True)))
+        if bool(torch.stack([wanted.log_probs, *wanted.experts]).exp().isnan().any()):
+            raise ModelError(
+                "the model's own answers to the samples at hand are no numbers (NaN): no graph can be held against them"
+            )
         said, each_said = graph(tuple(some), there)
         heard = wanted.present[:, :, None, None]
         for ours, theirs in ((wanted.log_probs, said), (wanted.experts * heard, each_said * heard)):
@@ -194,7 +205,8 @@ def write_onnx(whole: WholeModel, inputs: tuple[Tensor, ...], present: Tensor, p
             verbose=False,
         )
         assert program is not None
-        program.save(str(path))
+        with writing(path):
+            program.save(str(path))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -212,7 +224,10 @@ def write_program(whole: WholeModel, inputs: tuple[Tensor, ...], present: Tensor
     with expressed("torch"):
         program = torch.export.export(whole, two_rows(inputs, present), dynamic_shapes=free_batch(inputs))
         program.example_inputs = None  # a pickle
-        torch.export.save(program, path)
+        packed = io.BytesIO()  # of a full disk torch's own writer makes the end of the process
+        torch.export.save(program, packed)
+        with writing(path):
+            path.write_bytes(packed.getbuffer())
         loaded = torch.export.load(path).module()
     return lambda modalities, there: loaded(modalities, there)
 

@@ -1,6 +1,8 @@
 """A model as one graph answers as torch does, on real samples, also where modalities are withheld; or it is not written."""
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from i2m2_med.cli import main
 from i2m2_med.console import Progress
 from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.errors import ModelError, UserError
+from i2m2_med.model import I2M2
 from i2m2_med.scoring import exported
 from i2m2_med.scoring.bundle import write_bundle
 from i2m2_med.scoring.export_samples import samples_at_hand
@@ -110,6 +113,38 @@ def test_a_graph_that_answers_otherwise_is_not_written(
         export(*ready, tmp_path / "bundle", "onnx")
     assert not (tmp_path / "bundle").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["onnx", "torch"])
+def test_a_disk_without_room_for_the_graph_is_one_line(form: Format, ready: tuple[Path, Path], tmp_path: Path) -> None:
+    """In a process of its own: torch's writer ends the one that it fails in."""
+    model, studies = ready
+    largest = max(path.stat().st_size for path in model.iterdir())
+    calls = [
+        "import resource, signal, sys",
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest + 4096},) * 2)",
+        "from i2m2_med.cli import main",
+        f"sys.exit(main(['export', {str(model)!r}, 'bundle', '--graph', {form!r}, '--studies', {str(studies)!r}]))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "; ".join(calls)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "can't write" in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.glob("*bundle*"))
+
+
+def test_a_model_whose_answers_are_no_numbers_is_no_graph_s_fault(
+    ready: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = I2M2.answer
+    monkeypatch.setattr(I2M2, "answer", lambda *given, **also: (answer(*given, **also)[0] * torch.nan, None))
+    monkeypatch.setitem(exported.WRITERS, "onnx", lambda whole, *_: lambda modalities, there: whole(modalities, there))
+    with pytest.raises(ModelError, match="own answers"):
+        export(*ready, tmp_path / "bundle", "onnx")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_the_whole_model_is_the_model(ready: tuple[Path, Path]) -> None:
