@@ -12,9 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 from i2m2_med.combiners import ProductOfExperts
 from i2m2_med.engine.prediction.seed import seed_everything
+from i2m2_med.engine.training.activations import kept
 from i2m2_med.engine.training.loss import MaskedNLL, Objective
 from i2m2_med.engine.training.memory import forgotten
-from i2m2_med.engine.training.rehearsal import kept
 from i2m2_med.engine.training.step import Asking, ask
 from i2m2_med.model import I2M2
 
