@@ -17,6 +17,9 @@ from i2m2_med.model import I2M2, Opinions
 from i2m2_med.samples.batch import Batch
 from i2m2_med.scoring.reading import Chunk
 
+SESSIONS = 64
+"""Graphs kept, of an expert and a shape each: studies of ever other shapes must not fill the memory."""
+
 
 class OneArgument(nn.Module):
     """A network that takes its modalities as one argument: the exporter can't tell the axes of a free number of them."""
@@ -77,6 +80,8 @@ class OnnxBackend:
         """Return an expert's logits."""
         key = (name, *(tuple(tensor.shape[1:]) for tensor in inputs))
         if key not in self.sessions:
+            while len(self.sessions) >= SESSIONS:
+                self.sessions.pop(next(iter(self.sessions)))
             self.sessions[key] = self.session(name, inputs)
         inputs_by_name = {f"input{index}": tensor.numpy() for index, tensor in enumerate(inputs)}
         return self.sessions[key].run(None, inputs_by_name)[0]

@@ -1,14 +1,18 @@
 """Other ways to run the same model give the same answers."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from i2m2_med.console import Progress
+from i2m2_med.engine.prediction.predictor import load_model
 from i2m2_med.parts import Part
 from i2m2_med.scoring.job import Job, model_hash
+from i2m2_med.scoring.onnx_backend import SESSIONS, OnnxBackend
 from i2m2_med.scoring.run import score
 from i2m2_med.scoring.studies import find_studies
 from tests.scoring.test_run import HERE, contents, score_all
@@ -46,3 +50,11 @@ def test_onnx_gives_the_same_log_probabilities(
     for column in [name for name in tables[0].columns if name == "p" or name.startswith("p_")]:
         said, wanted = (np.log(table[column].to_numpy()) for table in tables)
         np.testing.assert_allclose(said, wanted, atol=1e-4, equal_nan=True)
+
+
+def test_studies_of_ever_other_shapes_keep_so_many_graphs(digits_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = OnnxBackend(load_model(digits_model, "cpu"))
+    monkeypatch.setattr(backend, "session", lambda *_: SimpleNamespace(run=lambda *_: [np.zeros(1)]))
+    for size in range(SESSIONS + 9):
+        backend.run("image", [torch.zeros(1, size)])
+    assert [key[1] for key in backend.sessions] == [(size,) for size in range(9, SESSIONS + 9)]
