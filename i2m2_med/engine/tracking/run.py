@@ -220,7 +220,7 @@ def find_outbox(client: "MlflowClient", uri: str, run: str) -> Outbox:
 
     Raises Missing if there is no such run, and Away if the store can't be asked and this workspace does not know it.
     """
-    from i2m2_med.engine.tracking.read import find_run
+    from i2m2_med.engine.tracking.read import Missing, find_run
 
     try:
         with translated(uri):
@@ -232,6 +232,11 @@ def find_outbox(client: "MlflowClient", uri: str, run: str) -> Outbox:
         if not known.noted("store"):
             raise
         return known
+    except Missing as error:
+        raise Missing(
+            f"{error}. What is to be gone on with belongs to that run: put the store back as it was, or begin anew without "
+            "--resume (parts: in a new I2M2_WORK)"
+        ) from error
     outbox = Outbox(spool() / stored_run.tags.get("i2m2.ticket", stored_run.run_id))
     outbox.note("run", stored_run.run_id)
     outbox.note("store", uri)

@@ -353,6 +353,11 @@ def test_a_run_that_is_not_there(store: str) -> None:
         find_run(store, "f" * 32)
 
 
+def test_a_run_to_go_on_with_whose_store_was_deleted(opening: Opening) -> None:
+    with pytest.raises(StoreError, match="put the store back as it was, or begin anew"):
+        opening(resume="f" * 32).__enter__()
+
+
 def test_a_run_that_was_deleted(store: str, opening: Opening) -> None:
     with opening() as run:
         pass
