@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.gzipped import check_gzip
 from i2m2_med.sources.formats.hdf5 import MAX_BYTES
 from i2m2_med.sources.formats.nifti_names import is_nifti, part_of, stem_of, volume_name
 from i2m2_med.sources.formats.orientation import Storage, slice_axis_of, storage, turned
@@ -193,6 +194,7 @@ def _plane(stored: Stored, index: int) -> np.ndarray:
 
 
 def _read(path: Path, rows: Any) -> np.ndarray:
+    check_gzip(path)
     try:
         return np.asarray(_open(path).dataobj[rows], np.complex64 if _is_complex(path) else np.float32)
     except (OSError, ValueError, EOFError, zlib.error) as error:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.gzipped import check_gzip
 from i2m2_med.sources.formats.npy import open_npy
 from i2m2_med.sources.formats.picture import opened as opened_picture
 from i2m2_med.sources.table.dicom_stack import dicom_stack
@@ -72,6 +73,8 @@ def nifti(path: Path, *, pixels: bool) -> tuple[Any, np.ndarray]:
     check_size(image.shape, path.name)
     if np.dtype(image.get_data_dtype()).kind not in "iufb":
         raise SourceError(f"{path.name} holds {image.get_data_dtype()}; one number per voxel is needed")
+    if pixels:
+        check_gzip(path)
     values = image.get_fdata(dtype=np.float32, caching="unchanged") if pixels else image.dataobj
     return values, np.asarray(image.affine, float)
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.formats.nifti import read_pair
 from i2m2_med.sources.table.images import facts, read_image
 
 VOLUME = np.arange(5 * 6 * 7, dtype=np.float32).reshape(5, 6, 7)
@@ -38,6 +39,26 @@ def test_volumes_are_read_as_stored(tmp_path: Path):
     for name in ("two.nii", "c.npy"):
         np.testing.assert_array_equal(read(tmp_path / name, 3), np.stack([VOLUME, VOLUME + 1]), err_msg=name)
     np.testing.assert_array_equal(read_image("", tmp_path / "a.nii.gz", 3).affine, affine)
+
+
+def test_no_flipped_bit_of_a_packed_volume_changes_a_voxel(tmp_path: Path):
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(VOLUME, np.eye(4)), path)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 3):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        for look in (lambda: read_image("", path, 3).values[0], lambda: read_pair(path, None, 3).real):
+            try:
+                found = look()
+            except SourceError:
+                continue
+            assert np.array_equal(found, VOLUME if found.ndim == 3 else untouched(tmp_path))
+
+
+def untouched(folder: Path) -> np.ndarray:
+    """A slice as it is read of the whole file."""
+    nibabel.save(nibabel.Nifti1Image(VOLUME, np.eye(4)), folder / "whole.nii.gz")
+    return read_pair(folder / "whole.nii.gz", None, 3).real
 
 
 def test_a_meta_image_lies_where_its_nifti_does(tmp_path: Path):
