@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from i2m2_med.errors import SourceError
+from i2m2_med.sources.mimic3 import ingest
 from i2m2_med.sources.mimic3.ingest import find_table, ingest_table
 from i2m2_med.sources.mimic3.tables import TABLES
 from i2m2_med.sources.source import Flow, Progress
@@ -229,3 +230,13 @@ def test_events_of_another_year_are_not_read(build: Build, tmp_path: Path) -> No
     assert np.isnan(built.arrays["series"][0, :, 2]).all()
     assert (built.arrays["series"][1, :, 2] == 70).all()
     assert at(0.5) == "2150-01-01 12:30:00"
+
+
+@pytest.mark.parametrize("bucket", [1, 3, 7, 2_000_000])
+def test_duplicates_are_the_same_in_buckets_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: int):
+    monkeypatch.setattr(ingest, "DUPLICATE_BUCKET", bucket)
+    ids = [7, None, -3, 2**63 - 1, 7, -(2**63), -3, None, 7, 2**63 - 1, 0, -(2**63)]
+    values = ["a", "a", "b", "c", "a", "d", "e", "a", "f", "c", "g", "d"]
+    pl.DataFrame({"ROW_ID": ids, "VALUE": values}, schema_overrides={"ROW_ID": pl.Int64}).write_parquet(tmp_path / "t")
+    assert ingest.drop_duplicates(tmp_path / "t") == {"duplicates": 3, "reused_ids": 2}
+    assert "".join(pl.read_parquet(tmp_path / "t")["VALUE"]) == "aabcdeafg"
