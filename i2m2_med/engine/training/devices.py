@@ -133,11 +133,21 @@ def within_memory(training: Training) -> Generator[None]:
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is one; NumPy and Python raise the other
         if not out_of_memory(error):
             raise
-        less = [
-            f"training.accumulate={training.accumulate * 2}",
-            *(["training.memory=one_expert"] if training.memory == "all" else []),
-        ]
+        less = settings_that_need_less(training)
+        advice = (
+            f"the same training needs less with -s {' or -s '.join(less)}"
+            if less
+            else "give it smaller samples, or smaller networks"
+        )
         raise UserError(
-            f"out of memory with a batch of {training.batch}: the same training needs less with -s {' or -s '.join(less)}; "
-            "the last whole epoch is kept: go on with --resume"
+            f"out of memory with a batch of {training.batch}: {advice}; the last whole epoch is kept: go on with --resume"
         ) from error
+
+
+def settings_that_need_less(training: Training) -> list[str]:
+    """Return settings, each of which this training may be continued with in less memory; none where there are none left."""
+    without = " -s training.compile=false" if training.compile else ""  # neither goes with it
+    parts = 2 * training.accumulate
+    less = [f"training.accumulate={parts}"] if parts <= training.batch else []
+    less += ["training.memory=one_expert"] if training.memory == "all" else []
+    return [setting + without for setting in less]

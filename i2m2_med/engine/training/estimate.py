@@ -194,7 +194,7 @@ def fitting(
         parts *= 2
     for changes in tried:
         if rest + held(activations, training.model_copy(update=changes)) <= limit:
-            return changes
+            return {**changes, "compile": "false"} if changes and training.compile else changes  # neither goes with it
     return None
 
 

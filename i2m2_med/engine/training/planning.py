@@ -15,7 +15,9 @@ from i2m2_med.engine.tracking.store import sqlite_file, store_uri
 from i2m2_med.engine.training.estimate import Beside, Counts, Estimate, Reading, Spent, StageCost, Work, estimate, held
 from i2m2_med.engine.training.experiment import Experiment, Trained
 from i2m2_med.engine.training.rehearsal import (
+    MOST_JUDGED,
     Clock,
+    Rehearsed,
     counted,
     measure_reading,
     measure_stage,
@@ -216,16 +218,24 @@ def measure_beside(
     store_there: bool,
 ) -> Beside:
     """Return what a command takes beside training. started: from its start until its data were open."""
+
+    def rehearsed(experiment: Experiment) -> Rehearsed:
+        found = rehearse(experiment, run.paradigm)
+        others = pretended(found.made, run)
+        compared = spent_on(lambda: compare(experiment, others)) if len(others) > 1 else Spent()
+        return replace(found, comparison=compared.times(1 / len(others)))
+
     clock = Clock()
     experiment = open_rehearsal(run, values, cohort, judge, place)
     store = clock.lap()
-    found = rehearse(experiment, run.paradigm, counts)
-    others = pretended(found.made, run)
-    compared = spent_on(lambda: compare(experiment, others)) if len(others) > 1 else Spent()
+    found, judged = rehearsed(experiment), counts.valid + counts.test
+    if found.judged < judged:
+        fewer = open_rehearsal(run, values, cohort, judge, place / "fewer", MOST_JUDGED // 4)
+        found = found.grown(rehearsed(fewer), judged)
     return Beside(
         start=started + found.first + (Spent() if store_there else store),
         run=found.run,
         fold=found.fold,
-        comparison=compared.times(1 / len(others)),
+        comparison=found.comparison,
         run_bytes=found.left,
     )

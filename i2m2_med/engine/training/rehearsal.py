@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -154,19 +154,22 @@ def spent_on(work: Callable[[], object]) -> Spent:
     return clock.lap()
 
 
-def most_of(split: str, batch: int) -> int:
+def most_of(split: str, batch: int, judged: int = MOST_JUDGED) -> int:
     """Return how many samples of a split a rehearsed run reads at most."""
-    return FEWEST_BATCHES * batch if split == "train" else MOST_JUDGED
+    return FEWEST_BATCHES * batch if split == "train" else judged
 
 
-def open_rehearsal(run: RunConfig, values: Values, cohort: Cohort, judge: Judge, place: Path) -> Experiment:
-    """Return an experiment in the throw-away workspace `place` that trains one epoch on a few batches and judges up to `MOST_JUDGED` samples a split."""
+def open_rehearsal(
+    run: RunConfig, values: Values, cohort: Cohort, judge: Judge, place: Path, judged: int = MOST_JUDGED
+) -> Experiment:
+    """Return an experiment in the throw-away folder `place` that trains one epoch on a few batches and judges up to `judged` samples a split."""
     gc.collect()
     short = run.training.model_copy(update={"epochs": 1, "patience": None, "workers": 0})
     batch = run.training.batch
     heard = {"train": heard_rows(run, cohort)}
     opened = {
-        split: some(cohort.samples(split), most_of(split, batch), heard.get(split, ())) for split in cohort.splits
+        split: some(cohort.samples(split), most_of(split, batch, judged), heard.get(split, ()))
+        for split in cohort.splits
     }
     return Experiment(
         run=run.model_copy(update={"training": short}),
@@ -181,9 +184,12 @@ def open_rehearsal(run: RunConfig, values: Values, cohort: Cohort, judge: Judge,
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsed:
-    """Runs that were recorded: the last with a report, and what they took beside training."""
+    """Runs that were recorded, what they took beside training, and what comparing them took."""
 
     made: Trained
+    """The last with a report."""
+    judged: int
+    """Samples of its predictions."""
     first: Spent
     """The first run, beyond what the next took."""
     run: Spent
@@ -191,9 +197,23 @@ class Rehearsed:
     """A run without a report, as folds are; nothing where there are none."""
     left: int
     """Bytes that a run left."""
+    comparison: Spent = field(default_factory=Spent)
+    """For one paradigm with one seed."""
+
+    def grown(self, fewer: "Rehearsed", judged: int) -> "Rehearsed":
+        """Return what `judged` samples take, on the line through this and what `fewer` of them took: much does not depend on their number."""
+        times = max(0, judged - self.judged) / max(1, self.judged - fewer.judged)
+        return replace(
+            self,
+            judged=judged,
+            run=self.run + (self.run - fewer.run).times(times),
+            fold=self.fold + (self.fold - fewer.fold).times(times),
+            left=self.left + round(max(0, self.left - fewer.left) * times),
+            comparison=self.comparison + (self.comparison - fewer.comparison).times(times),
+        )
 
 
-def rehearse(experiment: Experiment, paradigm: str, counts: Counts) -> Rehearsed:
+def rehearse(experiment: Experiment, paradigm: str) -> Rehearsed:
     """Record two runs, and one more as a fold's where `experiment` is of a fold."""
     made: list[Trained] = []
     spent: list[Spent] = []
@@ -204,13 +224,12 @@ def rehearse(experiment: Experiment, paradigm: str, counts: Counts) -> Rehearsed
         lap = clock.lap()
         spent.append(lap.times(max(0.0, 1 - made[-1].cost["seconds"] / lap.seconds)))
         left.append(bytes_in(experiment.folder.parent) - bytes_in(experiment.folder / "stages"))
-    judged = sum(len(experiment.cohort.samples(split)) for split in experiment.cohort.splits if split != "train")
-    scale = (counts.valid + counts.test) / judged
     return Rehearsed(
         made=made[1],
+        judged=sum(len(experiment.cohort.samples(split)) for split in experiment.cohort.splits if split != "train"),
         first=spent[0] - spent[1],
-        run=spent[1].times(scale),
-        fold=spent[2].times(scale) if spent[2:] else Spent(),
+        run=spent[1],
+        fold=spent[2] if spent[2:] else Spent(),
         left=left[1] - left[0],
     )
 

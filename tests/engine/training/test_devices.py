@@ -9,10 +9,19 @@ from pydantic import ValidationError
 from torch import nn
 
 from i2m2_med.config.modalities import Modalities
+from i2m2_med.config.reader import load_config
 from i2m2_med.config.run import RunConfig
 from i2m2_med.config.settings import Settings
 from i2m2_med.config.training import Training, apply_training
-from i2m2_med.engine.training.devices import bfloat16, channels_last, check_execution, fused, scaled_half, within_memory
+from i2m2_med.engine.training.devices import (
+    bfloat16,
+    channels_last,
+    check_execution,
+    fused,
+    scaled_half,
+    settings_that_need_less,
+    within_memory,
+)
 from i2m2_med.errors import UserError
 
 from . import sharded
@@ -84,6 +93,18 @@ def test_out_of_memory_names_what_needs_less(error: RuntimeError) -> None:
         raise error
     with pytest.raises(RuntimeError, match="shape"), within_memory(Training()):
         raise RuntimeError("shape")
+
+
+@pytest.mark.parametrize("settings", ["", "training.compile=true", "training.batch=1", "training.memory=one_expert"])
+def test_what_needs_less_is_not_refused(settings: str) -> None:
+    given = ("source.root=nowhere", *filter(None, [settings]))
+    for setting in settings_that_need_less(load_config("mimic3_demo", given)[0].training):
+        run = load_config("mimic3_demo", (*given, *setting.split(" -s ")))[0]
+        check_execution(run, run.training)
+    alone = Training(batch=1, memory="one_expert")
+    assert settings_that_need_less(alone) == []
+    with pytest.raises(UserError, match="smaller samples"), within_memory(alone):
+        raise MemoryError
 
 
 def test_fp32_is_what_auto_is_on_a_cpu(tmp_path: Path) -> None:

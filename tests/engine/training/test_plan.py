@@ -20,7 +20,9 @@ from i2m2_med.engine.training.estimate import (
     held,
     side_by_side,
 )
+from i2m2_med.engine.training.experiment import Trained
 from i2m2_med.engine.training.plan_values import memory_values
+from i2m2_med.engine.training.rehearsal import Rehearsed
 from i2m2_med.engine.training.stages import distinct, planned_stages
 from i2m2_med.memory_limit import machine_memory, peak_memory
 
@@ -77,6 +79,21 @@ def test_samples_on_the_disk_are_there_once_for_all_folds() -> None:
     assert memory.reading.seconds == pytest.approx(4 * disk.reading.seconds)
 
 
+def test_what_does_not_grow_with_the_samples_is_not_multiplied_by_them(tmp_path: Path) -> None:
+    made = Trained(run_id="", paradigm="", seed=0, model=tmp_path, rows=[], cost={})
+
+    def took(judged: int, seconds: float, left: int) -> Rehearsed:
+        each = Spent(seconds, seconds)
+        return Rehearsed(made=made, judged=judged, first=each, run=each, fold=each, left=left, comparison=each)
+
+    found = took(4_000, 5.0 + 4.0, 100 + 40).grown(took(1_000, 5.0 + 1.0, 100 + 10), 60_000)
+    assert (found.judged, found.left) == (60_000, 700)
+    assert [one.cpu for one in (found.run, found.fold, found.comparison)] == pytest.approx([65.0] * 3)
+    assert found.first.cpu == 9.0
+    noisy = took(4_000, 5.0, 100).grown(took(1_000, 6.0, 110), 60_000)
+    assert (noisy.run.cpu, noisy.left) == (5.0, 100)
+
+
 def test_an_epoch_is_its_steps_its_validation_and_its_checkpoint() -> None:
     assert COST.epoch(COUNTS, 70).seconds == pytest.approx(10 * 0.5 + 150 * 0.01 + 0.1)
     assert COST.epoch(COUNTS, 7_000).seconds == pytest.approx(
@@ -125,6 +142,12 @@ def test_one_expert_at_a_time_keeps_the_largest_and_parts_keep_a_part_of_it() ->
 )
 def test_the_mildest_setting_that_fits_is_named(limit: int, changes: dict[str, object] | None) -> None:
     assert fitting(ACTIVATIONS, run_of("training.batch=8").training, 50, limit) == changes
+
+
+def test_what_makes_it_fit_is_not_refused_with_compiled_networks() -> None:
+    compiled = run_of("training.batch=8", "training.compile=true").training
+    assert fitting(ACTIVATIONS, compiled, 50, 400) == {"memory": "one_expert", "compile": "false"}
+    assert fitting(ACTIVATIONS, compiled, 50, 660) == {}
 
 
 def test_two_jobs_halve_what_can_be_shared_at_best() -> None:
