@@ -40,12 +40,12 @@ def main(config: Config, *, set_: Overrides = ()) -> dict[str, Any]:
     from i2m2_med.engine.training.activations import activations
     from i2m2_med.engine.training.plan_values import too_large
     from i2m2_med.engine.training.planning import make_plan, store_is_there
-    from i2m2_med.engine.training.stage_set import on_stage, silent, stage_set
+    from i2m2_med.engine.training.stage_set import silent, stage_set
     from i2m2_med.report.run_report import run_judge
 
-    store_there, cohort = store_is_there(run), open_checked(run, folder)
+    store_there = store_is_there(run)
     with stage_set() as place:
-        cohort = on_stage(cohort, place)
+        cohort = open_checked(run, folder, place)
         kept = activations(run, cohort, run.training.batch)
         if refused := too_large(run, kept, peak_memory(), machine_memory()):
             show_memory(refused)
@@ -59,11 +59,12 @@ def main(config: Config, *, set_: Overrides = ()) -> dict[str, Any]:
     return result
 
 
-def open_checked(run: RunConfig, folder: Path) -> "Cohort":
+def open_checked(run: RunConfig, folder: Path, place: Path) -> "Cohort":
     """Open the prepared data (of a cross-validation: the first fold's). Raises what `check`, `train` and `compare` raise before they train."""
     from i2m2_med.engine.calibration.prior import check_prior
     from i2m2_med.engine.prediction.build import build_model, check_shapes
     from i2m2_med.engine.prediction.seed import device_for
+    from i2m2_med.engine.training.stage_set import on_stage
     from i2m2_med.report.statistics.refusals import refuse_splits
     from i2m2_med.samples.cohort import open_cohort
 
@@ -72,7 +73,7 @@ def open_checked(run: RunConfig, folder: Path) -> "Cohort":
     check_networks(run)
     device_for(run.training.device)
     refuse_splits(open_cohort(run, folder).manifest)
-    cohort = open_cohort(run.of_fold(0) if run.split.cross_validated else run, folder)
+    cohort = on_stage(open_cohort(run.of_fold(0) if run.split.cross_validated else run, folder), place)
     check_prior(run.evaluation.prior, cohort.labels)
     check_shapes(build_model(run, tuple(run.experts), cohort.labels, 0), cohort.samples("train"))
     return cohort

@@ -9,6 +9,7 @@ import torch
 from i2m2_med.pipelines import plan as verb
 
 from i2m2_med.cli import main
+from i2m2_med.simulate import table
 
 
 def command(verb: str, tables: Path, *more: str) -> list[str]:
@@ -51,6 +52,21 @@ def test_what_training_would_refuse_is_refused_before_anything_is_rehearsed(
         capsys.readouterr()
         assert main(command(asked, tables)) == 1
         assert "the valid split holds one patient" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_a_plan_fills_no_cache_of_the_workspace(
+    tmp_path: Path, work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.simulate(tmp_path / "table", patients=40, matrix="16x16x16")
+    settings = [f"source.root={tmp_path / 'table'}", "modalities.cache=disk"]
+    asked = ["table_demo", *(word for one in settings for word in ("-s", one)), "--json"]
+    assert main(["prepare", *asked]) == 0
+    before = sorted(work.rglob("*"))
+    capsys.readouterr()
+    monkeypatch.setattr(verb, "machine_memory", lambda: 2**27)  # samples are read, then nothing is rehearsed
+    assert main(["plan", *asked]) == 0
+    assert min(json.loads(capsys.readouterr().out)["activations"].values()) > 0
+    assert sorted(work.rglob("*")) == before
 
 
 def test_a_plan_leaves_the_workspace_as_it_was_and_says_what_will_be_there(
