@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from i2m2_med.disk_errors import writing
@@ -27,8 +27,8 @@ from i2m2_med.sources.formats.kspace import behind_of, header_of
 
 INSIDE = "::"
 """Between a file and what is meant inside it."""
-CHECKSUM = 4
-"""Bytes before the tensors."""
+CHECKSUM = "crc32"
+"""In a file's metadata."""
 Sample = Mapping[str, Any]
 
 
@@ -53,35 +53,36 @@ class DiskCache:
 
     def put(self, path: Path, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Keep a sample. No waiting for the disk: a file that a power cut empties is made again."""
-        try:
-            content = save(dict(tensors))
-        except KeyError as error:
-            raise UserError(f"modalities.cache: disk keeps no tensors of {error.args[0]}; take cache: false") from error
         beside = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with beside.open("wb") as file:
-                    file.write(checksum(key, content))
-                    file.write(content)
+                save_file(dict(tensors), beside, {CHECKSUM: checksum(key, tensors)})
                 beside.replace(path)
+        except KeyError as error:
+            raise UserError(f"modalities.cache: disk keeps no tensors of {error.args[0]}; take cache: false") from error
         finally:
             remove(beside)
 
 
 def read(path: Path, key: str) -> dict[str, Tensor] | None:
-    """Return the tensors kept under a key; None where there are none yet, or not these bytes."""
+    """Return the tensors kept under a key, mapped; None where there are none yet, or not these bytes."""
     try:
-        with path.open("rb") as file:
-            expected, content = file.read(CHECKSUM), file.read()
-        return load(content) if checksum(key, content) == expected else None
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+            expected = (file.metadata() or {}).get(CHECKSUM)
     except (OSError, SafetensorError):
         return None
+    return tensors if checksum(key, tensors) == expected else None
 
 
-def checksum(key: str, content: bytes) -> bytes:
-    """Return CRC-32 of a sample's key and content: a file that got under another name is noticed too."""
-    return zlib.crc32(content, zlib.crc32(key.encode())).to_bytes(CHECKSUM, "little")
+def checksum(key: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return CRC-32 over a sample's key and tensors: a file that got under another name is noticed too."""
+    whole = zlib.crc32(key.encode())
+    for name, tensor in sorted(tensors.items()):
+        whole = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), whole)
+        whole = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, whole)
+    return f"{whole:08x}"
 
 
 def plain(name: str, value: Any) -> Tensor:
