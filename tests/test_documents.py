@@ -19,7 +19,7 @@ def at_once() -> Iterator[None]:
     """Processor time of this thread: other people's work does not count."""
     start = time.thread_time()
     yield
-    assert time.thread_time() - start < 1
+    assert time.thread_time() - start < 20  # not minutes: what is hostile costs no more than what is not
 
 
 def repeated(form: str, levels: int = 10) -> str:

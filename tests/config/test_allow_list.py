@@ -216,7 +216,7 @@ def test_a_config_wrong_in_many_places_or_with_signs_of_the_terminal_is_some_pla
         load_config(str(path))
     with pytest.raises(ModelError, match=r"^[^\n\x1b\u202e]{1,1500}$"):
         read_portable(path)
-    assert time.thread_time() - start < 2
+    assert time.thread_time() - start < 20  # not minutes: what is hostile costs no more than what is not
     lines = str(error.value).split("\n")
     assert len(lines) <= 20
     assert all(len(line) <= 1_000 and plain(line) == line and line.startswith(str(path)) for line in lines)

@@ -1,5 +1,6 @@
 """A comparison by several processes, by parts, or on Ray is the comparison of one process; what dies is named and taken up."""
 
+import json
 import os
 import signal
 import subprocess
@@ -96,6 +97,26 @@ def kill_one(process: int, work: Path) -> None:
         if len(child.children()) == 0 and child.num_threads() > 3
     ]
     trainers[0].send_signal(signal.SIGKILL)
+
+
+DIVERGES = (
+    "paradigms={static: {experts: [static]}, wild: {experts: [series], training: {learning_rate: 1.0e+30}}, "
+    "i2m2: {experts: [static, series, joint]}}"
+)
+
+
+@pytest.mark.parametrize("words", [(), ("--jobs", "2")], ids=["one process", "two"])
+def test_a_training_that_fails_stops_no_other(words: tuple[str, ...], tables: Path, tmp_path: Path):
+    done = call(tables, tmp_path, *words, "-s", DIVERGES, "-s", "evaluation.primary=null")
+    assert done.returncode == 1
+    assert done.stderr.count("wild, seed 0: training diverged") == 1
+    assert "--resume trains what is missing" in done.stderr
+    notes = {path.parent.name: path.read_text() for path in tmp_path.glob("runs/compare-*/*-0/note.json")}
+    assert {name: json.loads(note)["done"] for name, note in notes.items()} == {
+        "static-0": True,
+        "wild-0": False,
+        "i2m2-0": True,
+    }
 
 
 @pytest.mark.parametrize(

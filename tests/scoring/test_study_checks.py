@@ -206,7 +206,7 @@ def test_a_model_file_that_is_none_is_one_line(
     began = time.process_time()
     with pytest.raises(ModelError, match=r"^[^\n]{1,500}$"):
         score_all(digits_studies, open_model(str(tmp_path / "model")).folder, tmp_path / "out")
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 20  # not minutes: what is hostile costs no more than what is not
 
 
 @pytest.mark.parametrize(
