@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.formats.gzipped import check_gzip
+from i2m2_med.sources.formats.gzipped import check_gzip, is_packed, unpacked
 from i2m2_med.sources.formats.npy import open_npy
 from i2m2_med.sources.formats.picture import opened as opened_picture
 from i2m2_med.sources.table.dicom_stack import dicom_stack
@@ -68,15 +68,21 @@ def check_size(shape: Sequence[int], name: str) -> None:
 def nifti(path: Path, *, pixels: bool) -> tuple[Any, np.ndarray]:
     """NIfTI, Analyze or MGH through nibabel, scaled as its header says."""
     import nibabel
+    from nibabel.filebasedimages import SerializableImage
 
     image: Any = nibabel.load(path)
     check_size(image.shape, path.name)
     if np.dtype(image.get_data_dtype()).kind not in "iufb":
         raise SourceError(f"{path.name} holds {image.get_data_dtype()}; one number per voxel is needed")
-    if pixels:
-        check_gzip(path)
-    values = image.get_fdata(dtype=np.float32, caching="unchanged") if pixels else image.dataobj
-    return values, np.asarray(image.affine, float)
+    affine = np.asarray(image.affine, float)
+    if not pixels:
+        return image.dataobj, affine
+    if is_packed(path) and isinstance(image, SerializableImage):  # one file, unpacked once
+        with unpacked(path) as stream:
+            image = image.from_stream(stream)
+            return image.get_fdata(dtype=np.float32, caching="unchanged"), affine
+    check_gzip(path)
+    return image.get_fdata(dtype=np.float32, caching="unchanged"), affine
 
 
 def array_file(path: Path) -> np.ndarray:
