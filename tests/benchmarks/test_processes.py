@@ -38,7 +38,7 @@ def test_an_epoch_by_several_processes(parallel: str, figures: Figures, alone: C
 @pytest.mark.timeout(900)
 def test_experts_side_by_side_beside_the_slowest(figures: Figures, tmp_path: Path) -> None:
     """Two experts that cost alike, each in a process and on a core of its own, beside one of them trained by itself."""
-    large = {"n_epochs": 3, "steps": 24, "side": LARGE}
+    large = {"n_epochs": 3, "steps": 18, "side": LARGE}
     together = trained(2, "experts", tmp_path / "two", 2, **large)["wall"]
     slowest = trained(1, "experts", tmp_path / "one", 1, **large)["wall"]
     what = f"`parallel: experts`: an epoch of {large['steps']} steps of two experts in two processes"

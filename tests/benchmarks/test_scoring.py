@@ -67,7 +67,7 @@ def test_knee_time_outside_the_network(figures: Figures, tmp_path: Path) -> None
         return cpu_seconds(lambda: run(model, tmp_path / "studies", tmp_path / "out")) - started
 
     what = "scoring knees with the published networks, folder to rows"
-    figures.beside("knee", what, whole, "the networks alone", lambda: cpu_seconds(network), repeats=4, at_most=1.11)
+    figures.beside("knee", what, whole, "the networks alone", lambda: cpu_seconds(network), repeats=3, at_most=1.11)
 
 
 @pytest.mark.quick

@@ -96,7 +96,7 @@ def test_an_epoch_beside_its_bare_networks(figures: Figures, folders: Iterator[P
     bare(model())  # what torch does once
     steps = 4 * STEPS
     pairs = [
-        (bare(model(), steps), epoch(model(), next(folders), steps=steps)) for _ in range(1 if figures.once else 5)
+        (bare(model(), steps), epoch(model(), next(folders), steps=steps)) for _ in range(1 if figures.once else 3)
     ]
     what = f"I2M2, knee_demo's networks on arrays: an epoch of {steps} steps of {BATCH} slices"
     for at, (name, unit) in enumerate((("epoch", "CPU s"), ("epoch_wall", "s"))):
@@ -149,7 +149,7 @@ def test_a_switch_beside_training_without_it(
     figures.beside(
         f"switch_{name}", f"`{said}`: an epoch of three experts",
         lambda: epoch(model(), next(folders), **settings)[0],
-        "without", lambda: epoch(model(), next(folders))[0], repeats=5, at_most=aim,
+        "without", lambda: epoch(model(), next(folders))[0], repeats=2 if aim is None else 4, at_most=aim,
     )  # fmt: skip
 
 
