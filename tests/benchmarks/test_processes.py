@@ -25,14 +25,13 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Costs:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("parallel", ["data", "experts"])
-def test_an_epoch_by_several_processes(parallel: str, figures: Figures, alone: Costs, tmp_path: Path) -> None:
+def test_an_epoch_by_several_processes(figures: Figures, alone: Costs, tmp_path: Path) -> None:
     """Of `knee_demo`'s three networks, a batch of 16 shared by all; every process on one thread."""
     for n in N_PROCESSES:
-        found = trained(n, parallel, tmp_path / str(n))
+        found = trained(n, "data", tmp_path / str(n))
         for clock, unit in (("wall", "s"), ("cpu", "CPU s")):
-            what = f"`parallel: {parallel}`: an epoch by {n} processes"
-            figures.add(f"{parallel}_{n}_{clock}", what, found[clock], "by one", alone[clock], unit)
+            what = f"`parallel: data`: an epoch by {n} processes"
+            figures.add(f"data_{n}_{clock}", what, found[clock], "by one", alone[clock], unit)
 
 
 @pytest.mark.timeout(900)
