@@ -111,7 +111,9 @@ def test_a_training_that_fails_stops_no_other(words: tuple[str, ...], tables: Pa
     assert done.returncode == 1
     assert done.stderr.count("wild, seed 0: training diverged") == 1
     assert "--resume trains what is missing" in done.stderr
-    notes = {path.parent.name: path.read_text() for path in tmp_path.glob("runs/compare-*/*-0/note.json")}
+    notes = {
+        path.parent.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("runs/compare-*/*-0/note.json")
+    }
     assert {name: json.loads(note)["done"] for name, note in notes.items()} == {
         "static-0": True,
         "wild-0": False,
