@@ -51,7 +51,7 @@ def check_networks(run: RunConfig) -> int:
     from i2m2_med.engine.prediction.build import build_model, training_of
     from i2m2_med.engine.training.devices import check_execution
     from i2m2_med.engine.training.loss import check_loss
-    from i2m2_med.engine.training.paradigm import check_mode
+    from i2m2_med.engine.training.paradigm import CHECKS, check_mode
     from i2m2_med.engine.training.stages import settings_of_stages
     from i2m2_med.samples.cohort import compose
     from i2m2_med.samples.preparing import open_source
@@ -64,7 +64,9 @@ def check_networks(run: RunConfig) -> int:
             check_execution(run, training)
             resolve(str(training.optimizer.get("_target_")), "optimizer", "training.optimizer", run.plugins)
             check_loss(training, len(source.labels.names), len(source.labels.classes), run.plugins)
-        check_mode(build_model(run, paradigm.experts, source.labels, 0, paradigm.combiner), training_of(run, paradigm))
+        training = training_of(run, paradigm)
+        asked = paradigm.experts if training.mode in CHECKS else paradigm.experts[:1]  # all are built once, below
+        check_mode(build_model(run, asked, source.labels, 0, paradigm.combiner), training)
     model = build_model(run, tuple(run.experts), source.labels, 0)
     return sum(parameter.numel() for parameter in model.parameters())
 

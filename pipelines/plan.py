@@ -72,8 +72,9 @@ def open_checked(run: RunConfig, folder: Path, place: Path) -> "Cohort":
 
     check_networks(run)
     device_for(run.training.device)
-    refuse_splits(open_cohort(run, folder).manifest)
-    cohort = on_stage(open_cohort(run.of_fold(0) if run.split.cross_validated else run, folder), place)
+    whole = open_cohort(run, folder)
+    refuse_splits(whole.manifest)
+    cohort = on_stage(open_cohort(run.of_fold(0), folder) if run.split.cross_validated else whole, place)
     check_prior(run.evaluation.prior, cohort.labels)
     check_shapes(build_model(run, tuple(run.experts), cohort.labels, 0), cohort.samples("train"))
     return cohort

@@ -6,7 +6,6 @@ left half written. A lost folder only costs time.
 
 import os
 import time
-import zlib
 from bisect import bisect_right
 from functools import cache
 from multiprocessing.util import Finalize
@@ -15,17 +14,14 @@ from uuid import uuid4
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from i2m2_med.disk_errors import writing
 from i2m2_med.files import remove
+from i2m2_med.kept_tensors import read_tensors, write_tensors
 
 MOST_WAITING, LONGEST_WAIT = 4096, 60.0
 """Vectors, and seconds, after which those that are in memory only become a shard."""
-CHECKSUM = "crc32"
-"""In a shard's metadata; one without it is of an earlier version, and not read."""
 Vector = Float[Tensor, "features"]
 
 
@@ -80,8 +76,7 @@ class FeatureStore:
         try:
             with writing(path):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                vectors = torch.stack([*self.waiting.values()])
-                save_file({"keys": keys, "vectors": vectors}, beside, {CHECKSUM: checksum(keys, vectors)})
+                write_tensors(beside, {"keys": keys, "vectors": torch.stack([*self.waiting.values()])})
                 beside.rename(path)
         finally:
             remove(beside)
@@ -104,26 +99,14 @@ class FeatureStore:
 
     def open(self, path: Path) -> None:
         """Map a shard. One that is gone or damaged is as if it had never been: its vectors are made again."""
-        try:
-            with safe_open(path, "pt") as shard:
-                keys, vectors = shard.get_tensor("keys"), shard.get_tensor("vectors")
-                expected = (shard.metadata() or {}).get(CHECKSUM)
-        except (OSError, SafetensorError):
+        shard = read_tensors(path)
+        if shard is None:
             return
-        if checksum(keys, vectors) != expected:
-            return
+        keys, vectors = shard["keys"], shard["vectors"]
         start = self.starts[-1] + len(self.shards[-1]) if self.starts else 0
         self.starts.append(start)
         self.shards.append(vectors)
         self.rows.update((key.tobytes(), start + at) for at, key in enumerate(keys.numpy()))
-
-
-def checksum(keys: Tensor, vectors: Tensor) -> str:
-    """Return CRC-32 over a shard's shapes and numbers."""
-    whole = zlib.crc32(f"{keys.dtype} {tuple(keys.shape)} {vectors.dtype} {tuple(vectors.shape)}".encode())
-    for tensor in (keys, vectors):
-        whole = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, whole)
-    return f"{whole:08x}"
 
 
 @cache

@@ -181,10 +181,8 @@ class Samples(Dataset[Batch]):
         from i2m2_med.samples.reseed import reseed  # imports MONAI, which scoring does without where it can
 
         reseed(self.augment, (self.epoch * 1_000_003 + row) % 2**31)
-        own = (
-            dict(sample) if self.cached is None else deepcopy(dict(sample))
-        )  # some of MONAI's change what they are given
-        return self.augment(own)
+        # some of MONAI's change what they are given
+        return self.augment(dict(sample) if self.cached is None else deepcopy(dict(sample)))
 
     def transformed(self, row: int) -> Mapping[str, Any]:
         """Return one record through the transforms without augmentation, from memory where it is cached."""

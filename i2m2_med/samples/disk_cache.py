@@ -8,7 +8,6 @@ done for good.)
 """
 
 import os
-import zlib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -16,19 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from i2m2_med.disk_errors import writing
 from i2m2_med.errors import UserError
 from i2m2_med.files import digest, remove
+from i2m2_med.kept_tensors import read_tensors, write_tensors
 from i2m2_med.sources.formats.kspace import behind_of, header_of
 
 INSIDE = "::"
 """Between a file and what is meant inside it."""
-CHECKSUM = "crc32"
-"""In a file's metadata."""
 Sample = Mapping[str, Any]
 
 
@@ -44,7 +40,7 @@ class DiskCache:
         known = covered(record)
         key = digest(identity(known))
         path = self.folder / key[:2] / f"{key[2:34]}.sample"
-        kept = read(path, key)
+        kept = read_tensors(path, key)
         if kept is None:
             sample = transform(known)
             kept = {name: plain(name, sample[name]) for name in self.made if name in sample}
@@ -57,32 +53,12 @@ class DiskCache:
         try:
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_file(dict(tensors), beside, {CHECKSUM: checksum(key, tensors)})
+                write_tensors(beside, tensors, key)
                 beside.replace(path)
         except KeyError as error:
             raise UserError(f"modalities.cache: disk keeps no tensors of {error.args[0]}; take cache: false") from error
         finally:
             remove(beside)
-
-
-def read(path: Path, key: str) -> dict[str, Tensor] | None:
-    """Return the tensors kept under a key, mapped; None where there are none yet, or not these bytes."""
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
-            expected = (file.metadata() or {}).get(CHECKSUM)
-    except (OSError, SafetensorError):
-        return None
-    return tensors if checksum(key, tensors) == expected else None
-
-
-def checksum(key: str, tensors: Mapping[str, Tensor]) -> str:
-    """Return CRC-32 over a sample's key and tensors: a file that got under another name is noticed too."""
-    whole = zlib.crc32(key.encode())
-    for name, tensor in sorted(tensors.items()):
-        whole = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), whole)
-        whole = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, whole)
-    return f"{whole:08x}"
 
 
 def plain(name: str, value: Any) -> Tensor:

@@ -14,7 +14,7 @@ from i2m2_med.errors import SourceError
 from i2m2_med.sources.formats.photograph import check_photograph
 from i2m2_med.sources.listed import ListedSource
 from i2m2_med.sources.source import Labels, Results, Study
-from i2m2_med.sources.study_folder import picture_in, text_in
+from i2m2_med.sources.study_folder import picture_in, words_in
 
 ANSWERS = "answers.json"
 """In the prepared folder: the classes, in their order."""
@@ -52,7 +52,7 @@ class QuestionSource(ListedSource):
 
     def study_folder(self, folder: Path) -> Study:
         """Open a question's folder: `question.txt` and `picture.jpg` (or another picture format); either may be absent."""
-        picture, asked = picture_in(folder, "picture"), text_in(folder, "question")
+        picture, asked = picture_in(folder, "picture"), words_in(folder, "question")
         pictures = [picture] if picture else []
         if not pictures and not asked:
             raise SourceError(f"{folder.name} holds neither picture nor question.txt.")

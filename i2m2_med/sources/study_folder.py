@@ -15,7 +15,7 @@ def picture_in(folder: Path, called: str) -> Path | None:
     return file_in(folder, called, PICTURES)
 
 
-def text_in(folder: Path, called: str) -> str:
+def words_in(folder: Path, called: str) -> str:
     """Return a text (UTF-8, `<called>.txt`) without blanks around it, empty where there is none.
 
     Raises SourceError as `file_in` does, and for another encoding or a text that is too long.

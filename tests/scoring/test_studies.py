@@ -103,14 +103,13 @@ def refused_or_files(study: StudyFolder) -> str | int:
 
 def test_what_leads_nowhere_or_out_is_a_study_that_is_refused(tmp_path: Path) -> None:
     """A file that was not fetched (git-annex), links in a circle, a subject elsewhere: never left out in silence, never followed."""
-    for file in (
+    touch(
+        tmp_path,
         "there/sub-77/ses-1/image.npy",
         "there/sub-77/ses-2/image.npy",
         "studies/one/image.npy",
         "studies/b.h5",
-    ):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_bytes(b"x")
+    )
     for name, target in {
         "sub-77": tmp_path / "there/sub-77",
         "gone": tmp_path / "nowhere",
@@ -127,18 +126,9 @@ def test_what_leads_nowhere_or_out_is_a_study_that_is_refused(tmp_path: Path) ->
 
 
 def test_a_hidden_file_makes_no_study_of_a_folder_of_studies(tmp_path: Path) -> None:
-    for file in (
-        "one/image.npy",
-        "two/image.npy",
-        "._one.h5",
-        ".hidden.npy",
-        "sub-1/ses-1/a.nii",
-        "sub-1/ses-2/a.nii",
-        "sub-1/._a.nii",
-    ):
-        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / file).write_bytes(b"x")
-    assert [study.name for study in find_studies(str(tmp_path))] == ["one", "sub-1_ses-1", "sub-1_ses-2", "two"]
+    touch(tmp_path, "one/image.npy", "two/image.npy", "._one.h5", ".hidden.npy")
+    touch(tmp_path, "sub-1/ses-1/a.nii", "sub-1/ses-2/a.nii", "sub-1/._a.nii")
+    assert names(tmp_path) == ["one", "sub-1_ses-1", "sub-1_ses-2", "two"]
 
 
 @pytest.mark.parametrize("where", ["pipe.csv", "nowhere.csv", "x" * 5000, "circle", "circle/**", "a\0b"])

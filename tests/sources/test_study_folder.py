@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from i2m2_med.errors import SourceError
-from i2m2_med.sources.study_folder import picture_in, text_in
+from i2m2_med.sources.study_folder import picture_in, words_in
 
 
 @pytest.mark.parametrize("name", ["picture.png", "Picture.PNG", "PICTURE.jpeg"])
@@ -35,8 +35,8 @@ def test_a_picture_that_is_not_read_is_not_passed_over(tmp_path: Path, names: li
 @pytest.mark.parametrize("name", ["sentence.txt", "Sentence.TXT"])
 def test_a_text_is_read_without_mark_and_blanks(tmp_path: Path, name: str, content: bytes):
     (tmp_path / name).write_bytes(content)
-    assert text_in(tmp_path, "sentence") == "There is a box"
-    assert text_in(tmp_path, "question") == ""
+    assert words_in(tmp_path, "sentence") == "There is a box"
+    assert words_in(tmp_path, "question") == ""
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_another_text_is_refused_in_a_line(tmp_path: Path, content: bytes | None
     path = tmp_path / "sentence.txt"
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(SourceError, match=words) as caught:
-        text_in(tmp_path, "sentence")
+        words_in(tmp_path, "sentence")
     assert "\n" not in str(caught.value)

@@ -72,7 +72,9 @@ class Reading(Dataset[Any]):
         Who reads it, and what was read before, is chance: what transforms draw by themselves is of the batch.
         """
         if get_worker_info() is None:
-            with seeded(self.seed, "reading", *asked) if self.samples.transform is not None else nullcontext():
+            with (
+                seeded(seed_for(self.seed, "reading", *asked)) if self.samples.transform is not None else nullcontext()
+            ):
                 return self.read(asked)
         seed_everything(self.seed, "reading", *asked)
         try:

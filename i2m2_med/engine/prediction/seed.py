@@ -3,7 +3,7 @@
 import hashlib
 import os
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -71,16 +71,15 @@ def go_on(state: Drawn) -> None:
 
 
 @contextmanager
-def seeded(*parts: object) -> Generator[None]:
-    """Seed what is drawn on the CPU meanwhile; afterwards torch, NumPy and Python go on where they were."""
-    seed, before = seed_for(*parts), torch.get_rng_state()
-    with draw_again(state_of_draws()):
+def seeded(seed: int, gpus: Sequence[int] = ()) -> Generator[None]:
+    """Seed what is drawn on the CPU, and on these GPUs, meanwhile; those drawn afterwards are as if nothing had been drawn."""
+    with torch.random.fork_rng(gpus), draw_again(state_of_draws()):
         seed_libraries(seed)
+        # not torch.manual_seed, which keeps a note of each call for every kind of device that is never used
         torch.default_generator.manual_seed(seed)
-        try:
-            yield
-        finally:
-            torch.set_rng_state(before)
+        for gpu in gpus:
+            torch.cuda.default_generators[gpu].manual_seed(seed)
+        yield
 
 
 def best_device() -> str:

@@ -30,11 +30,8 @@ def forgotten(ask: Callable[[], Answer], expert: nn.Module, inputs: Sequence[Ten
     def asked(due: Tensor, *_: Tensor) -> Answer:
         if not torch.is_grad_enabled():  # the first time
             log_probs, there, own = ask()
-            return (
-                log_probs,
-                there,
-                own.clone(),
-            )  # what is returned becomes a part of the graph, and this may be a constant
+            # what is returned becomes a part of the graph, and an expert's own loss may be a constant
+            return log_probs, there, own.clone()
         with taken_back(expert, before), draw_again(drawn):
             log_probs, there, own = ask()
         return log_probs if log_probs.requires_grad else log_probs + due, there, own  # nobody was there to judge

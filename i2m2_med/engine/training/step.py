@@ -10,7 +10,7 @@ import ignite.distributed as idist
 import torch
 from torch import Tensor
 
-from i2m2_med.engine.prediction.seed import draw_again, seed_libraries, state_of_draws
+from i2m2_med.engine.prediction.seed import seeded
 from i2m2_med.engine.prediction.shards import ALONE, Shards
 from i2m2_med.engine.training.batch_norm import norms_of
 from i2m2_med.engine.training.expert_parallel import exchanged
@@ -106,13 +106,7 @@ def ask_parts(batch: Batch, network: I2M2, how: Asking) -> Opinions:
 @contextmanager
 def drawing(seed: int) -> Generator[None]:
     """Draw random numbers from `seed` meanwhile; those drawn afterwards are as if nothing had been drawn."""
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices), draw_again(state_of_draws()):
-        seed_libraries(seed)
-        # not torch.manual_seed, which keeps a note of each call for every kind of device that is never used
-        torch.default_generator.manual_seed(seed)
-        for device in devices:
-            torch.cuda.default_generators[device].manual_seed(seed)
+    with seeded(seed, [torch.cuda.current_device()] if torch.cuda.is_available() else []):
         yield
 
 
@@ -125,9 +119,7 @@ def everywhere(here: Tensor, shards: Shards) -> Tensor:
 
 def anywhere(here: Tensor, shards: Shards) -> Tensor:
     """Return where something is so in any of the processes."""
-    if shards.size == 1:
-        return here
-    return torch.as_tensor(idist.all_reduce(here.float().to(idist.device()), "MAX", group=shards.group)).bool().cpu()
+    return everywhere(here, shards) > 0
 
 
 def ask_experts(

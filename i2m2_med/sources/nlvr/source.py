@@ -22,7 +22,7 @@ from i2m2_med.sources.nlvr.statements import (
     text_file,
 )
 from i2m2_med.sources.source import Flow, Labels, Progress, Results, Study
-from i2m2_med.sources.study_folder import picture_in, text_in
+from i2m2_med.sources.study_folder import picture_in, words_in
 
 MOST_NAMED = 5
 BOXES_SIZE = (400, 100)
@@ -137,7 +137,7 @@ class Source(ListedSource):
     def study_folder(self, folder: Path) -> Study:
         """Open a statement's folder: `sentence.txt`, and `picture.png` (version 1) or `left.png` and `right.png`; either may be absent."""
         names = ("picture",) if self.settings.version == 1 else ("left", "right")
-        pictures, sentence = [picture_in(folder, name) for name in names], text_in(folder, "sentence")
+        pictures, sentence = [picture_in(folder, name) for name in names], words_in(folder, "sentence")
         paths = [path for path in pictures if path is not None]
         if paths and len(paths) < len(names):
             raise SourceError(f"{folder.name} holds one picture; both left and right are needed")

@@ -129,9 +129,8 @@ def picture(path: Path, *, pixels: bool) -> Any:
         seen = see_through(stored, path.name)
         colours = COLOURS.get(stored.mode, stored.mode)
         if not pixels:
-            turned = (
-                stored.format != "TIFF" and stored.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
-            )  # TIFF tells it turned
+            # Pillow tells a TIFF's size already turned
+            turned = stored.format != "TIFF" and stored.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
             side = (stored.width, stored.height) if turned else (stored.height, stored.width)
             return np.broadcast_to(np.float32(0), (*side, 3) if colours == "RGB" else side)
         lies = stored.getexif().get(ORIENTATION, 1) != 1
